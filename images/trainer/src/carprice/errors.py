@@ -1,0 +1,34 @@
+"""The errors of the pipeline and the exit status each one ends a step with.
+
+Every message is one sentence for a stranger: what was expected, what was found, what to do.
+"""
+
+
+class CarpriceError(Exception):
+    """A step ended without doing its work; `exit_code` tells the caller why."""
+
+    exit_code = 1
+
+
+class UsageProblem(CarpriceError):
+    """The command line, a setting or `params.yaml` is wrong."""
+
+    exit_code = 2
+
+
+class DataRefused(CarpriceError):
+    """The data can't be used; trying again would change nothing."""
+
+    exit_code = 65
+
+
+class TryAgain(CarpriceError):
+    """A service is away; the same step may succeed later."""
+
+    exit_code = 75
+
+
+class NothingToDo(CarpriceError):
+    """There is no work for this step, or a gate said no; the task is skipped."""
+
+    exit_code = 99
