@@ -31,13 +31,15 @@ class LandingParams(Section):
     """When a file in `raw/` counts as complete and is claimed."""
 
     settle_seconds_renamed: float = Field(
-        1.0, ge=0, description="Seconds without a change after which a renamed file is complete."
+        default=1.0, ge=0, description="Seconds without a change after which a renamed file is complete."
     )
     settle_seconds: float = Field(
-        10.0, ge=0, description="Seconds without a change after which a file written in place is complete."
+        default=10.0,
+        ge=0,
+        description="Seconds without a change after which a file written in place is complete.",
     )
     reclaim_seconds: float = Field(
-        900.0,
+        default=900.0,
         ge=0,
         description="Seconds after which an accepted file that is in no snapshot is claimed again, "
         "because the run that should have assembled it died.",
@@ -47,20 +49,25 @@ class LandingParams(Section):
 class QualityParams(Section):
     """When a whole file is refused, and what its quality page shows."""
 
-    min_rows: int = Field(50, ge=1, description="Fewest usable, not repeated rows of a file.")
+    min_rows: int = Field(default=50, ge=1, description="Fewest usable, not repeated rows of a file.")
     max_refused_share: float = Field(
-        0.5, ge=0, le=1, description="Largest share of the not repeated rows that may be refused."
+        default=0.5, ge=0, le=1, description="Largest share of the not repeated rows that may be refused."
     )
-    example_rows: int = Field(20, ge=0, le=1000, description="Refused rows shown on the quality page.")
+    example_rows: int = Field(
+        default=20, ge=0, le=1000, description="Refused rows shown on the quality page."
+    )
 
 
 class SnapshotParams(Section):
     """What a snapshot keeps beside the list of its files."""
 
     reference_rows: int = Field(
-        1000, ge=100, le=5000, description="Listings in the reference sample that drift is measured against."
+        default=1000,
+        ge=100,
+        le=5000,
+        description="Listings in the reference sample that drift is measured against.",
     )
-    reference_seed: int = Field(0, ge=0, description="Seed of the draw of the reference sample.")
+    reference_seed: int = Field(default=0, ge=0, description="Seed of the draw of the reference sample.")
 
 
 class Params(Section):
@@ -86,8 +93,9 @@ def load_params() -> Params:
         with open(name, encoding="utf-8") as file:
             return parse_params(file.read(), os.path.basename(name))
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UsageProblem(
-            f"The settings file {name} can't be read ({error.strerror if isinstance(error, OSError) else error}); "
+            f"The settings file {name} can't be read ({reason}); "
             f"start from the root of the repository or name the file in CARPRICE_PARAMS_FILE."
         ) from error
 
@@ -97,7 +105,7 @@ def parse_params(text: str, source: str = FILE_NAME) -> Params:
     import yaml
 
     try:
-        document = yaml.load(text, Loader=_unique_key_loader())  # noqa: S506: derived from SafeLoader
+        document = yaml.load(text, Loader=_unique_key_loader())  # noqa: S506 (derived from SafeLoader)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
