@@ -1,0 +1,44 @@
+"""### monitor_drift
+
+**What it does.** There are new listings (asset `listings`), or it is a new day: compares the newest listings
+with those the production model was trained on, and publishes the report (asset `drift_report`). It gives
+way to training and promotion when the machine is busy. Drift is a finding, not a failure: it is in the
+report and in the result of `detect_drift`.
+
+**When it is red.** Read the last line of the red task's log, repair, and clear the red task. Nothing else
+waits for it.
+
+**Owner.** the reviewer for findings, ops for failures.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+
+from include.assets import drift_report, listings
+from include.conventions import Tag, dag_defaults
+from include.settings import settings
+from include.step import step
+
+with DAG(
+    "monitor_drift",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(settings().drift_schedule, timezone="UTC"), assets=[listings]
+    ),
+    tags=[Tag.MONITORING],
+    doc_md=__doc__,
+    **dag_defaults(),
+):
+
+    @step(background=True, priority_weight=-10, execution_timeout=timedelta(hours=1))
+    def detect_drift() -> list[str]:
+        return ["detect-drift", "--snapshot", "latest"]
+
+    @step(background=True, priority_weight=-10, outlets=[drift_report])
+    def publish_report(drift: dict[str, Any]) -> list[str]:
+        return ["publish-report", "--report", drift["report"]]
+
+    publish_report(detect_drift())

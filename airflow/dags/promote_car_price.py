@@ -1,0 +1,89 @@
+"""### promote_car_price
+
+**What it does.** There is a new candidate (asset `candidate_model`): registers it as `staging` if it
+passes the gates, validates the registered model the way the app loads it, and makes it `production`
+(asset `production_model`). With `CARPRICE_APPROVAL=on` a person approves in between, under
+*Required Actions*. The report is sent whatever happened.
+
+**When tasks are skipped.** A gate said no, or the reviewer did. That is a decision, not a failure: the report
+names the gate, its value and its threshold; the result of the skipped task (XCom) has all gates.
+
+**When it is red.** Read the last line of the red task's log; mostly MLflow was away. Bring it back and clear
+the red task: promoting the same candidate again changes nothing else. To undo a promotion trigger `rollback`.
+
+**Owner.** the reviewer for decisions, ops for failures.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, Param, TriggerRule
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.context import InletEventsAccessors
+from airflow.sdk.types import TaskInstance
+
+from include.assets import candidate_model, production_model
+from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, task_states
+from include.settings import settings
+from include.step import step
+
+with DAG(
+    "promote_car_price",
+    schedule=[candidate_model],
+    params={
+        "run_id": Param(
+            None, type=["null", "string"], description="MLflow run to promote; empty: the newest."
+        )
+    },
+    tags=[Tag.MODEL],
+    doc_md=__doc__,
+    **dag_defaults(),
+):
+
+    @step(inlets=[candidate_model])
+    def promote_to_staging(params: ParamsDict = None, inlet_events: InletEventsAccessors = None) -> list[str]:
+        run_id = params["run_id"] or newest_extra(inlet_events[candidate_model]).get("run_id")
+        if not run_id:
+            raise AirflowFailException("There is no candidate yet: run train_car_price, or give a run_id.")
+        return ["promote-to-staging", "--run-id", run_id]
+
+    @step
+    def validate_staging_model(staged: dict[str, Any]) -> list[str]:
+        return ["validate-staging-model", "--version", str(staged["version"])]
+
+    @step(outlets=[production_model])
+    def promote_to_production(staged: dict[str, Any], approval: dict[str, Any] | None = None) -> list[str]:
+        arguments = ["promote-to-production", "--version", str(staged["version"])]
+        if approval:
+            arguments += ["--approved-by", approval["responded_by_user"]["name"]]
+        return arguments
+
+    @step(trigger_rule=TriggerRule.ALL_DONE)
+    def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
+        arguments = ["send-pipeline-report", "--state", json.dumps(task_states(ti))]
+        staged = ti.xcom_pull(task_ids="promote_to_staging") or {}
+        if staged.get("version"):
+            arguments += ["--version", str(staged["version"])]
+        return arguments
+
+    staged = promote_to_staging()
+    validated = validate_staging_model(staged)
+    if settings().approval == "on":
+        approved = ApprovalOperator(
+            task_id="approve",
+            subject="Put model version {{ ti.xcom_pull('promote_to_staging').version }} into production?",
+            body="```\n{{ ti.xcom_pull('promote_to_staging').gates | tojson(2) }}\n```",
+            response_timeout=timedelta(days=3),
+            defaults="Reject",
+            execution_timeout=None,
+        )
+        validated >> approved
+        promoted = promote_to_production(staged, approved.output)
+    else:
+        promoted = promote_to_production(staged)
+    validated >> promoted >> [no_step_failed(), send_pipeline_report()]

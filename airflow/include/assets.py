@@ -1,0 +1,27 @@
+"""The assets that link the DAGs; every name and URI is defined here and nowhere else.
+
+The events of an asset carry the result of the step that emitted it in `extra`.
+"""
+
+from airflow.sdk import Asset, AssetWatcher
+
+from include.landing import LandingTrigger
+
+raw_listings = Asset(
+    name="raw_listings",
+    uri="carprice://data/raw",
+    watchers=[AssetWatcher(name="landing", trigger=LandingTrigger())],
+)
+"""A CSV landed in raw/. The event is a wake-up call, never the list of work."""
+
+listings = Asset(name="listings", uri="carprice://data/snapshots")
+"""A snapshot of all accepted listings was made."""
+
+candidate_model = Asset(name="candidate_model", uri="carprice://models/candidate")
+"""A model was trained and evaluated."""
+
+production_model = Asset(name="production_model", uri="carprice://models/production")
+"""Another model version is in production."""
+
+drift_report = Asset(name="drift_report", uri="carprice://data/reports/drift")
+"""Drift was measured and its report published."""
