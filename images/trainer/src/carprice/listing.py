@@ -130,7 +130,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
         "année du modèle",
         "année de mise en circulation",
     ),
-    "mileage": ("Kilométrage", "mileage", "mileage_km", "odometer", "kilomètres"),
+    "mileage": ("Kilométrage", "mileage", "mileage_km", "odometer", "kilomètres", "km", "kms"),
     "mileage_km_min": ("mileage_km_min", "kilométrage min"),
     "mileage_km_max": ("mileage_km_max", "kilométrage max"),
     "fuel": ("Type de carburant", "fuel", "fuel type", "carburant", "énergie"),
