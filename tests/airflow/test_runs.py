@@ -1,0 +1,192 @@
+"""Whole DAG runs, with a stand-in for the trainer: what runs, what is handed on, what colour the run has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("airflow_database")
+
+
+@pytest.fixture
+def run(load_dag: Callable[[str], Any], trainer: Any) -> Callable[..., Any]:
+    def run_dag(dag_id: str, **conf: Any) -> Any:
+        return Run(load_dag(dag_id).test(run_conf=conf or None))
+
+    return run_dag
+
+
+class Run:
+    def __init__(self, dag_run: Any) -> None:
+        from airflow.utils.session import create_session
+
+        self.state = str(dag_run.state)
+        with create_session() as session:
+            self.tasks = {
+                ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]": str(ti.state)
+                for ti in dag_run.get_task_instances(session=session)
+            }
+            self.run_id = dag_run.run_id
+
+    def xcom(self, task: str, map_index: int = -1) -> Any:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            query = XComModel.get_many(
+                key="return_value", task_ids=task, run_id=self.run_id, map_indexes=map_index
+            )
+            row = session.scalars(query).first()
+            return None if row is None else json.loads(row.value) if isinstance(row.value, str) else row.value
+
+
+def last_event_extra(asset: str) -> Any:
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        event = (
+            session.query(AssetEvent)
+            .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            .filter(AssetModel.name == asset)
+            .order_by(AssetEvent.id.desc())
+            .first()
+        )
+        return event and event.extra
+
+
+def test_ingest_checks_every_claimed_file_and_announces_the_snapshot(run: Any, trainer: Any) -> None:
+    done = run("ingest_listings")
+
+    assert done.state == "success"
+    assert trainer.args("check-data-quality") == [
+        ["--file", "a.csv", "--sha256", "aa"],
+        ["--file", "b.csv", "--sha256", "bb"],
+    ]
+    assert trainer.args("assemble-listings") == [["--sha256", "aa", "bb"]]
+    assert done.tasks["send_pipeline_report"] == "skipped"
+    assert last_event_extra("listings") == {"snapshot_id": "snap1", "rows_accepted": 7}
+
+
+def test_a_refused_file_turns_the_run_red_but_does_not_stop_the_good_one(run: Any, trainer: Any) -> None:
+    trainer.plan(check_data_quality={"refuse": ["a.csv"]})
+
+    done = run("ingest_listings")
+
+    assert done.tasks["check_data_quality[0]"] == "failed"
+    assert len(trainer.args("check-data-quality")) == 2, "a refused file is not tried again"
+    assert done.xcom("check_data_quality", 0)["refusal"] == "a.csv has no column Prix."
+    assert trainer.args("assemble-listings") == [["--sha256", "bb"]]
+    assert done.tasks["assemble_listings"] == "success"
+    assert done.state == "failed"
+    states = json.loads(trainer.args("send-pipeline-report")[0][1])
+    assert states["check_data_quality_0"] == "failed"
+    assert states["assemble_listings"] == "success"
+
+
+def test_nothing_to_claim_skips_the_whole_run(run: Any, trainer: Any) -> None:
+    trainer.plan(claim_files={"exit": 99, "no_result": True})
+
+    done = run("ingest_listings")
+
+    assert done.state == "success"
+    assert {state for task, state in done.tasks.items()} == {"skipped"}
+
+
+def test_training_takes_the_newest_announced_snapshot_and_announces_a_candidate(run: Any, trainer: Any) -> None:
+    trainer.plan(assemble_listings={"result": {"snapshot_id": "snap9"}})
+    run("ingest_listings")
+
+    done = run("train_car_price")
+
+    assert done.state == "success"
+    assert trainer.args("train-model") == [["--snapshot", "snap9"]]
+    assert trainer.args("evaluate-model") == [["--run-id", "run1"]]
+    assert done.tasks["send_pipeline_report"] == "skipped"
+    assert last_event_extra("candidate_model")["run_id"] == "run1"
+
+
+def test_a_step_that_asks_to_be_tried_again_is_tried_again(run: Any, trainer: Any) -> None:
+    trainer.plan(train_model=[{"exit": 75, "stderr": "MLflow is away."}, {}])
+
+    done = run("train_car_price")
+
+    assert done.state == "success"
+    assert len(trainer.args("train-model")) == 2
+
+
+def test_a_failed_training_is_reported_and_the_run_is_red(run: Any, trainer: Any) -> None:
+    trainer.plan(train_model={"exit": 65, "no_result": True, "stderr": "Too few listings."})
+
+    done = run("train_car_price")
+
+    assert done.state == "failed"
+    assert len(trainer.args("train-model")) == 1
+    assert done.tasks["evaluate_model"] == "upstream_failed"
+    assert json.loads(trainer.args("send-pipeline-report")[0][1])["train_model"] == "failed"
+
+
+def test_a_passed_candidate_goes_into_production_and_is_reported(run: Any, trainer: Any) -> None:
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "success"
+    assert trainer.args("promote-to-staging") == [["--run-id", "r42"]]
+    assert trainer.args("validate-staging-model") == [["--version", "3"]]
+    assert trainer.args("promote-to-production") == [["--version", "3"]]
+    assert trainer.args("send-pipeline-report")[0][2:] == ["--version", "3"]
+    assert last_event_extra("production_model") == {"version": "3", "previous_version": None}
+
+
+def test_without_a_run_id_the_newest_candidate_is_promoted(run: Any, trainer: Any) -> None:
+    trainer.plan(evaluate_model={"result": {"run_id": "newest"}})
+    run("train_car_price")
+
+    run("promote_car_price")
+
+    assert trainer.args("promote-to-staging") == [["--run-id", "newest"]]
+
+
+def test_a_gate_that_says_no_skips_the_rest_and_is_reported_in_a_green_run(run: Any, trainer: Any) -> None:
+    gates = [{"name": "mape", "value": 0.4, "threshold": 0.25, "passed": False}]
+    verdict = {"version": "3", "passed": False, "gates": gates}
+    trainer.plan(promote_to_staging={"exit": 99, "result": verdict, "stderr": "Gate mape said no."})
+
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "success"
+    assert done.xcom("promote_to_staging")["gates"] == gates
+    assert done.tasks["promote_to_production"] == "skipped"
+    assert done.tasks["send_pipeline_report"] == "success"
+    assert not trainer.args("promote-to-production")
+
+
+def test_a_failed_promotion_is_reported_and_the_run_is_red(run: Any, trainer: Any) -> None:
+    trainer.plan(validate_staging_model={"exit": 1, "stderr": "boom"})
+
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "failed"
+    assert done.tasks["send_pipeline_report"] == "success"
+    states = json.loads(trainer.args("send-pipeline-report")[0][1])
+    assert states["validate_staging_model"] == "failed"
+    assert states["promote_to_production"] == "upstream_failed"
+
+
+def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: Any) -> None:
+    done = run("monitor_drift")
+
+    assert done.state == "success"
+    assert [call["nice"] for call in trainer.calls] == [15, 15]
+    assert trainer.args("publish-report") == [["--report", "reports/drift/x.html"]]
+    assert last_event_extra("drift_report") == {"report": "reports/drift/x.html"}
+
+
+def test_rollback_hands_the_reason_on(run: Any, trainer: Any) -> None:
+    done = run("rollback", reason="prices look wrong")
+
+    assert done.state == "success"
+    assert trainer.args("rollback") == [["--reason", "prices look wrong"]]
+    assert last_event_extra("production_model") == {"version": "2"}
