@@ -1,0 +1,154 @@
+"""A step in a container of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.sdk.bases.decorator import DecoratedOperator
+from airflow.sdk.definitions.context import Context
+from airflow.sdk.exceptions import AirflowException
+from docker.errors import APIError, ImageNotFound
+from docker.types import Mount
+
+from include.settings import settings
+from include.step_contract import Json, LineLog, Outcome, Step, labels
+
+DEFAULT_CPU_SHARES = 1024
+BACKGROUND_CPU_SHARES = 64
+
+
+class ContainerStep(Step, DockerOperator):  # type: ignore[misc]  # mypy does not look into Airflow
+    """A step in a container of its own. Every default is here, with its reason."""
+
+    # The result is read as JSON: nothing a container leaves behind is ever unpickled.
+    pickling_library = json
+
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, "image", "command")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        "command": "json",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        here = settings()
+        super().__init__(
+            # Works for images with and without an ENTRYPOINT.
+            entrypoint=["carprice"],
+            image=here.trainer_image,
+            # Images are built or pulled when the system is set up, not in the middle of a run.
+            force_pull=False,
+            # The engine may be on another machine, where a folder in Airflow's /tmp means nothing.
+            mount_tmp_dir=False,
+            # The data folder, under the same path as everywhere, so that recorded paths mean the same.
+            mounts=[
+                Mount(target=here.data_root, source=here.docker_host_data_dir or here.data_root, type="bind")
+            ]
+            if here.data_is_local
+            else [],
+            # Files in the data folder belong to whoever runs the system, never to root.
+            user=here.container_user,
+            network_mode=here.docker_network,
+            # A step that eats all memory must not take Airflow and MLflow with it.
+            mem_limit=here.step_memory,
+            # Leave nothing behind, not after a failure either: log and result are in Airflow by then.
+            auto_remove="force",
+            retrieve_output=True,
+            retrieve_output_path="/tmp/result.json",  # noqa: S108 - the container's own
+            **kwargs,
+        )
+
+    def run_step(self, arguments: list[str], context: Context) -> Outcome:
+        """Run the step's container to its end. Raises `AirflowException` when it can't be started."""
+        here = settings()
+        self.command = [*arguments, "--result", str(self.retrieve_output_path)]
+        self.environment = {**here.step_environment(), "HOME": "/tmp"}  # noqa: S108 - the container's own
+        self._private_environment = here.step_secrets(os.environ)
+        self.labels = labels(context)
+        words = [self.labels["carprice.task"], self.labels["carprice.try"], uuid.uuid4().hex[:8]]
+        self.container_name = "-".join(["carprice", *words])
+        self._remove_earlier_tries()
+        try:
+            outcome: Outcome = DockerOperator.execute(self, context)
+            return outcome
+        except ImageNotFound as problem:
+            raise AirflowException(
+                f"The engine has no image {self.image} and could not pull it ({problem.explanation}): "
+                "build it with `make images` or set CARPRICE_TRAINER_IMAGE."
+            ) from problem
+        except APIError as problem:
+            raise AirflowException(
+                f"The Docker engine refused the container: {problem.explanation}"
+            ) from problem
+
+    def _remove_earlier_tries(self) -> None:
+        """Stop what a killed worker left running, so that no step ever runs twice at a time."""
+        mine = [f"{name}={value}" for name, value in (self.labels or {}).items() if name != "carprice.try"]
+        for container in self.cli.containers(all=True, filters={"label": mine}):
+            self.log.warning("Removing container %s of an earlier try", container["Names"])
+            with contextlib.suppress(APIError):
+                self.cli.remove_container(container["Id"], force=True)
+
+    def _run_image_with_mounts(self, target_mounts: list[Mount], add_tmp_variable: bool) -> Outcome:
+        """Create, start and follow the container.
+
+        In place of the base class's own, which knows neither the limits below nor the result of
+        a container that ended with another status than 0.
+        """
+        cpu_period = 100_000
+        self.container = self.cli.create_container(
+            image=self.image,
+            entrypoint=self.entrypoint,
+            command=self.command,
+            name=self.container_name,
+            labels=self.labels,
+            environment={**self.environment, **self._private_environment},
+            user=self.user,
+            host_config=self.cli.create_host_config(
+                mounts=target_mounts,
+                network_mode=self.network_mode,
+                mem_limit=self.mem_limit,
+                memswap_limit=self.mem_limit,  # swapping instead of failing would only hide it
+                cpu_period=cpu_period,
+                cpu_quota=int(settings().step_cpus * cpu_period),
+                cpu_shares=BACKGROUND_CPU_SHARES if self.background else DEFAULT_CPU_SHARES,
+                pids_limit=512,
+                cap_drop=["ALL"],  # a step needs no right of root's
+                security_opt=["no-new-privileges"],
+            ),
+        )
+        container = self.container["Id"]
+        try:
+            output = self.cli.attach(container, stdout=True, stderr=True, stream=True, demux=True)
+            self.cli.start(container)
+            lines = LineLog(self.log.info)
+            for stdout, stderr in output:
+                lines.add("stdout", stdout)
+                lines.add("stderr", stderr)
+            lines.close()
+            exit_code = self.cli.wait(container)["StatusCode"]
+            remark = ""
+            if self.cli.inspect_container(container)["State"].get("OOMKilled"):
+                remark = f" (it needed more than {self.mem_limit} of memory: raise CARPRICE_STEP_MEMORY)"
+            return Outcome(exit_code, self._result(), lines.last_words, remark)
+        finally:
+            with contextlib.suppress(APIError):  # on_kill may have removed it already
+                self.cli.remove_container(container, force=True)
+
+    def _result(self) -> Json:
+        try:
+            return self._attempt_to_retrieve_result()
+        except ValueError:
+            self.log.warning("The step's result is not JSON; it is left out.")
+            return None
+
+    def on_kill(self) -> None:
+        """Remove the container at once; steps write atomically, so there is nothing to wait for."""
+        if self.hook.client_created and self.container:
+            with contextlib.suppress(APIError):
+                self.cli.remove_container(self.container["Id"], force=True)
