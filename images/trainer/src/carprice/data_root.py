@@ -52,7 +52,7 @@ class DataRoot:
         return bool(self._fs.exists(self.path(name)))
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
-        """Sorted base names of the files directly in `folder` that end in `suffix` (none if it does not exist)."""
+        """Sorted base names of the files directly in `folder` (which need not exist) that end in `suffix`."""
         return sorted(
             entry["name"].rsplit("/", 1)[-1]
             for entry in self.entries(folder)
@@ -71,9 +71,7 @@ class DataRoot:
         if not self._fs.isdir(self.path(folder)):
             return []
         listed = self._fs.ls(self.path(folder), detail=True)
-        return sorted(
-            e["name"].rstrip("/").rsplit("/", 1)[-1] for e in listed if e["type"] == "directory"
-        )
+        return sorted(e["name"].rstrip("/").rsplit("/", 1)[-1] for e in listed if e["type"] == "directory")
 
     def open(self, name: str) -> IO[bytes]:
         """Open `name` for reading bytes. Raises `FileNotFoundError`."""

@@ -3,11 +3,20 @@
 Every message is one sentence for a stranger: what was expected, what was found, what to do.
 """
 
+from typing import Any
+
 
 class CarpriceError(Exception):
-    """A step ended without doing its work; `exit_code` tells the caller why."""
+    """A step ended without doing its work; `exit_code` tells the caller why.
+
+    `result` is what the step's result file holds all the same, where there is something to tell.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class UsageProblem(CarpriceError):

@@ -70,12 +70,81 @@ class SnapshotParams(Section):
     reference_seed: int = Field(default=0, ge=0, description="Seed of the draw of the reference sample.")
 
 
+class TrainingParams(Section):
+    """How the model learns."""
+
+    seed: int = Field(default=42, ge=0, description="Seed of everything random in training.")
+    min_rows: int = Field(default=30, ge=10, description="Fewest distinct listings to train on.")
+    typing_error_log_distance: float = Field(
+        default=0.8,
+        gt=0,
+        description="A price further than this (in log price) from what comparable listings say "
+        "counts as a typing error.",
+    )
+    learning_rate: float = Field(default=0.06, gt=0, le=1, description="Step of each boosting round.")
+    max_iter: int = Field(default=300, ge=1, le=5000, description="Boosting rounds.")
+    max_leaf_nodes: int = Field(default=24, ge=2, description="Leaves of each tree.")
+    min_samples_leaf: int = Field(default=8, ge=1, description="Fewest training rows in a leaf.")
+    l2_regularization: float = Field(default=1.0, ge=0, description="L2 penalty on leaf values.")
+
+
+class EvaluationParams(Section):
+    """Which listings are test rows, and how small a slice may be."""
+
+    test_share: float = Field(default=0.2, gt=0, lt=1, description="Share of listings kept for testing.")
+    split_seed: int = Field(default=0, ge=0, description="Another seed chooses other test rows.")
+    slice_min_rows: int = Field(default=30, ge=2, description="Fewest rows of a make, price or age slice.")
+
+
+class PromotionParams(Section):
+    """The gates between a candidate and production."""
+
+    min_test_rows: int = Field(default=20, ge=2, description="Fewest test rows the figures rest on.")
+    max_mape: float = Field(default=0.2, gt=0, description="Largest mean relative error.")
+    max_median_ape: float = Field(default=0.14, gt=0, description="Largest median relative error.")
+    min_r2_log: float = Field(default=0.75, le=1, description="Smallest R² of the log price.")
+    production_confidence: float = Field(
+        default=0.8, ge=0, le=1, description="Confidence with which a candidate must beat production."
+    )
+    production_margin: float = Field(
+        default=0.0,
+        gt=-1,
+        description="How much worse than production, as a share, still counts as better.",
+    )
+    bootstrap_resamples: int = Field(default=2000, ge=100, description="Resamples of the paired bootstrap.")
+    max_slice_loss: float = Field(
+        default=0.25, ge=0, description="Largest loss against production in any slice, as a share."
+    )
+    max_latency_ms: float = Field(default=100.0, gt=0, description="Longest median time of one prediction.")
+
+
+class DriftParams(Section):
+    """When newly landed listings count as drifted away from what production learned."""
+
+    min_rows: int = Field(default=50, ge=10, description="Fewest rows on either side to say anything.")
+    max_rows: int = Field(
+        default=20000, ge=100, description="Rows drawn for the report where there are more."
+    )
+    distance: float = Field(
+        default=0.1,
+        gt=0,
+        description="Normed Wasserstein (numbers) or Jensen-Shannon (text) distance of a drifted column.",
+    )
+    share: float = Field(
+        default=0.3, gt=0, le=1, description="Share of drifted columns at which a file drifted."
+    )
+
+
 class Params(Section):
     """All settings, one attribute per section of `params.yaml`."""
 
     landing: LandingParams = LandingParams()
     quality: QualityParams = QualityParams()
     snapshots: SnapshotParams = SnapshotParams()
+    training: TrainingParams = TrainingParams()
+    evaluation: EvaluationParams = EvaluationParams()
+    promotion: PromotionParams = PromotionParams()
+    drift: DriftParams = DriftParams()
 
 
 def load_params() -> Params:

@@ -1,0 +1,137 @@
+"""`make demo`: start everything, land a file, follow it into production, keep serving."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from carprice import landing, sample
+from carprice.data_root import DataRoot
+from carprice.errors import CarpriceError
+from carprice.params import load_params
+from carprice.registry import Registry
+from demo import follow, services
+from demo.airflow_api import AirflowApi
+from demo.settings import REPOSITORY, DemoProblem, Settings
+from demo.summary import summary
+from demo.supervisor import Supervisor
+
+SAMPLE_ROWS = 3000
+FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow")
+
+
+def main() -> int:
+    """Run the demo; returns the exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    os.umask(0o002)  # a container's user shares the data root by its group
+    os.environ.setdefault("CARPRICE_PARAMS_FILE", str(REPOSITORY / "params.yaml"))
+    try:
+        load_params()
+        return _demo(Settings.from_environment())
+    except (DemoProblem, CarpriceError) as problem:
+        _say(f"demo: {problem}")
+        return getattr(problem, "exit_code", 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _demo(settings: Settings) -> int:
+    _prepare(settings)
+    api = AirflowApi(settings.airflow_url, services.USER, services.secret(settings.state, "admin-password"))
+    with Supervisor(settings.state / "logs") as supervisor:
+        _start(settings, supervisor, api)
+        os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
+        root = DataRoot(str(settings.data))
+        since = follow.now()
+        name, sha256, is_new = _land(settings, root)
+        _say(f"{'landed' if is_new else 'already landed:'} {name}")
+        follow.follow(api, root, sha256 if is_new else None, since, _say, settings.timeout_seconds)
+        lines, in_production = summary(root, Registry(root), sha256)
+        print("\n" + "\n".join(lines + _addresses(settings)), flush=True)  # noqa: T201
+        refused = root.read_json(f"receipts/{sha256}.json")["status"] == "refused"
+        if not settings.once:
+            print("\nCtrl-C stops everything.", flush=True)  # noqa: T201
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+        _say("stopping")
+    if refused:
+        return 65
+    return 0 if in_production else 1
+
+
+def _prepare(settings: Settings) -> None:
+    for folder in FOLDERS:
+        path = settings.data / folder
+        path.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(PermissionError):
+            path.chmod(0o2775)
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.runtime == "docker":
+        _say("each step runs in a container of its own (a Docker engine answers)")
+    else:
+        _say(
+            "PROCESS MODE: steps run as child processes of Airflow, not in containers (no Docker engine used)"
+        )
+
+
+def _start(settings: Settings, supervisor: Supervisor, api: AirflowApi) -> None:
+    _say("starting MLflow, Airflow and the app")
+    supervisor.start(services.mlflow_service(settings))
+    environment = services.airflow_environment(settings)
+    supervisor.run("airflow-db", services.airflow_command("db", "migrate"), environment)
+    for service in services.airflow_services(settings, api):
+        supervisor.start(service)
+    supervisor.start(services.app_service(settings))
+    for name in ("mlflow", "api-server", "app"):
+        supervisor.wait_until_ready(name, 240)
+        _say(f"{name} answers")
+
+
+def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:
+    if settings.file is not None:
+        landed = landing.land(root, str(settings.file))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "synthetic_listings.csv"
+            sample.write_sample(str(path), SAMPLE_ROWS, seed=0)
+            landed = landing.land(root, str(path))
+    is_new = not root.exists(f"receipts/{landed['sha256']}.json")
+    return landed["file"], landed["sha256"], is_new
+
+
+def _addresses(settings: Settings) -> list[str]:
+    root = DataRoot(str(settings.data))
+    return [
+        "",
+        f"App       {settings.app_url}",
+        f"Airflow   {settings.airflow_url}   user {services.USER}, password {_password(settings)}",
+        f"MLflow    {settings.mlflow_url}",
+        f"Reports   {root.uri('reports/index.html')}",
+        f"Land more: bin/carprice land FILE, or move a finished .csv into {root.uri('raw')}",
+    ]
+
+
+def _password(settings: Settings) -> str:
+    shown = settings.state / "secrets" / "shown"
+    if shown.exists():
+        return f"as shown at the first start (also in {settings.state / 'secrets' / 'admin-password'})"
+    shown.touch(mode=0o600)
+    return services.secret(settings.state, "admin-password")
+
+
+def _say(line: str) -> None:
+    print(f"{datetime.now():%H:%M:%S}  {line}", flush=True)  # noqa: T201
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

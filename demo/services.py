@@ -1,0 +1,142 @@
+"""Which services the embedded default is made of, and the environment each one gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import requests
+
+from demo.airflow_api import AirflowApi
+from demo.settings import REPOSITORY, Settings, python_of
+from demo.supervisor import Service
+
+USER = "admin"
+AIRFLOW_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+def secret(state: Path, name: str) -> str:
+    """A random secret kept in a file only its owner can read, made when first asked for."""
+    path = state / "secrets" / name
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24))
+    return path.read_text()
+
+
+def base_environment(settings: Settings) -> dict[str, str]:
+    """What every service and command gets."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "CARPRICE_DEMO"))
+    }
+    return inherited | {
+        "DATA_DIR": str(settings.data),
+        "MLFLOW_TRACKING_URI": settings.mlflow_url,
+        "CARPRICE_PARAMS_FILE": str(REPOSITORY / "params.yaml"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """What Airflow's processes get: `airflow/embedded.env`, and paths, ports and secrets."""
+    home = settings.state / "airflow"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passwords = home / "passwords.json"
+    if not passwords.exists():
+        descriptor = os.open(passwords, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({USER: secret(settings.state, "admin-password")}, file)
+    tuned = {}
+    for line in (REPOSITORY / "airflow" / "embedded.env").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            tuned[key.strip()] = value.strip()
+    return (
+        base_environment(settings)
+        | tuned
+        | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "airflow" / "dags"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+            "AIRFLOW__API__BASE_URL": settings.airflow_url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(settings.airflow_port),
+            "AIRFLOW__API__SECRET_KEY": secret(settings.state, "api-secret"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secret(settings.state, "jwt-secret"),
+            "AIRFLOW__CORE__FERNET_KEY": _fernet_key(settings),
+            "PYTHONPATH": str(REPOSITORY / "airflow"),
+            "CARPRICE_RUNTIME": settings.runtime,
+            "CARPRICE_TRAINER_PYTHON": python_of("trainer"),
+            "CARPRICE_SERVING_PYTHON": python_of("app"),
+        }
+    )
+
+
+def airflow_command(*arguments: str) -> list[str]:
+    """A command line of Airflow's own environment."""
+    return [python_of("airflow"), "-m", "airflow", *arguments]
+
+
+def airflow_services(settings: Settings, api: AirflowApi) -> list[Service]:
+    """Airflow's four components."""
+    environment = airflow_environment(settings)
+    return [Service(name, airflow_command(name), environment, api.healthy) for name in AIRFLOW_COMPONENTS]
+
+
+def mlflow_service(settings: Settings) -> Service:
+    """The MLflow server, on the database that `bin/carprice` uses when no server is named."""
+    folder = settings.data / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        python_of("mlflow"), "-m", "mlflow", "server",
+        "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination", str(folder / "artifacts"),
+        "--serve-artifacts",
+        "--host", "127.0.0.1",
+        "--port", str(settings.mlflow_port),
+        # Each worker grows to several hundred MiB; one answers all that one machine asks.
+        "--workers", "1",
+        "--allowed-hosts", f"127.0.0.1:{settings.mlflow_port},localhost:{settings.mlflow_port}",
+    ]  # fmt: skip
+    environment = {k: v for k, v in base_environment(settings).items() if k != "MLFLOW_TRACKING_URI"}
+    return Service("mlflow", command, environment, lambda: _ok(f"{settings.mlflow_url}/health"))
+
+
+def app_service(settings: Settings) -> Service:
+    """The Streamlit page."""
+    command = [
+        python_of("app"), "-m", "streamlit", "run", str(REPOSITORY / "images" / "app" / "app.py"),
+        "--server.address", "127.0.0.1",
+        "--server.port", str(settings.app_port),
+        "--server.headless", "true",
+        "--browser.gatherUsageStats", "false",
+        "--server.fileWatcherType", "none",
+    ]  # fmt: skip
+    return Service(
+        "app", command, base_environment(settings), lambda: _ok(f"{settings.app_url}/_stcore/health")
+    )
+
+
+def _fernet_key(settings: Settings) -> str:
+    import base64
+    import hashlib
+
+    digest = hashlib.sha256(secret(settings.state, "fernet-seed").encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def _ok(url: str) -> bool:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, timeout=5).status_code == 200

@@ -1,0 +1,71 @@
+"""What became of the landed file, in the words of the people who wait for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carprice.data_root import DataRoot
+from carprice.promotion import decisions_of
+from carprice.registry import PRODUCTION, Registry
+
+
+def summary(root: DataRoot, registry: Registry, sha256: str) -> tuple[list[str], bool]:
+    """The lines to print, and whether a model is in production."""
+    lines = _data(root, sha256)
+    production = registry.version_of(PRODUCTION)
+    newest = max(
+        registry.client.search_model_versions("name='CarPricePredictor'"),
+        key=lambda v: int(v.version),
+        default=None,
+    )
+    if newest is not None:
+        metrics = registry.get_run(str(newest.run_id)).data.metrics
+        lines += ["", f"Version {newest.version}, on listings it was never trained on:"]
+        lines += [
+            f"  {label:<46} {metrics[prefix + 'mape']:6.1%} mean error   "
+            f"{metrics[prefix + 'median_ape']:6.1%} median   "
+            f"R² {metrics[prefix + 'r2']:.3f}   {metrics[prefix + 'rows']:.0f} rows"
+            for label, prefix in (
+                ("all test rows", "test_"),
+                ("without prices that look like typing errors", "test_unflagged_"),
+            )
+            if prefix + "mape" in metrics
+        ]
+        lines += _gates(decisions_of(registry, str(newest.version)))
+    lines += [""]
+    if production is None:
+        lines += ["No model is in production."]
+    else:
+        entry = registry.history()[-1]
+        lines += [f"In production: version {production.version}, since {entry['at']} by {entry['action']}."]
+    return lines, production is not None
+
+
+def _data(root: DataRoot, sha256: str) -> list[str]:
+    name = f"receipts/{sha256}.json"
+    if not root.exists(name):
+        return ["The file has not been dealt with."]
+    receipt = root.read_json(name)
+    lines = [
+        f"{receipt['file']}: {receipt['rows_in']:,} rows in, {receipt['rows_repeated']:,} repeated, "
+        f"{receipt['rows_accepted']:,} accepted, {receipt['rows_refused']:,} quarantined"
+    ]
+    if receipt["status"] == "refused":
+        lines += [f"  REFUSED: {receipt['refusal']}"]
+    elsewhere = [other for other in receipt["names"] if other != receipt["file"]]
+    if elsewhere:
+        lines += [f"  the same bytes also landed as {', '.join(elsewhere)}: nothing new was trained on them"]
+    return [*lines, f"  quality page  {root.uri(receipt['quality_page'])}"]
+
+
+def _gates(decisions: dict[str, dict[str, Any]]) -> list[str]:
+    lines = []
+    for step in ("promote_to_staging", "validate_staging_model"):
+        if step in decisions:
+            lines += ["", f"Gates of {step}:"]
+            lines += [
+                f"  {'yes' if g['passed'] else 'NO ':<4} {g['name']:<24} {g['value']:<10.4g} must be "
+                f"{g['comparison']} {g['threshold']:g}"
+                for g in decisions[step]["gates"]
+            ]
+    return lines

@@ -1,0 +1,331 @@
+"""The command line: every step of the pipeline, and what people do by hand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from carprice.data_root import DataRoot
+from carprice.errors import CarpriceError
+
+# Each command imports what it needs when it runs: a step is a fresh process, and the first one of
+# a pipeline should not wait for libraries that only the last one uses.
+if TYPE_CHECKING:
+    from carprice.params import Params
+    from carprice.registry import Registry
+
+log = logging.getLogger("carprice")
+
+DESCRIPTION = """\
+Used-car prices in Morocco, from a scraped file to a served price.
+
+A file of listings lands in the data root's raw/ folder; the steps below check it, train a model,
+compare it with the one in production and promote it if every gate says yes. Airflow runs each step
+in a container of its own; `carprice run FILE` runs all of them here.
+"""
+
+EPILOG = """\
+environment:
+  DATA_DIR              the data root: a folder or an object-store URL (default ./data)
+  MLFLOW_TRACKING_URI   an MLflow server (default: a database under the data root)
+  CARPRICE_PARAMS_FILE  the settings (default ./params.yaml); CARPRICE_PARAMS holds their text instead
+
+exit status:
+  0 done   2 wrong usage or setting   65 the data was refused   75 a service is away, try again
+  99 nothing to do, or a gate said no
+"""
+
+
+class _Context:
+    """What a command works with, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.root = DataRoot.from_environment()
+        self._registry: Registry | None = None
+
+    @property
+    def params(self) -> Params:
+        from carprice.params import load_params
+
+        return load_params()
+
+    @property
+    def registry(self) -> Registry:
+        if self._registry is None:
+            from carprice.registry import Registry
+
+            self._registry = Registry(self.root)
+        return self._registry
+
+
+Command = Callable[[argparse.Namespace, _Context], Any]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    # On a machine that has other work to do, OpenMP threads that wait for one another cost many times
+    # what a second thread gains on data of this size; one thread also gives the same numbers everywhere.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Group members may share a data root: what a step writes stays writable for the next one.
+    os.umask(0o002)
+    command: Command = arguments.command
+    try:
+        result = command(arguments, _Context())
+        _give(arguments, result)
+    except CarpriceError as error:
+        if error.result is not None:
+            _give(arguments, error.result)
+        print(f"carprice: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _give(arguments: argparse.Namespace, result: Any) -> None:
+    """Write the result file, or print the result where no file was asked for."""
+    target = getattr(arguments, "result", None)
+    if target is None:
+        printer = getattr(arguments, "printer", None)
+        print(printer(result) if printer else json.dumps(result, indent=2, ensure_ascii=False))  # noqa: T201
+        return
+    partial = f"{target}.{uuid.uuid4().hex[:8]}.part"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(result, file, ensure_ascii=False)
+    os.replace(partial, target)
+
+
+# --- the steps of the pipeline
+
+
+def _claim_files(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import landing
+
+    return landing.claim(context.root, context.params)
+
+
+def _check_data_quality(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import quality
+
+    return quality.check_data_quality(context.root, context.params, arguments.file, arguments.sha256)
+
+
+def _assemble_listings(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import snapshots
+
+    return snapshots.assemble(context.root, context.params, arguments.sha256)
+
+
+def _train_model(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import training
+
+    return training.train(context.root, context.params, context.registry, arguments.snapshot)
+
+
+def _evaluate_model(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import evaluation
+
+    return evaluation.evaluate(context.root, context.params, context.registry, arguments.run_id)
+
+
+def _promote_to_staging(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import promotion
+
+    decision = promotion.promote_to_staging(context.root, context.params, context.registry, arguments.run_id)
+    return promotion.require_yes(decision)
+
+
+def _validate_staging_model(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import promotion
+
+    decision = promotion.validate_staging(context.root, context.params, context.registry, arguments.version)
+    return promotion.require_yes(decision)
+
+
+def _promote_to_production(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import promotion
+
+    return promotion.promote_to_production(context.registry, arguments.version, arguments.approved_by)
+
+
+def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import reports
+
+    return reports.send_pipeline_report(
+        context.root, context.registry, arguments.run_id, arguments.version, arguments.state
+    )
+
+
+def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import drift
+
+    return drift.detect_drift(context.root, context.params.drift, context.registry, arguments.snapshot)
+
+
+def _publish_report(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import reports
+
+    reports.write_index(context.root)
+    return {"report": arguments.report, "index": reports.INDEX}
+
+
+# --- what people do by hand
+
+
+def _sample(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import sample
+
+    sample.write_sample(arguments.output, arguments.rows, arguments.seed)
+    return {"file": arguments.output, "rows": arguments.rows, "seed": arguments.seed}
+
+
+def _land(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import landing
+
+    return landing.land(context.root, arguments.file, arguments.name)
+
+
+def _run(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import pipeline
+
+    return pipeline.run(context.root, context.params, context.registry, arguments.file)
+
+
+def _rollback(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import promotion
+
+    return promotion.rollback(context.registry, arguments.by, arguments.reason)
+
+
+def _history(arguments: argparse.Namespace, context: _Context) -> Any:
+    return context.registry.history()
+
+
+def _predict(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import prediction
+
+    return prediction.predict_file(context.registry, arguments.file, arguments.output, arguments.alias)
+
+
+def _history_table(entries: list[dict[str, Any]]) -> str:
+    if not entries:
+        return "No model has been in production yet."
+    row = "{at:<26} {action:<10} {version:>7} {previous_version:>8}  {by:<16} {reason}"
+    head = row.format(
+        at="since (UTC)",
+        action="action",
+        version="version",
+        previous_version="before",
+        by="by",
+        reason="reason",
+    )
+    return "\n".join(
+        [head] + [row.format(**{k: "-" if v is None else v for k, v in entry.items()}) for entry in entries]
+    )
+
+
+def _states(text: str) -> dict[str, str]:
+    try:
+        states = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(
+            f"a JSON object of step: state was expected, found {text!r}"
+        ) from error
+    if not isinstance(states, dict):
+        raise argparse.ArgumentTypeError(f"a JSON object of step: state was expected, found {text!r}")
+    return {str(step): str(state) for step, state in states.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="carprice",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, help: str, is_step: bool = False) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+        added.set_defaults(command=command)
+        if is_step:
+            added.add_argument(
+                "--result", metavar="FILE", help="where the JSON result goes (default: printed)"
+            )
+        return added
+
+    by_hand = add("run", _run, "run every step on FILE in this process, from landing to the report")
+    by_hand.add_argument("file", metavar="FILE", help="a CSV file of scraped listings")
+    by_hand = add("land", _land, "put FILE into raw/, complete or not at all, where the pipeline finds it")
+    by_hand.add_argument("file", metavar="FILE")
+    by_hand.add_argument("--name", help="its name in raw/ (default: its own)")
+    by_hand = add("predict", _predict, "price every row of FILE with the registered model")
+    by_hand.add_argument("file", metavar="FILE", help="a CSV file in any raw layout, with or without prices")
+    by_hand.add_argument("-o", "--output", metavar="OUT", required=True, help="the CSV file to write")
+    by_hand.add_argument("--alias", default="production", help="which version prices (default production)")
+    by_hand = add("history", _history, "show who was in production when")
+    by_hand.set_defaults(printer=_history_table)
+    by_hand.add_argument("--result", metavar="FILE", help="write JSON there instead of a table")
+    by_hand = add("rollback", _rollback, "put the previous version back into production", is_step=True)
+    by_hand.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
+    by_hand.add_argument("--reason", default="rolled back by hand", help="why, for the history")
+    by_hand = add("sample", _sample, "write seeded synthetic listings in the scraper's layout")
+    by_hand.add_argument("-o", "--output", metavar="OUT", default="synthetic_listings.csv")
+    by_hand.add_argument("--rows", type=int, default=3000, help="rows, repeated ones included (default 3000)")
+    by_hand.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default 0)")
+
+    step = add(
+        "claim-files", _claim_files, "step: list the landed files that nothing was done with yet", True
+    )
+    step = add(
+        "check-data-quality", _check_data_quality, "step: accept, quarantine or refuse one landed file", True
+    )
+    step.add_argument("--file", required=True, help="its name in raw/")
+    step.add_argument("--sha256", required=True, help="what its bytes must hash to")
+    step = add(
+        "assemble-listings", _assemble_listings, "step: make a snapshot of all accepted listings", True
+    )
+    step.add_argument("--sha256", nargs="+", required=True, help="the files just checked")
+    step = add("train-model", _train_model, "step: train a candidate on a snapshot", True)
+    step.add_argument("--snapshot", default="latest", help="its id (default latest)")
+    step = add("evaluate-model", _evaluate_model, "step: score a candidate on rows never trained on", True)
+    step.add_argument("--run-id", required=True)
+    step = add(
+        "promote-to-staging", _promote_to_staging, "step: register a candidate, gate it on its figures", True
+    )
+    step.add_argument("--run-id", required=True)
+    step = add(
+        "validate-staging-model", _validate_staging_model, "step: load staging as the app will, gate it", True
+    )
+    step.add_argument("--version", required=True)
+    step = add(
+        "promote-to-production", _promote_to_production, "step: make a validated version production", True
+    )
+    step.add_argument("--version", required=True)
+    step.add_argument("--approved-by", default="gates", help="who said yes (default: the gates)")
+    step = add(
+        "send-pipeline-report", _send_pipeline_report, "step: write and send the report of a run", True
+    )
+    step.add_argument("--run-id")
+    step.add_argument("--version")
+    step.add_argument("--state", type=_states, default={}, help="JSON object: step to how it ended")
+    step = add(
+        "detect-drift", _detect_drift, "step: compare the newest listings with what production learned", True
+    )
+    step.add_argument("--snapshot", default="latest", help="its id (default latest)")
+    step = add("publish-report", _publish_report, "step: put a report into the index of reports", True)
+    step.add_argument("--report", required=True, help="its path under the data root")
+    return parser

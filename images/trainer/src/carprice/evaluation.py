@@ -1,0 +1,106 @@
+"""Score a candidate on the listings that no model was ever trained on."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carprice import snapshots
+from carprice.data_root import DataRoot
+from carprice.errors import DataRefused
+from carprice.metrics import Floats, regression_metrics, slice_metrics
+from carprice.model import features_of
+from carprice.params import Params
+from carprice.registry import Registry
+from carprice.splitting import is_test
+from carprice.typing_errors import is_far
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a run chose its test rows; written with the run's parameters."""
+
+    test_share: float
+    seed: int
+
+    @classmethod
+    def of_run(cls, run: Any) -> Split:
+        """The split that an MLflow run was trained with."""
+        logged = run.data.params
+        return cls(float(logged["evaluation.test_share"]), int(logged["evaluation.split_seed"]))
+
+    def test_rows(self, listings: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which listings are test rows, of shape (n,)."""
+        return is_test(listings["listing_id"], self.test_share, self.seed)
+
+
+def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) -> dict[str, Any]:
+    """Score a run's model on its snapshot's test rows and log metrics and pictures to the run.
+
+    Metrics named `test_*` are on all test rows, `test_unflagged_*` on those whose price does not
+    look like a typing error.
+    """
+    import mlflow
+
+    from carprice import pictures
+
+    run = registry.get_run(run_id)
+    listings = test_listings(root, run)
+    actual = listings["price_mad"].to_numpy(dtype=np.float64)
+    predicted = prices_of(registry.load(run.data.tags["model_uri"]), listings)
+    flagged = is_far(actual, predicted, params.training.typing_error_log_distance)
+    slices = slice_metrics(
+        listings[~flagged], predicted[~flagged], params.evaluation.slice_min_rows, datetime.now(UTC).year
+    )
+    metrics = {f"test_{name}": value for name, value in regression_metrics(actual, predicted).items()}
+    unflagged = regression_metrics(actual[~flagged], predicted[~flagged])
+    metrics |= {f"test_unflagged_{name}": value for name, value in unflagged.items()}
+    with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
+        mlflow.log_metrics(metrics)
+        mlflow.log_dict({"metrics": metrics, "slices": slices}, "evaluation/evaluation.json")
+        for draw in (pictures.predicted_against_actual, pictures.residuals):
+            mlflow.log_artifact(draw(actual, predicted, flagged, folder), "evaluation")
+    log.info(
+        "%d test rows, %d look like typing errors; on the others: mean error %.1f %%, median error %.1f %%",
+        len(actual), flagged.sum(), 100 * unflagged["mape"], 100 * unflagged["median_ape"],
+    )  # fmt: skip
+    return {
+        "run_id": run_id,
+        "snapshot_id": run.data.tags["snapshot_id"],
+        "rows_test": len(actual),
+        "rows_flagged": int(flagged.sum()),
+        "metrics": metrics,
+        "slices": {name: {"rows": m["rows"], "mape": m["mape"]} for name, m in slices.items()},
+    }
+
+
+def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
+    """The listings of the first run's snapshot that are test rows of every given run.
+
+    Raises `DataRefused` when there are fewer than two.
+    """
+    _, listings = snapshots.load(root, runs[0].data.tags["snapshot_id"])
+    chosen = np.ones(len(listings), dtype=bool)
+    for run in runs:
+        chosen &= Split.of_run(run).test_rows(listings)
+    if chosen.sum() < 2:
+        raise DataRefused(
+            f"at least 2 test listings were expected, found {chosen.sum()} in snapshot "
+            f"{runs[0].data.tags['snapshot_id']}; land more listings or raise evaluation.test_share"
+        )
+    return listings[chosen].reset_index(drop=True)
+
+
+def prices_of(pipeline: Any, listings: pd.DataFrame) -> Floats:
+    """The pipeline's price in MAD for each listing, of shape (n,)."""
+    predicted: Floats = np.asarray(pipeline.predict(features_of(listings)), dtype=np.float64)
+    return predicted

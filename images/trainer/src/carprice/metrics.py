@@ -1,0 +1,85 @@
+"""How good a set of prices is, in the figures the gates and the model card use."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+def regression_metrics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, float]:
+    """Metrics of predicted against actual prices, both of shape (n,) in MAD, n >= 2.
+
+    `mae_mad`, `rmse_mad` are in MAD; `mape` and `median_ape` are shares of the actual price;
+    `mae_share` is the mean absolute error over the mean price; `r2` is on the price and
+    `r2_log` on its logarithm; `rows` is n.
+    """
+    error = predicted_mad - actual_mad
+    relative = np.abs(error) / actual_mad
+    return {
+        "rows": float(len(actual_mad)),
+        "mae_mad": float(np.abs(error).mean()),
+        "rmse_mad": float(np.sqrt((error**2).mean())),
+        "mae_share": float(np.abs(error).mean() / actual_mad.mean()),
+        "mape": float(relative.mean()),
+        "median_ape": float(np.median(relative)),
+        "r2": r_squared(actual_mad, predicted_mad),
+        "r2_log": r_squared(np.log(actual_mad), np.log(predicted_mad)),
+    }
+
+
+def r_squared(actual: Floats, predicted: Floats) -> float:
+    """The coefficient of determination; 0 where the actual values don't vary."""
+    total = float(((actual - actual.mean()) ** 2).sum())
+    return 1 - float(((actual - predicted) ** 2).sum()) / total if total > 0 else 0.0
+
+
+def slice_metrics(
+    listings: pd.DataFrame, predicted_mad: Floats, min_rows: int, current_year: int
+) -> dict[str, dict[str, float]]:
+    """Metrics per make, price band and age band, for every slice of at least `min_rows` rows.
+
+    `listings` holds the canonical columns and as many rows as `predicted_mad`. Keys read
+    `make=Dacia`, `price=100k-200k`, `age=5-10 years`.
+    """
+    price = listings["price_mad"].to_numpy(dtype=np.float64)
+    age = current_year - listings["model_year"].to_numpy(dtype=np.float64)
+    labels = {
+        "make": listings["make"].astype(str),
+        "price": pd.cut(
+            price,
+            [0, 100e3, 200e3, 400e3, np.inf],
+            labels=["below 100k", "100k-200k", "200k-400k", "above 400k"],
+        ),
+        "age": pd.cut(
+            age,
+            [-np.inf, 5, 10, 15, np.inf],
+            labels=["up to 5 years", "6-10 years", "11-15 years", "over 15 years"],
+        ),
+    }
+    found: dict[str, dict[str, float]] = {}
+    for dimension, values in labels.items():
+        for value, rows in pd.Series(np.arange(len(listings))).groupby(np.asarray(values), observed=True):
+            chosen = rows.to_numpy()
+            if len(chosen) >= min_rows:
+                found[f"{dimension}={value}"] = regression_metrics(price[chosen], predicted_mad[chosen])
+    return found
+
+
+def share_of_resamples_better(
+    candidate_error: Floats, production_error: Floats, margin: float, resamples: int, seed: int
+) -> float:
+    """How sure it is that the candidate's mean error is below production's, by paired bootstrap.
+
+    Both arrays, of shape (n,), hold the error of the same n rows. Returns the share of
+    `resamples` in which mean(candidate) < (1 + margin) * mean(production).
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 16.
+    """
+    difference = candidate_error - (1 + margin) * production_error
+    random = np.random.default_rng(seed)
+    below: int = sum(
+        difference[random.integers(0, len(difference), len(difference))].mean() < 0 for _ in range(resamples)
+    )
+    return float(below / resamples)

@@ -1,0 +1,73 @@
+"""Every step in one process: what Airflow does in containers, on a laptop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from carprice import drift, evaluation, landing, promotion, quality, reports, snapshots, training
+from carprice.data_root import DataRoot
+from carprice.errors import NothingToDo
+from carprice.params import Params
+from carprice.registry import Registry
+
+log = logging.getLogger(__name__)
+
+
+def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[str, Any]:
+    """Land the file at `path` and take it through every step; returns the report's result.
+
+    The report is written whatever happens after the data was accepted. Raises what the failing
+    step raised; `GateSaidNo` when a gate kept the candidate out.
+    """
+    landed = landing.land(root, path)
+    name, sha256 = landed["file"], landed["sha256"]
+    if root.exists(f"receipts/{sha256}.json"):
+        with contextlib.suppress(NothingToDo):
+            landing.claim(root, params)  # notes the new name, if it is one
+        known = root.read_json(f"receipts/{sha256}.json")
+        raise NothingToDo(
+            f"a file not seen before was expected, found in {name} the bytes of {known['file']}, "
+            f"{known['status']} on {known['checked_at'][:10]}; nothing new was trained"
+        )
+    log.info("[1/8] check_data_quality")
+    receipt = quality.check_data_quality(root, params, name, sha256)
+    log.info("[2/8] assemble_listings")
+    snapshot = snapshots.assemble(root, params, [sha256])
+    states: dict[str, str] = {}
+    run_id = version = None
+    try:
+        log.info("[3/8] train_model")
+        run_id = training.train(root, params, registry, snapshot["snapshot_id"])["run_id"]
+        states["train_model"] = "success"
+        log.info("[4/8] evaluate_model")
+        evaluation.evaluate(root, params, registry, run_id)
+        states["evaluate_model"] = "success"
+        log.info("[5/8] promote_to_staging")
+        version = promotion.require_yes(promotion.promote_to_staging(root, params, registry, run_id))[
+            "version"
+        ]
+        states["promote_to_staging"] = "success"
+        log.info("[6/8] validate_staging_model")
+        promotion.require_yes(promotion.validate_staging(root, params, registry, version))
+        states["validate_staging_model"] = "success"
+        log.info("[7/8] promote_to_production")
+        promotion.promote_to_production(registry, version, "gates")
+        states["promote_to_production"] = "success"
+        log.info("drift: compare the new listings with what production learned")
+        try:
+            drift.detect_drift(root, params.drift, registry, snapshot["snapshot_id"])
+        except NothingToDo as nothing:
+            log.info("%s", nothing)
+    except Exception as error:
+        steps = ["train_model", "evaluate_model", "promote_to_staging", "validate_staging_model"]
+        stopped = next((step for step in steps if step not in states), "promote_to_production")
+        states[stopped] = "skipped" if isinstance(error, NothingToDo) else "failed"
+        raise
+    finally:
+        log.info("[8/8] send_pipeline_report")
+        report = reports.send_pipeline_report(root, registry, run_id, version, states)
+    return report | {
+        key: receipt[key] for key in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")
+    }

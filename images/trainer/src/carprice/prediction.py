@@ -1,0 +1,61 @@
+"""Batch prediction: a raw file in, the same rows with a price out."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from carprice import listing, raw_files
+from carprice.errors import UsageProblem
+from carprice.evaluation import prices_of
+from carprice.registry import Registry
+
+log = logging.getLogger(__name__)
+
+PRICE, PROBLEM = "predicted_price_mad", "problem"
+
+
+def predict_file(registry: Registry, source: str, target: str, alias: str) -> dict[str, Any]:
+    """Price every row of the raw file `source` with the version that `alias` names.
+
+    Writes `target` (CSV, UTF-8, the source's delimiter): every input row in its order with its own
+    columns and words, then the price in whole MAD and, where a row can't be priced, why not.
+    `target` appears as a whole or not at all. Raises `UsageProblem` when `source` can't be read.
+    """
+    try:
+        with open(source, "rb") as file:
+            raw = raw_files.read_raw(file.read())
+    except OSError as error:
+        raise UsageProblem(f"a readable CSV file was expected, found {source}: {error.strerror}") from error
+    priced = price_rows(registry, raw.table, alias)
+    text = io.StringIO()
+    pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
+        text, index=False, sep=raw.delimiter
+    )
+    partial = f"{target}.part"
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        file.write(text.getvalue())
+    os.replace(partial, target)
+    without = int(priced[PRICE].isna().sum())
+    log.info(
+        "%d rows priced, %d without a price (see the column `%s`)", len(priced) - without, without, PROBLEM
+    )
+    return {"rows": len(priced), "priced": len(priced) - without, "without_price": without, "file": target}
+
+
+def price_rows(registry: Registry, table: pd.DataFrame, alias: str) -> pd.DataFrame:
+    """Columns `predicted_price_mad` (whole MAD, missing where unknown) and `problem`, for each raw row."""
+    loaded = registry.load_version(alias)
+    parsed = listing.parse(table, require_price=False)
+    good = parsed.problems.isna().to_numpy()
+    price = np.full(len(table), np.nan)
+    if good.any():
+        price[good] = np.round(prices_of(loaded.pipeline, parsed.listings[good]))
+    return pd.DataFrame(
+        {PRICE: pd.array(price, dtype="Float64").astype("Int64"), PROBLEM: parsed.problems.fillna("")}
+    )
