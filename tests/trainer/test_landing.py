@@ -1,0 +1,201 @@
+"""Files that land are claimed once, when they are complete, and none is lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from carprice import landing, quality, sample, snapshots
+from carprice.data_root import DataRoot
+from carprice.errors import DataRefused, NothingToDo, UsageProblem
+from carprice.params import LandingParams, Params
+
+AT_ONCE = Params(landing=LandingParams(settle_seconds=0, settle_seconds_renamed=0))
+SLOW = Params(landing=LandingParams(settle_seconds=60, settle_seconds_renamed=60))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> DataRoot:
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    return DataRoot(str(tmp_path / "data"))
+
+
+@pytest.fixture
+def listings(tmp_path: Path) -> Path:
+    path = tmp_path / "synthetic.csv"
+    sample.write_sample(str(path), 120, 1)
+    return path
+
+
+def claimed(root: DataRoot, params: Params = AT_ONCE) -> list[str]:
+    try:
+        return [entry["file"] for entry in landing.claim(root, params)]
+    except NothingToDo:
+        return []
+
+
+def test_a_landed_file_is_claimed_until_it_has_a_receipt(root: DataRoot, listings: Path) -> None:
+    landed = landing.land(root, str(listings))
+    assert landed["already"] is None
+    assert landing.claim(root, AT_ONCE) == [{"file": "synthetic.csv", "sha256": landed["sha256"]}]
+    assert claimed(root) == ["synthetic.csv"]
+    quality.check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
+    snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
+    assert claimed(root) == []
+
+
+def test_nothing_to_claim_is_an_empty_list_and_nothing_to_do(root: DataRoot) -> None:
+    with pytest.raises(NothingToDo, match="found none") as nothing:
+        landing.claim(root, AT_ONCE)
+    assert nothing.value.result == []
+
+
+def test_a_refused_file_is_not_claimed_again(root: DataRoot) -> None:
+    (Path(root.location) / "raw" / "empty.csv").touch()
+    [entry] = landing.claim(root, AT_ONCE)
+    with pytest.raises(DataRefused):
+        quality.check_data_quality(root, AT_ONCE, entry["file"], entry["sha256"])
+    assert claimed(root) == []
+
+
+def test_only_csv_files_that_are_not_hidden_are_looked_at(root: DataRoot) -> None:
+    for name in (".partial.csv", ".x.csv.part", "notes.txt", "table.xlsx", "A.CSV", "b.csv"):
+        (Path(root.location) / "raw" / name).write_text(name)
+    (Path(root.location) / "raw" / "folder.csv").mkdir()
+    assert claimed(root) == ["A.CSV", "b.csv"]
+
+
+def test_the_same_bytes_under_two_names_are_claimed_once_and_the_receipt_learns_the_other(
+    root: DataRoot, listings: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    landed = landing.land(root, str(listings), "a.csv")
+    landing.land(root, str(listings), "b.csv")
+    assert claimed(root) == ["a.csv"]
+    quality.check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
+    snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
+    assert claimed(root) == []
+    assert "b.csv holds the same bytes as a.csv, already accepted: nothing to do" in caplog.text
+    assert root.read_json(f"receipts/{landed['sha256']}.json")["names"] == ["a.csv", "b.csv"]
+    caplog.clear()
+    assert claimed(root) == []
+    assert "same bytes" not in caplog.text
+
+
+def test_landing_known_bytes_again_says_so_and_leaves_nothing_to_do(root: DataRoot, listings: Path) -> None:
+    landed = landing.land(root, str(listings))
+    assert "waits to be read" in landing.land(root, str(listings))["already"]
+    quality.check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
+    assert "the same bytes were accepted as synthetic.csv" in landing.land(root, str(listings))["already"]
+    assert (
+        "the same bytes were accepted as synthetic.csv"
+        in landing.land(root, str(listings), "x.csv")["already"]
+    )
+    assert root.read_json(f"receipts/{landed['sha256']}.json")["names"] == ["synthetic.csv", "x.csv"]
+
+
+def test_another_content_under_a_name_that_is_taken_is_refused(root: DataRoot, listings: Path) -> None:
+    landing.land(root, str(listings))
+    sample.write_sample(str(listings), 120, 2)
+    with pytest.raises(UsageProblem, match=r"already exists with other content.*synthetic-2\.csv"):
+        landing.land(root, str(listings))
+
+
+@pytest.mark.parametrize("name", ["x.txt", ".x.csv", "a/b.csv", "csv"])
+def test_a_name_that_would_not_be_looked_at_is_refused(root: DataRoot, listings: Path, name: str) -> None:
+    with pytest.raises(UsageProblem, match=r"ends in \.csv"):
+        landing.land(root, str(listings), name)
+
+
+def test_a_path_that_can_not_be_read_is_named(root: DataRoot, tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match=r"gone\.csv"):
+        landing.land(root, str(tmp_path / "gone.csv"))
+    with pytest.raises(UsageProblem, match="directory"):
+        landing.land(root, str(tmp_path), "folder.csv")
+
+
+def test_landing_leaves_no_partial_file_and_a_change_time_after_the_modification(
+    root: DataRoot, listings: Path
+) -> None:
+    landing.land(root, str(listings))
+    raw = Path(root.location) / "raw"
+    assert [p.name for p in raw.iterdir()] == ["synthetic.csv"]
+    status = (raw / "synthetic.csv").stat()
+    assert status.st_ctime_ns > status.st_mtime_ns
+    assert (raw / "synthetic.csv").read_bytes() == listings.read_bytes()
+
+
+def test_a_file_that_was_just_written_is_not_claimed(root: DataRoot, listings: Path) -> None:
+    landing.land(root, str(listings))
+    assert claimed(root, SLOW) == []
+
+
+def test_a_renamed_file_is_complete_sooner_than_one_written_in_place() -> None:
+    params = LandingParams(settle_seconds=10, settle_seconds_renamed=1)
+    second = 1_000_000_000
+    start = 1_700_000_000 * second
+    assert not landing.is_complete(start, start, start + 9 * second, params)
+    assert landing.is_complete(start, start, start + 10 * second, params)
+    renamed = start + 5 * second
+    assert not landing.is_complete(start, renamed, renamed + second // 2, params)
+    assert landing.is_complete(start, renamed, renamed + second, params)
+    # a program that writes on after the rename is waited for in full
+    assert not landing.is_complete(renamed + second, renamed + second, renamed + 3 * second, params)
+
+
+def test_a_known_name_with_a_new_content_of_the_same_size_is_claimed(root: DataRoot, listings: Path) -> None:
+    landed = landing.land(root, str(listings), "a.csv")
+    quality.check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
+    snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
+    path = Path(root.location) / "raw" / "a.csv"
+    before = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert claimed(root) == ["a.csv"]
+
+
+def test_a_file_that_can_not_be_read_does_not_keep_the_others_from_being_claimed(
+    root: DataRoot, listings: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    landing.land(root, str(listings), "a.csv")
+    landing.land(root, str(listings), "b.csv")
+    real = landing.sha256_of
+
+    def denied(root: DataRoot, name: str) -> str:
+        if name == "raw/a.csv":
+            raise PermissionError(13, "Permission denied")
+        return real(root, name)
+
+    monkeypatch.setattr(landing, "sha256_of", denied)
+    assert claimed(root) == ["b.csv"]
+    assert "a.csv can't be read (Permission denied)" in caplog.text
+
+
+def test_a_file_that_was_accepted_but_never_assembled_is_claimed_again_after_a_while(
+    root: DataRoot, listings: Path
+) -> None:
+    sha = landing.land(root, str(listings))["sha256"]
+    receipt = quality.check_data_quality(root, AT_ONCE, "synthetic.csv", sha)
+    assert claimed(root) == []
+    receipt["checked_at"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    root.write_json(f"receipts/{sha}.json", receipt)
+    assert claimed(root) == ["synthetic.csv"]
+    assert quality.check_data_quality(root, AT_ONCE, "synthetic.csv", sha) == receipt
+    snapshots.assemble(root, AT_ONCE, [sha])
+    assert claimed(root) == []
+
+
+def test_claiming_starts_without_the_libraries_that_only_later_steps_need() -> None:
+    code = (
+        "import sys, carprice.landing, carprice.params, carprice.data_root;"
+        "print(sorted({'pandas', 'numpy', 'pandera', 'mlflow', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

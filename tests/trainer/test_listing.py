@@ -1,0 +1,323 @@
+"""Headers, values and rows as scrapers write them, and what is made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carprice import listing
+from carprice.errors import DataRefused
+
+Reader = Callable[[str], object]
+
+GOOD = {
+    "Marque": "Dacia",
+    "Modèle": "Logan",
+    "Année-Modèle": "2015",
+    "Kilométrage": "90 000 - 94 999",
+    "Type de carburant": "Diesel",
+    "Prix": "85000",
+}
+
+
+def rows(*changes: dict[str, str]) -> pd.DataFrame:
+    """Raw rows, each the good one with changes."""
+    return pd.DataFrame([{**GOOD, **change} for change in changes]).fillna("").astype("str")
+
+
+def problem_of(**change: str) -> object:
+    return listing.parse(rows(change), require_price=True).problems.iloc[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "60000",
+        "60 000",
+        "60\N{NO-BREAK SPACE}000",
+        "60\N{NARROW NO-BREAK SPACE}000",
+        "60,000 DH",
+        "60.000 Dhs",
+        "60000.0",
+        "60 000,00 MAD",
+        "DH 60.000",
+        "60'000",
+        "60000DH",
+        " 60 000 dirhams ",
+        "6e4",
+        "6.0E+04",
+        "60.000,00",
+        "60,000.00",
+    ],
+)
+def test_a_price_is_read_in_every_way_people_write_it(text: str) -> None:
+    assert listing.parse_price(text) == 60_000
+
+
+@pytest.mark.parametrize(
+    "text", ["abc", "60 0000", "6.00.000", "12 000 €", "60000 - 70000", "1" * 20, "inf", "e5"]
+)
+def test_what_is_no_amount_is_not_guessed(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (the readers' only signal)
+        listing.parse_price(text)
+
+
+@given(
+    st.integers(1, 999_999_999),
+    st.sampled_from(["", " ", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}", ",", ".", "'"]),
+    st.sampled_from(["", " DH", " Dhs", "DH", " mad", " MAD "]),
+)
+def test_any_grouping_and_currency_word_gives_the_same_price(price: int, group: str, unit: str) -> None:
+    assert listing.parse_price(f"{price:,}".replace(",", group) + unit) == price
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("200 000 - 249 999", (200_000, 249_999)),
+        ("0 - 4 999", (0, 4_999)),
+        ("200 000 – 249 999 km", (200_000, 249_999)),
+        ("200000-249999", (200_000, 249_999)),
+        ("200.000 à 249.999 Km", (200_000, 249_999)),
+        ("173.000 km", (173_000, 173_000)),
+        ("173000", (173_000, 173_000)),
+        ("173000KM", (173_000, 173_000)),
+        ("173000.0", (173_000, 173_000)),
+        ("Moins de 5 000", (0, 5_000)),
+    ],
+)
+def test_a_mileage_is_a_bracket_or_an_exact_value(text: str, bounds: tuple[float, float]) -> None:
+    assert listing.parse_mileage(text) == bounds
+
+
+@pytest.mark.parametrize("text", ["Plus de 500 000", "500 000+", "> 500000 km"])
+def test_an_open_mileage_bracket_has_no_largest_value(text: str) -> None:
+    low, high = listing.parse_mileage(text) or (0.0, 0.0)
+    assert low == 500_000
+    assert math.isnan(high)
+
+
+@pytest.mark.parametrize("text", ["many", "249 999 - 200 000", "1 - 2 - 3", "-", "10 000 -"])
+def test_a_mileage_that_makes_no_sense_is_unknown_or_not_readable(text: str) -> None:
+    if listing.is_unknown(text):
+        assert listing.parse_mileage(text) is None
+    else:
+        with pytest.raises(ValueError):  # noqa: PT011
+            listing.parse_mileage(text)
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "value"),
+    [
+        (listing.parse_power, "6 CV", 6),
+        (listing.parse_power, "6", 6),
+        (listing.parse_power, "6.0", 6),
+        (listing.parse_power, "6cv", 6),
+        (listing.parse_power, "Plus de 41 CV", 41),
+        (listing.parse_doors, "5.0", 5),
+        (listing.parse_doors, "5 portes", 5),
+        (listing.parse_year, "2015", 2015),
+        (listing.parse_year, "2015.0", 2015),
+        (listing.parse_year, "1980 ou plus ancien", 1980),
+        (listing.parse_flag, "Oui", 1),
+        (listing.parse_flag, "TRUE", 1),
+        (listing.parse_flag, "1.0", 1),
+        (listing.parse_flag, "non", 0),
+        (listing.parse_flag, "False", 0),
+        (listing.parse_text, "  Très   bon ", "Très bon"),
+        (listing.parse_text, "Tre\N{COMBINING GRAVE ACCENT}s bon", "Très bon"),
+    ],
+)
+def test_values_of_other_columns_are_read(reader: Reader, text: str, value: object) -> None:
+    assert reader(text) == value
+
+
+@pytest.mark.parametrize("word", ["", " ", "--", "-", "—", "N/A", "n/a", "nan", "NULL", "?", "Non spécifié"])
+@pytest.mark.parametrize(
+    "reader",
+    [listing.parse_price, listing.parse_mileage, listing.parse_power, listing.parse_doors, listing.parse_year,
+     listing.parse_flag, listing.parse_text, listing.parse_time],
+)  # fmt: skip
+def test_every_word_for_unknown_is_unknown_in_every_column(reader: Reader, word: str) -> None:
+    assert reader(word) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["2023-12-31", "2023-12-31T00:00:00Z", "31/12/2023", "31/12/2023 00:00", "2023-12-31 01:00+01:00"]
+)
+def test_a_date_is_read_as_a_moment_in_utc(text: str) -> None:
+    assert listing.parse_time(text) == datetime.datetime(2023, 12, 31, tzinfo=datetime.UTC)
+
+
+@given(st.text(max_size=40))
+def test_no_text_at_all_makes_a_reader_fail_otherwise_than_by_saying_so(text: str) -> None:
+    for name in listing.HEADERS:
+        if name != "source_sha256":
+            with contextlib.suppress(ValueError):
+                listing._reader(name)[0](text)
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        ("Année-Modèle", "model_year"),
+        ("ANNEE MODELE", "model_year"),
+        (" annee_modele ", "model_year"),
+        ("année modèle", "model_year"),
+        ("Etat", "condition"),
+        ("Prix (DH)", "price_mad"),
+        ("PRIX", "price_mad"),
+        ("price_mad", "price_mad"),
+        ("Price", "price_mad"),
+        ("Kilométrage (km)", "mileage"),
+        ("mileage_km_max", "mileage_km_max"),
+        ("Système de navigation/GPS", "gps"),
+        ("Puissance fiscale CV", "fiscal_power_cv"),
+        ("couleur", None),
+        ("", None),
+        ("Unnamed: 0", None),
+    ],
+)
+def test_a_header_is_known_in_any_case_with_or_without_accents(header: str, field: str | None) -> None:
+    assert listing.field_of(header) == field
+
+
+def test_no_header_stands_for_two_columns() -> None:
+    keys = [key for headers in listing.HEADERS.values() for key in {listing.header_key(h) for h in headers}]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_canonical_column_can_be_read_from_a_file_under_its_own_name() -> None:
+    for name in listing.COLUMNS:
+        assert listing.field_of(name) == name
+
+
+def test_sixteen_pieces_of_equipment_and_no_answer_are_among_the_features() -> None:
+    assert len(listing.EQUIPMENT) == 16
+    leaks = {"listing_id", "url", "price_mad", "scraped_at", "source_sha256"}
+    assert not leaks & set(listing.FEATURES)
+    assert set(listing.FEATURES) | leaks == set(listing.COLUMNS)
+    kinds = (*listing.TEXT_FEATURES, *listing.NUMBER_FEATURES, *listing.FLAG_FEATURES)
+    assert sorted(kinds) == sorted(listing.FEATURES)
+
+
+def test_a_good_row_becomes_a_listing_of_the_canonical_types() -> None:
+    table = listing.parse(rows({}), require_price=True).listings
+    assert list(table.columns) == list(listing.COLUMNS)
+    assert table.loc[0, "make"] == "Dacia"
+    assert table.loc[0, "mileage_km_max"] == 94_999
+    assert table.loc[0, "gearbox"] is None
+    assert math.isnan(table["sunroof"].iloc[0])
+    listing.schema().validate(table, lazy=True)
+
+
+def test_the_canonical_types_survive_parquet(tmp_path: Path) -> None:
+    table = listing.parse(rows({}, {"Marque": "Kia"}), require_price=True).listings
+    table.to_parquet(tmp_path / "listings.parquet", index=False)
+    again = listing.as_canonical(pd.read_parquet(tmp_path / "listings.parquet"))
+    pd.testing.assert_frame_equal(again, table)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"Prix": ""}, "Prix: empty or unknown"),
+        ({"Prix": "--"}, "Prix: empty or unknown"),
+        ({"Prix": "cheap"}, "Prix: not an amount in dirhams such as 60000 or '60 000 DH'"),
+        ({"Prix": "0"}, "Prix: must be more than 0 dirhams"),
+        ({"Prix": "-5"}, "Prix: must be more than 0 dirhams"),
+        ({"Marque": " "}, "Marque: empty or unknown"),
+        ({"Kilométrage": "x"}, "Kilométrage: not a mileage such as '200 000 - 249 999' or '173 000 km'"),
+        ({"Kilométrage": "9 000 000"}, "Kilométrage: must be from 0 to 2 000 000"),
+        ({"Année-Modèle": "1850"}, "Année-Modèle: must be from 1950 to "),
+        ({"Nombre de portes": "12"}, "Nombre de portes: must be from 1 to 9"),
+        ({"Première main": "peut-être"}, "Première main: not a yes or no"),
+        ({"Modèle": "x" * 500}, "Modèle: longer than 200 characters"),
+    ],
+)
+def test_a_row_that_can_not_be_used_says_why_in_the_file_s_own_words(
+    change: dict[str, str], problem: str
+) -> None:
+    assert str(problem_of(**change)).startswith(problem)
+
+
+def test_a_row_with_two_problems_names_both() -> None:
+    problem = str(problem_of(Prix="?", Marque=""))
+    assert "Prix: empty or unknown" in problem
+    assert "Marque: empty or unknown" in problem
+
+
+@pytest.mark.parametrize("price", ["612037205", "730000", "1000"])
+def test_a_price_that_looks_like_a_typing_error_is_accepted(price: str) -> None:
+    assert problem_of(Prix=price) is None
+
+
+def test_next_year_s_model_is_plausible_and_the_one_after_is_not() -> None:
+    today = datetime.date(2023, 5, 1)
+    table = listing.parse(rows({"Année-Modèle": "2024"}), require_price=True).listings
+    listing.schema(today=today).validate(table)
+    table["model_year"] = 2025.0
+    with pytest.raises(Exception, match="must be from 1950 to 2024"):
+        listing.schema(today=today).validate(table)
+
+
+def test_prediction_needs_no_price_and_does_not_mind_a_bad_one() -> None:
+    without = rows({}, {"Marque": "--"}).drop(columns="Prix")
+    parsed = listing.parse(without, require_price=False)
+    assert parsed.problems.tolist() == [None, "Marque: empty or unknown"]
+    assert listing.parse(rows({"Prix": "cheap"}), require_price=False).problems.tolist() == [None]
+
+
+def test_rows_keep_their_order_and_index() -> None:
+    raw = rows({"Modèle": "A"}, {"Modèle": "B"}, {"Modèle": "C"}).set_axis([7, 3, 5])
+    parsed = listing.parse(raw, require_price=True)
+    assert parsed.listings["model"].to_dict() == {7: "A", 3: "B", 5: "C"}
+    assert list(parsed.problems.index) == [7, 3, 5]
+
+
+def test_a_missing_required_column_is_named_with_what_was_found_and_what_comes_close() -> None:
+    raw = rows({}).rename(columns={"Prix": "Prx", "Marque": "Couleur"})
+    with pytest.raises(DataRefused) as refused:
+        listing.parse(raw, require_price=True)
+    sentence = str(refused.value)
+    assert "the required columns 'Marque', 'Prix' are missing" in sentence
+    assert "'Couleur'" in sentence
+    assert "'Prx' looks like 'Prix'" in sentence
+
+
+def test_the_first_of_two_columns_for_one_thing_counts_and_the_other_is_reported() -> None:
+    raw = rows({"Price": "1"})
+    found = listing.recognise(list(raw.columns))
+    assert found.second == ("Price",)
+    assert listing.parse(raw, require_price=True).listings.loc[0, "price_mad"] == 85_000
+
+
+def test_our_own_canonical_columns_are_a_raw_layout_too() -> None:
+    table = listing.parse(rows({}, {"Modèle": "Duster"}), require_price=True).listings
+    raw = table.astype(object).where(table.notna(), "").astype("str")
+    again = listing.parse(raw, require_price=True)
+    assert again.problems.isna().all()
+    pd.testing.assert_frame_equal(again.listings, table)
+
+
+def test_the_id_of_an_ad_is_the_number_in_its_link_whatever_its_title_becomes() -> None:
+    first = listing.listing_id_of_url("https://www.avito.ma/fr/rabat/voitures/Audi_A3_2018_49097845.htm")
+    edited = listing.listing_id_of_url("https://avito.ma/fr/rabat/voitures/belle_Audi_49097845.htm?x=1")
+    assert first == edited == "avito.ma-49097845"
+    assert listing.listing_id_of_url("not a link") != listing.listing_id_of_url("another")
+
+
+def test_without_a_link_the_same_car_has_the_same_id_at_any_price() -> None:
+    ids = listing.parse(
+        rows({}, {"Prix": "90000"}, {"Marque": "DACIA "}, {"Année-Modèle": "2016"}), require_price=True
+    ).listings["listing_id"]
+    assert ids[0] == ids[1] == ids[2]
+    assert ids[3] != ids[0]

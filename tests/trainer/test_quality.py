@@ -1,0 +1,301 @@
+"""What becomes of a file and of each of its rows, and how the data owner learns of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from carprice import listing, quality, sample
+from carprice.data_root import DataRoot
+from carprice.errors import DataRefused, NothingToDo
+from carprice.landing import sha256_of
+from carprice.params import Params, QualityParams
+from carprice.raw_files import read_raw
+
+PARAMS = Params()
+HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
+REAL_DATA = Path(os.environ.get("CARPRICE_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
+real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data are not on this machine")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> DataRoot:
+    return DataRoot(str(tmp_path / "data"))
+
+
+def car(n: int, price: str = "85000") -> str:
+    return f"Dacia;Logan {n};2015;90 000 - 94 999;Diesel;{price}\n"
+
+
+def check(
+    root: DataRoot, content: str | bytes, name: str = "cars.csv", params: Params = PARAMS
+) -> dict[str, object]:
+    """Land the content as `name` and check it."""
+    root.write_bytes(f"raw/{name}", content.encode() if isinstance(content, str) else content)
+    return quality.check_data_quality(root, params, name, sha256_of(root, f"raw/{name}"))
+
+
+def refusal(root: DataRoot, content: str | bytes, name: str = "cars.csv") -> dict[str, object]:
+    """The receipt of a content that must be refused; its sentence is that of the error."""
+    with pytest.raises(DataRefused) as refused:
+        check(root, content, name)
+    sha = sha256_of(root, f"raw/{name}")
+    receipt: dict[str, object] = root.read_json(f"receipts/{sha}.json")
+    assert receipt["refusal"] == str(refused.value)
+    assert refused.value.result == receipt
+    assert receipt["status"] == "refused"
+    assert not root.exists(f"listings/{sha}.parquet")
+    assert refused.value.exit_code == 65
+    assert text_of(root, receipt).count("Refused.") == 1
+    return receipt
+
+
+def text_of(root: DataRoot, receipt: dict[str, object]) -> str:
+    """What a person reads on the quality page."""
+
+    class Text(HTMLParser):
+        words: list[str]
+        silent = False
+
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            self.silent = tag == "style"
+
+        def handle_endtag(self, tag: str) -> None:
+            self.silent = False
+
+        def handle_data(self, data: str) -> None:
+            if not self.silent:
+                self.words.extend(data.split())
+
+    parser = Text()
+    parser.words = []
+    parser.feed(root.read_bytes(str(receipt["quality_page"])).decode())
+    return " ".join(parser.words)
+
+
+def test_every_row_is_repeated_accepted_or_refused(root: DataRoot) -> None:
+    body = "".join(car(n) for n in range(60)) + car(0) * 3 + car(99, "") + car(98, "cheap") + "Dacia;Logan\n"
+    receipt = check(root, HEADER + body)
+    assert receipt["status"] == "accepted"
+    counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
+    assert counts == [66, 3, 60, 3]
+    assert receipt["reasons"] == {
+        "Prix: empty or unknown": 1,
+        "Prix: not an amount in dirhams such as 60000 or '60 000 DH'": 1,
+        "the row has 2 values, the header has 6 columns": 1,
+    }
+
+
+def test_accepted_rows_are_stored_as_canonical_listings_that_name_their_file(root: DataRoot) -> None:
+    receipt = check(root, HEADER + "".join(car(n) for n in range(60)) + car(99, ""))
+    table = listing.as_canonical(root.read_parquet(f"listings/{receipt['sha256']}.parquet"))
+    assert len(table) == 60
+    assert set(table["source_sha256"]) == {receipt["sha256"]}
+    listing.schema().validate(table, lazy=True)
+
+
+def test_the_quarantine_holds_refused_rows_in_the_file_s_own_words_with_line_and_reason(
+    root: DataRoot,
+) -> None:
+    body = (
+        "".join(car(n) for n in range(60)) + 'Dacia;"Log;an";2015;1 km;Diesel;à débattre\n' + "Fiat;Punto;x\n"
+    )
+    receipt = check(root, HEADER + body)
+    content = root.read_bytes(f"quarantine/{receipt['sha256']}.csv")
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"))
+    assert rows[0] == [*HEADER.strip().split(";"), "line", "reason"]
+    assert rows[1][:6] == ["Dacia", "Log;an", "2015", "1 km", "Diesel", "à débattre"]
+    assert rows[1][6:] == ["62", "Prix: not an amount in dirhams such as 60000 or '60 000 DH'"]
+    assert rows[2] == [
+        "Fiat",
+        "Punto",
+        "x",
+        "",
+        "",
+        "",
+        "63",
+        "the row has 3 values, the header has 6 columns",
+    ]
+    # corrected there, it can be landed as it is
+    assert read_raw(content).header[-1] == "reason"
+
+
+def test_the_page_tells_the_verdict_the_counts_the_reasons_and_the_columns(root: DataRoot) -> None:
+    header = HEADER.replace("Prix", "Couleur;Prix")
+    body = "".join(car(n).replace(";Diesel;", ";Diesel;Rouge;") for n in range(60))
+    receipt = check(root, header + body + "Dacia;Logan;2015;5;Diesel;Vert;--\n")
+    page = text_of(root, receipt)
+    for words in (
+        "cars.csv",
+        "Accepted. 60 listings of this file are used; 1 row was put aside",
+        "Prix: empty or unknown",
+        "Not used: Couleur.",
+        "Optional columns that this file does not have: Lien, Ville",
+        "62 Prix: empty or unknown Dacia Logan 2015 5 Diesel --",
+    ):
+        assert words in page
+    assert receipt["unknown_columns"] == ["Couleur"]
+
+
+def test_the_page_shows_markup_of_a_file_as_text(root: DataRoot) -> None:
+    body = "".join(car(n) for n in range(60)) + car(1, "<script>alert(1)</script>").replace(
+        "Logan", "<b>x</b>"
+    )
+    receipt = check(root, HEADER.replace("Modèle;", "Modèle;", 1) + body, name="<i>.csv")
+    page = root.read_bytes(str(receipt["quality_page"])).decode()
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert" in page
+    assert "<i>.csv" not in page
+
+
+def test_the_page_needs_nothing_from_elsewhere(root: DataRoot) -> None:
+    page = root.read_bytes(
+        str(check(root, HEADER + "".join(car(n) for n in range(60)))["quality_page"])
+    ).decode()
+    assert "http" not in page
+    assert "src=" not in page
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "cars.csv is empty (0 bytes)"),
+        (HEADER, "cars.csv has a header of 6 columns and no rows"),
+        (b"\x00\x01\xff" * 900, "cars.csv is not text (900 NUL bytes"),
+        (
+            HEADER.replace("Prix", "Prx") + car(1),
+            "In cars.csv the required column 'Prix' is missing; the columns found are 'Marque', 'Modèle', "
+            "'Année-Modèle', 'Kilométrage', 'Type de carburant', 'Prx' ('Prx' looks like 'Prix')",
+        ),
+        (
+            HEADER + "".join(car(n) for n in range(13)),
+            "cars.csv holds 13 usable rows, at least 50 were expected",
+        ),
+        (
+            HEADER + "".join(car(n, "60000" if n % 5 < 2 else "--") for n in range(200)),
+            "In cars.csv 120 of 200 rows (60%) can't be used, at most 50% was expected "
+            "(quality.max_refused_share); the most frequent reason is: Prix: empty or unknown (120 rows).",
+        ),
+    ],
+)
+def test_a_file_that_can_not_be_used_gets_its_record_its_page_and_its_sentence(
+    root: DataRoot, content: str | bytes, words: str
+) -> None:
+    receipt = refusal(root, content)
+    assert words in str(receipt["refusal"])
+    assert words.split(" (")[0] in text_of(root, receipt)
+
+
+def test_of_a_refused_file_no_row_is_accepted_and_each_is_accounted_for(root: DataRoot) -> None:
+    receipt = refusal(root, HEADER + car(1) * 2 + car(2) + car(3, "--"))
+    counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
+    assert counts == [4, 1, 0, 3]
+    assert receipt["reasons"] == {"Prix: empty or unknown": 1, quality.WHOLE_FILE: 2}
+    rows = root.read_bytes(f"quarantine/{receipt['sha256']}.csv").decode("utf-8-sig").splitlines()
+    assert len(rows) == 4
+
+
+def test_the_next_good_file_goes_through_after_a_refused_one(root: DataRoot) -> None:
+    refusal(root, b"\x00" * 100, "bad.csv")
+    assert check(root, HEADER + "".join(car(n) for n in range(60)), "good.csv")["status"] == "accepted"
+
+
+def test_the_limits_are_those_of_the_settings(root: DataRoot) -> None:
+    lenient = Params(quality=QualityParams(min_rows=2, max_refused_share=0.9))
+    assert (
+        check(root, HEADER + car(1) + car(2) + car(3, "") + car(4, ""), params=lenient)["rows_accepted"] == 2
+    )
+
+
+def test_checking_a_file_again_changes_nothing_and_gives_the_same_receipt(root: DataRoot) -> None:
+    content = HEADER + "".join(car(n) for n in range(60))
+    first = check(root, content)
+    before = {
+        p: p.stat().st_mtime_ns
+        for p in Path(root.location).rglob("*")
+        if p.is_file() and "raw" not in p.parts
+    }
+    assert quality.check_data_quality(root, PARAMS, "cars.csv", str(first["sha256"])) == first
+    after = {
+        p: p.stat().st_mtime_ns
+        for p in Path(root.location).rglob("*")
+        if p.is_file() and "raw" not in p.parts
+    }
+    assert before == after
+
+
+def test_checking_a_refused_file_again_refuses_it_again_with_the_same_receipt(root: DataRoot) -> None:
+    assert refusal(root, HEADER) == refusal(root, HEADER)
+
+
+def test_the_receipt_is_written_last(root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "quality_page", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        check(root, HEADER + "".join(car(n) for n in range(60)))
+    assert root.names("receipts") == []
+
+
+def test_a_file_that_changed_after_it_was_claimed_is_left_to_the_next_claim(root: DataRoot) -> None:
+    root.write_text("raw/cars.csv", HEADER)
+    with pytest.raises(NothingToDo, match="changed after it was claimed"):
+        quality.check_data_quality(root, PARAMS, "cars.csv", "0" * 64)
+
+
+def test_a_file_that_is_gone_is_named(root: DataRoot) -> None:
+    with pytest.raises(DataRefused, match=r"gone\.csv was expected in raw/"):
+        quality.check_data_quality(root, PARAMS, "gone.csv", "0" * 64)
+
+
+def test_checking_does_not_load_the_libraries_of_training() -> None:
+    code = (
+        "import sys, carprice.quality as q, carprice.params as p;"
+        "q.judge(b'Marque;Prix\\n1;2\\n', 'x', p.Params().quality);"
+        "print(sorted({'mlflow', 'sklearn', 'matplotlib', 'evidently'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_sample_is_accepted_with_its_dirt_counted(root: DataRoot) -> None:
+    receipt = check(root, sample.to_csv(sample.generate(2000, 3)), "synthetic.csv")
+    assert receipt["status"] == "accepted"
+    assert receipt["rows_repeated"] == 240
+    assert 0 < int(str(receipt["rows_refused"])) < 40
+    assert receipt["unknown_columns"] == []
+
+
+@real_data
+def test_the_real_scrape_is_17339_rows_of_which_5663_are_distinct_and_all_are_accepted(
+    root: DataRoot,
+) -> None:
+    receipt = check(root, (REAL_DATA / "avito_cars.csv").read_bytes(), "avito_cars.csv")
+    assert receipt["status"] == "accepted"
+    counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
+    assert counts == [17339, 17339 - 5663, 5663, 0]
+    table = root.read_parquet(f"listings/{receipt['sha256']}.parquet")
+    raw = read_raw((REAL_DATA / "avito_cars.csv").read_bytes()).table
+    assert table["price_mad"].max() == raw["Prix"].astype(int).max() > 10_000_000
+    assert table["mileage_km_max"].notna().all()
+
+
+@real_data
+def test_the_real_wide_file_is_refused_as_too_few(root: DataRoot) -> None:
+    receipt = refusal(root, (REAL_DATA / "avito_cars_wide.csv").read_bytes(), "avito_cars_wide.csv")
+    assert "avito_cars_wide.csv holds 13 usable rows, at least 50 were expected" in str(receipt["refusal"])
+    assert receipt["unknown_columns"] == []
+
+
+@real_data
+def test_the_sample_has_the_columns_of_the_real_wide_file() -> None:
+    header = read_raw((REAL_DATA / "avito_cars_wide.csv").read_bytes()).header
+    assert header == sample.COLUMNS
+    rows = pd.read_csv(REAL_DATA / "avito_cars_wide.csv", dtype=str)
+    assert not set(rows["Lien"]) & set(sample.generate(2000, 0)["Lien"])

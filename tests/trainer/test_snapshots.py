@@ -1,0 +1,113 @@
+"""A snapshot is all that was accepted; of one listing its newest price counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from carprice import listing, quality, snapshots
+from carprice.data_root import DataRoot
+from carprice.errors import DataRefused, NothingToDo, UsageProblem
+from carprice.landing import sha256_of
+from carprice.params import Params, QualityParams, SnapshotParams
+
+PARAMS = Params(quality=QualityParams(min_rows=1), snapshots=SnapshotParams(reference_rows=100))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> DataRoot:
+    return DataRoot(str(tmp_path / "data"))
+
+
+def receive(root: DataRoot, name: str, *ads: tuple[int, int, str]) -> str:
+    """Check a file of ads (number, price, date scraped); returns its sha256."""
+    lines = ["Lien;Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix;scraped_at"]
+    lines += [
+        f"https://www.example.invalid/a_{number + 100000}.htm;Kia;Rio;2015;1000;Diesel;{price};{date}"
+        for number, price, date in ads
+    ]
+    root.write_text(f"raw/{name}", "\n".join(lines) + "\n")
+    sha = sha256_of(root, f"raw/{name}")
+    quality.check_data_quality(root, PARAMS, name, sha)
+    return sha
+
+
+def prices(root: DataRoot) -> list[float]:
+    return [float(price) for price in snapshots.load(root, "latest")[1]["price_mad"]]
+
+
+def test_a_snapshot_counts_the_given_files_and_the_whole(root: DataRoot) -> None:
+    first = receive(root, "a.csv", (1, 10_000, ""), (2, 20_000, ""), (2, 20_000, ""))
+    second = receive(root, "b.csv", (2, 21_000, ""), (3, 30_000, ""))
+    result = snapshots.assemble(root, PARAMS, [second])
+    assert result["files"] == ["b.csv"]
+    assert result["sha256"] == [second]
+    assert (result["rows_in"], result["rows_accepted"], result["rows_total"], result["listings_total"]) == (
+        2,
+        2,
+        4,
+        3,
+    )
+    manifest, listings = snapshots.load(root, result["snapshot_id"])
+    assert [entry["sha256"] for entry in manifest["files"]] == [first, second]
+    assert (manifest["rows"], manifest["listings"], len(listings)) == (4, 3, 3)
+    assert listings["listing_id"].is_unique
+
+
+def test_the_newest_price_is_the_one_scraped_last_whichever_file_came_last(root: DataRoot) -> None:
+    new = receive(root, "new.csv", (1, 9_000, "2023-06-01"))
+    old = receive(root, "old.csv", (1, 10_000, "2023-01-01"))
+    snapshots.assemble(root, PARAMS, [new, old])
+    assert prices(root) == [9_000]
+
+
+def test_where_no_date_is_known_the_file_received_last_counts_then_the_later_row(root: DataRoot) -> None:
+    first = receive(root, "a.csv", (1, 10_000, ""))
+    second = receive(root, "b.csv", (1, 11_000, ""), (1, 12_000, ""))
+    snapshots.assemble(root, PARAMS, [first, second])
+    assert prices(root) == [12_000]
+
+
+def test_a_file_without_dates_is_as_new_as_the_day_it_was_received(root: DataRoot) -> None:
+    undated = receive(root, "a.csv", (1, 10_000, ""))
+    dated = receive(root, "b.csv", (1, 11_000, "2001-01-01"))
+    snapshots.assemble(root, PARAMS, [undated, dated])
+    assert prices(root) == [10_000]
+
+
+def test_the_same_files_give_the_same_snapshot_and_the_same_reference(root: DataRoot) -> None:
+    sha = receive(root, "a.csv", *((n, 10_000 + n, "") for n in range(300)))
+    first = snapshots.assemble(root, PARAMS, [sha])
+    manifest = snapshots.manifest_of(root, "latest")
+    sample = snapshots.reference(root, "latest")
+    assert snapshots.assemble(root, PARAMS, [sha]) == first
+    assert snapshots.manifest_of(root, "latest") == manifest
+    pd.testing.assert_frame_equal(snapshots.reference(root, "latest"), sample)
+    assert len(sample) == 100
+
+
+def test_loaded_listings_are_canonical(root: DataRoot) -> None:
+    snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, "2023-01-01"), (2, 1, ""))])
+    listing.schema().validate(snapshots.load(root, "latest")[1], lazy=True)
+    listing.schema().validate(snapshots.reference(root, "latest"), lazy=True)
+
+
+def test_a_refused_or_unknown_file_makes_no_snapshot(root: DataRoot) -> None:
+    root.write_text("raw/bad.csv", "x")
+    sha = sha256_of(root, "raw/bad.csv")
+    with pytest.raises(DataRefused):
+        quality.check_data_quality(root, PARAMS, "bad.csv", sha)
+    with pytest.raises(NothingToDo, match="At least one accepted file was expected"):
+        snapshots.assemble(root, PARAMS, [sha, "0" * 64])
+    good = receive(root, "a.csv", (1, 10_000, ""))
+    assert snapshots.assemble(root, PARAMS, [sha, good, "0" * 64])["files"] == ["a.csv"]
+
+
+def test_a_snapshot_that_does_not_exist_is_named_with_those_that_do(root: DataRoot) -> None:
+    with pytest.raises(UsageProblem, match="latest"):
+        snapshots.load(root, "latest")
+    made = snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
+    with pytest.raises(UsageProblem, match=f"'nosuch' .there: {made}"):
+        snapshots.load(root, "nosuch")
