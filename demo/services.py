@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from demo.airflow_api import AirflowApi
-from demo.settings import REPOSITORY, Settings, python_of
+from demo.settings import REPOSITORY, Settings, free_port, python_of
 from demo.supervisor import Service
 
 USER = "admin"
@@ -72,13 +72,14 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "AIRFLOW__API__BASE_URL": settings.airflow_url,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(settings.airflow_port),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__API__SECRET_KEY": secret(settings.state, "api-secret"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret(settings.state, "jwt-secret"),
             "AIRFLOW__CORE__FERNET_KEY": _fernet_key(settings),
             "PYTHONPATH": str(REPOSITORY / "airflow"),
             "CARPRICE_RUNTIME": settings.runtime,
             "CARPRICE_TRAINER_PYTHON": python_of("trainer"),
-            "CARPRICE_SERVING_PYTHON": python_of("app"),
         }
     )
 

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from carprice.data_root import DataRoot
@@ -22,6 +23,8 @@ from carprice.params import LandingParams, Params
 log = logging.getLogger(__name__)
 
 RAW, RECEIPTS, LISTINGS, QUARANTINE = "raw", "receipts", "listings", "quarantine"
+# what object stores call the version of an object
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
 LATEST_SNAPSHOT = "snapshots/latest.json"
 
 
@@ -112,7 +115,7 @@ def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
                 log.info("%s does not end in .csv: ignored", name)
             continue
         try:
-            before = fingerprint(root, name)
+            before = fingerprint(root, name, entry)
             if (name, before) in known:
                 continue
             if not _settled(root, name, params.landing):
@@ -120,7 +123,7 @@ def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
                 unfinished += 1
                 continue
             sha = sha256_of(root, f"{RAW}/{name}")
-            if fingerprint(root, name) != before:
+            if fingerprint(root, name, entry) != before:
                 log.info("%s changed while it was read: left for the next claim", name)
                 continue
         except FileNotFoundError:
@@ -158,16 +161,19 @@ def sha256_of(root: DataRoot, name: str) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(root: DataRoot, name: str) -> str:
-    """What changes whenever the content of `raw/<name>` may have: spares reading it again to know it."""
+def fingerprint(root: DataRoot, name: str, entry: Mapping[str, Any] | None = None) -> str:
+    """What changes whenever the content of `raw/<name>` may have: spares reading it again to know it.
+
+    `entry` is what the root already told of an object, where it was asked. Raises `FileNotFoundError`.
+    """
     if root.is_local:
         status = os.stat(root.path(f"{RAW}/{name}"))
         return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-    for entry in root.entries(RAW):
-        if entry["name"].rsplit("/", 1)[-1] == name:
-            version = next((entry[k] for k in ("ETag", "etag", "LastModified", "mtime") if k in entry), "")
-            return f"{entry.get('size')}-{version}"
-    raise FileNotFoundError(name)
+    if entry is None:
+        entry = next((e for e in root.entries(RAW) if e["name"].rsplit("/", 1)[-1] == name), None)
+    if entry is None:
+        raise FileNotFoundError(name)
+    return f"{entry.get('size')}-{next((entry[key] for key in _VERSION_KEYS if key in entry), '')}"
 
 
 def _settled(root: DataRoot, name: str, params: LandingParams) -> bool:

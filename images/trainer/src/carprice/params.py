@@ -115,7 +115,9 @@ class PromotionParams(Section):
     max_slice_loss: float = Field(
         default=0.25, ge=0, description="Largest loss against production in any slice, as a share."
     )
-    max_latency_ms: float = Field(default=100.0, gt=0, description="Longest median time of one prediction.")
+    max_prediction_ms: float = Field(
+        default=100.0, gt=0, description="Most processor time of one prediction, in milliseconds."
+    )
 
 
 class DriftParams(Section):

@@ -112,11 +112,11 @@ def validate_staging(root: DataRoot, params: Params, registry: Registry, version
             "the loaded model's mean error differs this much from the evaluated one's",
         ),
         Gate(
-            "prediction_latency_ms",
-            _latency_ms(loaded.pipeline, listings),
+            "prediction_cpu_ms",
+            _prediction_ms(loaded.pipeline, listings),
             "<=",
-            limits.max_latency_ms,
-            "median time of one prediction in process",
+            limits.max_prediction_ms,
+            "median processor time of one prediction, whatever else the machine is doing",
         ),
     ]
     return _decide(
@@ -271,13 +271,13 @@ def _share_plausible(prices: Floats) -> float:
     return float(np.mean(np.isfinite(prices) & (prices > 0)))
 
 
-def _latency_ms(pipeline: Any, listings: Any, calls: int = 30) -> float:
+def _prediction_ms(pipeline: Any, listings: Any, calls: int = 30) -> float:
     taken = []
     for row in range(calls):
         one = features_of(listings.iloc[[row % len(listings)]])
-        begun = time.perf_counter()
+        begun = time.process_time()
         pipeline.predict(one)
-        taken.append(1000 * (time.perf_counter() - begun))
+        taken.append(1000 * (time.process_time() - begun))
     return float(np.median(taken))
 
 

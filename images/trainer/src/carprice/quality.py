@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 WHOLE_FILE = "nothing is wrong with the row itself: the whole file was refused"
 
-_KEY_FIELDS = ("make", "model", "model_year", "mileage", "fuel", "price_mad")
+# shown of a refused row, so that its owner finds it again
+_KEY_FIELDS = ("make", "model", "model_year", "mileage", "price_mad")
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 

@@ -1,0 +1,112 @@
+# Everything the project can do; `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ENVIRONMENTS := airflow trainer mlflow app
+TESTED := airflow trainer app
+uv := .venv/tools/bin/uv
+# A step is a fresh process each time: compiled bytecode saves seconds of every one of them.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# --- run
+
+.PHONY: demo
+demo: setup ## start everything here, land a file, follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= APP_PORT=]
+	@if [ "$${RUNTIME:-auto}" != process ] && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build trainer app; fi
+	@exec .venv/trainer/bin/python -m demo
+
+.PHONY: setup
+setup: $(ENVIRONMENTS:%=.venv/%/.ready) ## make the virtual environments, or bring them up to date
+
+.PHONY: clean
+clean: ## remove the virtual environments and the demo's state, never data
+	rm -rf .venv .demo
+
+# --- images
+
+.PHONY: images
+images: ## build the images, those whose inputs changed [PYTHON_IMAGE= OFFLINE=1]
+	images/build
+
+.PHONY: base-image
+base-image: ## make the Python base image from Debian's packages, where no registry can be reached
+	images/base/make-base-image
+
+.PHONY: docker-engine
+docker-engine: ## install and start a Docker engine on Debian or Ubuntu, where none answers
+	images/base/docker-engine
+
+# --- check
+
+.PHONY: test
+test: test-setup lint ## run everything this machine can run: unit, contract, DAG, container and end-to-end tests
+	.venv/trainer/bin/pytest tests/trainer tests/demo tests/images
+	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
+	.venv/app/bin/pytest tests/app
+	.venv/trainer/bin/pytest tests/e2e
+
+.PHONY: test-setup
+test-setup: setup $(TESTED:%=.venv/%/.test-ready)
+
+.PHONY: lint
+lint: .venv/trainer/.test-ready ## ruff and mypy
+	.venv/trainer/bin/ruff check
+	.venv/trainer/bin/ruff format --check
+	.venv/trainer/bin/mypy images/trainer/src/carprice demo
+	.venv/trainer/bin/mypy airflow/include airflow/dags
+
+.PHONY: format
+format: .venv/trainer/.test-ready ## rewrite the sources as ruff wants them
+	.venv/trainer/bin/ruff check --fix
+	.venv/trainer/bin/ruff format
+
+.PHONY: bench
+bench: setup ## measure the pipeline against its steps run bare, and memory at rest [DATA=path RUNTIME=]
+	.venv/trainer/bin/python -m benchmarks.pipeline
+
+.PHONY: lock
+lock: .venv/tools/.ready ## compile every requirements.in anew
+	for folder in airflow images/trainer images/mlflow images/app tests; do \
+		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
+			--no-emit-index-url --no-header requirements.in -o requirements.txt); \
+	done
+
+# --- environments
+
+.venv/tools/.ready: images/base/build-requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found %d.%d; name one with PYTHON=..." % sys.version_info[:2])'
+	@echo "setting up the tools"
+	@$(PYTHON) -m venv .venv/tools
+	@.venv/tools/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.venv/%/bin/python: .venv/tools/.ready
+	@$(uv) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --allow-existing .venv/$*
+	@touch $@
+
+.venv/airflow/.ready: airflow/requirements.txt .venv/airflow/bin/python
+	@echo "setting up the environment 'airflow'"
+	@$(uv) pip install --quiet -p .venv/airflow -r $<
+	@touch $@
+
+.venv/mlflow/.ready: images/mlflow/requirements.txt .venv/mlflow/bin/python
+	@echo "setting up the environment 'mlflow'"
+	@$(uv) pip install --quiet -p .venv/mlflow -r $<
+	@touch $@
+
+.venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml .venv/%/bin/python
+	@echo "setting up the environment '$*'"
+	@$(uv) pip install --quiet -p .venv/$* -r $<
+	@$(uv) pip install --quiet -p .venv/$* --no-deps -e images/trainer
+	@touch $@
+
+.venv/%/.test-ready: tests/requirements.txt .venv/%/.ready
+	@echo "adding the test tools to '$*'"
+	@$(uv) pip install --quiet -p .venv/$* -r $<
+	@touch $@
