@@ -199,3 +199,13 @@ def test_claiming_starts_without_the_libraries_that_only_later_steps_need() -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_object_store_serves_as_data_root_too(listings: Path) -> None:
+    store = DataRoot("memory://carprice-landing")
+    sha = landing.land(store, str(listings))["sha256"]
+    assert claimed(store, SLOW) == ["synthetic.csv"]  # an object appears as a whole
+    quality.check_data_quality(store, AT_ONCE, "synthetic.csv", sha)
+    snapshots.assemble(store, AT_ONCE, [sha])
+    assert claimed(store) == []
+    assert len(snapshots.load(store, "latest")[1]) > 90

@@ -139,7 +139,7 @@ def test_the_page_tells_the_verdict_the_counts_the_reasons_and_the_columns(root:
         "Prix: empty or unknown",
         "Not used: Couleur.",
         "Optional columns that this file does not have: Lien, Ville",
-        "62 Prix: empty or unknown Dacia Logan 2015 5 Diesel --",
+        "62 Prix: empty or unknown Dacia Logan 2015 5 --",
     ):
         assert words in page
     assert receipt["unknown_columns"] == ["Couleur"]
