@@ -149,6 +149,11 @@ def test_a_renamed_file_is_complete_sooner_than_one_written_in_place() -> None:
     assert not landing.is_complete(renamed + second, renamed + second, renamed + 3 * second, params)
 
 
+def test_a_file_whose_modification_time_lies_in_the_future_is_claimed_all_the_same() -> None:
+    now = 1_700_000_000_000_000_000
+    assert landing.is_complete(now * 2, now, now + 10_000_000_000, LandingParams(settle_seconds=10))
+
+
 def test_a_known_name_with_a_new_content_of_the_same_size_is_claimed(root: DataRoot, listings: Path) -> None:
     landed = landing.land(root, str(listings), "a.csv")
     quality.check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])

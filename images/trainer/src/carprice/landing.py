@@ -86,10 +86,11 @@ def is_complete(modified_ns: int, changed_ns: int, now_ns: int, params: LandingP
     """Whether a local file with these times (ns since the epoch) is no longer being written.
 
     Writing sets both times alike; renaming, or setting the time as a copy program does at its end,
-    moves the change time alone. Such a file is complete after a shorter wait.
+    moves the change time alone. Such a file is complete after a shorter wait. The wait is counted from
+    the change time, which nobody can set: a modification time may lie in the future.
     """
     wait = params.settle_seconds_renamed if changed_ns > modified_ns else params.settle_seconds
-    return now_ns - max(modified_ns, changed_ns) >= wait * 1e9
+    return now_ns - changed_ns >= wait * 1e9
 
 
 def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
