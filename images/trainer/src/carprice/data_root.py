@@ -116,12 +116,9 @@ class DataRoot:
         """A binary file that becomes `name` only when the block ends without an error."""
         path = self.path(name)
         if not self.is_local:  # an object appears when its upload is complete
-            with self._fs.open(path, "wb") as file:
-                try:
-                    yield file
-                except BaseException:
-                    file.discard()
-                    raise
+            buffer = io.BytesIO()
+            yield buffer
+            self._fs.pipe_file(path, buffer.getvalue())
             return
         folder, _, base = path.rpartition("/")
         os.makedirs(folder, exist_ok=True)

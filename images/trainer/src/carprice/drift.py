@@ -12,7 +12,7 @@ import pandas as pd
 from carprice import snapshots
 from carprice.data_root import DataRoot
 from carprice.errors import NothingToDo
-from carprice.listing import FEATURES, TEXT_FEATURES
+from carprice.listing import FEATURES, TEXT_FEATURES, as_canonical
 from carprice.params import DriftParams
 from carprice.registry import PRODUCTION, Registry
 
@@ -32,8 +32,8 @@ def detect_drift(root: DataRoot, params: DriftParams, registry: Registry, snapsh
     trained_on = run.data.tags["snapshot_id"]
     manifest = snapshots.manifest_of(root, snapshot_id)
     newest = manifest["files"][-1]
-    reference = root.read_parquet(f"snapshots/{trained_on}/reference.parquet")
-    current = root.read_parquet(f"listings/{newest['sha256']}.parquet")
+    reference = snapshots.reference(root, trained_on)
+    current = as_canonical(root.read_parquet(f"listings/{newest['sha256']}.parquet"))
     smaller = min(len(reference), len(current))
     if smaller < params.min_rows:
         raise NothingToDo(

@@ -29,10 +29,10 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
     """
     try:
         with open(source, "rb") as file:
-            raw = raw_files.read_raw(file.read())
+            raw = raw_files.read_raw(file.read(), os.path.basename(source))
     except OSError as error:
         raise UsageProblem(f"a readable CSV file was expected, found {source}: {error.strerror}") from error
-    priced = price_rows(registry, raw.table, alias)
+    priced = price_rows(registry, raw, alias)
     text = io.StringIO()
     pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
         text, index=False, sep=raw.delimiter
@@ -48,12 +48,12 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
     return {"rows": len(priced), "priced": len(priced) - without, "without_price": without, "file": target}
 
 
-def price_rows(registry: Registry, table: pd.DataFrame, alias: str) -> pd.DataFrame:
+def price_rows(registry: Registry, raw: raw_files.RawFile, alias: str) -> pd.DataFrame:
     """Columns `predicted_price_mad` (whole MAD, missing where unknown) and `problem`, for each raw row."""
     loaded = registry.load_version(alias)
-    parsed = listing.parse(table, require_price=False)
+    parsed = listing.parse(raw.table, require_price=False, faults=raw.faults)
     good = parsed.problems.isna().to_numpy()
-    price = np.full(len(table), np.nan)
+    price = np.full(len(raw.table), np.nan)
     if good.any():
         price[good] = np.round(prices_of(loaded.pipeline, parsed.listings[good]))
     return pd.DataFrame(

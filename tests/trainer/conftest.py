@@ -1,0 +1,53 @@
+"""A system that has been through one whole run, shared by the tests that only look at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from systems import FAST, System
+
+from carprice import pipeline, sample
+from carprice.data_root import DataRoot
+from carprice.params import Params, parse_params
+from carprice.registry import Registry
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "CARPRICE_PARAMS", "CARPRICE_SMTP_URL", "CARPRICE_WEBHOOK_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def fast_params() -> Params:
+    return parse_params(FAST)
+
+
+@pytest.fixture(scope="session")
+def _run_once(tmp_path_factory: pytest.TempPathFactory, fast_params: Params) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("system")
+    root = DataRoot(str(folder / "data"))
+    (folder / "data").mkdir()
+    sample.write_sample(str(folder / "first.csv"), 900, 1)
+    report = pipeline.run(root, fast_params, Registry(root), str(folder / "first.csv"))
+    return folder / "data", report
+
+
+@pytest.fixture
+def system(_run_once: tuple[Path, dict[str, Any]], fast_params: Params, tmp_path: Path) -> System:
+    """A copy of the system after its first run, for this test alone."""
+    source, report = _run_once
+    target = tmp_path / "data"
+    shutil.copytree(source, target)
+    root = DataRoot(str(target))
+    return System(root, fast_params, Registry(root), report)
+
+
+@pytest.fixture
+def with_params() -> Callable[[str], Params]:
+    """Settings from YAML text."""
+    return lambda text: parse_params(text)

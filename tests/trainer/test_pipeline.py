@@ -1,0 +1,238 @@
+"""Whole runs in one process, on a real MLflow database: gates, promotion, rollback, reports."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, Schema
+from systems import FAST, System
+
+from carprice import evaluation, pipeline, promotion, reports, snapshots, training
+from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
+from carprice.model import features_of
+from carprice.params import Params, parse_params
+from carprice.registry import PREVIOUS, PRODUCTION, STAGING
+
+
+def trained(system: System, params: Params | None = None) -> str:
+    """The run id of a candidate, trained and evaluated on the latest snapshot."""
+    params = params or system.params
+    run_id = training.train(system.root, params, system.registry, "latest")["run_id"]
+    evaluation.evaluate(system.root, params, system.registry, run_id)
+    return run_id
+
+
+def promoted(system: System, run_id: str, params: Params | None = None) -> str:
+    """The version of a candidate after passing every gate."""
+    params = params or system.params
+    version = promotion.promote_to_staging(system.root, params, system.registry, run_id)["version"]
+    assert promotion.validate_staging(system.root, params, system.registry, version)["passed"]
+    promotion.promote_to_production(system.registry, version, "test")
+    return version
+
+
+LENIENT = parse_params(FAST.replace("confidence: 0.8", "confidence: 0.0, max_slice_loss: 9.0"))
+
+
+def test_the_first_landed_file_ends_in_production(system: System) -> None:
+    assert system.version(PRODUCTION) == "1"
+    assert system.report["verdict"] == "promoted"
+    assert [entry["version"] for entry in system.registry.history()] == ["1"]
+    assert system.report["rows_in"] == 900
+
+
+def test_the_same_bytes_again_train_nothing_and_say_so(system: System) -> None:
+    known = next((system.folder / "raw").iterdir())
+    other = system.folder / "other.csv"
+    other.write_bytes(known.read_bytes())
+    before = len(system.registry.client.search_runs([system.registry.experiment_id]))
+    with pytest.raises(NothingToDo, match=r"other\.csv the bytes of first\.csv"):
+        pipeline.run(system.root, system.params, system.registry, str(other))
+    assert len(system.registry.client.search_runs([system.registry.experiment_id])) == before
+
+
+def test_a_worse_candidate_is_kept_out_and_the_report_names_gate_value_and_threshold(system: System) -> None:
+    worse = parse_params(FAST + "\ntraining: {typing_error_log_distance: 5.0, max_iter: 2}")
+    path = system.land("second.csv", 900, 2)
+    with pytest.raises(promotion.GateSaidNo, match=r"better_than_production must be >= 0\.8, found"):
+        pipeline.run(system.root, worse, system.registry, str(path))
+    assert system.version(PRODUCTION) == "1"
+    newest = system.root.names("reports/pipeline", ".json")[-1]
+    report = system.root.read_json(f"reports/pipeline/{newest}")
+    assert report["verdict"] == "kept"
+    assert "better_than_production" in report["headline"]
+    page = system.root.read_bytes(f"reports/pipeline/{newest.replace('.json', '.html')}").decode()
+    gate = next(g for g in report["decisions"][0]["gates"] if g["name"] == "better_than_production")
+    assert gate["passed"] is False
+    assert f"{gate['value']:.4g}" in page
+
+
+def test_rollback_restores_the_previous_version_and_history_tells_both(system: System) -> None:
+    version = promoted(system, trained(system, LENIENT), LENIENT)
+    assert system.version(PREVIOUS) == "1"
+    promotion.rollback(system.registry, "someone", "prices looked odd")
+    assert system.version(PRODUCTION) == "1"
+    assert system.version(PREVIOUS) == version
+    columns = ("action", "version", "previous_version", "reason")
+    told = [tuple(entry[column] for column in columns) for entry in system.registry.history()]
+    assert told == [
+        ("promotion", "1", None, "all gates said yes"),
+        ("promotion", version, "1", "all gates said yes"),
+        ("rollback", "1", version, "prices looked odd"),
+    ]
+
+
+def test_rollback_without_a_previous_version_says_so_and_changes_nothing(system: System) -> None:
+    with pytest.raises(NothingToDo, match="alias 'previous'"):
+        promotion.rollback(system.registry, "someone", "no reason")
+    assert system.version(PRODUCTION) == "1"
+
+
+@pytest.mark.parametrize("killed_before", ["set_alias", "set_registered_model_tag"])
+def test_a_promotion_killed_half_way_ends_the_same_when_tried_again(
+    system: System, monkeypatch: pytest.MonkeyPatch, killed_before: str
+) -> None:
+    run_id = trained(system, LENIENT)
+    version = promotion.promote_to_staging(system.root, LENIENT, system.registry, run_id)["version"]
+    promotion.validate_staging(system.root, LENIENT, system.registry, version)
+    with monkeypatch.context() as patched:
+        target = system.registry if killed_before == "set_alias" else system.registry.client
+        real = getattr(target, killed_before)
+
+        def killed(*arguments: str) -> None:
+            if killed_before == "set_alias" and arguments[0] == PREVIOUS:
+                real(*arguments)  # dies between the two aliases
+                return
+            raise KeyboardInterrupt
+
+        patched.setattr(target, killed_before, killed)
+        with pytest.raises(KeyboardInterrupt):
+            promotion.promote_to_production(system.registry, version, "test")
+    promotion.promote_to_production(system.registry, version, "test")
+    assert system.version(PRODUCTION) == version
+    assert system.version(PREVIOUS) == "1"
+    assert [e["version"] for e in system.registry.history()] == ["1", version]
+
+
+def test_a_version_without_the_gates_consent_cannot_be_promoted(system: System) -> None:
+    run_id = trained(system)
+    model_uri = system.registry.get_run(run_id).data.tags["model_uri"]
+    version = str(system.registry.register(run_id, model_uri).version)
+    with pytest.raises(UsageProblem, match="no decision"):
+        promotion.promote_to_production(system.registry, version, "test")
+
+
+def test_candidate_and_production_are_scored_on_rows_neither_was_trained_on(system: System) -> None:
+    production = system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id))
+    other_split = parse_params(FAST + "\nevaluation: {split_seed: 7, test_share: 0.3}")
+    candidate = system.registry.get_run(trained(system, other_split))
+    rows = evaluation.test_listings(system.root, candidate, production)
+    for run in (candidate, production):
+        assert evaluation.Split.of_run(run).test_rows(rows).all()
+    assert 0 < len(rows) < len(evaluation.test_listings(system.root, candidate))
+
+
+def test_the_loaded_model_gives_the_prices_of_the_trained_one(system: System) -> None:
+    _, listings = snapshots.load(system.root, "latest")
+    pipeline_, _ = training.fit(
+        listings[~evaluation.Split(0.2, 0).test_rows(listings)].reset_index(drop=True), system.params
+    )
+    loaded = system.registry.load_version(PRODUCTION)
+    features = features_of(listings.head(50))
+    np.testing.assert_allclose(loaded.pipeline.predict(features), pipeline_.predict(features), rtol=1e-9)
+
+
+def test_training_leaves_all_that_a_reviewer_asks_for_in_mlflow(system: System) -> None:
+    run = system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id))
+    assert run.data.params["evaluation.split_seed"] == "0"
+    assert run.data.tags["snapshot_id"] == snapshots.manifest_of(system.root, "latest")["id"]
+    assert {"test_mape", "test_unflagged_mape", "test_rows", "train_rows_flagged"} <= set(run.data.metrics)
+    found = {
+        item.path
+        for folder in ("importance", "evaluation", "data", "decisions")
+        for item in system.registry.client.list_artifacts(run.info.run_id, folder)
+    }
+    assert {
+        "importance/importance.csv", "importance/importance.png", "evaluation/predicted_against_actual.png",
+        "evaluation/residuals.png", "data/manifest.json", "decisions/promote_to_staging-v1.json",
+        "decisions/validate_staging_model-v1.json",
+    } <= found  # fmt: skip
+
+
+def test_a_model_made_of_foreign_types_is_not_loaded(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    from carprice import registry
+
+    monkeypatch.setattr(registry, "TRUSTED_TYPES", [])
+    with pytest.raises(CarpriceError, match=r"carprice\.model\.ListingFeatures"):
+        system.registry.load_version(PRODUCTION)
+
+
+def test_too_few_listings_to_train_on_is_a_refusal_with_the_numbers(system: System) -> None:
+    strict = parse_params(FAST + "\ntraining: {min_rows: 100000}")
+    with pytest.raises(DataRefused, match=r"100000 distinct training listings.*found \d+"):
+        training.train(system.root, strict, system.registry, "latest")
+
+
+def test_a_failed_step_is_reported_as_failed(system: System) -> None:
+    result = reports.send_pipeline_report(
+        system.root, system.registry, None, None, {"promote_to_staging": "failed"}
+    )
+    assert result["verdict"] == "failed"
+    assert "promote_to_staging" in result["headline"]
+
+
+def test_the_report_escapes_what_comes_from_data(system: System) -> None:
+    sha = system.root.names("receipts", ".json")[0]
+    receipt = system.root.read_json(f"receipts/{sha}")
+    system.root.write_json(f"receipts/{sha}", receipt | {"file": "<script>alert(1)</script>.csv"})
+    run_id = str(system.registry.version_of(PRODUCTION).run_id)
+    result = reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})
+    page = system.root.read_bytes(result["report"]).decode()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_the_index_lists_every_report(system: System) -> None:
+    reports.write_index(system.root)
+    page = system.root.read_bytes(reports.INDEX).decode()
+    for folder in ("pipeline", "quality"):
+        for name in system.root.names(f"reports/{folder}", ".html"):
+            assert f"{folder}/{name}" in page
+
+
+def test_staging_is_validated_against_its_signature(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = str(system.registry.version_of(PRODUCTION).run_id)
+    system.registry.set_alias(STAGING, "1")
+    other = ModelSignature(inputs=Schema([ColSpec("string", "make")]))
+    monkeypatch.setattr(promotion, "model_signature", lambda: other)
+    decision = promotion.validate_staging(system.root, system.params, system.registry, "1")
+    assert not next(g for g in decision["gates"] if g["name"] == "signature_matches")["passed"]
+    assert decision["run_id"] == run_id
+    assert json.dumps(decision)
+
+
+def test_drift_between_a_file_and_itself_is_none(system: System) -> None:
+    from carprice import drift
+
+    pytest.importorskip("evidently")
+    found = drift.detect_drift(system.root, system.params.drift, system.registry, "latest")
+    assert found["drifted"] is False
+    assert system.root.exists(found["report"])
+
+
+def test_drift_is_seen_when_every_price_and_year_moved(system: System) -> None:
+    from carprice import drift
+
+    name = f"listings/{snapshots.manifest_of(system.root, 'latest')['files'][-1]['sha256']}.parquet"
+    moved: pd.DataFrame = system.root.read_parquet(name)
+    moved["price_mad"] *= 3
+    moved["model_year"] -= 9
+    moved["mileage_km_min"] += 150_000
+    moved["mileage_km_max"] += 150_000
+    system.root.write_parquet(name, moved)
+    found = drift.detect_drift(system.root, system.params.drift, system.registry, "latest")
+    assert {"price_mad", "model_year", "mileage_km_min"} <= set(found["drifted_columns"])
