@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.types import TaskInstance
 
 from include.assets import listings, raw_listings
-from include.conventions import Tag, dag_defaults, no_step_failed, task_states
+from include.conventions import Tag, dag_defaults, no_step_failed, step_states
 from include.settings import settings
 from include.step import step
 
@@ -56,7 +56,7 @@ with DAG(
 
     @step(trigger_rule=TriggerRule.ALL_DONE)
     def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        states = task_states(ti)
+        states = step_states(ti)
         if "failed" not in states.values():
             raise AirflowSkipException("No step failed; promote_car_price sends the report.")
         return ["send-pipeline-report", "--state", json.dumps(states)]

@@ -28,9 +28,18 @@ from airflow.sdk.execution_time.context import InletEventsAccessors
 from airflow.sdk.types import TaskInstance
 
 from include.assets import candidate_model, production_model
-from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, task_states
+from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, step_states
 from include.settings import settings
 from include.step import step
+
+
+def candidate(params: ParamsDict, inlet_events: InletEventsAccessors) -> str:
+    """The MLflow run asked for, or that of the newest candidate."""
+    run_id = params["run_id"] or newest_extra(inlet_events[candidate_model]).get("run_id")
+    if not run_id:
+        raise AirflowFailException("There is no candidate yet: run train_car_price, or give a run_id.")
+    return str(run_id)
+
 
 with DAG(
     "promote_car_price",
@@ -47,10 +56,7 @@ with DAG(
 
     @step(inlets=[candidate_model])
     def promote_to_staging(params: ParamsDict = None, inlet_events: InletEventsAccessors = None) -> list[str]:
-        run_id = params["run_id"] or newest_extra(inlet_events[candidate_model]).get("run_id")
-        if not run_id:
-            raise AirflowFailException("There is no candidate yet: run train_car_price, or give a run_id.")
-        return ["promote-to-staging", "--run-id", run_id]
+        return ["promote-to-staging", "--run-id", candidate(params, inlet_events)]
 
     @step
     def validate_staging_model(staged: dict[str, Any]) -> list[str]:
@@ -63,13 +69,12 @@ with DAG(
             arguments += ["--approved-by", approval["responded_by_user"]["name"]]
         return arguments
 
-    @step(trigger_rule=TriggerRule.ALL_DONE)
-    def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        arguments = ["send-pipeline-report", "--state", json.dumps(task_states(ti))]
-        staged = ti.xcom_pull(task_ids="promote_to_staging") or {}
-        if staged.get("version"):
-            arguments += ["--version", str(staged["version"])]
-        return arguments
+    @step(trigger_rule=TriggerRule.ALL_DONE, inlets=[candidate_model])
+    def send_pipeline_report(
+        ti: TaskInstance = None, params: ParamsDict = None, inlet_events: InletEventsAccessors = None
+    ) -> list[str]:
+        states = json.dumps(step_states(ti))
+        return ["send-pipeline-report", "--run-id", candidate(params, inlet_events), "--state", states]
 
     staged = promote_to_staging()
     validated = validate_staging_model(staged)

@@ -22,7 +22,7 @@ from airflow.sdk.execution_time.context import InletEventsAccessors
 from airflow.sdk.types import TaskInstance
 
 from include.assets import candidate_model, listings
-from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, task_states
+from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, step_states
 from include.step import step
 
 with DAG(
@@ -44,6 +44,6 @@ with DAG(
 
     @step(trigger_rule=TriggerRule.ONE_FAILED)
     def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        return ["send-pipeline-report", "--state", json.dumps(task_states(ti))]
+        return ["send-pipeline-report", "--state", json.dumps(step_states(ti))]
 
     evaluate_model(train_model()) >> [no_step_failed(), send_pipeline_report()]

@@ -13,7 +13,7 @@ from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError
 from docker.types import Mount
 
 from include.settings import settings
@@ -23,7 +23,7 @@ DEFAULT_CPU_SHARES = 1024
 BACKGROUND_CPU_SHARES = 64
 
 
-class ContainerStep(Step, DockerOperator):  # type: ignore[misc]  # mypy does not look into Airflow
+class ContainerStep(Step, DockerOperator):
     """A step in a container of its own. Every default is here, with its reason."""
 
     # The result is read as JSON: nothing a container leaves behind is ever unpickled.
@@ -35,7 +35,7 @@ class ContainerStep(Step, DockerOperator):  # type: ignore[misc]  # mypy does no
         "command": "json",
     }
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, **kwargs: Any) -> None:
         here = settings()
         super().__init__(
             # Works for images with and without an ENTRYPOINT.
@@ -76,14 +76,14 @@ class ContainerStep(Step, DockerOperator):  # type: ignore[misc]  # mypy does no
         try:
             outcome: Outcome = DockerOperator.execute(self, context)
             return outcome
-        except ImageNotFound as problem:
+        except APIError as problem:
+            if self.cli.images(name=self.image):
+                raise AirflowException(
+                    f"The Docker engine refused the container: {problem.explanation}"
+                ) from problem
             raise AirflowException(
                 f"The engine has no image {self.image} and could not pull it ({problem.explanation}): "
                 "build it with `make images` or set CARPRICE_TRAINER_IMAGE."
-            ) from problem
-        except APIError as problem:
-            raise AirflowException(
-                f"The Docker engine refused the container: {problem.explanation}"
             ) from problem
 
     def _remove_earlier_tries(self) -> None:

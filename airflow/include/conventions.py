@@ -61,7 +61,14 @@ def newest_extra(events: InletEventsAccessor) -> dict[str, Any]:
     return dict(newest[0].extra) if newest else {}
 
 
-def task_states(ti: TaskInstance) -> dict[str, str]:
-    """The state of every other task of the run `ti` is in; the name of a mapped one ends in its index."""
+def step_states(ti: TaskInstance) -> dict[str, str]:
+    """How the steps of the run `ti` is in ended, in their order; a mapped one's name ends in its index."""
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-    return {task: state or "none" for task, state in sorted(states.items()) if task != ti.task_id}
+    order = [task.task_id for task in ti.task.dag.topological_sort()]
+    own = {ti.task_id, "no_step_failed"}
+
+    def task_of(name: str) -> str:
+        return name if name in order else name.rpartition("_")[0]
+
+    names = sorted((name for name in states if name not in own), key=lambda n: (order.index(task_of(n)), n))
+    return {name: states[name] or "none" for name in names}

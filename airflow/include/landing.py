@@ -26,7 +26,7 @@ REMIND_SECONDS = 60.0
 LONGEST_REMIND_SECONDS = 1800.0
 
 
-class LandingTrigger(BaseEventTrigger):  # type: ignore[misc]  # mypy does not look into Airflow
+class LandingTrigger(BaseEventTrigger):
     """Fires one event for each look into raw/ that finds complete files not yet announced.
 
     Arguments left out are the settings of the process it runs in, so that moving the data folder

@@ -28,7 +28,7 @@ BACKGROUND_NICE = 15
 _PR_SET_PDEATHSIG = 1
 
 
-class ProcessStep(Step, BaseOperator):  # type: ignore[misc]  # mypy does not look into Airflow
+class ProcessStep(Step, BaseOperator):
     """A step as a child process, for machines without a Docker engine."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, "command")
@@ -37,7 +37,7 @@ class ProcessStep(Step, BaseOperator):  # type: ignore[misc]  # mypy does not lo
         "command": "json",
     }
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.command: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None

@@ -38,7 +38,7 @@ class SettingError(ValueError):
     """A variable of the environment is unknown or has a value that can't be used."""
 
 
-def _setting(name: str, default: object, help: str) -> Any:  # noqa: ANN401 - a field of any type
+def _setting(name: str, default: object, help: str) -> Any:
     return field(default=default, metadata={"name": name, "help": help})
 
 

@@ -16,7 +16,7 @@ from include.settings import settings
 from include.step_contract import Step
 
 
-def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) -> Callable[..., Any]:  # noqa: ANN401
+def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) -> Callable[..., Any]:
     """Make a task of a function that returns the argument list of `carprice`.
 
     Takes the arguments of any Airflow operator and `background=True`, for steps that give way to

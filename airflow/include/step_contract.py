@@ -38,13 +38,13 @@ class Outcome:
     remark: str = ""
 
 
-class Step(DecoratedOperator):  # type: ignore[misc]  # mypy does not look into Airflow
+class Step(DecoratedOperator):
     """What both ways to run a step have in common."""
 
     custom_operator_name = "@step"
     overwrite_rtif_after_execution = True  # the command is known only then, and ops want to see it
 
-    def __init__(self, *, background: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, background: bool = False, **kwargs: Any) -> None:
         self.background = background
         super().__init__(**kwargs)
 

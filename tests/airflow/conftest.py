@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -19,13 +20,16 @@ FAKE = Path(__file__).with_name("fake_carprice.py")
 
 # Airflow reads these when it is first imported, and the tests import it on collection.
 _home = tempfile.TemporaryDirectory(prefix="carprice-airflow-tests-")
-for _name in [n for n in os.environ if n.startswith(("AIRFLOW__", "CARPRICE_")) and n != "CARPRICE_REAL_DATA"]:
+for _name in [
+    n for n in os.environ if n.startswith(("AIRFLOW__", "CARPRICE_")) and n != "CARPRICE_REAL_DATA"
+]:
     del os.environ[_name]
 os.environ.update(
     AIRFLOW_HOME=_home.name,
     AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "airflow/dags"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    # The same for this process and the commands it starts: a trigger's arguments are stored encrypted.
+    AIRFLOW__CORE__FERNET_KEY=base64.urlsafe_b64encode(os.urandom(32)).decode(),
     AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
     PYTHONPATH=str(ROOT / "airflow"),
     CARPRICE_RUNTIME="process",

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A stand-in for the `carprice` command: keeps the step contract, does no work.
 
 What a step shall do is told by `$DATA_DIR/plan.json`, step name → {"exit", "result", "stderr",
@@ -6,10 +7,12 @@ What a step shall do is told by `$DATA_DIR/plan.json`, step name → {"exit", "r
 
 import json
 import os
+import subprocess
 import sys
 import time
+from typing import Any
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "claim-files": [{"file": "a.csv", "sha256": "aa"}, {"file": "b.csv", "sha256": "bb"}],
     "assemble-listings": {"snapshot_id": "snap1", "rows_accepted": 7},
     "train-model": {"run_id": "run1", "metrics": {"mae": 1.5}},
@@ -29,10 +32,11 @@ def option(name: str) -> str:
 
 
 def main() -> int:
-    command, data = sys.argv[sys.argv.index("carprice") + 1], os.environ["DATA_DIR"]
+    args = sys.argv[3:] if sys.argv[1] == "-m" else sys.argv[1:]
+    command, data = args[0], os.environ["DATA_DIR"]
     with open(f"{data}/calls.jsonl", "a") as calls:
         names = ("DATA_DIR", "CARPRICE_PARAMS", "MLFLOW_TRACKING_PASSWORD", "AIRFLOW_HOME", "PYTHONPATH")
-        call = {"args": sys.argv[sys.argv.index("carprice") + 1 :], "pid": os.getpid(), "nice": os.nice(0)}
+        call = {"args": args, "pid": os.getpid(), "uid": os.getuid(), "nice": os.nice(0)}
         calls.write(json.dumps({**call, "env": {n: os.environ.get(n) for n in names}}) + "\n")
     with open(f"{data}/plan.json") as file:
         plan = json.load(file).get(command, {})
@@ -41,21 +45,27 @@ def main() -> int:
             nth = sum(json.loads(line)["args"][0] == command for line in calls)
         plan = plan[min(nth, len(plan)) - 1]
     if command == "check-data-quality":
-        result = {"file": option("--file"), "sha256": option("--sha256"), "status": "accepted", "refusal": None}
+        result = {
+            "file": option("--file"),
+            "sha256": option("--sha256"),
+            "status": "accepted",
+            "refusal": None,
+        }
         if option("--file") in plan.get("refuse", []):
             plan = {"exit": 65, "stderr": f"{option('--file')} has no column Prix."}
             result |= {"status": "refused", "refusal": plan["stderr"]}
-    else:
-        result = DEFAULTS.get(command)
-    print("progress on stdout")
-    print(f"running {command}", file=sys.stderr)
-    time.sleep(plan.get("sleep", 0))
+    if "child" in plan:  # a step may have children of its own
+        subprocess.Popen(["sleep", str(plan["child"])])
+    eaten = b"x" * (plan.get("eat", 0) << 20)
+    sys.stdout.write("progress on stdout\n")
+    sys.stderr.write(f"running {command}\n")
+    time.sleep(plan.get("sleep", 0) + 0 * len(eaten))
     result = plan.get("result", result)
     if result is not None and not plan.get("no_result"):
         with open(option("--result"), "w") as file:
-            json.dump(result, file)
+            file.write(plan.get("raw_result") or json.dumps(result))
     if "stderr" in plan:
-        print(plan["stderr"], file=sys.stderr)
+        sys.stderr.write(plan["stderr"] + "\n")
     return int(plan.get("exit", 0))
 
 

@@ -58,6 +58,11 @@ def last_event_extra(asset: str) -> Any:
         return event and event.extra
 
 
+def states_reported(trainer: Any) -> dict[str, str]:
+    (arguments,) = trainer.args("send-pipeline-report")
+    return dict(json.loads(arguments[arguments.index("--state") + 1]))
+
+
 def test_ingest_checks_every_claimed_file_and_announces_the_snapshot(run: Any, trainer: Any) -> None:
     done = run("ingest_listings")
 
@@ -82,7 +87,7 @@ def test_a_refused_file_turns_the_run_red_but_does_not_stop_the_good_one(run: An
     assert trainer.args("assemble-listings") == [["--sha256", "bb"]]
     assert done.tasks["assemble_listings"] == "success"
     assert done.state == "failed"
-    states = json.loads(trainer.args("send-pipeline-report")[0][1])
+    states = states_reported(trainer)
     assert states["check_data_quality_0"] == "failed"
     assert states["assemble_listings"] == "success"
 
@@ -96,7 +101,9 @@ def test_nothing_to_claim_skips_the_whole_run(run: Any, trainer: Any) -> None:
     assert {state for task, state in done.tasks.items()} == {"skipped"}
 
 
-def test_training_takes_the_newest_announced_snapshot_and_announces_a_candidate(run: Any, trainer: Any) -> None:
+def test_training_takes_the_newest_announced_snapshot_and_announces_a_candidate(
+    run: Any, trainer: Any
+) -> None:
     trainer.plan(assemble_listings={"result": {"snapshot_id": "snap9"}})
     run("ingest_listings")
 
@@ -126,7 +133,7 @@ def test_a_failed_training_is_reported_and_the_run_is_red(run: Any, trainer: Any
     assert done.state == "failed"
     assert len(trainer.args("train-model")) == 1
     assert done.tasks["evaluate_model"] == "upstream_failed"
-    assert json.loads(trainer.args("send-pipeline-report")[0][1])["train_model"] == "failed"
+    assert states_reported(trainer)["train_model"] == "failed"
 
 
 def test_a_passed_candidate_goes_into_production_and_is_reported(run: Any, trainer: Any) -> None:
@@ -136,7 +143,12 @@ def test_a_passed_candidate_goes_into_production_and_is_reported(run: Any, train
     assert trainer.args("promote-to-staging") == [["--run-id", "r42"]]
     assert trainer.args("validate-staging-model") == [["--version", "3"]]
     assert trainer.args("promote-to-production") == [["--version", "3"]]
-    assert trainer.args("send-pipeline-report")[0][2:] == ["--version", "3"]
+    assert trainer.args("send-pipeline-report")[0][:2] == ["--run-id", "r42"]
+    assert list(states_reported(trainer)) == [
+        "promote_to_staging",
+        "validate_staging_model",
+        "promote_to_production",
+    ]
     assert last_event_extra("production_model") == {"version": "3", "previous_version": None}
 
 
@@ -170,9 +182,11 @@ def test_a_failed_promotion_is_reported_and_the_run_is_red(run: Any, trainer: An
 
     assert done.state == "failed"
     assert done.tasks["send_pipeline_report"] == "success"
-    states = json.loads(trainer.args("send-pipeline-report")[0][1])
-    assert states["validate_staging_model"] == "failed"
-    assert states["promote_to_production"] == "upstream_failed"
+    states = states_reported(trainer)
+    assert list(states.items())[1:] == [
+        ("validate_staging_model", "failed"),
+        ("promote_to_production", "upstream_failed"),
+    ]
 
 
 def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: Any) -> None:
@@ -188,5 +202,5 @@ def test_rollback_hands_the_reason_on(run: Any, trainer: Any) -> None:
     done = run("rollback", reason="prices look wrong")
 
     assert done.state == "success"
-    assert trainer.args("rollback") == [["--reason", "prices look wrong"]]
+    assert trainer.args("rollback") == [["--by", "dag_test", "--reason", "prices look wrong"]]
     assert last_event_extra("production_model") == {"version": "2"}

@@ -1,0 +1,116 @@
+"""The rules every DAG keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include import settings as settings_module
+from include.conventions import Tag
+
+DAGS = Path(__file__).parents[2] / "airflow/dags"
+NAMES = sorted(file.stem for file in DAGS.glob("*.py"))
+
+TASKS = {
+    "ingest_listings": {
+        "claim_files",
+        "check_data_quality",
+        "assemble_listings",
+        "no_step_failed",
+        "send_pipeline_report",
+    },
+    "train_car_price": {"train_model", "evaluate_model", "no_step_failed", "send_pipeline_report"},
+    "promote_car_price": {
+        "promote_to_staging",
+        "validate_staging_model",
+        "promote_to_production",
+        "no_step_failed",
+        "send_pipeline_report",
+    },
+    "monitor_drift": {"detect_drift", "publish_report"},
+    "rollback": {"rollback"},
+}
+
+
+@pytest.fixture(params=NAMES)
+def dag(request: pytest.FixtureRequest, load_dag: Callable[[str], Any]) -> Any:
+    return load_dag(request.param)
+
+
+def test_the_dags_are_the_designed_ones() -> None:
+    assert set(NAMES) == set(TASKS)
+
+
+def test_a_file_holds_the_one_dag_it_is_named_for_with_its_tasks(dag: Any) -> None:
+    assert set(dag.task_ids) == TASKS[dag.dag_id]
+
+
+def test_a_dag_says_what_it_does_what_to_do_when_it_is_red_and_whose_it_is(dag: Any) -> None:
+    for heading in ("**What it does.**", "**When it is red.**", "**Owner.**"):
+        assert heading in dag.doc_md
+
+
+def test_tags_are_known_ones(dag: Any) -> None:
+    assert dag.tags
+    assert dag.tags <= set(Tag)
+
+
+def test_a_dag_runs_from_the_start_one_run_at_a_time_and_never_for_the_past(dag: Any) -> None:
+    assert dag.is_paused_upon_creation is False
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+
+
+def test_every_task_ends_in_time_and_is_tried_again_within_minutes(dag: Any) -> None:
+    for task in dag.tasks:
+        assert timedelta() < task.execution_timeout <= timedelta(hours=2)
+        assert task.retry_exponential_backoff == 2
+        assert task.max_retry_delay <= timedelta(minutes=5)
+        assert task.retries == (0 if dag.dag_id == "rollback" else 1)
+
+
+def test_a_dag_file_fits_on_two_screens(dag: Any) -> None:
+    assert len((DAGS / f"{dag.dag_id}.py").read_text().splitlines()) <= 110
+
+
+def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
+    emitted = {
+        name: {outlet.name for task in load_dag(name).tasks for outlet in task.outlets} for name in NAMES
+    }
+
+    assert emitted == {
+        "ingest_listings": {"listings"},
+        "train_car_price": {"candidate_model"},
+        "promote_car_price": {"production_model"},
+        "monitor_drift": {"drift_report"},
+        "rollback": {"production_model"},
+    }
+    waits = {
+        name: sorted(set(re.findall(r"name='(\w+)', uri", repr(load_dag(name).timetable)))) for name in NAMES
+    }
+    assert waits["ingest_listings"] == ["raw_listings"]
+    assert waits["train_car_price"] == ["listings"]
+    assert waits["promote_car_price"] == ["candidate_model"]
+    assert waits["monitor_drift"] == ["listings"]
+
+
+@pytest.fixture
+def approval_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CARPRICE_APPROVAL", "on")
+    settings_module.settings.cache_clear()
+    yield
+    settings_module.settings.cache_clear()
+
+
+@pytest.mark.usefixtures("approval_on")
+def test_with_approval_on_a_person_stands_between_validation_and_production(load_dag: Any) -> None:
+    dag = load_dag("promote_car_price")
+
+    assert dag.get_task("approve").upstream_task_ids == {"validate_staging_model"}
+    assert "approve" in dag.get_task("promote_to_production").upstream_task_ids
+    assert dag.get_task("approve").defaults == ["Reject"]

@@ -1,0 +1,253 @@
+"""The landing trigger: what counts as complete, what is announced, and when again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include import landing as landing_module
+from include.landing import Landing, LandingTrigger, LocalFolder, ObjectStore, SettleTimes, folder_of
+from include.settings import Settings
+
+
+class Clock:
+    """Time that moves when told to; files get their times from the real one."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        import time
+
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "receipts").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def look(root: Path, clock: Clock) -> Callable[[], list[str]]:
+    """Looks into raw/, announces what there is, and tells the names."""
+    landing = Landing(LocalFolder(str(root)), lambda: (1.0, 10.0), clock.now, clock.now)
+
+    def look_and_announce() -> list[str]:
+        files = landing.look()
+        landing.mark_announced(files)
+        return [file.name for file in files]
+
+    return look_and_announce
+
+
+def write(root: Path, name: str, content: str = "x") -> None:
+    (root / "raw" / name).write_text(content)
+
+
+def land(root: Path, name: str, content: str = "x") -> None:
+    """As `carprice land` does: under a hidden name first, with an older time of last write."""
+    part = root / "raw" / f".{name}.part"
+    part.write_text(content)
+    os.utime(part, (1, 1))
+    part.rename(root / "raw" / name)
+
+
+def receipt(root: Path, content: str, *names: str) -> None:
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    (root / "receipts" / f"{sha256}.json").write_text(json.dumps({"names": names}))
+
+
+def test_a_renamed_file_is_announced_after_the_short_settle_time(root: Any, clock: Any, look: Any) -> None:
+    land(root, "a.csv")
+
+    assert look() == []
+    clock.ahead = 1.1
+    assert look() == ["a.csv"]
+    assert look() == []
+
+
+def test_a_file_written_in_place_is_announced_only_when_left_alone(root: Any, clock: Any, look: Any) -> None:
+    write(root, "a.csv", "1")
+    clock.ahead = 9
+    assert look() == []
+
+    write(root, "a.csv", "12")
+    clock.ahead = 9.5
+    assert look() == [], "the second write starts the wait again"
+    clock.ahead = 10.5
+    assert look() == ["a.csv"]
+
+
+def test_hidden_files_other_endings_and_folders_are_left_alone(root: Any, clock: Any, look: Any) -> None:
+    for name in (".a.csv.part", ".b.csv", "c.txt", "d.csv.gz", "E.CSV"):
+        write(root, name)
+    (root / "raw/folder.csv").mkdir()
+    clock.ahead = 11
+
+    assert look() == ["E.CSV"]
+
+
+def test_a_burst_is_one_event_that_names_every_file(root: Any, clock: Any, look: Any) -> None:
+    names = [f"{n:02}.csv" for n in range(16)]
+    for name in names:
+        land(root, name, name)
+    clock.ahead = 2
+
+    assert look() == names
+
+
+def test_a_file_with_a_receipt_is_not_announced_after_a_restart(root: Any, clock: Any, look: Any) -> None:
+    land(root, "done.csv", "done")
+    receipt(root, "done", "done.csv")
+    land(root, "pending.csv", "pending")
+    clock.ahead = 2
+
+    assert look() == ["pending.csv"]
+
+
+def test_known_bytes_under_a_new_name_are_announced(root: Any, clock: Any, look: Any) -> None:
+    land(root, "again.csv", "same")
+    receipt(root, "same", "first.csv")
+    clock.ahead = 2
+
+    assert look() == ["again.csv"]
+
+
+def test_a_file_without_a_receipt_is_announced_again_ever_less_often(
+    root: Any, clock: Any, look: Any
+) -> None:
+    land(root, "a.csv")
+    seen = []
+    for second in range(2, 400):
+        clock.ahead = second
+        if look():
+            seen.append(second)
+
+    assert seen[0] == 2
+    assert [round(b - a, -1) for a, b in pairwise(seen)] == [60, 120]
+
+
+def test_a_reminder_ends_with_the_receipt(root: Any, clock: Any, look: Any) -> None:
+    land(root, "a.csv", "x")
+    clock.ahead = 2
+    look()
+    receipt(root, "x", "a.csv")
+    clock.ahead = 500
+
+    assert look() == []
+
+
+def test_other_content_under_an_old_name_is_announced(root: Any, clock: Any, look: Any) -> None:
+    land(root, "a.csv", "old")
+    receipt(root, "old", "a.csv")
+    clock.ahead = 2
+    look()
+    land(root, "a.csv", "new content")
+    clock.ahead = 4
+
+    assert look() == ["a.csv"]
+
+
+def test_a_broken_receipt_does_not_hide_the_file(root: Any, clock: Any, look: Any) -> None:
+    land(root, "a.csv", "x")
+    (root / "receipts" / f"{hashlib.sha256(b'x').hexdigest()}.json").write_text("{")
+    clock.ahead = 2
+
+    assert look() == ["a.csv"]
+
+
+def test_a_missing_raw_folder_is_no_error(tmp_path: Path) -> None:
+    assert Landing(LocalFolder(str(tmp_path)), lambda: (1, 10)).look() == []
+    assert Landing(ObjectStore("memory://nowhere"), lambda: (1, 10)).look() == []
+
+
+def test_an_object_store_announces_an_object_as_soon_as_it_is_there() -> None:
+    folder = folder_of("memory://bucket/root")
+    assert isinstance(folder, ObjectStore)
+    folder._fs.pipe("/bucket/root/raw/a.csv", b"x")
+    folder._fs.pipe("/bucket/root/raw/.b.csv.part", b"x")
+    landing = Landing(folder, lambda: (1, 10))
+
+    files = landing.look()
+    assert [file.name for file in files] == ["a.csv"]
+    landing.mark_announced(files)
+    assert landing.look() == []
+
+    digest = hashlib.sha256(b"x").hexdigest()
+    folder._fs.pipe(f"/bucket/root/receipts/{digest}.json", b'{"names": ["a.csv"]}')
+    assert Landing(folder, lambda: (1, 10)).look() == []
+
+
+def test_settle_times_follow_the_params_file(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    times = SettleTimes(Settings(params_file=str(params)))
+    assert times.current() == (1.0, 10.0)
+
+    params.write_text("landing: {settle_seconds: 3, settle_seconds_renamed: 0.5}")
+    assert times.current() == (0.5, 3.0)
+    params.write_text("landing: [broken")
+    os.utime(params, (1, 1))
+    assert times.current() == (0.5, 3.0)
+
+
+async def first_event(trigger: LandingTrigger) -> Any:
+    async for event in trigger.run():
+        return event
+    return None
+
+
+def test_the_trigger_fires_with_the_names_and_sizes_of_the_files(root: Path) -> None:
+    land(root, "a.csv", "12345")
+
+    event = asyncio.run(asyncio.wait_for(first_event(LandingTrigger(str(root), 0.05)), timeout=10))
+
+    assert event.payload == {"files": [{"file": "a.csv", "bytes": 5}]}
+
+
+def test_the_trigger_outlives_a_file_system_in_trouble(root: Path, monkeypatch: Any) -> None:
+    land(root, "a.csv")
+    troubles = iter([OSError(116, "Stale file handle"), PermissionError("no")])
+    honest = LocalFolder.files
+
+    def files(self: LocalFolder) -> Any:
+        for trouble in troubles:
+            raise trouble
+        return honest(self)
+
+    monkeypatch.setattr(landing_module.LocalFolder, "files", files)
+
+    event = asyncio.run(asyncio.wait_for(first_event(LandingTrigger(str(root), 0.05)), timeout=10))
+
+    assert event.payload["files"][0]["file"] == "a.csv"
+
+
+def test_an_event_nobody_took_is_fired_again(root: Path) -> None:
+    """The triggerer was killed between the look and the event: its successor starts over."""
+    land(root, "a.csv")
+    for _ in range(2):
+        event = asyncio.run(asyncio.wait_for(first_event(LandingTrigger(str(root), 0.05)), timeout=10))
+        assert event.payload["files"][0]["file"] == "a.csv"
+
+
+def test_equal_triggers_serialize_equally_and_airflow_finds_the_class_again() -> None:
+    from airflow._shared.module_loading import import_string
+
+    path, arguments = LandingTrigger().serialize()
+
+    assert (path, arguments) == LandingTrigger().serialize()
+    assert import_string(path)(**arguments).serialize() == (path, arguments)

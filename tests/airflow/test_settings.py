@@ -1,0 +1,82 @@
+"""The settings: what is refused and with which words, what reaches a step."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from include.settings import SettingError, Settings
+
+
+def test_every_setting_has_a_name_and_a_sentence_of_help() -> None:
+    for setting in fields(Settings):
+        assert setting.metadata["name"].isupper()
+        assert setting.metadata["help"].endswith("."), setting.metadata["name"]
+
+
+def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant() -> None:
+    with pytest.raises(SettingError, match=r"no setting CARPRICE_RUNTIM: did you mean CARPRICE_RUNTIME\?"):
+        Settings.from_environment({"CARPRICE_RUNTIM": "docker"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CARPRICE_RUNTIME", "podman", "must be one of docker, process, not 'podman'"),
+        ("CARPRICE_STEP_CPUS", "two", "must be a number, not 'two'"),
+        ("CARPRICE_LANDING_POLL_SECONDS", "0", "must be above zero, not '0'"),
+        ("CARPRICE_RETRIES", "1.5", "must be a number, not '1.5'"),
+    ],
+)
+def test_an_unusable_value_is_refused_with_a_sentence(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingError, match=f"{name} {words}"):
+        Settings.from_environment({name: value})
+
+
+def test_an_empty_variable_means_the_default() -> None:
+    assert Settings.from_environment({"CARPRICE_RUNTIME": "", "CARPRICE_RETRIES": "0"}) == Settings(retries=0)
+
+
+def test_variables_for_the_steps_are_no_unknown_settings() -> None:
+    Settings.from_environment(
+        {"CARPRICE_SMTP_HOST": "mail", "CARPRICE_WEBHOOK_URL": "http://x", "PATH": "/bin"}
+    )
+
+
+def test_a_local_data_root_is_absolute_and_a_url_stays_one() -> None:
+    assert Settings(data_dir="data").data_root == os.path.abspath("data")
+    assert Settings(data_dir="file:///srv/data").data_root == "/srv/data"
+    assert Settings(data_dir="s3://bucket/x").data_root == "s3://bucket/x"
+    assert not Settings(data_dir="s3://bucket/x").data_is_local
+
+
+def test_a_step_gets_the_secrets_it_needs_and_no_others(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("a: 1")
+    environment = {
+        "AWS_SECRET_ACCESS_KEY": "k",
+        "CARPRICE_SMTP_PASSWORD": "p",
+        "AIRFLOW__CORE__FERNET_KEY": "f",
+        "OTHER": "o",
+    }
+
+    secrets = Settings(params_file=str(params)).step_secrets(environment)
+
+    assert secrets == {"AWS_SECRET_ACCESS_KEY": "k", "CARPRICE_SMTP_PASSWORD": "p", "CARPRICE_PARAMS": "a: 1"}
+
+
+def test_a_missing_params_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"CARPRICE_PARAMS_FILE, '.*nowhere.yaml', can't be read"):
+        Settings(params_file=str(tmp_path / "nowhere.yaml")).step_secrets({})
+
+
+def test_containers_never_run_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert Settings().container_user == "50000:0"
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(os, "getgid", lambda: 1001)
+    assert Settings().container_user == "1000:1001"
+    assert Settings(step_user="7:8").container_user == "7:8"
