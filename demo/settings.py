@@ -30,11 +30,13 @@ class Settings:
     airflow_port: int
     mlflow_port: int
     app_port: int
+    airflow_database: str
     timeout_seconds: float
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Settings from `DATA_DIR`, `FILE`, `RUNTIME`, `ONCE`, `*_PORT`, `DEMO_STATE`, `DEMO_TIMEOUT`.
+        """Settings from `DATA_DIR`, `FILE`, `RUNTIME`, `ONCE`, `*_PORT`, `AIRFLOW_DATABASE`,
+        `DEMO_STATE`, `DEMO_TIMEOUT`.
 
         Raises `DemoProblem` for a value that can't be used.
         """
@@ -62,6 +64,7 @@ class Settings:
             airflow_port=_port("AIRFLOW_PORT", 8080),
             mlflow_port=_port("MLFLOW_PORT", 5000),
             app_port=_port("APP_PORT", 8501),
+            airflow_database=os.environ.get("AIRFLOW_DATABASE") or "",
             timeout_seconds=float(os.environ.get("DEMO_TIMEOUT") or 1800),
         )
 
