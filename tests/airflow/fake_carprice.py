@@ -44,6 +44,7 @@ def main() -> int:
         with open(f"{data}/calls.jsonl") as calls:
             nth = sum(json.loads(line)["args"][0] == command for line in calls)
         plan = plan[min(nth, len(plan)) - 1]
+    result: Any = DEFAULTS.get(command)
     if command == "check-data-quality":
         result = {
             "file": option("--file"),
