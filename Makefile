@@ -46,6 +46,7 @@ docker-engine: ## install and start a Docker engine on Debian or Ubuntu, where n
 
 .PHONY: test
 test: test-setup lint ## run everything this machine can run: unit, contract, DAG, container and end-to-end tests
+	@if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build; fi
 	.venv/trainer/bin/pytest tests/trainer tests/demo tests/images
 	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
 	.venv/app/bin/pytest tests/app

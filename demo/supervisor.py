@@ -113,7 +113,7 @@ class Supervisor:
         # Some of Airflow's processes lead groups of their own and outlive their parent; every
         # process that this supervisor caused to exist carries its mark.
         for _ in range(3):
-            left = self._marked()
+            left = self.pids()
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -150,7 +150,8 @@ class Supervisor:
         pause = min(30.0, 2.0 ** len(recent[1:]) - 1)
         return not recent or time.monotonic() - recent[-1] >= pause
 
-    def _marked(self) -> list[int]:
+    def pids(self) -> list[int]:
+        """The processes that carry this supervisor's mark: its services and all that they started."""
         wanted = f"{MARK}={self.mark}".encode()
         found = []
         for entry in Path("/proc").iterdir():
