@@ -44,7 +44,10 @@ def main() -> int:
 def _demo(settings: Settings) -> int:
     _prepare(settings)
     api = AirflowApi(settings.airflow_url, services.USER, services.secret(settings.state, "admin-password"))
-    with Supervisor(settings.state / "logs") as supervisor:
+    with contextlib.ExitStack() as ending:
+        if settings.runtime == "docker":
+            ending.callback(services.remove_step_containers, settings)  # once Airflow starts no more
+        supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
         _start(settings, supervisor, api)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
         root = DataRoot(str(settings.data))

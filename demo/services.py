@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
 from pathlib import Path
 
 import requests
@@ -36,7 +37,9 @@ def base_environment(settings: Settings) -> dict[str, str]:
     return inherited | {
         "DATA_DIR": str(settings.data),
         "MLFLOW_TRACKING_URI": settings.mlflow_url,
-        "CARPRICE_PARAMS_FILE": str(REPOSITORY / "params.yaml"),
+        "CARPRICE_PARAMS_FILE": os.path.abspath(
+            os.environ.get("CARPRICE_PARAMS_FILE") or REPOSITORY / "params.yaml"
+        ),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
@@ -128,6 +131,14 @@ def app_service(settings: Settings) -> Service:
     return Service(
         "app", command, base_environment(settings), lambda: _ok(f"{settings.app_url}/_stcore/health")
     )
+
+
+def remove_step_containers(settings: Settings) -> None:
+    """Remove the containers of steps that were running when Airflow was stopped."""
+    mine = ["--filter", f"label=carprice.data={settings.data}"]
+    found = subprocess.run(["docker", "ps", "-aq", *mine], capture_output=True, text=True, check=False)
+    if found.stdout.split():
+        subprocess.run(["docker", "rm", "-f", *found.stdout.split()], capture_output=True, check=False)
 
 
 def _fernet_key(settings: Settings) -> str:

@@ -10,8 +10,8 @@ import streamlit as st
 
 from carprice.data_root import DataRoot
 from carprice.errors import CarpriceError
+from carprice.features import features_of
 from carprice.listing import EQUIPMENT
-from carprice.model import features_of
 from carprice.registry import PRODUCTION, LoadedModel, Registry
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,16 @@ def page() -> None:
         return
     listing = _form()
     if listing is not None:
-        price = float(loaded.pipeline.predict(features_of(pd.DataFrame([listing])))[0])
-        st.metric("Prix estimé", f"{price:,.0f} MAD".replace(",", " "))
+        price, low, high = loaded.pipeline.predict(
+            features_of(pd.DataFrame([listing])), return_interval=True
+        )[0]
+        st.metric("Prix estimé", _mad(price))
+        st.write(f"Neuf annonces comparables sur dix demandent entre **{_mad(low)}** et **{_mad(high)}**.")
     st.caption(f"Modèle {version.name}, version {version.version}")
+
+
+def _mad(amount: float) -> str:
+    return f"{round(amount, -2):,.0f} MAD".replace(",", "\u202f")
 
 
 def _form() -> dict[str, object] | None:

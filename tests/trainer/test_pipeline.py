@@ -13,7 +13,7 @@ from systems import FAST, System
 
 from carprice import evaluation, pipeline, promotion, reports, snapshots, training
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
-from carprice.model import features_of
+from carprice.features import features_of
 from carprice.params import Params, parse_params
 from carprice.registry import PREVIOUS, PRODUCTION, STAGING
 
@@ -56,7 +56,7 @@ def test_the_same_bytes_again_train_nothing_and_say_so(system: System) -> None:
 
 
 def test_a_worse_candidate_is_kept_out_and_the_report_names_gate_value_and_threshold(system: System) -> None:
-    worse = parse_params(FAST + "\ntraining: {typing_error_log_distance: 5.0, max_iter: 2}")
+    worse = parse_params(FAST + "\ntraining: {noise: 20.0}")
     path = system.land("second.csv", 900, 2)
     with pytest.raises(promotion.GateSaidNo, match=r"better_than_production must be >= 0\.8, found"):
         pipeline.run(system.root, worse, system.registry, str(path))
@@ -138,12 +138,15 @@ def test_candidate_and_production_are_scored_on_rows_neither_was_trained_on(syst
 
 def test_the_loaded_model_gives_the_prices_of_the_trained_one(system: System) -> None:
     _, listings = snapshots.load(system.root, "latest")
-    pipeline_, _ = training.fit(
-        listings[~evaluation.Split(0.2, 0).test_rows(listings)].reset_index(drop=True), system.params
-    )
+    test_rows = evaluation.Split(0.2, 0).test_rows(listings)
+    pipeline_ = training.fit(listings[~test_rows].reset_index(drop=True), system.params)
     loaded = system.registry.load_version(PRODUCTION)
     features = features_of(listings.head(50))
-    np.testing.assert_allclose(loaded.pipeline.predict(features), pipeline_.predict(features), rtol=1e-9)
+    np.testing.assert_allclose(
+        loaded.pipeline.predict(features, return_interval=True),
+        pipeline_.predict(features, return_interval=True),
+        rtol=1e-9,
+    )
 
 
 def test_training_leaves_all_that_a_reviewer_asks_for_in_mlflow(system: System) -> None:
@@ -167,7 +170,7 @@ def test_a_model_made_of_foreign_types_is_not_loaded(system: System, monkeypatch
     from carprice import registry
 
     monkeypatch.setattr(registry, "TRUSTED_TYPES", [])
-    with pytest.raises(CarpriceError, match=r"carprice\.model\.ListingFeatures"):
+    with pytest.raises(CarpriceError, match=r"carprice\.features\.ListingFeatures"):
         system.registry.load_version(PRODUCTION)
 
 

@@ -15,8 +15,8 @@ import pandas as pd
 from carprice import snapshots
 from carprice.data_root import DataRoot
 from carprice.errors import DataRefused
+from carprice.features import features_of
 from carprice.metrics import Floats, regression_metrics, slice_metrics
-from carprice.model import features_of
 from carprice.params import Params
 from carprice.registry import Registry
 from carprice.splitting import is_test
@@ -47,7 +47,8 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     """Score a run's model on its snapshot's test rows and log metrics and pictures to the run.
 
     Metrics named `test_*` are on all test rows, `test_unflagged_*` on those whose price does not
-    look like a typing error.
+    look like a typing error. `interval_coverage` is the share of prices inside the interval,
+    `interval_width` its mean width as a share of the price.
     """
     import mlflow
 
@@ -56,7 +57,8 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     run = registry.get_run(run_id)
     listings = test_listings(root, run)
     actual = listings["price_mad"].to_numpy(dtype=np.float64)
-    predicted = prices_of(registry.load(run.data.tags["model_uri"]), listings)
+    pipeline = registry.load(run.data.tags["model_uri"])
+    predicted, low, high = pipeline.predict(features_of(listings), return_interval=True).T
     flagged = is_far(actual, predicted, params.training.typing_error_log_distance)
     slices = slice_metrics(
         listings[~flagged], predicted[~flagged], params.evaluation.slice_min_rows, datetime.now(UTC).year
@@ -64,6 +66,9 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     metrics = {f"test_{name}": value for name, value in regression_metrics(actual, predicted).items()}
     unflagged = regression_metrics(actual[~flagged], predicted[~flagged])
     metrics |= {f"test_unflagged_{name}": value for name, value in unflagged.items()}
+    covered = (low <= actual) & (actual <= high)
+    metrics["test_unflagged_interval_coverage"] = float(covered[~flagged].mean())
+    metrics["test_unflagged_interval_width"] = float(((high - low) / predicted)[~flagged].mean())
     with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
         mlflow.log_metrics(metrics)
         mlflow.log_dict({"metrics": metrics, "slices": slices}, "evaluation/evaluation.json")

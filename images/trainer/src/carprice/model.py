@@ -1,123 +1,153 @@
-"""The model: one scikit-learn pipeline from canonical listing columns to a price in MAD."""
+"""The model: one scikit-learn pipeline from canonical listing columns to a price in MAD with an interval."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.model_selection import KFold
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
 
-from carprice.listing import EQUIPMENT, FEATURES, TEXT_FEATURES
+from carprice.features import COLUMNS, EXTRA_CATEGORIES, NUMBERS, Floats, ListingFeatures
+from carprice.kernel_regression import KernelRegressor
+from carprice.listing import FEATURES, TEXT_FEATURES
 from carprice.params import TrainingParams
 
-MANY_VALUED = ["make", "model", "city"]
-FEW_VALUED = ["fuel", "gearbox", "origin", "first_owner", "condition"]
-NUMBERS = ["model_year", "mileage_km", "mileage_km_per_year", "fiscal_power_cv", "doors", "equipment_count"]
+# An error smaller than this (log price) says nothing about how large errors are around it.
+SMALLEST_ERROR = 0.05
 
 
-class ListingFeatures(TransformerMixin, BaseEstimator):
-    """Canonical listing columns in, the model's own columns out; absent columns count as unknown.
+class PriceModel(RegressorMixin, BaseEstimator):
+    """Kernel regression on the log price, with a conformal interval, robust to typing errors.
 
-    Input: a DataFrame of n rows with any of `carprice.listing.FEATURES`. Output: a DataFrame of n
-    rows with text columns (None where unknown) and float columns (NaN where unknown).
+    Input: the matrix of `ListingFeatures`. A training price further than `typing_error_at` (log price)
+    from what all other listings say of it is flagged in `flagged_` and has no say; `expected_mad_` holds
+    what they say. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors,
+    each divided by the error size that `spread_terms` predict for its kind of car.
+
+    Source of the interval: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, Distribution-Free Predictive
+    Inference for Regression (2018), section 5.2, with leave-one-out in place of a split.
     """
 
-    def fit(self, listings: pd.DataFrame, y: Any = None) -> Self:
-        """Remember the newest model year, from which age is counted, and which numbers are known."""
-        years = pd.to_numeric(listings["model_year"], errors="coerce")
-        self.newest_year_ = float(np.nanmax(years)) if years.notna().any() else 0.0
-        self.never_known_: list[str] = []
-        numbers = self.transform(listings)[NUMBERS]
-        self.never_known_ = [column for column in NUMBERS if numbers[column].isna().all()]
+    def __init__(
+        self,
+        terms: Sequence[Mapping[str, Any]],
+        spread_terms: Sequence[Mapping[str, Any]],
+        noise: float,
+        nu: float,
+        rounds: int,
+        extra_sd: float,
+        extra_weight: float,
+        spread_noise: float,
+        typing_error_at: float,
+        coverage: float,
+    ) -> None:
+        self.terms = terms
+        self.spread_terms = spread_terms
+        self.noise = noise
+        self.nu = nu
+        self.rounds = rounds
+        self.extra_sd = extra_sd
+        self.extra_weight = extra_weight
+        self.spread_noise = spread_noise
+        self.typing_error_at = typing_error_at
+        self.coverage = coverage
+
+    def fit(self, rows: Floats, price_mad: Floats) -> Self:
+        """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD."""
+        log_price = np.log(np.asarray(price_mad, dtype=np.float64))
+        self.level_ = KernelRegressor(
+            self._all_terms(rows), COLUMNS, NUMBERS, self.noise, self.nu, self.rounds, self.typing_error_at
+        ).fit(rows, log_price)
+        expected = self.level_.leave_one_out_
+        self.expected_mad_ = np.exp(expected)
+        self.flagged_ = np.abs(log_price - expected) > self.typing_error_at
+        kept = ~self.flagged_
+        error = (log_price - expected)[kept]
+        self.spread_ = KernelRegressor(
+            list(self.spread_terms), (*COLUMNS, "price"), (*NUMBERS, "price"), noise=self.spread_noise
+        ).fit(_with_price(rows[kept], expected[kept]), np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
+        score = error / np.exp(self.spread_.leave_one_out_)
+        tail = (1 - self.coverage) / 2
+        self.quantiles_ = [float(q) for q in np.quantile(score, (tail, 1 - tail))]
         return self
 
-    def transform(self, listings: pd.DataFrame) -> pd.DataFrame:
-        """The model's columns for each listing."""
-        given = listings.reindex(columns=list(FEATURES))
-        out = pd.DataFrame(index=given.index)
-        for column in MANY_VALUED + FEW_VALUED:
-            text = given[column].astype(object)
-            out[column] = text.where(text.notna(), "unknown").astype(str).str.casefold()
-        out["model"] = out["make"] + " " + out["model"]
-        number = {
-            column: pd.to_numeric(given[column], errors="coerce").astype(float)
-            for column in (
-                "model_year", "mileage_km_min", "mileage_km_max", "fiscal_power_cv", "doors", *EQUIPMENT
-            )
-        }  # fmt: skip
-        out["model_year"] = number["model_year"]
-        out["mileage_km"] = (number["mileage_km_min"] + number["mileage_km_max"]) / 2
-        age = (self.newest_year_ - number["model_year"]).clip(lower=0) + 1
-        out["mileage_km_per_year"] = out["mileage_km"] / age
-        out["fiscal_power_cv"] = number["fiscal_power_cv"]
-        out["doors"] = number["doors"]
-        out["equipment_count"] = sum(number[column] for column in EQUIPMENT)
-        # The boosting refuses a column without a single value.
-        out[self.never_known_] = 0.0
-        return out
+    def predict(self, rows: Floats, return_interval: bool = False) -> Floats:
+        """Prices in MAD, of shape (n,); with `return_interval` price, low and high, of shape (n, 3)."""
+        log_price = self.level_.predict(rows)
+        if not return_interval:
+            price: Floats = np.exp(log_price)
+            return price
+        spread = np.exp(self.spread_.predict(_with_price(rows, log_price)))
+        low, high = self.quantiles_
+        interval: Floats = np.exp(
+            np.column_stack([log_price, log_price + low * spread, log_price + high * spread])
+        )
+        return interval
+
+    def _all_terms(self, rows: Floats) -> list[Mapping[str, Any]]:
+        """The given terms, and one for whatever extra categories the training rows have."""
+        used = [c for c in EXTRA_CATEGORIES if rows[:, COLUMNS.index(c)].max() > 0]
+        if not used:
+            return list(self.terms)
+        extra = {"sd": self.extra_sd, "same": [], "near": dict.fromkeys(used, self.extra_weight)}
+        return [*self.terms, extra]
 
 
-def build_pipeline(params: TrainingParams, seed: int) -> Pipeline:
-    """An unfitted pipeline; `fit(listings, price_mad)`, `predict(listings)` in MAD."""
-    encode = ColumnTransformer(
+def build_pipeline(params: TrainingParams) -> Pipeline:
+    """An unfitted pipeline; `fit(listings, price_mad)`, `predict(listings, return_interval=…)` in MAD."""
+    return Pipeline(
         [
+            ("features", ListingFeatures()),
             (
-                "many",
-                TargetEncoder(target_type="continuous", cv=KFold(5, shuffle=True, random_state=seed)),
-                MANY_VALUED,
+                "price",
+                PriceModel(
+                    terms=[term.model_dump() for term in params.terms],
+                    spread_terms=[term.model_dump() for term in params.spread_terms],
+                    noise=params.noise,
+                    nu=params.nu,
+                    rounds=params.rounds,
+                    extra_sd=params.extra_sd,
+                    extra_weight=params.extra_weight,
+                    spread_noise=params.spread_noise,
+                    typing_error_at=params.typing_error_log_distance,
+                    coverage=params.interval_coverage,
+                ),
             ),
-            (
-                "few",
-                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
-                FEW_VALUED,
-            ),
-            ("numbers", "passthrough", NUMBERS),
-        ],
-        verbose_feature_names_out=False,
+        ]
     )
-    boosting = HistGradientBoostingRegressor(
-        loss="absolute_error",
-        learning_rate=params.learning_rate,
-        max_iter=params.max_iter,
-        max_leaf_nodes=params.max_leaf_nodes,
-        min_samples_leaf=params.min_samples_leaf,
-        l2_regularization=params.l2_regularization,
-        early_stopping=False,
-        random_state=seed,
-    )
-    # An asking price is right or wrong by a share of itself, so the logarithm is what is learned.
-    on_log_price = TransformedTargetRegressor(
-        regressor=Pipeline([("encode", encode), ("boosting", boosting)]), func=np.log, inverse_func=np.exp
-    )
-    return Pipeline([("listing", ListingFeatures()), ("price", on_log_price)])
 
 
-def features_of(listings: pd.DataFrame) -> pd.DataFrame:
-    """The columns a model sees, in the types of its signature: text (None unknown) and float64 (NaN)."""
-    given = listings.reindex(columns=list(FEATURES))
-    out = {}
-    for column in FEATURES:
-        if column in TEXT_FEATURES:
-            values = given[column].astype(object)
-            out[column] = values.where(values.notna(), None)
-        else:
-            out[column] = pd.to_numeric(given[column], errors="coerce").astype(np.float64)
-    return pd.DataFrame(out, index=listings.index)
+def flagged_in_training(pipeline: Pipeline) -> npt.NDArray[np.bool_]:
+    """Which training rows, in their order, were left out as typing errors: of shape (n,)."""
+    flagged: npt.NDArray[np.bool_] = pipeline.named_steps["price"].flagged_
+    return flagged
+
+
+def expected_in_training(pipeline: Pipeline) -> Floats:
+    """What all other listings say of each training row: prices in MAD, of shape (n,)."""
+    expected: Floats = pipeline.named_steps["price"].expected_mad_
+    return expected
+
+
+def _with_price(rows: Floats, log_price: Floats) -> Floats:
+    """The rows with the price as a column more, in units of its logarithm against 100,000 MAD."""
+    return np.column_stack([rows, log_price - np.log(1e5)])
 
 
 def model_signature() -> Any:
     """What the registered model takes and gives: every feature optional, a price in MAD."""
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
     inputs = [
         ColSpec("string" if column in TEXT_FEATURES else "double", column, required=False)
         for column in FEATURES
     ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double", "predicted_price_mad")]))
+    return ModelSignature(
+        inputs=Schema(inputs),
+        outputs=Schema([ColSpec("double", "predicted_price_mad")]),
+        params=ParamSchema([ParamSpec("return_interval", "boolean", False)]),
+    )

@@ -11,7 +11,7 @@ import os
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from carprice.errors import UsageProblem
 
@@ -70,22 +70,105 @@ class SnapshotParams(Section):
     reference_seed: int = Field(default=0, ge=0, description="Seed of the draw of the reference sample.")
 
 
+class KernelTerm(Section):
+    """One effect on the log price, or on the log size of an error."""
+
+    sd: float = Field(gt=0, description="Standard deviation of the effect.")
+    same: list[str] = Field(description="Columns in which cars must be the same to inform each other.")
+    near: dict[str, float] = Field(description="Columns compared: weight of the squared difference.")
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> KernelTerm:
+        for name in (*self.same, *self.near):
+            if name not in KERNEL_COLUMNS:
+                close = difflib.get_close_matches(name, KERNEL_COLUMNS, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(KERNEL_COLUMNS)}"
+                raise ValueError(f"{name!r} is not a column that cars are compared in ({hint})")
+        if any(weight < 0 for weight in self.near.values()):
+            raise ValueError("a weight must be >= 0")
+        return self
+
+
+KERNEL_COLUMNS = (
+    "make", "root", "model", "year", "km", "power", "rarity", "km_doubt",
+    "fuel", "gearbox", "first_owner", "condition", "city", "origin", "doors", "price",
+)  # fmt: skip
+
+TERMS = (
+    KernelTerm(
+        sd=0.392, same=[], near={"year": 0.124, "km": 0.003, "power": 0.023, "fuel": 0.043, "gearbox": 0.043}
+    ),
+    KernelTerm(sd=0.064, same=[], near={"year": 0.888, "power": 0.351, "fuel": 0.48, "gearbox": 1.167}),
+    KernelTerm(
+        sd=0.041,
+        same=[],
+        near={"year": 0.416, "km": 0.162, "km_doubt": 0.554, "first_owner": 0.06, "condition": 0.155},
+    ),
+    KernelTerm(
+        sd=0.196, same=["make"], near={"year": 0.097, "power": 0.018, "gearbox": 0.006, "fuel": 0.093}
+    ),
+    KernelTerm(
+        sd=0.013,
+        same=["make"],
+        near={"year": 0.666, "km": 0.237, "first_owner": 0.232, "condition": 0.197, "km_doubt": 1.219},
+    ),
+    KernelTerm(sd=0.04, same=["root"], near={"year": 0.14, "power": 0.18, "gearbox": 0.056, "fuel": 0.213}),
+    KernelTerm(sd=0.149, same=["model"], near={"year": 0.061, "km": 0.001, "power": 0.083}),
+    KernelTerm(sd=0.062, same=["model", "fuel"], near={"year": 1.733, "power": 0.154}),
+    KernelTerm(sd=0.014, same=["model", "gearbox"], near={"year": 0.193, "km": 0.064}),
+    KernelTerm(
+        sd=0.018,
+        same=["model"],
+        near={"year": 2.359, "km": 0.076, "power": 0.655, "fuel": 0.562, "gearbox": 0.265, "km_doubt": 0.356},
+    ),
+    KernelTerm(
+        sd=0.009,
+        same=["model"],
+        near={
+            "year": 6.307,
+            "km": 2.304,
+            "power": 1.905,
+            "fuel": 1.013,
+            "gearbox": 0.972,
+            "first_owner": 0.315,
+            "condition": 0.29,
+            "km_doubt": 0.992,
+        },
+    ),
+)
+
+SPREAD_TERMS = (
+    KernelTerm(
+        sd=0.25, same=[], near={"rarity": 0.1, "year": 0.1, "price": 0.3, "km_doubt": 0.1, "gearbox": 0.05}
+    ),
+    KernelTerm(sd=0.17, same=["make"], near={"year": 0.3}),
+    KernelTerm(sd=0.2, same=["model"], near={"year": 0.6}),
+)
+
+
 class TrainingParams(Section):
     """How the model learns."""
 
-    seed: int = Field(default=42, ge=0, description="Seed of everything random in training.")
     min_rows: int = Field(default=30, ge=10, description="Fewest distinct listings to train on.")
+    max_rows: int = Field(default=6000, ge=100, le=20000, description="Most listings to train on.")
     typing_error_log_distance: float = Field(
-        default=0.8,
-        gt=0,
-        description="A price further than this (in log price) from what comparable listings say "
-        "counts as a typing error.",
+        default=0.6, gt=0, description="Distance in log price at which a price counts as a typing error."
     )
-    learning_rate: float = Field(default=0.06, gt=0, le=1, description="Step of each boosting round.")
-    max_iter: int = Field(default=300, ge=1, le=5000, description="Boosting rounds.")
-    max_leaf_nodes: int = Field(default=24, ge=2, description="Leaves of each tree.")
-    min_samples_leaf: int = Field(default=8, ge=1, description="Fewest training rows in a leaf.")
-    l2_regularization: float = Field(default=1.0, ge=0, description="L2 penalty on leaf values.")
+    interval_coverage: float = Field(
+        default=0.9, gt=0, lt=1, description="Share of asking prices that the interval is to cover."
+    )
+    noise: float = Field(default=0.106, gt=0, description="Standard deviation among equal cars.")
+    nu: float = Field(default=4.0, gt=0, description="Degrees of freedom of the noise.")
+    rounds: int = Field(default=5, ge=1, le=50, description="Rounds of reweighting.")
+    extra_sd: float = Field(default=0.08, gt=0, description="Effect of equipment and the like together.")
+    extra_weight: float = Field(default=0.1, ge=0, description="Weight of a difference in one of them.")
+    spread_noise: float = Field(default=0.62, gt=0, description="Deviation of the log size of an error.")
+    terms: list[KernelTerm] = Field(
+        default=list(TERMS), min_length=1, description="Effects that add up to a log price."
+    )
+    spread_terms: list[KernelTerm] = Field(
+        default=list(SPREAD_TERMS), min_length=1, description="Effects that add up to the size of an error."
+    )
 
 
 class EvaluationParams(Section):
@@ -112,6 +195,7 @@ class PromotionParams(Section):
         description="How much worse than production, as a share, still counts as better.",
     )
     bootstrap_resamples: int = Field(default=2000, ge=100, description="Resamples of the paired bootstrap.")
+    bootstrap_seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
     max_slice_loss: float = Field(
         default=0.25, ge=0, description="Largest loss against production in any slice, as a share."
     )

@@ -12,19 +12,19 @@ import pandas as pd
 
 from carprice import listing, raw_files
 from carprice.errors import UsageProblem
-from carprice.evaluation import prices_of
+from carprice.features import features_of
 from carprice.registry import Registry
 
 log = logging.getLogger(__name__)
 
-PRICE, PROBLEM = "predicted_price_mad", "problem"
+PRICE, LOW, HIGH, PROBLEM = "predicted_price_mad", "low_mad", "high_mad", "problem"
 
 
 def predict_file(registry: Registry, source: str, target: str, alias: str) -> dict[str, Any]:
     """Price every row of the raw file `source` with the version that `alias` names.
 
     Writes `target` (CSV, UTF-8, the source's delimiter): every input row in its order with its own
-    columns and words, then the price in whole MAD and, where a row can't be priced, why not.
+    columns and words, then price, low and high in whole MAD and, where a row can't be priced, why not.
     `target` appears as a whole or not at all. Raises `UsageProblem` when `source` can't be read.
     """
     try:
@@ -49,13 +49,16 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
 
 
 def price_rows(registry: Registry, raw: raw_files.RawFile, alias: str) -> pd.DataFrame:
-    """Columns `predicted_price_mad` (whole MAD, missing where unknown) and `problem`, for each raw row."""
+    """Price, low and high (whole MAD, missing where unknown) and `problem` of each raw row."""
     loaded = registry.load_version(alias)
     parsed = listing.parse(raw.table, require_price=False, faults=raw.faults)
     good = parsed.problems.isna().to_numpy()
-    price = np.full(len(raw.table), np.nan)
+    prices = np.full((len(raw.table), 3), np.nan)
     if good.any():
-        price[good] = np.round(prices_of(loaded.pipeline, parsed.listings[good]))
-    return pd.DataFrame(
-        {PRICE: pd.array(price, dtype="Float64").astype("Int64"), PROBLEM: parsed.problems.fillna("")}
-    )
+        listings = features_of(parsed.listings[good])
+        prices[good] = np.round(loaded.pipeline.predict(listings, return_interval=True))
+    columns: dict[str, Any] = {
+        name: pd.array(prices[:, i], dtype="Float64").astype("Int64")
+        for i, name in enumerate((PRICE, LOW, HIGH))
+    }
+    return pd.DataFrame(columns | {PROBLEM: parsed.problems.fillna("")})

@@ -14,8 +14,9 @@ import numpy as np
 from carprice.data_root import DataRoot
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.evaluation import prices_of, test_listings
+from carprice.features import features_of
 from carprice.metrics import Floats, regression_metrics, share_of_resamples_better, slice_metrics
-from carprice.model import features_of, model_signature
+from carprice.model import model_signature
 from carprice.params import Params, PromotionParams
 from carprice.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 from carprice.typing_errors import is_far
@@ -212,7 +213,7 @@ def _against_production(
         np.abs(champion - actual) / actual,
         limits.production_margin,
         limits.bootstrap_resamples,
-        params.training.seed,
+        limits.bootstrap_seed,
     )
     year = datetime.now(UTC).year
     slices = {

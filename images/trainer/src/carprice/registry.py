@@ -28,9 +28,9 @@ STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
 # What a saved pipeline may be made of besides what skops trusts by itself. A file that asks for
 # anything else is not loaded, whatever its own list of trusted types says.
 TRUSTED_TYPES = [
-    "carprice.model.ListingFeatures",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.model_selection._split.KFold",
+    "carprice.features.ListingFeatures",
+    "carprice.kernel_regression.KernelRegressor",
+    "carprice.model.PriceModel",
 ]
 
 _HISTORY_TAG = "history."

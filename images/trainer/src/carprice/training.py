@@ -16,43 +16,32 @@ from sklearn.pipeline import Pipeline
 from carprice import snapshots
 from carprice.data_root import DataRoot
 from carprice.errors import DataRefused
+from carprice.features import features_of
 from carprice.listing import FEATURES
 from carprice.metrics import regression_metrics
-from carprice.model import build_pipeline, features_of, model_signature
+from carprice.model import build_pipeline, expected_in_training, flagged_in_training, model_signature
 from carprice.params import Params
 from carprice.registry import TRUSTED_TYPES, Registry
 from carprice.splitting import is_test
-from carprice.typing_errors import out_of_fold_flags
+from carprice.typing_errors import typing_errors
 
 log = logging.getLogger(__name__)
 
 
-def fit(listings: pd.DataFrame, params: Params) -> tuple[Pipeline, npt.NDArray[np.bool_]]:
-    """Fit the pipeline on training listings (canonical columns, n rows).
-
-    Returns the fitted pipeline and, of shape (n,), which rows were left out as typing errors.
-    """
-    features = features_of(listings)
-    price = listings["price_mad"].to_numpy(dtype=np.float64)
-    pipeline = build_pipeline(params.training, params.training.seed)
-    log.info("looking for typing errors in %d training prices", len(price))
-    flagged = out_of_fold_flags(
-        pipeline, features, price, params.training.typing_error_log_distance, params.training.seed
-    )
-    log.info(
-        "%d prices look like typing errors and are left out; fitting on %d", flagged.sum(), (~flagged).sum()
-    )
-    pipeline.fit(features[~flagged], price[~flagged])
-    return pipeline, flagged
+def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
+    """Fit the pipeline on training listings (canonical columns, n rows)."""
+    pipeline = build_pipeline(params.training)
+    log.info("fitting on %d listings", len(listings))
+    return pipeline.fit(features_of(listings), listings["price_mad"].to_numpy(dtype=np.float64))
 
 
-def importance_of(pipeline: Pipeline, listings: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """How much worse the median relative error gets when one column is shuffled.
+def importance_of(pipeline: Pipeline, listings: pd.DataFrame) -> pd.DataFrame:
+    """How much worse prices get when one column is shuffled.
 
     Returns columns `feature`, `importance` (increase of the mean absolute log error), `spread`
     (standard deviation over 3 shuffles), largest first. Source: Breiman (2001), permutation importance.
     """
-    sample = listings.sample(min(len(listings), 800), random_state=seed)
+    sample = listings.sample(min(len(listings), 800), random_state=0)
     features = features_of(sample)
     varying = [column for column in FEATURES if features[column].nunique(dropna=False) > 1]
     fixed = features.drop(columns=varying)
@@ -67,7 +56,7 @@ def importance_of(pipeline: Pipeline, listings: pd.DataFrame, seed: int) -> pd.D
         sample["price_mad"].to_numpy(dtype=np.float64),
         scoring=score,
         n_repeats=3,
-        random_state=seed,
+        random_state=0,
     )
     table = pd.DataFrame(
         {"feature": varying, "importance": found.importances_mean, "spread": found.importances_std}
@@ -96,24 +85,31 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     log.info(
         "snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), in_test.sum()
     )
-    pipeline, flagged = fit(training, params)
+    training = training.tail(params.training.max_rows).reset_index(drop=True)
+    pipeline = fit(training, params)
+    flagged, expected = flagged_in_training(pipeline), expected_in_training(pipeline)
     clean = training[~flagged]
-    metrics = regression_metrics(
-        clean["price_mad"].to_numpy(dtype=np.float64), pipeline.predict(features_of(clean))
-    )
-    importance = importance_of(pipeline, clean, params.training.seed)
+    log.info("%d training prices look like typing errors and have no say", flagged.sum())
+    metrics = regression_metrics(clean["price_mad"].to_numpy(dtype=np.float64), expected[~flagged])
+    importance = importance_of(pipeline, clean)
+    errors = typing_errors(training, expected, flagged, params.training.typing_error_log_distance)
 
     with registry.run(name=f"snapshot-{manifest['id']}") as run, tempfile.TemporaryDirectory() as folder:
         log.info("logging to MLflow run %s", run.info.run_id)
         mlflow.log_params(
-            {f"training.{key}": value for key, value in params.training.model_dump().items()}
+            {
+                f"training.{key}": value
+                for key, value in params.training.model_dump().items()
+                if not isinstance(value, list)
+            }
             | {f"evaluation.{key}": value for key, value in params.evaluation.model_dump().items()}
             | {"model": type(pipeline.named_steps["price"]).__name__}
         )
-        mlflow.log_metrics({f"train_{name}": value for name, value in metrics.items()})
+        mlflow.log_dict(params.model_dump(), "params.yaml")
+        # What all other training listings say of each one: honest, unlike the fit itself.
+        mlflow.log_metrics({f"train_loo_{name}": value for name, value in metrics.items()})
         mlflow.log_metric("train_rows_flagged", float(flagged.sum()))
         mlflow.log_dict(manifest, "data/manifest.json")
-        errors = training.loc[flagged, ["listing_id", "make", "model", "model_year", "price_mad"]]
         mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
         mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")
         mlflow.log_artifact(pictures.importance(importance, folder), "importance")

@@ -5,27 +5,38 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import clone
-from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.pipeline import Pipeline
+
+from carprice.features import Floats
+
+# What people mistype: a zero too many or too few, centimes (or the old "riyal" of 5 centimes) for dirhams.
+_READINGS = (10, 100, 1000, 1 / 10, 1 / 100, 20, 1 / 20)
 
 
-def out_of_fold_flags(
-    pipeline: Pipeline, listings: pd.DataFrame, price_mad: npt.NDArray[np.float64], limit: float, seed: int
-) -> npt.NDArray[np.bool_]:
-    """Which training prices stand further than `limit` (log price) from an out-of-fold prediction.
-
-    `listings` of n rows and `price_mad` of shape (n,) are training rows; each is judged by a clone
-    of `pipeline` that was not fitted on it.
-    """
-    folds = KFold(5, shuffle=True, random_state=seed)
-    expected = cross_val_predict(clone(pipeline), listings, price_mad, cv=folds)
-    return is_far(price_mad, expected, limit)
-
-
-def is_far(
-    price_mad: npt.NDArray[np.float64], expected_mad: npt.NDArray[np.float64], limit: float
-) -> npt.NDArray[np.bool_]:
+def is_far(price_mad: Floats, expected_mad: Floats, limit: float) -> npt.NDArray[np.bool_]:
     """Whether each price differs from the expected one by more than `limit` in log price."""
     far: npt.NDArray[np.bool_] = np.abs(np.log(price_mad) - np.log(expected_mad)) > limit
     return far
+
+
+def suggestion(price_mad: float, expected_mad: float, limit: float) -> str:
+    """What the seller may have meant, in words for the data owner; "" where nothing fits within `limit`."""
+    readings = [(abs(np.log(price_mad / factor / expected_mad)), price_mad / factor) for factor in _READINGS]
+    distance, reading = min(readings)
+    return f"{price_mad:,.0f} looks like {reading:,.0f}" if distance <= limit else ""
+
+
+def typing_errors(
+    listings: pd.DataFrame, expected_mad: Floats, flagged: npt.NDArray[np.bool_], limit: float
+) -> pd.DataFrame:
+    """The flagged listings, one row each, with what comparable listings say and what may have been meant.
+
+    `listings` (canonical columns), `expected_mad` and `flagged` have n rows in the same order.
+    """
+    columns = ["listing_id", "url", "make", "model", "model_year", "price_mad", "source_sha256"]
+    found = listings.loc[flagged, columns].reset_index(drop=True)
+    found["expected_mad"] = np.round(expected_mad[flagged])
+    found["suggestion"] = [
+        suggestion(price, expected, limit)
+        for price, expected in zip(found["price_mad"], found["expected_mad"], strict=True)
+    ]
+    return found

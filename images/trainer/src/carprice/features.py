@@ -1,0 +1,201 @@
+"""From canonical listing columns to the numbers and codes that the model compares cars by."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from carprice.listing import EQUIPMENT, FEATURES, TEXT_FEATURES
+
+Floats = npt.NDArray[np.float64]
+
+CORE_CATEGORIES = ("fuel", "gearbox", "first_owner", "condition")
+EXTRA_CATEGORIES = ("city", "origin", "doors", *EQUIPMENT)
+NUMBERS = ("year", "km", "power", "rarity")
+COLUMNS = ("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES)
+
+_GROUPS = ("make", "root", "model")
+_LEVELS = ("model", "make")
+
+
+def features_of(listings: pd.DataFrame) -> pd.DataFrame:
+    """The columns a model is given, in the types of its signature: text (None unknown) and float64 (NaN)."""
+    given = listings.reindex(columns=list(FEATURES))
+    out = {}
+    for column in FEATURES:
+        if column in TEXT_FEATURES:
+            values = given[column].astype(object)
+            out[column] = values.where(values.notna(), None)
+        else:
+            out[column] = pd.to_numeric(given[column], errors="coerce").astype(np.float64)
+    return pd.DataFrame(out, index=listings.index)
+
+
+class ListingFeatures(TransformerMixin, BaseEstimator):
+    """Listings in, one float matrix of shape (n, len(COLUMNS)) out.
+
+    Numbers are scaled so that one is a large step; categories are integer codes, -1 for a value
+    never seen in training. `root` is the first word of the model (a family such as "Classe"),
+    `rarity` the log of how many training listings share the model, `km_doubt` whether the mileage
+    is too small to be believed.
+
+    A core category that is missing in at least `own_missing` of the training rows makes "missing" a
+    value of its own; a rarer gap is filled with what is usual for the model, else the make, else
+    all. An extra category is used only when at least `min_filled` of the training rows have it.
+    """
+
+    def __init__(self, min_filled: float = 0.05, own_missing: float = 0.01) -> None:
+        self.min_filled = min_filled
+        self.own_missing = own_missing
+
+    def fit(self, listings: pd.DataFrame, y: Any = None) -> Self:
+        """Learn codes, usual values and ranges from training listings (n rows)."""
+        words, numbers = _read(listings)
+        rows = len(listings)
+        self.newest_year_ = float(np.nanmax(numbers["year"]))
+        self.range_ = {
+            column: [float(v) for v in np.nanpercentile(numbers[column], (0.1, 99.9))]
+            if np.isfinite(numbers[column]).any()
+            else [0.0, 0.0]
+            for column in ("year", "km", "power")
+        }
+        used = [
+            column
+            for column in EXTRA_CATEGORIES
+            if sum(word != "" for word in words[column]) >= self.min_filled * rows
+            and len(set(words[column])) > 1
+        ]
+        self.codes_ = {
+            column: {word: code for code, word in enumerate(sorted(set(words[column])))}
+            for column in (*_GROUPS, *CORE_CATEGORIES, *used)
+        }
+        self.usual_word_ = {}
+        for column in CORE_CATEGORIES:
+            missing = sum(word == "" for word in words[column])
+            if not missing or missing < self.own_missing * rows:
+                self.usual_word_[column] = _usual_words(words[column], words)
+        self.usual_number_ = {
+            column: _usual_numbers(numbers[column], words) for column in ("year", "km", "power")
+        }
+        self.count_ = {
+            str(model): int(count) for model, count in pd.Series(words["model"]).value_counts().items()
+        }
+        return self
+
+    def fit_transform(self, listings: pd.DataFrame, y: Any = None) -> Floats:
+        """The matrix of the training rows; unlike `transform`, no row counts itself as one of its kind."""
+        return self.fit(listings)._matrix(listings, own=1)
+
+    def transform(self, listings: pd.DataFrame) -> Floats:
+        """The matrix of rows that were not trained on."""
+        return self._matrix(listings, own=0)
+
+    def _matrix(self, listings: pd.DataFrame, own: int) -> Floats:
+        words, numbers = _read(listings)
+        for column, usual_word in self.usual_word_.items():
+            if "" in words[column]:
+                words[column] = [word or _usual(usual_word, words, i) for i, word in enumerate(words[column])]
+        for column, usual_number in self.usual_number_.items():
+            for i in np.flatnonzero(np.isnan(numbers[column])):
+                numbers[column][i] = _usual(usual_number, words, int(i))
+        year, km, power = (
+            np.clip(numbers[column], self.range_[column][0], self.range_[column][1])
+            for column in ("year", "km", "power")
+        )
+        age = np.maximum(self.newest_year_ + 1 - year, 0)
+        high = np.where(np.isnan(numbers["km_high"]), km, numbers["km_high"])
+        # The lowest bracket on an old car: nobody filled it in.
+        unsaid = (high < 5000) & (age > 3)
+        columns: dict[str, Any] = {
+            "year": (year - 2012) / 5,
+            "km": 2 * np.log((np.where(unsaid, 150e3, km) + 30e3) / 150e3),
+            "power": 4 * np.log(np.maximum(power, 1) / 7),
+            "rarity": np.log([max(self.count_.get(model, 0) - own, 0) + 1 for model in words["model"]]),
+            "km_doubt": np.where(unsaid, 2, (km < 3000 * age) & (age > 3)),
+        }
+        for column, codes in self.codes_.items():
+            columns[column] = [codes.get(word, -1) for word in words[column]]
+        unused = np.zeros(len(listings))
+        return np.column_stack([columns.get(column, unused) for column in COLUMNS]).astype(np.float64)
+
+
+def _read(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """Plain words of each category ("" unknown) and numbers (NaN unknown) of each listing."""
+    plain: dict[Any, str] = {}
+
+    def words_of(column: str) -> list[str]:
+        if column not in listings.columns:
+            return [""] * len(listings)
+        found = []
+        for value in listings[column].to_numpy(dtype=object):
+            if value is None or value != value:  # NaN is the one value that differs from itself
+                found.append("")
+                continue
+            if value not in plain:
+                plain[value] = _plain(value)
+            found.append(plain[value])
+        return found
+
+    def numbers_of(column: str) -> Floats:
+        if column not in listings.columns:
+            return np.full(len(listings), np.nan)
+        return pd.to_numeric(listings[column], errors="coerce").to_numpy(
+            dtype=np.float64, na_value=np.nan, copy=True
+        )
+
+    make, model = words_of("make"), words_of("model")
+    pairs = list(zip(make, model, strict=True))
+    words = {
+        "make": make,
+        "root": [f"{a}/{b.split(' ')[0]}" for a, b in pairs],
+        "model": [f"{a}/{b}" for a, b in pairs],
+    } | {column: words_of(column) for column in (*CORE_CATEGORIES, *EXTRA_CATEGORIES)}
+    low, high = numbers_of("mileage_km_min"), numbers_of("mileage_km_max")
+    low, high = np.where(np.isnan(low), high, low), np.where(np.isnan(high), low, high)
+    return words, {
+        "year": numbers_of("model_year"),
+        "km": (low + high) / 2,
+        "km_high": high,
+        "power": numbers_of("fiscal_power_cv"),
+    }
+
+
+def _plain(value: object) -> str:
+    """Case, accents, punctuation and doubled spaces do not make another car."""
+    text = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
+    return " ".join(re.sub(r"[^a-z0-9+ ]", " ", text).split())
+
+
+def _usual_words(found: Sequence[str], words: dict[str, list[str]]) -> dict[str, str]:
+    """The most common word per model, per make and ("") of all."""
+    filled = [i for i, word in enumerate(found) if word]
+    series = pd.Series([found[i] for i in filled], dtype=object)
+    usual: dict[str, str] = {"": str(series.mode().iloc[0]) if filled else ""}
+    for level in _LEVELS:
+        groups = series.groupby(np.array([words[level][i] for i in filled], dtype=object))
+        usual |= {str(name): str(group.mode().iloc[0]) for name, group in groups}
+    return usual
+
+
+def _usual_numbers(found: Floats, words: dict[str, list[str]]) -> dict[str, float]:
+    """The median number per model, per make and ("") of all."""
+    series = pd.Series(found)
+    usual: dict[str, float] = {"": float(series.median()) if series.notna().any() else 0.0}
+    for level in _LEVELS:
+        medians = series.groupby(words[level]).median().dropna()
+        usual |= {str(name): float(value) for name, value in medians.items()}
+    return usual
+
+
+def _usual(table: dict[str, Any], words: dict[str, list[str]], row: int) -> Any:
+    for level in _LEVELS:
+        if words[level][row] in table:
+            return table[words[level][row]]
+    return table[""]
