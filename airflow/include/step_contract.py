@@ -20,6 +20,8 @@ from airflow.sdk.bases.decorator import determine_kwargs as needed_kwargs
 from airflow.sdk.definitions.context import Context, context_merge
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from include.settings import settings
+
 EXIT_USAGE = 2
 EXIT_REFUSED = 65
 EXIT_NOTHING_TO_DO = 99
@@ -117,9 +119,11 @@ class LineLog:
 
 
 def labels(context: Context) -> dict[str, str]:
-    """What a step is found by: its task instance, and the try."""
+    """What a step is found by: the system it belongs to, its task instance, and the try."""
     ti = context["ti"]
     return {
+        # Two systems on one machine may well have runs of the same name.
+        "carprice.data": settings().data_root,
         "carprice.dag": ti.dag_id,
         "carprice.run": ti.run_id,
         "carprice.task": ti.task_id,
