@@ -1,0 +1,72 @@
+"""Whole systems under test: the demo as a child process, with ports, data and a state of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the package `demo` is run from the repository
+
+from demo.settings import engine_answers
+from postgresql import PostgreSQL, find_server
+from running_demo import Demo
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder but the quick ones start services, and the first of them waits for that."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(1500))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+    """A failure shows what the demos of this moment printed and how the logs of their services end."""
+    report: Any = yield
+    if report.failed:
+        for demo in Demo.open:
+            report.sections.extend(demo.last_words())
+    return report
+
+
+def require(what: str, there: bool, sentence: str) -> None:
+    """Skip with a sentence where something is not installed; fail where REQUIRE_<what> says it must be."""
+    if not there:
+        (pytest.fail if os.environ.get(f"REQUIRE_{what}") == "1" else pytest.skip)(sentence)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine that has the trainer's image."""
+    require("DOCKER", engine_answers(), "No Docker engine answers; `make docker-engine` installs one.")
+    image = subprocess.run(
+        ["docker", "image", "inspect", "carprice-trainer:latest"], capture_output=True, check=False
+    )
+    require("DOCKER", image.returncode == 0, "There is no image carprice-trainer; `make images` builds it.")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """An empty PostgreSQL server that ends with the tests."""
+    programs = find_server()
+    require("POSTGRES", programs is not None, "PostgreSQL is not installed (Debian's package `postgresql`).")
+    assert programs is not None
+    with PostgreSQL(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a real browser."""
+    require("BROWSER", os.access(CHROMIUM, os.X_OK), "Chromium is not installed (Debian's `chromium`).")
+    return CHROMIUM

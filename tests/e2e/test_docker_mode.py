@@ -1,0 +1,123 @@
+"""Whole runs with a container for each step, on PostgreSQL where it is installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from claims import NO_STEP, burst_is_ingested_once, every_step_shows_its_result, worse_candidate_stays_out
+from conftest import require
+from postgresql import PostgreSQL, find_server
+from running_demo import Demo, docker
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The engine's events of containers, one JSON object per line, as they happen.
+
+    Followed from the beginning because the engine remembers only the last few hundred.
+    """
+    path = tmp_path_factory.mktemp("events") / "events.jsonl"
+    with open(path, "wb") as file:
+        following = subprocess.Popen(
+            ["docker", "events", "--filter", "type=container", "--format", "{{json .}}"], stdout=file
+        )
+    yield path
+    following.kill()
+    following.wait()
+
+
+@pytest.fixture(scope="module")
+def database(request: pytest.FixtureRequest) -> str:
+    """A PostgreSQL database for Airflow, or SQLite where PostgreSQL is neither installed nor demanded."""
+    server = find_server()
+    if server is None and not require_postgresql():
+        return ""
+    postgresql: PostgreSQL = request.getfixturevalue("postgresql")
+    return postgresql.url
+
+
+def require_postgresql() -> bool:
+    import os
+
+    return os.environ.get("REQUIRE_POSTGRES") == "1"
+
+
+@pytest.fixture(scope="module")
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, engine: None, events: Path, database: str
+) -> Iterator[Demo]:
+    demo = Demo(tmp_path_factory.mktemp("docker"), runtime="docker", database=database)
+    try:
+        demo.start(demo.synthetic("first.csv", 500, seed=0))
+        demo.wait_until_serving()
+        yield demo
+    finally:
+        demo.close()
+
+
+def started_containers(events: Path, demo: Demo) -> Counter[tuple[str, str, str]]:
+    """How many containers were started for each step of each run of this demo, by the engine's word."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for line in events.read_text().splitlines():
+        event = json.loads(line)
+        labels = event["Actor"]["Attributes"]
+        if event["Action"] == "start" and labels.get("carprice.data") == str(demo.data):
+            counted[labels["carprice.run"], labels["carprice.task"], labels["carprice.map_index"]] += 1
+    return counted
+
+
+def test_a_landed_file_ends_with_a_model_in_production(demo: Demo) -> None:
+    assert demo.production_version() == "1"
+    assert "In production: version 1" in demo.output
+    assert "each step runs in a container of its own" in demo.output
+    assert "PROCESS MODE" not in demo.output
+
+
+def test_every_step_shows_its_result_in_airflow(demo: Demo) -> None:
+    every_step_shows_its_result(demo)
+
+
+def test_each_executed_step_was_one_container_of_its_own(demo: Demo, events: Path) -> None:
+    executed = Counter(
+        (task["dag_run_id"], task["task_id"], str(task["map_index"]))
+        for task in demo.tasks()
+        if task["state"] == "success" and task["task_id"] != NO_STEP
+    )
+
+    assert len(executed) >= 11
+    assert started_containers(events, demo) == executed
+
+
+def test_an_edited_setting_takes_effect_without_a_new_image(demo: Demo) -> None:
+    image = docker("image", "inspect", "-f", "{{.Id}}", "carprice-trainer:latest")
+
+    worse_candidate_stays_out(demo, demo.synthetic("for_the_worse.csv", 200, seed=7))
+
+    assert docker("image", "inspect", "-f", "{{.Id}}", "carprice-trainer:latest") == image
+
+
+def test_a_burst_of_16_files_survives_kills_on_postgresql(demo: Demo, database: str) -> None:
+    require("POSTGRES", bool(database), "PostgreSQL is not installed (Debian's package `postgresql`).")
+
+    burst_is_ingested_once(demo, first_seed=300, kill=True)
+
+
+def test_stopped_in_the_middle_of_a_step_it_leaves_no_process_and_no_container(demo: Demo) -> None:
+    """Last, because it ends the demo that the tests above share."""
+    mine = ["ps", "-aq", "--filter", f"label=carprice.data={demo.data}"]
+    marks = demo.marks
+    assert demo.processes(marks)
+    demo.land(demo.synthetic("unfinished.csv", 200, seed=8))
+    demo.wait_for(lambda: docker(*mine).split(), "a step of the new file runs")
+
+    assert demo.stop() == 0
+
+    assert demo.processes(marks) == []
+    assert docker(*mine).split() == []

@@ -1,0 +1,177 @@
+"""Whole runs without containers, on SQLite: one system that lives through all tests of this module."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from claims import burst_is_ingested_once, every_step_shows_its_result, worse_candidate_stays_out
+from running_demo import Demo
+
+from carprice import sample
+from carprice.registry import Registry
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    demo = Demo(tmp_path_factory.mktemp("process"), runtime="process")
+    try:
+        demo.start(demo.synthetic("first.csv", 500, seed=0))
+        demo.wait_until_serving()
+        yield demo
+    finally:
+        demo.close()
+
+
+def broken_rows(share: float) -> bytes:
+    """200 synthetic listings, a share of them without a price."""
+    table = sample.generate(200, seed=77)
+    table.loc[: int(share * len(table)) - 1, "Prix"] = "à débattre"
+    return sample.to_csv(table).encode()
+
+
+def without_column(name: str) -> bytes:
+    return sample.to_csv(sample.generate(100, seed=78).drop(columns=name)).encode()
+
+
+REFUSED = {
+    "empty.csv": (b"", "empty.csv is empty (0 bytes)"),
+    "header_only.csv": (sample.to_csv(sample.generate(1, seed=0)[:0]).encode(), "no rows"),
+    "binary.csv": (bytes(range(256)) * 40, "is not text"),
+    "no_price.csv": (without_column("Prix"), "the required column 'Prix' is missing"),
+    "broken.csv": (broken_rows(0.6), "can't be used, at most 50% was expected"),
+}
+
+
+def test_a_landed_file_ends_with_a_model_in_production(demo: Demo) -> None:
+    assert demo.production_version() == "1"
+    assert "In production: version 1" in demo.output
+    assert "500 rows in" in demo.output
+
+
+def test_process_mode_is_said_loudly(demo: Demo) -> None:
+    assert "PROCESS MODE: steps run as child processes of Airflow, not in containers" in demo.output
+
+
+def test_every_step_shows_its_result_in_airflow(demo: Demo) -> None:
+    every_step_shows_its_result(demo)
+
+
+@pytest.mark.browser
+def test_the_page_shows_a_price_and_the_version_it_comes_from(demo: Demo, chromium: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--headless", "--no-proxy-server"]
+        )
+        page = browser.new_page(locale="fr-FR")
+        page.set_default_timeout(120_000)
+        page.goto(demo.app_url)
+        page.get_by_label("Marque").fill("Dacia")
+        page.get_by_label("Modèle", exact=True).fill("Logan")
+        page.get_by_role("button", name="Estimer le prix").click()
+        price = page.get_by_test_id("stMetricValue").inner_text()
+        expect(page.get_by_text(f"version {demo.production_version()}", exact=False)).to_be_visible()
+        browser.close()
+
+    dirhams = int(re.sub(r"\D", "", price.split("MAD")[0]))
+    assert 10_000 < dirhams < 1_000_000
+
+
+def test_the_same_bytes_train_nothing_whatever_their_name(demo: Demo) -> None:
+    trainings = len(demo.api.runs("train_car_price"))
+    content = (demo.data / "raw" / "first.csv").read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    demo.move_in(content, "first.csv")
+    demo.move_in(content, "the_same_again.csv")
+    demo.wait_for(
+        lambda: "the_same_again.csv" in demo.receipts()[sha256]["names"], "the receipt knows the other name"
+    )
+    demo.wait_until_quiet()
+
+    assert demo.receipts()[sha256]["names"] == ["first.csv", "the_same_again.csv"]
+    assert len(demo.api.runs("train_car_price")) == trainings
+    assert len(demo.registry.client.search_model_versions("name='CarPricePredictor'")) == trainings
+
+
+def test_a_file_that_is_still_written_is_not_read_early(demo: Demo) -> None:
+    text = sample.to_csv(sample.generate(300, seed=5)).encode()
+    pieces = [text[at : at + len(text) // 12 + 1] for at in range(0, len(text), len(text) // 12 + 1)]
+
+    with open(demo.data / "raw" / "slow.csv", "wb", buffering=0) as file:
+        for piece in pieces:  # 12 s in all, each pause well below the 5 s of landing.settle_seconds
+            file.write(piece)
+            time.sleep(1)
+    (receipt,) = demo.wait_for_receipts(hashlib.sha256(text).hexdigest())
+    demo.wait_until_quiet()
+
+    assert receipt["status"] == "accepted"
+    assert receipt["rows_in"] == 300
+    assert [r["sha256"] for r in demo.receipts().values() if "slow.csv" in r["names"]] == [receipt["sha256"]]
+
+
+def test_unusable_files_are_refused_each_with_its_sentence_and_the_next_good_one_goes_through(
+    demo: Demo,
+) -> None:
+    shas = {}
+    for name, (content, _) in REFUSED.items():
+        demo.move_in(content, name)
+        shas[name] = hashlib.sha256(content).hexdigest()
+    receipts = dict(zip(shas, demo.wait_for_receipts(*shas.values()), strict=True))
+    good = demo.land(demo.synthetic("good_after_bad.csv", 200, seed=6))
+    report = demo.wait_for_report(good)
+
+    for name, (_, sentence) in REFUSED.items():
+        assert receipts[name]["status"] == "refused"
+        assert receipts[name]["rows_accepted"] == 0
+        assert sentence in receipts[name]["refusal"]
+        assert (demo.data / receipts[name]["quality_page"]).exists()
+    assert demo.receipts()[good]["status"] == "accepted"
+    assert report["states"]["promote_to_production"] == "success"
+    in_snapshot = {file["sha256"] for file in demo.latest_manifest()["files"]}
+    assert good in in_snapshot
+    assert not in_snapshot & set(shas.values())
+    failed = {
+        demo.api.result(task)["file"]
+        for task in demo.tasks("ingest_listings")
+        if task["task_id"] == "check_data_quality" and task["state"] == "failed"
+    }
+    assert failed == set(REFUSED)
+
+
+def test_an_edited_setting_takes_effect_and_a_worse_candidate_is_not_promoted(demo: Demo) -> None:
+    worse_candidate_stays_out(demo, demo.synthetic("for_the_worse.csv", 200, seed=7))
+
+
+def test_a_burst_of_16_files_is_ingested_once(demo: Demo) -> None:
+    burst_is_ingested_once(demo, first_seed=100, kill=False)
+
+
+def test_a_burst_of_16_files_survives_kills(demo: Demo) -> None:
+    burst_is_ingested_once(demo, first_seed=200, kill=True)
+
+
+def test_nothing_is_left_running_and_a_second_start_continues(demo: Demo) -> None:
+    """Last, because it ends the demo that the tests above share."""
+    production = demo.production_version()
+    versions = len(demo.registry.client.search_model_versions("name='CarPricePredictor'"))
+    marks = demo.marks
+    assert demo.processes(marks)
+
+    assert demo.stop() == 0
+    assert demo.processes(marks) == []
+
+    demo.start(demo.data / "raw" / "first.csv", once=True)
+    marks = demo.wait_for(lambda: demo.marks, "the first service runs")
+    assert demo.wait_for_end() == 0
+    assert demo.processes(marks) == []
+    assert "already landed: first.csv" in demo.output
+    assert "train_model" not in demo.output
+    assert f"In production: version {production}" in demo.output
+    kept = Registry(demo.root)  # the servers are gone; the database is where it was
+    assert len(kept.client.search_model_versions("name='CarPricePredictor'")) == versions
