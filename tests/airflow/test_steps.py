@@ -9,6 +9,7 @@ import sys
 import tarfile
 import threading
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,12 +25,14 @@ from include import settings as settings_module
 from include.step import step_operator
 from include.step_contract import LineLog
 
-TEST_IMAGE = "carprice-step-test"
+TEST_IMAGE = f"carprice-step-test-{uuid.uuid4().hex[:8]}"
 MODEL = Asset(name="a_model", uri="carprice://test/model")
 
 
 class TaskInstanceStub:
-    dag_id, run_id, task_id, map_index = "some_dag", "manual__2026-01-01T00:00:00+00:00", "some_step", -1
+    # Its own in each session: a step removes what an earlier try of the same task left.
+    run_id = f"manual__{uuid.uuid4()}"
+    dag_id, task_id, map_index = "some_dag", "some_step", -1
 
     def __init__(self) -> None:
         self.try_number = 1
@@ -98,7 +101,9 @@ def in_container(monkeypatch: pytest.MonkeyPatch, docker: Any, trainer: Any) -> 
         folder.chmod(0o777)
     for _ in with_settings(monkeypatch, CARPRICE_RUNTIME="docker", CARPRICE_TRAINER_IMAGE=TEST_IMAGE):
         yield docker
-    assert docker.containers.list(all=True, filters={"label": "carprice.dag=some_dag"}) == []
+    assert (
+        docker.containers.list(all=True, filters={"label": f"carprice.run={TaskInstanceStub.run_id}"}) == []
+    )
 
 
 def with_settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[None]:
@@ -313,7 +318,7 @@ def test_a_container_has_its_labels_and_limits_and_is_no_root(in_container: Any,
     thread = threading.Thread(target=execute_step)
     thread.start()
     wait_for(lambda: trainer.calls)
-    (container,) = in_container.containers.list(filters={"label": "carprice.dag=some_dag"})
+    (container,) = in_container.containers.list(filters={"label": f"carprice.run={TaskInstanceStub.run_id}"})
     host = container.attrs["HostConfig"]
     thread.join()
 
