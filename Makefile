@@ -71,6 +71,10 @@ format: .venv/trainer/.test-ready ## rewrite the sources as ruff wants them
 bench: setup ## measure the pipeline against its steps run bare, and memory at rest [DATA=path RUNTIME=]
 	.venv/trainer/bin/python -m benchmarks.pipeline
 
+.PHONY: bench-accuracy
+bench-accuracy: setup ## the model against the reference recipe, on the same rows DATA=path [SEEDS=5]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
+
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in anew
 	for folder in airflow images/trainer images/mlflow images/app tests; do \
