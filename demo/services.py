@@ -11,11 +11,17 @@ from pathlib import Path
 import requests
 
 from demo.airflow_api import AirflowApi
-from demo.settings import REPOSITORY, Settings, free_port, python_of
+from demo.settings import REPOSITORY, Settings, python_of
 from demo.supervisor import Service
 
 USER = "admin"
-AIRFLOW_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+AIRFLOW_COMPONENTS = (
+    ("api-server",),
+    # Task logs are files on this machine, which the API server reads itself.
+    ("scheduler", "--skip-serve-logs"),
+    ("dag-processor",),
+    ("triggerer", "--skip-serve-logs"),
+)
 
 
 def secret(state: Path, name: str) -> str:
@@ -76,14 +82,13 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "AIRFLOW__API__BASE_URL": settings.airflow_url,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(settings.airflow_port),
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__API__SECRET_KEY": secret(settings.state, "api-secret"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret(settings.state, "jwt-secret"),
             "AIRFLOW__CORE__FERNET_KEY": _fernet_key(settings),
             "PYTHONPATH": str(REPOSITORY / "airflow"),
             "CARPRICE_RUNTIME": settings.runtime,
             "CARPRICE_TRAINER_PYTHON": python_of("trainer"),
+            "CARPRICE_SERVING_PYTHON": python_of("app"),
         }
     )
 
@@ -96,7 +101,12 @@ def airflow_command(*arguments: str) -> list[str]:
 def airflow_services(settings: Settings, api: AirflowApi) -> list[Service]:
     """Airflow's four components."""
     environment = airflow_environment(settings)
-    return [Service(name, airflow_command(name), environment, api.healthy) for name in AIRFLOW_COMPONENTS]
+
+    def ready() -> bool:
+        # The first call of the API that tasks speak to builds its routes, which takes seconds.
+        return _ok(f"{settings.airflow_url}/execution/health") and api.healthy()
+
+    return [Service(words[0], airflow_command(*words), environment, ready) for words in AIRFLOW_COMPONENTS]
 
 
 def mlflow_service(settings: Settings) -> Service:

@@ -58,7 +58,7 @@ with DAG(
     def promote_to_staging(params: ParamsDict = None, inlet_events: InletEventsAccessors = None) -> list[str]:
         return ["promote-to-staging", "--run-id", candidate(params, inlet_events)]
 
-    @step
+    @step(serving=True)
     def validate_staging_model(staged: dict[str, Any]) -> list[str]:
         return ["validate-staging-model", "--version", str(staged["version"])]
 

@@ -35,12 +35,13 @@ class ContainerStep(Step, DockerOperator):
         "command": "json",
     }
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, serving: bool = False, **kwargs: Any) -> None:
         here = settings()
         super().__init__(
+            serving=serving,
             # Works for images with and without an ENTRYPOINT.
             entrypoint=["carprice"],
-            image=here.trainer_image,
+            image=here.serving_image if serving else here.trainer_image,
             # Images are built or pulled when the system is set up, not in the middle of a run.
             force_pull=False,
             # The engine may be on another machine, where a folder in Airflow's /tmp means nothing.
@@ -83,7 +84,7 @@ class ContainerStep(Step, DockerOperator):
                 ) from problem
             raise AirflowException(
                 f"The engine has no image {self.image} and could not pull it ({problem.explanation}): "
-                "build it with `make images` or set CARPRICE_TRAINER_IMAGE."
+                "build it with `make images`, or set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE."
             ) from problem
 
     def _remove_earlier_tries(self) -> None:

@@ -49,10 +49,11 @@ class ProcessStep(Step, BaseOperator):
             "CARPRICE_RUNTIME=process: this step runs as a plain process, "
             "without the memory limit and the isolation of a container."
         )
-        if not here.trainer_python:
+        python = here.serving_python if self.serving else here.trainer_python
+        if not python:
             raise AirflowFailException(
-                "CARPRICE_RUNTIME=process needs CARPRICE_TRAINER_PYTHON, "
-                "the python of the trainer's environment."
+                "CARPRICE_RUNTIME=process needs CARPRICE_TRAINER_PYTHON and CARPRICE_SERVING_PYTHON, "
+                "the pythons of the trainer's and the app's environments."
             )
         key = " ".join(f"{k}={v}" for k, v in labels(context).items() if k != "carprice.try")
         _kill_earlier_tries(key, self.log.warning)
@@ -63,7 +64,7 @@ class ProcessStep(Step, BaseOperator):
                 # A group of its own can be killed as a whole; a session of its own would make
                 # Linux's autogrouping deaf to the nice value.
                 self._process = subprocess.Popen(
-                    [here.trainer_python, "-m", "carprice", *self.command],
+                    [python, "-m", "carprice", *self.command],
                     env={
                         **_without_airflow(os.environ),
                         **here.step_environment(),
@@ -79,7 +80,8 @@ class ProcessStep(Step, BaseOperator):
                 )
             except OSError as problem:
                 raise AirflowFailException(
-                    f"CARPRICE_TRAINER_PYTHON={here.trainer_python} can't be started: {problem.strerror}."
+                    f"{'CARPRICE_SERVING_PYTHON' if self.serving else 'CARPRICE_TRAINER_PYTHON'}={python} "
+                    f"can't be started: {problem.strerror}."
                 ) from problem
             try:
                 last_words = self._follow(self._process)

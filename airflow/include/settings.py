@@ -65,6 +65,12 @@ class Settings:
         "",
         "In process mode, the python that has the `carprice` package installed.",
     )
+    serving_image: str = _setting(
+        "CARPRICE_SERVING_IMAGE", "carprice-app:latest", "The image that serves prices; it validates staging."
+    )
+    serving_python: str = _setting(
+        "CARPRICE_SERVING_PYTHON", "", "In process mode, the python of the app's environment."
+    )
     params_file: str = _setting(
         "CARPRICE_PARAMS_FILE", "params.yaml", "The pipeline's params.yaml, read anew by every task."
     )

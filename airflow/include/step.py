@@ -19,8 +19,9 @@ from include.step_contract import Step
 def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) -> Callable[..., Any]:
     """Make a task of a function that returns the argument list of `carprice`.
 
-    Takes the arguments of any Airflow operator and `background=True`, for steps that give way to
-    others when the machine is busy. How the step runs is the setting CARPRICE_RUNTIME.
+    Takes the arguments of any Airflow operator, `background=True` for steps that give way to others
+    when the machine is busy, and `serving=True` for steps that run where prices are served, in the
+    app's image or environment, instead of the trainer's. How the step runs is the setting CARPRICE_RUNTIME.
     """
     decorator: Callable[..., Any] = task_decorator_factory(
         function, decorated_operator_class=step_operator(), **kwargs

@@ -46,8 +46,9 @@ class Step(DecoratedOperator):
     custom_operator_name = "@step"
     overwrite_rtif_after_execution = True  # the command is known only then, and ops want to see it
 
-    def __init__(self, *, background: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, background: bool = False, serving: bool = False, **kwargs: Any) -> None:
         self.background = background
+        self.serving = serving
         super().__init__(**kwargs)
 
     @abstractmethod

@@ -38,6 +38,7 @@ os.environ.update(
     CARPRICE_PARAMS_FILE=f"{_home.name}/params.yaml",
     DATA_DIR=f"{_home.name}/data",
     CARPRICE_TRAINER_PYTHON=f"{_home.name}/trainer-python",
+    CARPRICE_SERVING_PYTHON=f"{_home.name}/trainer-python",
     MLFLOW_TRACKING_PASSWORD="hidden-password",
 )
 sys.path.insert(0, str(ROOT / "airflow"))

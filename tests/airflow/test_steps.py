@@ -312,6 +312,22 @@ def test_a_trainer_python_that_is_not_there_is_named(trainer: Any, monkeypatch: 
     assert "CARPRICE_TRAINER_PYTHON=/nowhere/python can't be started" in str(error)
 
 
+@pytest.mark.usefixtures("in_process")
+def test_a_serving_step_runs_in_the_environment_of_the_app(trainer: Any, monkeypatch: Any) -> None:
+    for _ in with_settings(monkeypatch, CARPRICE_TRAINER_PYTHON="/nowhere/python"):
+        outcome = execute_step(serving=True)
+
+    assert outcome.error is None
+    assert len(trainer.calls) == 1
+
+
+@pytest.mark.docker
+def test_a_serving_container_is_made_of_the_image_of_the_app(in_container: Any, monkeypatch: Any) -> None:
+    images = {"CARPRICE_TRAINER_IMAGE": "localhost:1/no-such-image:1", "CARPRICE_SERVING_IMAGE": TEST_IMAGE}
+    for _ in with_settings(monkeypatch, **images):
+        assert execute_step(serving=True).error is None
+
+
 @pytest.mark.docker
 def test_a_container_has_its_labels_and_limits_and_is_no_root(in_container: Any, trainer: Any) -> None:
     trainer.plan(train_model={"sleep": 4})
