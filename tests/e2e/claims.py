@@ -75,12 +75,11 @@ def burst_is_ingested_once(demo: Demo, first_seed: int, kill: bool) -> None:
     assert {receipt["status"] for receipt in receipts} == {"accepted"}
     listed = Counter(file["sha256"] for file in demo.latest_manifest()["files"])
     assert {sha: listed[sha] for sha in shas} == dict.fromkeys(shas, 1)
-    checked = Counter(
-        demo.api.result(task)["sha256"]
-        for task in demo.tasks("ingest_listings")
-        if task["task_id"] == "check_data_quality" and task["state"] == "success"
-    )
+    checks = [task for task in demo.tasks("ingest_listings") if task["task_id"] == "check_data_quality"]
+    checked = Counter(demo.api.result(task)["sha256"] for task in checks if task["state"] == "success")
     assert {sha: checked[sha] for sha in shas} == dict.fromkeys(shas, 1)
+    if kill:
+        assert any(task["try_number"] > 1 for task in checks), "the killed step was not tried again"
 
 
 def worse_candidate_stays_out(demo: Demo, file: Path) -> None:

@@ -47,12 +47,11 @@ def require(what: str, there: bool, sentence: str) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> None:
-    """A Docker engine that has the trainer's image."""
+    """A Docker engine that has the images of the steps."""
     require("DOCKER", engine_answers(), "No Docker engine answers; `make docker-engine` installs one.")
-    image = subprocess.run(
-        ["docker", "image", "inspect", "carprice-trainer:latest"], capture_output=True, check=False
-    )
-    require("DOCKER", image.returncode == 0, "There is no image carprice-trainer; `make images` builds it.")
+    for image in ("carprice-trainer", "carprice-app"):
+        found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
+        require("DOCKER", found.returncode == 0, f"There is no image {image}; `make images` builds it.")
 
 
 @pytest.fixture(scope="session")

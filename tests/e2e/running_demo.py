@@ -69,7 +69,7 @@ class Api(AirflowApi):
 
     def asset_events(self) -> list[dict[str, Any]]:
         """The events of all assets, each with the `name` of its asset, oldest first."""
-        found = self._get("assets/events", {"order_by": "id", "limit": 1000})
+        found = self._get("assets/events", {"order_by": "timestamp", "limit": 1000})
         return list(found["asset_events"])
 
 

@@ -56,10 +56,6 @@ def test_process_mode_is_said_loudly(demo: Demo) -> None:
     assert "PROCESS MODE: steps run as child processes of Airflow, not in containers" in demo.output
 
 
-def test_every_step_shows_its_result_in_airflow(demo: Demo) -> None:
-    every_step_shows_its_result(demo)
-
-
 @pytest.mark.browser
 def test_the_page_shows_a_price_and_the_version_it_comes_from(demo: Demo, chromium: str) -> None:
     from playwright.sync_api import expect, sync_playwright
@@ -142,6 +138,10 @@ def test_unusable_files_are_refused_each_with_its_sentence_and_the_next_good_one
         if task["task_id"] == "check_data_quality" and task["state"] == "failed"
     }
     assert failed == set(REFUSED)
+
+
+def test_every_step_shows_its_result_in_airflow(demo: Demo) -> None:
+    every_step_shows_its_result(demo)
 
 
 def test_an_edited_setting_takes_effect_and_a_worse_candidate_is_not_promoted(demo: Demo) -> None:
