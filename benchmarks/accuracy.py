@@ -19,10 +19,9 @@ from benchmarks.reference import reference
 from carprice import listing, raw_files, training
 from carprice.features import features_of
 from carprice.metrics import r_squared
-from carprice.model import expected_in_training, flagged_in_training
+from carprice.model import expected_in_training, flagged_in_training, looks_mistyped
 from carprice.params import Params, load_params
 from carprice.splitting import is_test
-from carprice.typing_errors import is_far
 
 CORRUPTED = 0.02
 Floats = npt.NDArray[np.float64]
@@ -77,7 +76,7 @@ def one_split(listings: pd.DataFrame, params: Params, seed: int) -> tuple[dict[s
     pipeline = training.fit(train, params)
     ours, low, high = pipeline.predict(features_of(test), return_interval=True).T
     price = test["price_mad"].to_numpy(dtype=np.float64)
-    kept = ~is_far(price, ours, params.training.typing_error_log_distance)
+    kept = ~looks_mistyped(pipeline, features_of(test), price)
     covered = (low <= price) & (price <= high)
     # A constant width, as a share of the price, that covers as many of the same rows.
     constant = np.quantile(np.abs(np.log(price / ours))[kept], covered[kept].mean())
@@ -122,7 +121,7 @@ def typing_error_figures(listings: pd.DataFrame, params: Params, seed: int) -> d
     price[chosen] *= np.where(random.random(len(chosen)) < 0.5, 10, 0.1)
     corrupted["price_mad"] = price
     after = flagged_in_training(training.fit(corrupted, params))
-    implausible = chosen[is_far(price[chosen], expected[chosen], limit)]
+    implausible = chosen[np.abs(np.log(price[chosen] / expected[chosen])) > limit]
     untouched = np.setdiff1d(clean, chosen)
     return {
         "seeded errors: that leave the plausible range": float(len(implausible)),

@@ -80,3 +80,10 @@ def test_containers_never_run_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getgid", lambda: 1001)
     assert Settings().container_user == "1000:1001"
     assert Settings(step_user="7:8").container_user == "7:8"
+
+
+def test_every_setting_is_in_the_docs_with_its_default_and_help() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
+    for setting in fields(Settings):
+        default = f"`{setting.default}`" if setting.default != "" else "empty"
+        assert f"| `{setting.metadata['name']}` | {default} | {setting.metadata['help']} |" in page

@@ -17,10 +17,10 @@ from carprice.data_root import DataRoot
 from carprice.errors import DataRefused
 from carprice.features import features_of
 from carprice.metrics import Floats, regression_metrics, slice_metrics
+from carprice.model import looks_mistyped
 from carprice.params import Params
 from carprice.registry import Registry
 from carprice.splitting import is_test
-from carprice.typing_errors import is_far
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     actual = listings["price_mad"].to_numpy(dtype=np.float64)
     pipeline = registry.load(run.data.tags["model_uri"])
     predicted, low, high = pipeline.predict(features_of(listings), return_interval=True).T
-    flagged = is_far(actual, predicted, params.training.typing_error_log_distance)
+    flagged = looks_mistyped(pipeline, features_of(listings), actual)
     slices = slice_metrics(
         listings[~flagged], predicted[~flagged], params.evaluation.slice_min_rows, datetime.now(UTC).year
     )

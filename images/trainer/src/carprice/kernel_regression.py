@@ -123,8 +123,7 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     must be equal to inform each other) and `near` (column to weight of its squared distance). `columns`
     names the matrix's columns, `numeric` those that are not integer codes (-1: never seen). `noise` is
     the standard deviation of a target, `nu` the degrees of freedom of its Student-t distribution (None:
-    normal), reached in `rounds` of reweighting. A training target further than `drop_at` from its
-    leave-one-out prediction has no say (None: all have).
+    normal), reached in `rounds` of reweighting.
 
     After fitting, `leave_one_out_` of shape (n,) holds what all other training rows say of each.
     Memory grows with n², time with n³.
@@ -138,7 +137,6 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         noise: float,
         nu: float | None = None,
         rounds: int = 1,
-        drop_at: float | None = None,
     ) -> None:
         self.terms = terms
         self.columns = columns
@@ -146,16 +144,18 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         self.noise = noise
         self.nu = nu
         self.rounds = rounds
-        self.drop_at = drop_at
 
-    def fit(self, rows: Floats, target: Floats) -> Self:
-        """Fit to `rows` of shape (n, len(columns)) and `target` of shape (n,)."""
+    def fit(self, rows: Floats, target: Floats, drop_at: Floats | None = None) -> Self:
+        """Fit to `rows` of shape (n, len(columns)) and `target` of shape (n,).
+
+        A target further than `drop_at`, of shape (n,), from its leave-one-out prediction has no say.
+        """
         # The sums of a threaded product depend on how it was divided; one thread gives the same
         # model everywhere.
         with threadpool_limits(1, "blas"):
-            return self._fit(rows, target)
+            return self._fit(rows, target, drop_at)
 
-    def _fit(self, rows: Floats, target: Floats) -> Self:
+    def _fit(self, rows: Floats, target: Floats, drop_at: Floats | None) -> Self:
         self.levels_ = [int(level) + 2 for level in rows.max(axis=0)]
         terms = self._terms()
         covariance = np.zeros((len(rows), len(rows)))
@@ -177,8 +177,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
                 surprise = (target - self.leave_one_out_) ** 2
                 spread = 1 / precision - noise + self.noise**2
                 noise = self.noise**2 * (self.nu + surprise / spread) / (self.nu + 1)
-                if self.drop_at is not None:
-                    noise[np.sqrt(surprise) > self.drop_at] = 1e6
+                if drop_at is not None:
+                    noise[np.sqrt(surprise) > drop_at] = 1e6
         self.packed_ = [term.pack(rows, weights) for term in terms]
         return self
 

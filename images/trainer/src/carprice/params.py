@@ -95,54 +95,31 @@ KERNEL_COLUMNS = (
 )  # fmt: skip
 
 TERMS = (
+    KernelTerm(sd=0.4, same=[], near={"year": 0.12, "power": 0.03, "fuel": 0.05, "gearbox": 0.04}),
+    KernelTerm(sd=0.15, same=[], near={"km": 0.02}),
+    KernelTerm(sd=0.06, same=[], near={"year": 0.8, "power": 0.4, "fuel": 0.5, "gearbox": 1.0}),
     KernelTerm(
-        sd=0.392, same=[], near={"year": 0.124, "km": 0.003, "power": 0.023, "fuel": 0.043, "gearbox": 0.043}
-    ),
-    KernelTerm(sd=0.064, same=[], near={"year": 0.888, "power": 0.351, "fuel": 0.48, "gearbox": 1.167}),
-    KernelTerm(
-        sd=0.041,
+        sd=0.04,
         same=[],
-        near={"year": 0.416, "km": 0.162, "km_doubt": 0.554, "first_owner": 0.06, "condition": 0.155},
+        near={"year": 0.4, "km": 0.15, "km_doubt": 0.6, "first_owner": 0.06, "condition": 0.16},
     ),
+    KernelTerm(sd=0.2, same=["make"], near={"year": 0.1, "power": 0.02, "fuel": 0.1, "gearbox": 0.01}),
+    KernelTerm(sd=0.05, same=["root"], near={"year": 0.2, "power": 0.2, "fuel": 0.3, "gearbox": 0.05}),
+    KernelTerm(sd=0.15, same=["model"], near={"year": 0.06, "power": 0.08}),
+    KernelTerm(sd=0.03, same=["model"], near={"km": 0.05}),
+    KernelTerm(sd=0.09, same=["model", "fuel"], near={"year": 1.7, "power": 0.15}),
     KernelTerm(
-        sd=0.196, same=["make"], near={"year": 0.097, "power": 0.018, "gearbox": 0.006, "fuel": 0.093}
-    ),
-    KernelTerm(
-        sd=0.013,
-        same=["make"],
-        near={"year": 0.666, "km": 0.237, "first_owner": 0.232, "condition": 0.197, "km_doubt": 1.219},
-    ),
-    KernelTerm(sd=0.04, same=["root"], near={"year": 0.14, "power": 0.18, "gearbox": 0.056, "fuel": 0.213}),
-    KernelTerm(sd=0.149, same=["model"], near={"year": 0.061, "km": 0.001, "power": 0.083}),
-    KernelTerm(sd=0.062, same=["model", "fuel"], near={"year": 1.733, "power": 0.154}),
-    KernelTerm(sd=0.014, same=["model", "gearbox"], near={"year": 0.193, "km": 0.064}),
-    KernelTerm(
-        sd=0.018,
+        sd=0.03,
         same=["model"],
-        near={"year": 2.359, "km": 0.076, "power": 0.655, "fuel": 0.562, "gearbox": 0.265, "km_doubt": 0.356},
-    ),
-    KernelTerm(
-        sd=0.009,
-        same=["model"],
-        near={
-            "year": 6.307,
-            "km": 2.304,
-            "power": 1.905,
-            "fuel": 1.013,
-            "gearbox": 0.972,
-            "first_owner": 0.315,
-            "condition": 0.29,
-            "km_doubt": 0.992,
-        },
+        near={"year": 2.5, "km": 0.1, "power": 0.7, "fuel": 0.6, "gearbox": 0.25, "km_doubt": 0.4},
     ),
 )
 
 SPREAD_TERMS = (
-    KernelTerm(
-        sd=0.25, same=[], near={"rarity": 0.1, "year": 0.1, "price": 0.3, "km_doubt": 0.1, "gearbox": 0.05}
-    ),
-    KernelTerm(sd=0.17, same=["make"], near={"year": 0.3}),
-    KernelTerm(sd=0.2, same=["model"], near={"year": 0.6}),
+    KernelTerm(sd=0.3, same=[], near={"rarity": 0.3, "year": 0.1, "km_doubt": 0.1, "gearbox": 0.05}),
+    KernelTerm(sd=0.3, same=[], near={"price": 0.5}),
+    KernelTerm(sd=0.25, same=["make"], near={"year": 0.1}),
+    KernelTerm(sd=0.15, same=["model"], near={"year": 0.6}),
 )
 
 
@@ -157,9 +134,10 @@ class TrainingParams(Section):
     interval_coverage: float = Field(
         default=0.9, gt=0, lt=1, description="Share of asking prices that the interval is to cover."
     )
-    noise: float = Field(default=0.106, gt=0, description="Standard deviation among equal cars.")
+    noise: float = Field(default=0.104, gt=0, description="Standard deviation among equal cars.")
     nu: float = Field(default=4.0, gt=0, description="Degrees of freedom of the noise.")
     rounds: int = Field(default=5, ge=1, le=50, description="Rounds of reweighting.")
+    make_shrinkage: float = Field(default=30.0, ge=0, description="Listings that balance a make with all.")
     extra_sd: float = Field(default=0.08, gt=0, description="Effect of equipment and the like together.")
     extra_weight: float = Field(default=0.1, ge=0, description="Weight of a difference in one of them.")
     spread_noise: float = Field(default=0.62, gt=0, description="Deviation of the log size of an error.")

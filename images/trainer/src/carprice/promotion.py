@@ -16,10 +16,9 @@ from carprice.errors import NothingToDo, UsageProblem
 from carprice.evaluation import prices_of, test_listings
 from carprice.features import features_of
 from carprice.metrics import Floats, regression_metrics, share_of_resamples_better, slice_metrics
-from carprice.model import model_signature
+from carprice.model import looks_mistyped, model_signature
 from carprice.params import Params, PromotionParams
 from carprice.registry import PREVIOUS, PRODUCTION, STAGING, Registry
-from carprice.typing_errors import is_far
 
 log = logging.getLogger(__name__)
 
@@ -202,11 +201,13 @@ def _against_production(
     limits = params.promotion
     listings = test_listings(root, run, registry.get_run(str(production.run_id)))
     actual = listings["price_mad"].to_numpy(dtype=np.float64)
-    candidate = prices_of(registry.load(run.data.tags["model_uri"]), listings)
-    champion = prices_of(registry.load(f"models:/{production.name}/{production.version}"), listings)
+    pipelines = [
+        registry.load(run.data.tags["model_uri"]),
+        registry.load(f"models:/{production.name}/{production.version}"),
+    ]
+    candidate, champion = (prices_of(pipeline, listings) for pipeline in pipelines)
     # A price that only one of the two finds odd stays in: a bad model must not hide its own errors.
-    far = params.training.typing_error_log_distance
-    kept = ~(is_far(actual, candidate, far) & is_far(actual, champion, far))
+    kept = ~np.logical_and(*(looks_mistyped(p, features_of(listings), actual) for p in pipelines))
     listings, actual, candidate, champion = listings[kept], actual[kept], candidate[kept], champion[kept]
     confidence = share_of_resamples_better(
         np.abs(candidate - actual) / actual,

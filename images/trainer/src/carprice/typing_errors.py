@@ -12,12 +12,6 @@ from carprice.features import Floats
 _READINGS = (10, 100, 1000, 1 / 10, 1 / 100, 20, 1 / 20)
 
 
-def is_far(price_mad: Floats, expected_mad: Floats, limit: float) -> npt.NDArray[np.bool_]:
-    """Whether each price differs from the expected one by more than `limit` in log price."""
-    far: npt.NDArray[np.bool_] = np.abs(np.log(price_mad) - np.log(expected_mad)) > limit
-    return far
-
-
 def suggestion(price_mad: float, expected_mad: float, limit: float) -> str:
     """What the seller may have meant, in words for the data owner; "" where nothing fits within `limit`."""
     readings = [(abs(np.log(price_mad / factor / expected_mad)), price_mad / factor) for factor in _READINGS]
