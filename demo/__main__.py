@@ -48,6 +48,7 @@ def _demo(settings: Settings) -> int:
         if settings.runtime == "docker":
             ending.callback(services.remove_step_containers, settings)  # once Airflow starts no more
         supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
+        ending.callback(_ignore_interrupts)  # an impatient second Ctrl-C must not leave services behind
         _start(settings, supervisor, api)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
         root = DataRoot(str(settings.data))
@@ -134,6 +135,11 @@ def _say(line: str) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _ignore_interrupts() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
