@@ -134,10 +134,14 @@ class Demo:
         assert self._process is not None
         return self._process.wait(timeout=seconds)
 
-    def stop(self) -> int:
-        """End it as Ctrl-C does; its exit status."""
+    def stop(self, impatient: bool = False) -> int:
+        """End it as Ctrl-C does, pressed again while it is stopping if `impatient`; its exit status."""
         assert self._process is not None
         if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        if impatient:
+            self.wait_for(lambda: "stopping" in self.output, "it is stopping")
+            time.sleep(0.5)
             self._process.send_signal(signal.SIGINT)
         return self._process.wait(timeout=120)
 

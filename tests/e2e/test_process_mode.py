@@ -163,7 +163,7 @@ def test_nothing_is_left_running_and_a_second_start_continues(demo: Demo) -> Non
     marks = demo.marks
     assert demo.processes(marks)
 
-    assert demo.stop() == 0
+    assert demo.stop(impatient=True) == 0
     assert demo.processes(marks) == []
 
     demo.start(demo.data / "raw" / "first.csv", once=True)
