@@ -239,3 +239,27 @@ def test_drift_is_seen_when_every_price_and_year_moved(system: System) -> None:
     system.root.write_parquet(name, moved)
     found = drift.detect_drift(system.root, system.params.drift, system.registry, "latest")
     assert {"price_mad", "model_year", "mileage_km_min"} <= set(found["drifted_columns"])
+
+
+def test_prices_that_look_mistyped_are_told_on_the_quality_page_of_their_file(system: System) -> None:
+    run = system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id))
+    flagged = int(run.data.metrics["train_rows_flagged"] + run.data.metrics["test_rows"])
+    flagged -= int(run.data.metrics["test_unflagged_rows"])
+    assert flagged > 0, "the sample has a few prices with one zero too many"
+    sha = system.root.names("receipts", ".json")[0].removesuffix(".json")
+    page = system.root.read_bytes(f"reports/quality/{sha}.html").decode()
+    assert f"{flagged} price" in page
+    assert "looks like" in page
+    told = system.root.read_bytes(f"reports/quality/{sha}-typing-errors.csv").decode()
+    assert len(told.splitlines()) == flagged + 1
+    evaluation.evaluate(system.root, system.params, system.registry, run.info.run_id)
+    assert system.root.read_bytes(f"reports/quality/{sha}.html").decode().count("look mistyped</h2>") == 1
+
+
+def test_the_model_card_is_an_artifact_and_linked_from_the_report(system: System) -> None:
+    run_id = str(system.registry.version_of(PRODUCTION).run_id)
+    card = f"reports/models/{run_id}.html"
+    assert "price=100k-200k" in system.root.read_bytes(card).decode()
+    assert "model_card.html" in {a.path for a in system.registry.client.list_artifacts(run_id)}
+    newest = system.root.names("reports/pipeline", ".html")[-1]
+    assert f"../../{card}" in system.root.read_bytes(f"reports/pipeline/{newest}").decode()

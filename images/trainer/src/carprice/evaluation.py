@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carprice import snapshots
+from carprice import model_card, snapshots
 from carprice.data_root import DataRoot
 from carprice.errors import DataRefused
 from carprice.features import features_of
@@ -21,6 +21,7 @@ from carprice.model import looks_mistyped
 from carprice.params import Params
 from carprice.registry import Registry
 from carprice.splitting import is_test
+from carprice.typing_errors import publish, typing_errors
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     `interval_width` its mean width as a share of the price.
     """
     import mlflow
+    import mlflow.artifacts
 
     from carprice import pictures
 
@@ -60,20 +62,43 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     pipeline = registry.load(run.data.tags["model_uri"])
     predicted, low, high = pipeline.predict(features_of(listings), return_interval=True).T
     flagged = looks_mistyped(pipeline, features_of(listings), actual)
+    covered = (low <= actual) & (actual <= high)
     slices = slice_metrics(
-        listings[~flagged], predicted[~flagged], params.evaluation.slice_min_rows, datetime.now(UTC).year
+        listings[~flagged],
+        predicted[~flagged],
+        params.evaluation.slice_min_rows,
+        datetime.now(UTC).year,
+        covered[~flagged],
     )
     metrics = {f"test_{name}": value for name, value in regression_metrics(actual, predicted).items()}
     unflagged = regression_metrics(actual[~flagged], predicted[~flagged])
     metrics |= {f"test_unflagged_{name}": value for name, value in unflagged.items()}
-    covered = (low <= actual) & (actual <= high)
     metrics["test_unflagged_interval_coverage"] = float(covered[~flagged].mean())
     metrics["test_unflagged_interval_width"] = float(((high - low) / predicted)[~flagged].mean())
     with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
         mlflow.log_metrics(metrics)
         mlflow.log_dict({"metrics": metrics, "slices": slices}, "evaluation/evaluation.json")
-        for draw in (pictures.predicted_against_actual, pictures.residuals):
-            mlflow.log_artifact(draw(actual, predicted, flagged, folder), "evaluation")
+        drawn = [
+            draw(actual, predicted, flagged, folder)
+            for draw in (pictures.predicted_against_actual, pictures.residuals)
+        ]
+        for picture in drawn:
+            mlflow.log_artifact(picture, "evaluation")
+        importance = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"runs:/{run_id}/importance/importance.png", dst_path=folder
+        )
+        manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
+        page = model_card.render(
+            run, manifest, metrics, slices, [importance, *drawn], lowest=float(actual.min())
+        )
+        mlflow.log_text(page, "model_card.html")
+        root.write_text(model_card.path_of(run_id), page)
+        in_training = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"runs:/{run_id}/data/typing_errors.csv", dst_path=folder
+        )
+        limit = params.training.typing_error_log_distance
+        found = [pd.read_csv(in_training), typing_errors(listings, predicted, flagged, limit)]
+        publish(root, pd.concat(found), [entry["sha256"] for entry in manifest["files"]])
     log.info(
         "%d test rows, %d look like typing errors; on the others: mean error %.1f %%, median error %.1f %%",
         len(actual), flagged.sum(), 100 * unflagged["mape"], 100 * unflagged["median_ape"],
@@ -84,6 +109,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
         "rows_test": len(actual),
         "rows_flagged": int(flagged.sum()),
         "metrics": metrics,
+        "model_card": model_card.path_of(run_id),
         "slices": {name: {"rows": m["rows"], "mape": m["mape"]} for name, m in slices.items()},
     }
 

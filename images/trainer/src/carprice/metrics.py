@@ -37,12 +37,17 @@ def r_squared(actual: Floats, predicted: Floats) -> float:
 
 
 def slice_metrics(
-    listings: pd.DataFrame, predicted_mad: Floats, min_rows: int, current_year: int
+    listings: pd.DataFrame,
+    predicted_mad: Floats,
+    min_rows: int,
+    current_year: int,
+    covered: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Metrics per make, price band and age band, for every slice of at least `min_rows` rows.
 
     `listings` holds the canonical columns and as many rows as `predicted_mad`. Keys read
-    `make=Dacia`, `price=100k-200k`, `age=5-10 years`.
+    `make=Dacia`, `price=100k-200k`, `age=6-10 years`. `covered` tells which prices lie inside their
+    interval; with it each slice has its `interval_coverage` too.
     """
     price = listings["price_mad"].to_numpy(dtype=np.float64)
     age = current_year - listings["model_year"].to_numpy(dtype=np.float64)
@@ -64,7 +69,10 @@ def slice_metrics(
         for value, rows in pd.Series(np.arange(len(listings))).groupby(np.asarray(values), observed=True):
             chosen = rows.to_numpy()
             if len(chosen) >= min_rows:
-                found[f"{dimension}={value}"] = regression_metrics(price[chosen], predicted_mad[chosen])
+                figures = regression_metrics(price[chosen], predicted_mad[chosen])
+                if covered is not None:
+                    figures["interval_coverage"] = float(covered[chosen].mean())
+                found[f"{dimension}={value}"] = figures
     return found
 
 

@@ -8,9 +8,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-import jinja2
-
 from carprice.data_root import DataRoot
+from carprice.html import templates
+from carprice.model_card import path_of
 from carprice.notifications import notify
 from carprice.promotion import decisions_of
 from carprice.registry import PRODUCTION, Registry
@@ -18,16 +18,6 @@ from carprice.registry import PRODUCTION, Registry
 log = logging.getLogger(__name__)
 
 INDEX = "reports/index.html"
-
-
-def templates() -> jinja2.Environment:
-    """The package's HTML templates; whatever comes from data is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("carprice"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["thousands"] = lambda number: f"{number:,.0f}".replace(",", " ")
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    return environment
 
 
 def send_pipeline_report(
@@ -61,9 +51,10 @@ def write_index(root: DataRoot) -> None:
     groups = {
         "Pipeline": root.names("reports/pipeline", ".html"),
         "Drift": root.names("reports/drift", ".html"),
+        "Models": root.names("reports/models", ".html"),
         "Data quality": root.names("reports/quality", ".html"),
     }
-    folders = {"Pipeline": "pipeline", "Drift": "drift", "Data quality": "quality"}
+    folders = {"Pipeline": "pipeline", "Drift": "drift", "Models": "models", "Data quality": "quality"}
     receipts = {name.removesuffix(".json"): name for name in root.names("receipts", ".json")}
     titles = {}
     for page in groups["Data quality"]:
@@ -110,6 +101,7 @@ def _collect(
         "version": version,
         "production_version": str(production.version) if production else None,
         "run_id": run_id,
+        "model_card": path_of(run_id) if run_id and root.exists(path_of(run_id)) else None,
         "snapshot_id": run.data.tags.get("snapshot_id") if run else None,
         "files": _files(root, run.data.tags.get("snapshot_id")) if run else [],
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},

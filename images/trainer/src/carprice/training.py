@@ -108,7 +108,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         mlflow.log_dict(params.model_dump(), "params.yaml")
         # What all other training listings say of each one: honest, unlike the fit itself.
         mlflow.log_metrics({f"train_loo_{name}": value for name, value in metrics.items()})
-        mlflow.log_metric("train_rows_flagged", float(flagged.sum()))
+        mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_flagged": float(flagged.sum())})
         mlflow.log_dict(manifest, "data/manifest.json")
         mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
         mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")
