@@ -28,6 +28,10 @@ setup: $(ENVIRONMENTS:%=.venv/%/.ready) ## make the virtual environments, or bri
 clean: ## remove the virtual environments and the demo's state, never data
 	rm -rf .venv .demo
 
+.PHONY: pictures
+pictures: test-setup ## take the documentation's pictures of a running `make demo` on the synthetic sample
+	.venv/trainer/bin/python -m demo.pictures
+
 # --- images
 
 .PHONY: images

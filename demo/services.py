@@ -136,6 +136,7 @@ def app_service(settings: Settings) -> Service:
         "--server.port", str(settings.app_port),
         "--server.headless", "true",
         "--browser.gatherUsageStats", "false",
+        "--client.toolbarMode", "viewer",
         "--server.fileWatcherType", "none",
     ]  # fmt: skip
     return Service(

@@ -34,7 +34,7 @@ class Settings:
     timeout_seconds: float
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def from_environment(cls, ports_must_be_free: bool = True) -> Settings:
         """Settings from `DATA_DIR`, `FILE`, `RUNTIME`, `ONCE`, `*_PORT`, `AIRFLOW_DATABASE`,
         `DEMO_STATE`, `DEMO_TIMEOUT`.
 
@@ -61,9 +61,9 @@ class Settings:
             file=file,
             runtime="docker" if runtime == "auto" else runtime,
             once=os.environ.get("ONCE", "") not in ("", "0"),
-            airflow_port=_port("AIRFLOW_PORT", 8080),
-            mlflow_port=_port("MLFLOW_PORT", 5000),
-            app_port=_port("APP_PORT", 8501),
+            airflow_port=_port("AIRFLOW_PORT", 8080, ports_must_be_free),
+            mlflow_port=_port("MLFLOW_PORT", 5000, ports_must_be_free),
+            app_port=_port("APP_PORT", 8501, ports_must_be_free),
             airflow_database=os.environ.get("AIRFLOW_DATABASE") or "",
             timeout_seconds=float(os.environ.get("DEMO_TIMEOUT") or 1800),
         )
@@ -110,10 +110,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _port(variable: str, default: int) -> int:
+def _port(variable: str, default: int, must_be_free: bool) -> int:
     text = os.environ.get(variable) or str(default)
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise DemoProblem(f"{variable} must be a port number between 1 and 65535, found '{text}'")
+    if not must_be_free:
+        return int(text)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

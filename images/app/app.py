@@ -91,10 +91,17 @@ def _form() -> dict[str, object] | None:
         mileage = right.number_input("Kilométrage (km)", 0, 2_000_000, 120_000, step=5_000)
         fuel = left.selectbox("Type de carburant", ["Diesel", "Essence", "Hybride", "Electrique"])
         power = right.number_input("Puissance fiscale (CV)", 1, 60, 6)
-        gearbox = left.selectbox("Boîte de vitesses", ["Manuelle", "Automatique"], index=None)
-        condition = right.selectbox("État", ["Excellent", "Très bon", "Bon", "Correct"], index=None)
+        gearbox = left.selectbox(
+            "Boîte de vitesses", ["Manuelle", "Automatique"], index=None, placeholder="Choisir"
+        )
+        condition = right.selectbox(
+            "État", ["Excellent", "Très bon", "Bon", "Correct"], index=None, placeholder="Choisir"
+        )
         chosen = st.multiselect(
-            "Équipements", EQUIPMENT, format_func=lambda flag: EQUIPMENT_LABELS.get(flag, flag)
+            "Équipements",
+            EQUIPMENT,
+            format_func=lambda flag: EQUIPMENT_LABELS.get(flag, flag),
+            placeholder="Choisir",
         )
         sent = st.form_submit_button("Estimer le prix", type="primary")
     if not sent:
