@@ -220,6 +220,26 @@ def _predict(arguments: argparse.Namespace, context: _Context) -> Any:
     return prediction.predict_file(context.registry, arguments.file, arguments.output, arguments.alias)
 
 
+def _tune(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import tuning
+
+    return tuning.tune(
+        context.root,
+        context.params,
+        context.registry,
+        arguments.snapshot,
+        arguments.trials,
+        arguments.folds,
+        arguments.seed,
+        arguments.rows,
+        arguments.timeout,
+    )
+
+
+def _tuned_section(found: dict[str, Any]) -> str:
+    return str(found["training_yaml"]).rstrip("\n")
+
+
 def _history_table(entries: list[dict[str, Any]]) -> str:
     if not entries:
         return "No model has been in production yet."
@@ -286,6 +306,19 @@ def _parser() -> argparse.ArgumentParser:
     by_hand.add_argument("-o", "--output", metavar="OUT", default="synthetic_listings.csv")
     by_hand.add_argument("--rows", type=int, default=3000, help="rows, repeated ones included (default 3000)")
     by_hand.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default 0)")
+    by_hand = add("tune", _tune, "search better settings of the model, on the training rows alone")
+    by_hand.set_defaults(printer=_tuned_section)
+    by_hand.add_argument("--snapshot", default="latest", help="its id (default latest)")
+    by_hand.add_argument(
+        "--trials", type=int, default=20, help="settings to try (default 20), the current ones first"
+    )
+    by_hand.add_argument("--folds", type=int, default=3, help="parts that are held out in turn (default 3)")
+    by_hand.add_argument("--rows", type=int, help="draw this many training rows (default: all of them)")
+    by_hand.add_argument("--timeout", type=float, metavar="SECONDS", help="start no trial after this long")
+    by_hand.add_argument("--seed", type=int, default=0, help="the same seed finds the same (default 0)")
+    by_hand.add_argument(
+        "--result", metavar="FILE", help="write JSON there instead of the section for params.yaml"
+    )
 
     step = add(
         "claim-files", _claim_files, "step: list the landed files that nothing was done with yet", True
