@@ -376,5 +376,5 @@ def _advice(found: dict[str, Any], folds: int) -> str:
         f"{found['difference']:.3%} with a standard error of {found['standard_error']:.3%}"
     )
     if found["recommended"]:
-        return f"A change is recommended: {figures}."
+        return f"A change is recommended: {figures} (the best of many is flattered by having been chosen)."
     return f"Keep the current settings: {figures}, so it may be chance."
