@@ -79,6 +79,10 @@ bench: setup ## measure the pipeline against its steps run bare, and memory at r
 bench-accuracy: setup ## the model against the reference recipe, on the same rows DATA=path [SEEDS=5]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
+.PHONY: bench-speed
+bench-speed: setup ## what a training and a prediction cost DATA=path
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
+
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in anew
 	for folder in airflow images/trainer images/mlflow images/app tests; do \
