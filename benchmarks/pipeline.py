@@ -129,14 +129,7 @@ def _under_airflow(
     root = _root(settings)
     api = AirflowApi(settings.airflow_url, services.USER, services.secret(settings.state, "admin-password"))
     with Supervisor(settings.state / "logs") as supervisor:
-        supervisor.start(services.mlflow_service(settings))
-        environment = services.airflow_environment(settings)
-        supervisor.run("airflow-db", services.airflow_command("db", "migrate"), environment)
-        for service in services.airflow_services(settings, api):
-            supervisor.start(service)
-        supervisor.start(services.app_service(settings))
-        for name in ("mlflow", "api-server", "app"):
-            supervisor.wait_until_ready(name, 240)
+        services.start_all(settings, supervisor, api, _print)
         time.sleep(REST_SECONDS)
         memory = sum(_pss(pid) for pid in supervisor.pids())
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
@@ -188,11 +181,8 @@ def _import_seconds(modules: str) -> float:
 
 
 def _root(settings: Settings) -> DataRoot:
-    settings.data.mkdir(parents=True)
     os.umask(0o002)
-    for name in ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow"):
-        (settings.data / name).mkdir()
-        (settings.data / name).chmod(0o2775)
+    services.make_folders(settings)
     settings.data.parent.parent.chmod(0o755)
     return DataRoot(str(settings.data))
 

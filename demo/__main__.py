@@ -23,7 +23,6 @@ from demo.summary import summary
 from demo.supervisor import Supervisor
 
 SAMPLE_ROWS = 3000
-FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow")
 
 
 def main() -> int:
@@ -49,7 +48,8 @@ def _demo(settings: Settings) -> int:
             ending.callback(services.remove_step_containers, settings)  # once Airflow starts no more
         supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
         ending.callback(_ignore_interrupts)  # an impatient second Ctrl-C must not leave services behind
-        _start(settings, supervisor, api)
+        _say("starting MLflow, Airflow and the app")
+        services.start_all(settings, supervisor, api, _say)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
         root = DataRoot(str(settings.data))
         since = follow.now()
@@ -70,31 +70,13 @@ def _demo(settings: Settings) -> int:
 
 
 def _prepare(settings: Settings) -> None:
-    for folder in FOLDERS:
-        path = settings.data / folder
-        path.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(PermissionError):
-            path.chmod(0o2775)
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    services.make_folders(settings)
     if settings.runtime == "docker":
         _say("each step runs in a container of its own (a Docker engine answers)")
     else:
         _say(
             "PROCESS MODE: steps run as child processes of Airflow, not in containers (no Docker engine used)"
         )
-
-
-def _start(settings: Settings, supervisor: Supervisor, api: AirflowApi) -> None:
-    _say("starting MLflow, Airflow and the app")
-    supervisor.start(services.mlflow_service(settings))
-    environment = services.airflow_environment(settings)
-    supervisor.run("airflow-db", services.airflow_command("db", "migrate"), environment)
-    for service in services.airflow_services(settings, api):
-        supervisor.start(service)
-    supervisor.start(services.app_service(settings))
-    for name in ("mlflow", "api-server", "app"):
-        supervisor.wait_until_ready(name, 240)
-        _say(f"{name} answers")
 
 
 def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:

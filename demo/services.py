@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
 from demo.airflow_api import AirflowApi
 from demo.settings import REPOSITORY, Settings, python_of
-from demo.supervisor import Service
+from demo.supervisor import Service, Supervisor
 
 USER = "admin"
+START_SECONDS = 240
+FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow")
 AIRFLOW_COMPONENTS = (
     ("api-server",),
     # Task logs are files on this machine, which the API server reads itself.
@@ -142,6 +146,31 @@ def app_service(settings: Settings) -> Service:
     return Service(
         "app", command, base_environment(settings), lambda: _ok(f"{settings.app_url}/_stcore/health")
     )
+
+
+def make_folders(settings: Settings) -> None:
+    """Make the data root's folders, which a container's user writes to as a member of their group."""
+    for name in FOLDERS:
+        path = settings.data / name
+        path.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(PermissionError):  # somebody else's, who set it up already
+            path.chmod(0o2775)
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def start_all(
+    settings: Settings, supervisor: Supervisor, api: AirflowApi, say: Callable[[str], None]
+) -> None:
+    """Start every service and wait until all answer. Raises `DemoProblem` when one does not."""
+    supervisor.start(mlflow_service(settings))
+    environment = airflow_environment(settings)
+    supervisor.run("airflow-db", airflow_command("db", "migrate"), environment)
+    for service in airflow_services(settings, api):
+        supervisor.start(service)
+    supervisor.start(app_service(settings))
+    for name in ("mlflow", "api-server", "app"):
+        supervisor.wait_until_ready(name, START_SECONDS)
+        say(f"{name} answers")
 
 
 def remove_step_containers(settings: Settings) -> None:
