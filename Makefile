@@ -63,7 +63,7 @@ test-setup: setup $(TESTED:%=.venv/%/.test-ready)
 lint: .venv/trainer/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
-	.venv/trainer/bin/mypy images/trainer/src/carprice demo
+	.venv/trainer/bin/mypy images/trainer/src/carprice images/app/app.py demo benchmarks
 	.venv/trainer/bin/mypy airflow/include airflow/dags
 
 .PHONY: format
