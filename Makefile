@@ -60,10 +60,11 @@ test: test-setup lint ## run everything this machine can run: unit, contract, DA
 test-setup: setup $(TESTED:%=.venv/%/.test-ready)
 
 .PHONY: lint
-lint: .venv/trainer/.test-ready ## ruff and mypy
+lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
-	.venv/trainer/bin/mypy images/trainer/src/carprice images/app/app.py demo benchmarks
+	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks
+	.venv/app/bin/mypy images/app/app.py
 	.venv/trainer/bin/mypy airflow/include airflow/dags
 
 .PHONY: format
