@@ -177,10 +177,10 @@ def test_a_missing_raw_folder_is_no_error(tmp_path: Path) -> None:
 
 
 def test_an_object_store_announces_an_object_as_soon_as_it_is_there() -> None:
-    folder = folder_of("memory://bucket/root")
+    folder = folder_of("memory://bucket/prefix")
     assert isinstance(folder, ObjectStore)
-    folder._fs.pipe("/bucket/root/raw/a.csv", b"x")
-    folder._fs.pipe("/bucket/root/raw/.b.csv.part", b"x")
+    folder._fs.pipe("/bucket/prefix/raw/a.csv", b"x")
+    folder._fs.pipe("/bucket/prefix/raw/.b.csv.part", b"x")
     landing = Landing(folder, lambda: (1, 10))
 
     files = landing.look()
@@ -189,7 +189,7 @@ def test_an_object_store_announces_an_object_as_soon_as_it_is_there() -> None:
     assert landing.look() == []
 
     digest = hashlib.sha256(b"x").hexdigest()
-    folder._fs.pipe(f"/bucket/root/receipts/{digest}.json", b'{"names": ["a.csv"]}')
+    folder._fs.pipe(f"/bucket/prefix/receipts/{digest}.json", b'{"names": ["a.csv"]}')
     assert Landing(folder, lambda: (1, 10)).look() == []
 
 

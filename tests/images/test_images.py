@@ -136,7 +136,7 @@ def test_the_airflow_image_imports_every_dag() -> None:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_no_cache_and_no_build_tool_is_left_in_an_image(image: str) -> None:
-    leftovers = "ls -d /opt/tools /root/.cache /tmp/* /src /var/lib/apt/lists/*_Packages* 2>/dev/null; true"
+    leftovers = "ls -d /opt/tools ~root/.cache /tmp/* /src /var/lib/apt/lists/*_Packages* 2>/dev/null; true"
     assert in_container(image, "sh", "-c", leftovers) == ""
 
 
