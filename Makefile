@@ -17,7 +17,7 @@ help: ## list every target
 # --- run
 
 .PHONY: demo
-demo: setup ## start everything here, land a file, follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= APP_PORT=]
+demo: setup ## start everything here, land a file, follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT=]
 	@if [ "$${RUNTIME:-auto}" != process ] && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build trainer app; fi
 	@exec .venv/trainer/bin/python -m demo
 
@@ -64,7 +64,7 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
 	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks
-	.venv/app/bin/mypy images/app/app.py
+	.venv/app/bin/mypy images/app
 	.venv/trainer/bin/mypy airflow/include airflow/dags
 
 .PHONY: format
@@ -83,6 +83,10 @@ bench-accuracy: setup ## the model against the reference recipe, on the same row
 .PHONY: bench-speed
 bench-speed: setup ## what a training and a prediction cost DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
+
+.PHONY: bench-serving
+bench-serving: setup ## the price API against `mlflow models serve` [DATA=path SECONDS=10]
+	.venv/trainer/bin/python -m benchmarks.serving
 
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in anew

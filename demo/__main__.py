@@ -48,7 +48,7 @@ def _demo(settings: Settings) -> int:
             ending.callback(services.remove_step_containers, settings)  # once Airflow starts no more
         supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
         ending.callback(_ignore_interrupts)  # an impatient second Ctrl-C must not leave services behind
-        _say("starting MLflow, Airflow and the app")
+        _say("starting MLflow, Airflow, the API and the app")
         services.start_all(settings, supervisor, api, _say)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
         root = DataRoot(str(settings.data))
@@ -96,6 +96,7 @@ def _addresses(settings: Settings) -> list[str]:
     return [
         "",
         f"App       {settings.app_url}",
+        f"API       {settings.api_url}/docs",
         f"Airflow   {settings.airflow_url}   user {services.USER}, password {_password(settings)}",
         f"MLflow    {settings.mlflow_url}",
         f"Reports   {root.uri('reports/index.html')}",

@@ -108,7 +108,7 @@ def airflow_services(settings: Settings, api: AirflowApi) -> list[Service]:
 
     def ready() -> bool:
         # The first call of the API that tasks speak to builds its routes, which takes seconds.
-        return _ok(f"{settings.airflow_url}/execution/health") and api.healthy()
+        return answers(f"{settings.airflow_url}/execution/health") and api.healthy()
 
     return [Service(words[0], airflow_command(*words), environment, ready) for words in AIRFLOW_COMPONENTS]
 
@@ -129,23 +129,26 @@ def mlflow_service(settings: Settings) -> Service:
         "--allowed-hosts", f"127.0.0.1:{settings.mlflow_port},localhost:{settings.mlflow_port}",
     ]  # fmt: skip
     environment = {k: v for k, v in base_environment(settings).items() if k != "MLFLOW_TRACKING_URI"}
-    return Service("mlflow", command, environment, lambda: _ok(f"{settings.mlflow_url}/health"))
+    return Service("mlflow", command, environment, lambda: answers(f"{settings.mlflow_url}/health"))
+
+
+def api_service(settings: Settings) -> Service:
+    """The price API, which follows whatever is in production."""
+    environment = _serving_environment(settings) | {"CARPRICE_API_PORT": str(settings.api_port)}
+    command = [python_of("app"), "-m", "price_api", "serve"]
+    # Ready once it listens; it has a model to serve when the first one is promoted.
+    return Service("api", command, environment, lambda: answers(f"{settings.api_url}/healthz"))
 
 
 def app_service(settings: Settings) -> Service:
-    """The Streamlit page."""
-    command = [
-        python_of("app"), "-m", "streamlit", "run", str(REPOSITORY / "images" / "app" / "app.py"),
-        "--server.address", "127.0.0.1",
-        "--server.port", str(settings.app_port),
-        "--server.headless", "true",
-        "--browser.gatherUsageStats", "false",
-        "--client.toolbarMode", "viewer",
-        "--server.fileWatcherType", "none",
-    ]  # fmt: skip
-    return Service(
-        "app", command, base_environment(settings), lambda: _ok(f"{settings.app_url}/_stcore/health")
-    )
+    """The Streamlit app, which asks the API."""
+    environment = _serving_environment(settings) | {"CARPRICE_APP_API_URL": settings.api_url}
+    command = [python_of("app"), "-m", "price_app", "--server.port", str(settings.app_port)]
+    return Service("app", command, environment, lambda: answers(f"{settings.app_url}/_stcore/health"))
+
+
+def _serving_environment(settings: Settings) -> dict[str, str]:
+    return base_environment(settings) | {"PYTHONPATH": str(REPOSITORY / "images" / "app")}
 
 
 def make_folders(settings: Settings) -> None:
@@ -167,8 +170,9 @@ def start_all(
     supervisor.run("airflow-db", airflow_command("db", "migrate"), environment)
     for service in airflow_services(settings, api):
         supervisor.start(service)
+    supervisor.start(api_service(settings))
     supervisor.start(app_service(settings))
-    for name in ("mlflow", "api-server", "app"):
+    for name in ("mlflow", "api-server", "api", "app"):
         supervisor.wait_until_ready(name, START_SECONDS)
         say(f"{name} answers")
 
@@ -189,7 +193,8 @@ def _fernet_key(settings: Settings) -> str:
     return base64.urlsafe_b64encode(digest).decode()
 
 
-def _ok(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a GET of a local address is answered with 200. Raises what `requests` raises."""
     with requests.Session() as session:
         session.trust_env = False
         return session.get(url, timeout=5).status_code == 200

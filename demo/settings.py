@@ -29,6 +29,7 @@ class Settings:
     once: bool
     airflow_port: int
     mlflow_port: int
+    api_port: int
     app_port: int
     airflow_database: str
     timeout_seconds: float
@@ -63,6 +64,7 @@ class Settings:
             once=os.environ.get("ONCE", "") not in ("", "0"),
             airflow_port=_port("AIRFLOW_PORT", 8080, ports_must_be_free),
             mlflow_port=_port("MLFLOW_PORT", 5000, ports_must_be_free),
+            api_port=_port("API_PORT", 8000, ports_must_be_free),
             app_port=_port("APP_PORT", 8501, ports_must_be_free),
             airflow_database=os.environ.get("AIRFLOW_DATABASE") or "",
             timeout_seconds=float(os.environ.get("DEMO_TIMEOUT") or 1800),
@@ -79,8 +81,13 @@ class Settings:
         return f"http://127.0.0.1:{self.airflow_port}"
 
     @property
+    def api_url(self) -> str:
+        """Where the price API answers."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    @property
     def app_url(self) -> str:
-        """Where the price page answers."""
+        """Where the price app answers."""
         return f"http://127.0.0.1:{self.app_port}"
 
 

@@ -31,6 +31,7 @@ STEP_SECRET_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_")
 """Every variable that starts like this is handed to the steps too, in the same way."""
 
 _OTHER_NAMES = frozenset({"CARPRICE_PARAMS", "CARPRICE_REAL_DATA"})
+_OTHER_PREFIXES = ("CARPRICE_API_", "CARPRICE_APP_")
 """Variables of other parts of the system that may be around without being settings of Airflow."""
 
 
@@ -121,7 +122,7 @@ class Settings:
             if (
                 name.startswith("CARPRICE_")
                 and name not in known | _OTHER_NAMES
-                and not name.startswith(STEP_SECRET_PREFIXES)
+                and not name.startswith((*STEP_SECRET_PREFIXES, *_OTHER_PREFIXES))
             ):
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."

@@ -28,7 +28,8 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     """A real MLflow server on the data root `folder`; yields its address."""
     settings = Settings(
         data=folder, state=folder.parent / "state", file=None, runtime="process", once=True,
-        airflow_port=free_port(), mlflow_port=free_port(), app_port=free_port(),
+        airflow_port=free_port(), mlflow_port=free_port(), api_port=free_port(),
+        app_port=free_port(),
         airflow_database="", timeout_seconds=120,
     )  # fmt: skip
     with Supervisor(folder.parent / "logs") as supervisor:

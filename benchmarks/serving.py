@@ -1,0 +1,156 @@
+"""The price API against `mlflow models serve`: the same model, the same rows, one worker process each.
+
+    make bench-serving [DATA=listings.csv] [SECONDS=10]
+
+Single-row requests that ask for price and interval, over eight connections, the two services in turn in
+one run; then fifty requests a second at even intervals to the API alone. Ratios compare; milliseconds
+depend on the machine, which the client shares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from demo import services
+from demo.settings import REPOSITORY, Settings, free_port, python_of
+from demo.supervisor import Service, Supervisor
+
+from benchmarks.http_load import Load, load
+from carprice import sample, snapshots
+from carprice.data_root import DataRoot
+from carprice.features import features_of
+
+ROUNDS, CONNECTIONS, ROWS, STEADY = 3, 8, 500, 50.0
+WAIT_SECONDS = 240
+
+
+def main() -> int:
+    """Print the comparison; returns the exit status."""
+    seconds = float(os.environ.get("SECONDS") or 10)
+    with tempfile.TemporaryDirectory(prefix="carprice-bench-") as folder:
+        file = Path(os.environ.get("DATA") or Path(folder) / "synthetic_listings.csv")
+        if not file.exists():
+            sample.write_sample(str(file), 3000, seed=0)
+        settings = _settings(Path(folder))
+        services.make_folders(settings)
+        print(f"training on {file.name}", flush=True)
+        environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+        subprocess.run(
+            [str(REPOSITORY / "bin" / "carprice"), "run", str(file)],
+            env=environment | {"DATA_DIR": str(settings.data)},
+            check=True,
+            capture_output=True,
+        )
+        with Supervisor(settings.state / "logs") as supervisor:
+            scoring = _scoring_server(settings)
+            for service in (services.mlflow_service(settings), scoring, _api(settings)):
+                supervisor.start(service)
+                supervisor.wait_until_ready(service.name, WAIT_SECONDS)
+            _compare(settings, _rows(settings), seconds)
+    return 0
+
+
+def _compare(settings: Settings, rows: list[dict[str, Any]], seconds: float) -> None:
+    targets: dict[str, tuple[str, list[Any]]] = {
+        "mlflow models serve": (
+            f"http://127.0.0.1:{settings.app_port}/invocations",
+            [{"dataframe_records": [row], "params": {"return_interval": True}} for row in rows],
+        ),
+        "POST /v1/predict": (f"{settings.api_url}/v1/predict", [_asked(row) for row in rows]),
+    }
+    for url, bodies in targets.values():  # the first calls build what later ones find
+        asyncio.run(load(url, bodies, 2, CONNECTIONS))
+    found: dict[str, list[Load]] = {name: [] for name in targets}
+    for _ in range(ROUNDS):
+        for name, (url, bodies) in targets.items():
+            found[name].append(asyncio.run(load(url, bodies, seconds, CONNECTIONS)))
+    print(f"\n{CONNECTIONS} connections, {ROUNDS} rounds of {seconds:g} s, medians over the rounds")
+    print(f"{'':<24}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'failed':>8}")
+    figures = {name: _print(name, loads) for name, loads in found.items()}
+    (slow, slow_p99), (fast, fast_p99) = figures.values()
+    print(f"throughput {fast / slow:.1f} times, p99 {fast_p99 / slow_p99:.2f} of `mlflow models serve`")
+    url, bodies = targets["POST /v1/predict"]
+    steady = asyncio.run(load(url, bodies, 2 * seconds, CONNECTIONS, per_second=STEADY))
+    print(f"\n{STEADY:g} requests a second, evenly, for {2 * seconds:g} s")
+    _print("POST /v1/predict", [steady])
+
+
+def _print(name: str, loads: list[Load]) -> tuple[float, float]:
+    per_second = float(np.median([each.per_second for each in loads]))
+    p50, p99 = (float(np.median([each.milliseconds(p) for each in loads])) for p in (50, 99))
+    failures = [failure for each in loads for failure in each.failures]
+    print(f"{name:<24}{per_second:12.0f}{p50:10.1f}{p99:10.1f}{len(failures):8}", flush=True)
+    for failure in sorted(set(failures))[:5]:
+        print(f"  {failure}")
+    return per_second, p99
+
+
+def _settings(folder: Path) -> Settings:
+    return Settings(
+        data=folder / "data",
+        state=folder / "state",
+        file=None,
+        runtime="process",
+        once=True,
+        airflow_port=free_port(),
+        mlflow_port=free_port(),
+        api_port=free_port(),
+        app_port=free_port(),
+        airflow_database="",
+        timeout_seconds=0,
+    )
+
+
+def _api(settings: Settings) -> Service:
+    """The API as `make demo` runs it, but for the rate limit, which this load exceeds on purpose."""
+    service = services.api_service(settings)
+    service.environment |= {
+        "CARPRICE_API_REQUESTS_PER_SECOND": "1000000",
+        "CARPRICE_API_BURST": "1000000",
+    }
+    service.ready = lambda: services.answers(f"{settings.api_url}/readyz")
+    return service
+
+
+def _scoring_server(settings: Settings) -> Service:
+    """MLflow's own server of the same model, with one worker."""
+    command = [
+        python_of("mlflow"), "-m", "mlflow", "models", "serve",
+        "--model-uri", "models:/CarPricePredictor@production",
+        "--env-manager", "local",
+        "--host", "127.0.0.1",
+        "--port", str(settings.app_port),
+        "--workers", "1",
+    ]  # fmt: skip
+    environment = services.base_environment(settings) | {
+        "PYTHONPATH": str(REPOSITORY / "images" / "trainer" / "src"),
+        # It starts its server by name.
+        "PATH": f"{Path(python_of('mlflow')).parent}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    url = f"http://127.0.0.1:{settings.app_port}/ping"
+    return Service("scoring", command, environment, lambda: services.answers(url))
+
+
+def _rows(settings: Settings) -> list[dict[str, Any]]:
+    """Listings of the snapshot as features, unknown values None."""
+    _, listings = snapshots.load(DataRoot(str(settings.data)), "latest")
+    chosen = features_of(listings.sample(min(len(listings), ROWS), random_state=0))
+    known = chosen.astype(object).where(chosen.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
+
+
+def _asked(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
