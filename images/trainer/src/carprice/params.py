@@ -180,6 +180,10 @@ class PromotionParams(Section):
     max_prediction_ms: float = Field(
         default=100.0, gt=0, description="Most processor time of one prediction, in milliseconds."
     )
+    approve_after_drift: bool = Field(
+        default=False,
+        description="Whether a person approves a promotion while production is known to have drifted.",
+    )
 
 
 class DriftParams(Section):
@@ -199,6 +203,20 @@ class DriftParams(Section):
     )
 
 
+class AlertParams(Section):
+    """What people are told without asking."""
+
+    send_reports: bool = Field(
+        default=True, description="Whether the report of a promotion is sent when nothing is wrong, too."
+    )
+    send_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="Seconds that all sending of one step may take together."
+    )
+    nothing_landed_days: float = Field(
+        default=14.0, gt=0, description="Days without a landed file after which an alert is raised."
+    )
+
+
 class Params(Section):
     """All settings, one attribute per section of `params.yaml`."""
 
@@ -209,6 +227,7 @@ class Params(Section):
     evaluation: EvaluationParams = EvaluationParams()
     promotion: PromotionParams = PromotionParams()
     drift: DriftParams = DriftParams()
+    alerts: AlertParams = AlertParams()
 
 
 def load_params() -> Params:
