@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from carprice.listing import EQUIPMENT, FEATURES, TEXT_FEATURES
+from carprice.listing import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,7 +76,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, listings: pd.DataFrame, y: Any = None) -> Self:
         """Learn codes, usual values and ranges from training listings (n rows)."""
-        words, numbers = _read(listings)
+        words, numbers = _read_table(listings)
         rows = len(listings)
         self.newest_year_ = float(np.nanmax(numbers["year"]))
         self.range_ = {
@@ -109,14 +110,17 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     def fit_transform(self, listings: pd.DataFrame, y: Any = None) -> Floats:
         """The matrix of the training rows; unlike `transform`, no row counts itself as one of its kind."""
-        return self.fit(listings)._matrix(listings, own=1)
+        return self.fit(listings)._matrix(*_read_table(listings), own=1)
 
     def transform(self, listings: pd.DataFrame) -> Floats:
         """The matrix of rows that were not trained on."""
-        return self._matrix(listings, own=0)
+        return self._matrix(*_read_table(listings), own=0)
 
-    def _matrix(self, listings: pd.DataFrame, own: int) -> Floats:
-        words, numbers = _read(listings)
+    def transform_records(self, records: Sequence[Mapping[str, Any]]) -> Floats:
+        """The same as `transform` for listings as mappings of FEATURES (None or absent: unknown)."""
+        return self._matrix(*_read_records(records), own=0)
+
+    def _matrix(self, words: dict[str, list[str]], numbers: dict[str, Floats], own: int) -> Floats:
         for column, usual_word in self.usual_word_.items():
             if "" in words[column]:
                 words[column] = [word or _usual(usual_word, words, i) for i, word in enumerate(words[column])]
@@ -140,13 +144,16 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         }
         for column, codes in self.codes_.items():
             columns[column] = [codes.get(word, -1) for word in words[column]]
-        unused = np.zeros(len(listings))
-        return np.column_stack([columns.get(column, unused) for column in COLUMNS]).astype(np.float64)
+        matrix = np.zeros((len(words["make"]), len(COLUMNS)))
+        for place, column in enumerate(COLUMNS):
+            if column in columns:
+                matrix[:, place] = columns[column]
+        return matrix
 
 
-def _read(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
-    """Plain words of each category ("" unknown) and numbers (NaN unknown) of each listing."""
-    plain: dict[Any, str] = {}
+def _read_table(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """What `_read` gives, of a table with any of the columns of FEATURES."""
+    folded: dict[Any, str] = {}
 
     def words_of(column: str) -> list[str]:
         if column not in listings.columns:
@@ -156,9 +163,9 @@ def _read(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Float
             if value is None or value != value:  # NaN is the one value that differs from itself
                 found.append("")
                 continue
-            if value not in plain:
-                plain[value] = _plain(value)
-            found.append(plain[value])
+            if value not in folded:
+                folded[value] = plain(value)
+            found.append(folded[value])
         return found
 
     def numbers_of(column: str) -> Floats:
@@ -166,6 +173,30 @@ def _read(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Float
             return np.full(len(listings), np.nan)
         return _numbers(listings[column])
 
+    return _read(words_of, numbers_of)
+
+
+def _read_records(
+    records: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """What `_read` gives, of mappings of FEATURES; much faster than a table for a few listings."""
+
+    def words_of(column: str) -> list[str]:
+        values = [record.get(column) for record in records]
+        if column in TEXT_FEATURES:
+            return [_word(value) for value in values]
+        return [_word(_number(value)) for value in values]
+
+    def numbers_of(column: str) -> Floats:
+        return np.array([_number(record.get(column)) for record in records], dtype=np.float64)
+
+    return _read(words_of, numbers_of)
+
+
+def _read(
+    words_of: Callable[[str], list[str]], numbers_of: Callable[[str], Floats]
+) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """Plain words of each category ("" unknown) and numbers (NaN unknown) of each listing."""
     make, model = words_of("make"), words_of("model")
     pairs = list(zip(make, model, strict=True))
     words = {
@@ -183,10 +214,31 @@ def _read(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Float
     }
 
 
-def _plain(value: object) -> str:
+def _number(value: Any) -> float:
+    """A number as `_numbers` reads it."""
+    try:
+        return np.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def _word(value: Any) -> str:
+    """`plain` of a value, "" where it is unknown."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, str | float) and len(str(value)) <= LONGEST_TEXT:
+        return _plain_of_short(value)
+    return plain(value)
+
+
+def plain(value: object) -> str:
     """Case, accents, punctuation and doubled spaces do not make another car."""
     text = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
     return " ".join(re.sub(r"[^a-z0-9+ ]", " ", text).split())
+
+
+# Few words come again and again; what strangers send must not fill the memory.
+_plain_of_short = lru_cache(maxsize=4096)(plain)
 
 
 def _usual_words(found: Sequence[str], words: dict[str, list[str]]) -> dict[str, str]:

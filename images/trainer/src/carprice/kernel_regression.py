@@ -9,6 +9,7 @@ as a scale mixture of normal distributions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 Floats = npt.NDArray[np.float64]
 
 _CHUNK = 1024
+_MADE = "_made_effects"  # where a fitted model keeps what it makes of its own attributes
 
 
 class _Term:
@@ -39,19 +41,21 @@ class _Term:
             (at[column], column in numeric, float(weight), levels[at[column]])
             for column, weight in spec["near"].items()
         ]
+        self._width = 1 + sum(1 if is_number else levels for _, is_number, _, levels in self._near)
 
     def embed(self, rows: Floats) -> Floats:
         """Points whose squared distances are the weighted distances of this term."""
-        parts = [np.zeros((len(rows), 1))]
+        points = np.zeros((len(rows), self._width))
+        place = 1
         for index, is_number, weight, levels in self._near:
             if is_number:
-                parts.append(np.sqrt(weight) * rows[:, [index]])
+                points[:, place] = np.sqrt(weight) * rows[:, index]
+                place += 1
             else:
-                one_hot = np.zeros((len(rows), levels))
-                codes = np.clip(rows[:, index].astype(int) + 1, 0, levels - 1)
-                one_hot[np.arange(len(rows)), codes] = np.sqrt(weight / 2)
-                parts.append(one_hot)
-        return np.hstack(parts)
+                codes = np.minimum(np.maximum(rows[:, index].astype(np.int64) + 1, 0), levels - 1)
+                points[np.arange(len(rows)), place + codes] = np.sqrt(weight / 2)
+                place += levels
+        return points
 
     def group(self, rows: Floats) -> npt.NDArray[np.int64]:
         """An integer per row, equal for rows that are equal in all columns of `same`."""
@@ -62,15 +66,7 @@ class _Term:
 
     def covariance(self, a: Floats, b: Floats) -> Floats:
         """The covariance of two sets of embedded points of one group, of shape (len(a), len(b))."""
-        d = a @ b.T
-        d *= 2
-        d -= (a * a).sum(axis=1)[:, None]
-        d -= (b * b).sum(axis=1)[None]
-        np.minimum(d, 0, out=d)
-        np.exp(d, out=d)
-        d *= self.variance
-        covariance: Floats = d
-        return covariance
+        return self.variance * _closeness(a, b, _squared_norms(a), _squared_norms(b))
 
     def add_covariance(self, rows: Floats, total: Floats) -> None:
         """Add the covariance of `rows` with themselves to `total`, of shape (n, n)."""
@@ -95,24 +91,58 @@ class _Term:
             "weights": np.bincount(inverse.ravel(), weights=weights, minlength=len(distinct)),
         }
 
-    def predict(self, packed: Mapping[str, Floats], rows: Floats) -> Floats:
+
+def _squared_norms(points: Floats) -> Floats:
+    norms: Floats = np.einsum("ij,ij->i", points, points)
+    return norms
+
+
+def _closeness(a: Floats, b: Floats, a_norms: Floats, b_norms: Floats) -> Floats:
+    """exp(-squared distance) of two sets of points with their squared norms, of shape (len(a), len(b))."""
+    d: Floats = a @ b.T
+    d *= 2
+    d -= a_norms[:, None]
+    d -= b_norms[None]
+    np.minimum(d, 0, out=d)
+    np.exp(d, out=d)
+    return d
+
+
+class _Effect:
+    """A fitted term, with what a single prediction would otherwise work out again."""
+
+    def __init__(self, term: _Term, packed: Mapping[str, Floats]) -> None:
+        self.term = term
+        self.points = packed["points"]
+        self.norms = _squared_norms(self.points)
+        # what a kernel of one is multiplied by
+        self.weights = term.variance * packed["weights"]
+        bounds = pairwise(packed["starts"].tolist())
+        self.members = {
+            int(group): slice(int(start), int(end))
+            for group, (start, end) in zip(packed["groups"].tolist(), bounds, strict=True)
+        }
+
+    def predict(self, rows: Floats) -> Floats:
         """This term's part of the prediction for each row, of shape (n,)."""
-        group, points = self.group(rows), self.embed(rows)
+        group, points = self.term.group(rows), self.term.embed(rows)
         inverse = None
         if len(rows) > 50:  # in a batch many rows are equal in what this term looks at
             distinct, inverse = np.unique(np.column_stack([group, points]), axis=0, return_inverse=True)
             group, points = distinct[:, 0].astype(np.int64), distinct[:, 1:]
         out = np.zeros(len(points))
-        for value in np.unique(group):
-            found = int(np.searchsorted(packed["groups"], value))
-            if found == len(packed["groups"]) or packed["groups"][found] != value:
+        norms = _squared_norms(points)
+        rows_of: dict[int, list[int]] = {}
+        for row, value in enumerate(group.tolist()):
+            rows_of.setdefault(value, []).append(row)
+        for value, members in rows_of.items():
+            known = self.members.get(value)
+            if known is None:
                 continue
-            known = slice(int(packed["starts"][found]), int(packed["starts"][found + 1]))
-            members = np.flatnonzero(group == value)
             for start in range(0, len(members), _CHUNK):
                 some = members[start : start + _CHUNK]
-                covariance = self.covariance(points[some], packed["points"][known])
-                out[some] = covariance @ packed["weights"][known]
+                close = _closeness(points[some], self.points[known], norms[some], self.norms[known])
+                out[some] = close @ self.weights[known]
         return out if inverse is None else out[inverse.ravel()]
 
 
@@ -189,9 +219,23 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     def contributions(self, rows: Floats) -> Floats:
         """Each term's part, of shape (n, len(terms)); with `center_` they add up to the prediction."""
-        return np.column_stack(
-            [term.predict(packed, rows) for term, packed in zip(self._terms(), self.packed_, strict=True)]
-        )
+        return np.column_stack([effect.predict(rows) for effect in self._effects()])
 
     def _terms(self) -> list[_Term]:
         return [_Term(spec, self.columns, self.numeric, self.levels_) for spec in self.terms]
+
+    def _effects(self) -> list[_Effect]:
+        """The fitted terms, made once for each fit."""
+        fitted: list[dict[str, Floats]] | None
+        effects: list[_Effect]
+        fitted, effects = self.__dict__.get(_MADE, (None, []))
+        if fitted is not self.packed_:
+            effects = [_Effect(*pair) for pair in zip(self._terms(), self.packed_, strict=True)]
+            # one assignment, so that another thread finds either both or neither
+            self.__dict__[_MADE] = (self.packed_, effects)
+        return effects
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is saved: without what is made from it again."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != _MADE}

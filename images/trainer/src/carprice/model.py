@@ -149,6 +149,19 @@ def build_pipeline(params: TrainingParams) -> Pipeline:
     )
 
 
+def price_records(pipeline: Pipeline, records: Sequence[Mapping[str, Any]]) -> Floats:
+    """Price, low and high in MAD of each listing, of shape (n, 3), without pandas.
+
+    `records` hold values of FEATURES in their canonical types (None or absent: unknown). The prices are
+    those of the pipeline for a table of the same listings.
+    """
+    if not records:
+        return np.zeros((0, 3))
+    rows = pipeline.named_steps["features"].transform_records(records)
+    prices: Floats = pipeline.named_steps["price"].predict(rows, return_interval=True)
+    return prices
+
+
 def looks_mistyped(pipeline: Pipeline, features: pd.DataFrame, price_mad: Floats) -> npt.NDArray[np.bool_]:
     """Whether each price, of shape (n,) in MAD, stands too far from what the model says: shape (n,).
 
