@@ -1,0 +1,1 @@
+"""The price service: an HTTP API on whatever model is in production."""
