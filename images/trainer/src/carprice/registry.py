@@ -292,32 +292,49 @@ class Registry:
                 MODEL, version, f"decision.{step}", json.dumps(record, ensure_ascii=False)
             )
 
-    def _load(self, model_uri: str) -> LoadedModel:
-        import mlflow.sklearn
-        import skops.io
-        import yaml
+    def download(self, version: str, folder: str) -> str:
+        """Put the model of `version` into `folder`, for `load_folder`; returns where exactly it lies."""
         from mlflow.artifacts import download_artifacts
-        from mlflow.models import Model
+
+        with self.answering():
+            return str(download_artifacts(artifact_uri=f"models:/{MODEL}/{version}", dst_path=folder))
+
+    def _load(self, model_uri: str) -> LoadedModel:
+        from mlflow.artifacts import download_artifacts
 
         with self.answering():
             folder = download_artifacts(artifact_uri=model_uri)
-        with open(os.path.join(folder, "MLmodel")) as file:
-            flavour = yaml.safe_load(file)["flavors"]["sklearn"]
-        if flavour.get("serialization_format") != mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS:
-            raise CarpriceError(
-                f"a model saved with skops was expected at {model_uri}, found "
-                f"{flavour.get('serialization_format')}; it was not loaded, train it again with this system"
-            )
-        path = os.path.join(folder, flavour["pickled_model"])
-        unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)
-        if unknown:
-            raise CarpriceError(
-                f"a model made of this system's own types was expected at {model_uri}, found "
-                f"{', '.join(sorted(unknown))}; it was not loaded, train it again with this system"
-            )
-        described = Model.load(folder)
-        return LoadedModel(
-            skops.io.load(path, trusted=TRUSTED_TYPES),
-            described.signature,
-            described.load_input_example(folder),
+        return load_folder(folder, model_uri)
+
+
+def load_folder(folder: str, name: str) -> LoadedModel:
+    """The model whose files lie in `folder`; messages call it `name`.
+
+    Raises `CarpriceError` for one that was not saved with skops or asks for types this system does not
+    trust: such a file is not loaded.
+    """
+    import mlflow.sklearn
+    import skops.io
+    import yaml
+    from mlflow.models import Model
+
+    with open(os.path.join(folder, "MLmodel")) as file:
+        flavour = yaml.safe_load(file)["flavors"]["sklearn"]
+    if flavour.get("serialization_format") != mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS:
+        raise CarpriceError(
+            f"a model saved with skops was expected at {name}, found "
+            f"{flavour.get('serialization_format')}; it was not loaded, train it again with this system"
         )
+    path = os.path.join(folder, flavour["pickled_model"])
+    unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)
+    if unknown:
+        raise CarpriceError(
+            f"a model made of this system's own types was expected at {name}, found "
+            f"{', '.join(sorted(unknown))}; it was not loaded, train it again with this system"
+        )
+    described = Model.load(folder)
+    return LoadedModel(
+        skops.io.load(path, trusted=TRUSTED_TYPES),
+        described.signature,
+        described.load_input_example(folder),
+    )

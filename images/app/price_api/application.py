@@ -1,0 +1,69 @@
+"""The application: routes, refusals and the door, around one set of services."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.types import ASGIApp
+
+from price_api import problems, routes, schemas
+from price_api.limits import Door
+from price_api.services import Services
+from price_api.settings import Settings
+
+DESCRIPTION = (
+    "What a used car in Morocco is worth: prices in MAD with an interval, by the model in production. "
+    "Every refusal is `application/problem+json` with one sentence."
+)
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The whole service as an ASGI application; its lifespan starts and stops what it needs."""
+    services = Services(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.start()
+        yield
+        await services.stop()
+
+    app = FastAPI(
+        title="Car prices",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    routes.add_pricing(app, services)
+    routes.add_model(app, services)
+    routes.add_health(app, services)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return Door(app, settings, services.keys, services.metrics)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: the routes', with the schemas of bodies that routes read themselves."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        _, found = models_json_schema(
+            [(model, "validation") for model in (*schemas.REQUESTS, schemas.Problem)],
+            ref_template="#/components/schemas/{model}",
+        )
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(found["$defs"])
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        document["security"] = [{}, {"bearer": []}, {"key": []}]
+        app.openapi_schema = document
+    return app.openapi_schema

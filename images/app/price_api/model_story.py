@@ -1,0 +1,120 @@
+"""The story of a version as people ask for it: what it learned from, how good it is, why it is in production."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from carprice import model_card, snapshots
+from carprice.data_root import DataRoot
+from carprice.errors import CarpriceError
+from carprice.promotion import decisions_of
+from price_api.serving import NoSnapshot, Tables
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from carprice.registry import Registry
+
+log = logging.getLogger(__name__)
+
+
+def story_of(registry: Registry, root: DataRoot, version: ModelVersion) -> tuple[dict[str, Any], str | None]:
+    """What `/v1/model` tells of a version, as JSON, and its model card (HTML) where there is one.
+
+    A part that can't be found is left empty; only a server that is away raises (`TryAgain`).
+    """
+    number, run_id = str(version.version), str(version.run_id or "")
+    story: dict[str, Any] = {
+        "version": number,
+        "run_id": run_id,
+        "metrics": {},
+        "gates": list(decisions_of(registry, number).values()),
+        "training": {"snapshot_id": None, "rows": None, "files": [], "trained_at": None},
+        "history": registry.history(),
+        "importance": [],
+    }
+    try:
+        run = registry.get_run(run_id)
+    except CarpriceError as problem:
+        if problem.exit_code == 75:
+            raise
+        log.warning("version %s has no run: %s", number, problem)
+        return story, None
+    story["metrics"] = dict(sorted(run.data.metrics.items()))
+    snapshot_id = run.data.tags.get("snapshot_id")
+    started = run.info.start_time
+    story["training"] = {
+        "snapshot_id": snapshot_id,
+        "rows": int(run.data.metrics["train_rows"]) if "train_rows" in run.data.metrics else None,
+        "files": _files(root, snapshot_id),
+        "trained_at": datetime.fromtimestamp(started / 1000, UTC).isoformat(timespec="seconds")
+        if started
+        else None,
+    }
+    story["importance"] = _importance(registry, run_id)
+    return story, _card(root, run_id)
+
+
+def promoted(history: list[dict[str, Any]], version: str) -> dict[str, Any] | None:
+    """The newest entry of the history that put `version` into production."""
+    found = [entry for entry in history if entry.get("version") == version]
+    if not found:
+        return None
+    return {key: found[-1].get(key) for key in ("at", "by", "action", "reason", "previous_version")}
+
+
+def tables_from(root: DataRoot, snapshot_id: str | None) -> Tables:
+    """A snapshot's listings and reference sample. Raises `NoSnapshot`."""
+    if not snapshot_id:
+        raise NoSnapshot("the model was expected to name the snapshot it was trained on, found no name")
+    try:
+        _, listings = snapshots.load(root, snapshot_id)
+        return Tables(snapshot_id, listings, snapshots.reference(root, snapshot_id))
+    except (CarpriceError, OSError, ValueError, KeyError) as problem:
+        raise NoSnapshot(
+            f"the listings of snapshot {snapshot_id} were expected in the data root, found none that can be "
+            "read; comparisons and explanations need them"
+        ) from problem
+
+
+def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
+    try:
+        return list(snapshots.manifest_of(root, snapshot_id)["files"]) if snapshot_id else []
+    except (CarpriceError, OSError, ValueError, KeyError) as problem:
+        log.warning("the manifest of snapshot %s can't be read: %s", snapshot_id, problem)
+        return []
+
+
+def _importance(registry: Registry, run_id: str) -> list[dict[str, Any]]:
+    """The permutation importance that training logged, largest first."""
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with registry.answering():
+            text = mlflow.artifacts.load_text(f"runs:/{run_id}/importance/importance.csv")
+        return [
+            {"feature": row["feature"], "importance": float(row["importance"])}
+            for row in csv.DictReader(io.StringIO(text))
+        ]
+    except (MlflowException, CarpriceError, OSError, ValueError, KeyError) as problem:
+        log.warning("the importance of run %s can't be read: %s", run_id, problem)
+        return []
+
+
+def _card(root: DataRoot, run_id: str) -> str | None:
+    try:
+        return root.read_bytes(model_card.path_of(run_id)).decode("utf-8")
+    except (OSError, ValueError) as problem:
+        log.info("run %s has no model card that can be read: %s", run_id, problem)
+        return None
+
+
+def as_json(story: dict[str, Any]) -> dict[str, Any]:
+    """The story with nothing in it that JSON can't hold (metrics may be NaN)."""
+    return json.loads(json.dumps(story, default=str), parse_constant=lambda _: None)  # type: ignore[no-any-return]

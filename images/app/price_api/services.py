@@ -1,0 +1,155 @@
+"""Everything that a request may need, put together once per process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from carprice.data_root import DataRoot
+from price_api.metrics import Metrics
+from price_api.model_cache import ModelCache
+from price_api.prediction_log import PredictionLog
+from price_api.predictor import Predictor
+from price_api.problems import Refusal
+from price_api.production import Follower
+from price_api.serving import NoSnapshot, Serving
+from price_api.settings import Settings
+from price_api.staging import Staging
+
+if TYPE_CHECKING:
+    from price_api.api_keys import ApiKeys
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Services:
+    """The parts of one API process; `start` and `stop` belong to its event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        os.makedirs(settings.state_folder, exist_ok=True)
+        self.settings = settings
+        self.root = DataRoot(settings.data_root)
+        self.metrics = Metrics()
+        self.follower = Follower(
+            self.root,
+            ModelCache(os.path.join(settings.state_folder, "models")),
+            self.metrics,
+            settings.poll_seconds,
+            settings.staging != "off",
+        )
+        # Two: an answer that takes seconds must not keep the short ones waiting.
+        self._workers = ThreadPoolExecutor(2, thread_name_prefix="work")
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="read")
+        self.predictions = PredictionLog(settings.log_url, settings.log_queue, settings.retention_days)
+        self.keys = _keys(settings)
+        self.predictor = Predictor()
+        self.staging = Staging(settings, self.follower, self.predictions, self.metrics, self._readers)
+        self.metrics.ask(self._gauges)
+
+    def start(self) -> None:
+        """Begin to follow and to log."""
+        self.predictions.start()
+        self.follower.start()
+
+    async def stop(self) -> None:
+        """Price and write all that waits, then end every thread."""
+        await self.staging.finish()
+        await asyncio.get_running_loop().run_in_executor(None, self._stop)
+
+    def _stop(self) -> None:
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        self.predictions.stop(30.0)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self.follower.stop()
+
+    def serving(self) -> Serving:
+        """What is in production. Raises `Refusal` (503) where nothing is loaded."""
+        serving = self.follower.production
+        if serving is None:
+            raise Refusal(
+                503, f"no price can be given: {self.follower.state()['detail']}", headers={"Retry-After": "5"}
+            )
+        return serving
+
+    async def work(self, task: Callable[[], Result]) -> Result:
+        """Run what takes long in a thread. Raises `Refusal` (409) where the listings are missing."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._workers, task)
+        except NoSnapshot as problem:
+            raise Refusal(409, str(problem)) from problem
+
+    async def read(self, task: Callable[[], Result]) -> Result:
+        """Run what waits for the database or for files in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, task)
+
+    def _gauges(self) -> dict[str, tuple[str, float | None]]:
+        serving = self.follower.production
+        predictions = self.predictions
+        trained_at = serving.about["training"].get("trained_at") if serving else None
+        return {
+            "carprice_production_version": (
+                "The version that serves.",
+                _number(serving.version) if serving else None,
+            ),
+            "carprice_production_loaded_timestamp_seconds": (
+                "When it was loaded.",
+                serving.loaded_at.timestamp() if serving else None,
+            ),
+            "carprice_production_trained_timestamp_seconds": (
+                "When it was trained.",
+                datetime.fromisoformat(trained_at).timestamp() if trained_at else None,
+            ),
+            "carprice_mlflow_up": (
+                "Whether MLflow answered when last asked.",
+                float(self.follower.mlflow_answers is True),
+            ),
+            "carprice_production_refused": (
+                "Whether the version that should be in production is refused.",
+                float(self.follower.refused is not None),
+            ),
+            "carprice_prediction_log_queue": (
+                "Predictions that wait to be written.",
+                float(predictions.waiting),
+            ),
+            "carprice_prediction_log_dropped_total": (
+                "Predictions that were lost because the log could not keep up.",
+                float(predictions.dropped),
+            ),
+            "carprice_prediction_log_written_total": (
+                "Predictions that were written.",
+                float(predictions.written),
+            ),
+        }
+
+
+def _keys(settings: Settings) -> ApiKeys | None:
+    if not settings.asks_for_keys:
+        return None
+    from price_api.api_keys import ApiKeys
+
+    return ApiKeys(settings.log_url)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def log_state(predictions: PredictionLog) -> dict[str, Any]:
+    """What `/readyz` tells of the log."""
+    error = predictions.last_error
+    return {
+        "waiting": predictions.waiting,
+        "written": predictions.written,
+        "dropped": predictions.dropped,
+        "last_error": str(error) if error else None,
+    }

@@ -1,0 +1,149 @@
+"""One version of the model, ready to price: what every request that it answers looks at."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from carprice.errors import CarpriceError
+from carprice.features import features_of
+from carprice.model import model_signature
+from carprice.registry import MODEL, LoadedModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from carprice.comparables import Comparables
+    from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+BACKGROUND_ROWS = 100
+BACKGROUND_SEED = 0
+
+
+class NoSnapshot(Exception):
+    """The listings that a model was trained on can't be found; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A training snapshot: its id, its distinct listings and the reference sample of them."""
+
+    snapshot_id: str
+    listings: pd.DataFrame
+    reference: pd.DataFrame
+
+
+class Surroundings:
+    """What is only needed to explain or compare a price: made once, when it is first asked for.
+
+    Making it takes seconds: call from a thread, never from the event loop. Every property raises
+    `NoSnapshot` where the listings can't be found; asked again, it looks again.
+    """
+
+    def __init__(self, pipeline: Pipeline, load: Callable[[], Tables]) -> None:
+        self._pipeline = pipeline
+        self._load = load
+        self._lock = threading.RLock()
+        self._made: dict[str, Any] = {}
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            return self._made[name]
+
+    @property
+    def tables(self) -> Tables:
+        """The snapshot."""
+        return self._once("tables", self._load)  # type: ignore[no-any-return]
+
+    @property
+    def comparables(self) -> Comparables:
+        """The snapshot's listings, to look for similar ones in."""
+        from carprice.comparables import Comparables
+
+        return self._once(  # type: ignore[no-any-return]
+            "comparables", lambda: Comparables(self._pipeline, self.tables.listings)
+        )
+
+    @property
+    def background(self) -> pd.DataFrame:
+        """The listings that an explanation compares with: features of a seeded sample."""
+
+        def sample() -> pd.DataFrame:
+            reference = self.tables.reference
+            return features_of(
+                reference.sample(min(BACKGROUND_ROWS, len(reference)), random_state=BACKGROUND_SEED)
+            ).reset_index(drop=True)
+
+        return self._once("background", sample)  # type: ignore[no-any-return]
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What a form can offer."""
+        from carprice.choices import choices_of
+
+        return self._once("choices", lambda: choices_of(self.tables.listings))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A checked version in memory. `about` is its story: the `meta.json` of the cache.
+
+    Two are the same model when `version` and `run_id` are: a registry made anew counts from 1 again.
+    """
+
+    version: str
+    run_id: str
+    alias: str
+    pipeline: Pipeline
+    about: dict[str, Any]
+    card: str | None
+    surroundings: Surroundings
+    loaded_at: datetime
+    source: Literal["registry", "cache"]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells this model from others."""
+        return self.version, self.run_id
+
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """How answers name the model."""
+        return {"name": MODEL, "version": self.version, "alias": self.alias}
+
+    @property
+    def interval_coverage(self) -> float:
+        """The share of asking prices that the interval is made to cover."""
+        return float(self.pipeline.named_steps["price"].coverage)
+
+
+def check(loaded: LoadedModel, version: str) -> None:
+    """Price the model's own input example. Raises `CarpriceError` with the reason it must not serve."""
+    if loaded.signature != model_signature():
+        raise CarpriceError(
+            f"version {version} was expected to take and give what this service does, found another "
+            "signature; it was trained by another release of carprice, train it again with this one"
+        )
+    if loaded.example is None or not len(loaded.example):
+        raise CarpriceError(
+            f"version {version} was expected to carry an input example, found none; train it again"
+        )
+    prices = loaded.pipeline.predict(features_of(loaded.example), return_interval=True)
+    ordered = (prices[:, 1] <= prices[:, 0]) & (prices[:, 0] <= prices[:, 2])
+    if prices.shape != (len(loaded.example), 3) or not (
+        np.isfinite(prices).all() and (prices > 0).all() and ordered.all()
+    ):
+        raise CarpriceError(
+            f"version {version} was expected to price its input example with low <= price <= high above "
+            f"zero, found {np.round(prices[:3]).tolist()}; train it again"
+        )
