@@ -153,7 +153,8 @@ class ApiKeys:
         if found is not None:
             name, revoked = found
             return KeyState("revoked" if revoked else "ok", name)
-        return KeyState("unavailable" if ours and self._failed_at is not None else "unknown")
+        current = known is not None and time.monotonic() - known.read_at < _FRESH_SECONDS
+        return KeyState("unknown" if current or not ours else "unavailable")
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -230,5 +231,5 @@ def _among(known: _Known | None, digest: str) -> tuple[str, bool] | None:
     return found
 
 
-def _shown(row: sa.Row[Any]) -> ApiKey:
+def _shown(row: sa.Row[*tuple[Any, ...]]) -> ApiKey:
     return ApiKey(**row._asdict())
