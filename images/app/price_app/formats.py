@@ -1,0 +1,87 @@
+"""Numbers, amounts and moments as people write them in the language that is on."""
+
+from __future__ import annotations
+
+import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_decimal, format_percent
+
+from price_app.language import current
+
+NBSP = "\u00a0"
+MINUS = "\u2212"
+
+
+def number(value: float, decimals: int = 0) -> str:
+    """`120 000` or `120,000`."""
+    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+    return str(format_decimal(value, pattern, locale=current()))
+
+
+def money(mad: float) -> str:
+    """`95 300 MAD` or `95,300 MAD`."""
+    return f"{number(round(mad))}{NBSP}MAD"
+
+
+def signed_money(mad: float) -> str:
+    """`+12 000 MAD`, `−3 500 MAD`."""
+    return f"{_sign(round(mad))}{money(abs(mad))}"
+
+
+def kilometres(km: float) -> str:
+    """`120 000 km` or `120,000 km`."""
+    return f"{number(km)}{NBSP}km"
+
+
+def mileage(low: float | None, high: float | None) -> str:
+    """A mileage that is known as a bracket: `120 000 – 129 999 km`, or exactly: `120 000 km`."""
+    if low is None:
+        return ""
+    if high is None:
+        return f"> {kilometres(low)}"
+    return kilometres(low) if low == high else f"{number(low)} – {kilometres(high)}"
+
+
+def share(value: float, decimals: int = 0) -> str:
+    """`6,5 %` or `6.5%`."""
+    pattern = "#,##0" + ("." + "0" * decimals if decimals else "") + ("\u202f%" if current() == "fr" else "%")
+    return str(format_percent(value, pattern, locale=current()))
+
+
+def signed_share(value: float) -> str:
+    """`+4 %`, `−12 %`."""
+    return f"{_sign(round(value, 2))}{share(abs(value))}"
+
+
+def moment(iso: str | None) -> str:
+    """A moment (ISO 8601) on Morocco's clock: `24 nov. 2026, 14:05`."""
+    at = parse_moment(iso)
+    return "" if at is None else str(format_skeleton("yMMMdHm", at, locale=current()))
+
+
+def day(value: datetime.date) -> str:
+    """`24 novembre 2026` or `November 24, 2026`."""
+    return str(format_date(value, "long", locale=current()))
+
+
+def parse_moment(iso: str | None) -> datetime.datetime | None:
+    """An ISO 8601 moment on Morocco's clock; UTC where it names no zone, None where it is none."""
+    try:
+        at = datetime.datetime.fromisoformat(iso or "")
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).astimezone(zone())
+
+
+def zone() -> datetime.tzinfo:
+    """Morocco's time zone; UTC on a system that knows no zones."""
+    try:
+        return ZoneInfo("Africa/Casablanca")
+    except ZoneInfoNotFoundError:
+        return datetime.UTC
+
+
+def _sign(value: float) -> str:
+    return "+" if value > 0 else MINUS if value < 0 else ""

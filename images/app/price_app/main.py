@@ -1,0 +1,45 @@
+"""The app's entry: `streamlit run main.py`. What every page has in common, and the pages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Streamlit puts this file's folder on the path; the package is one above.
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[1])
+if _PACKAGE_PARENT not in sys.path:
+    sys.path.insert(0, _PACKAGE_PARENT)
+
+import streamlit as st  # noqa: E402
+
+from price_app import language, markup, screens  # noqa: E402
+from price_app.language import _  # noqa: E402
+from price_app.pages import batch, estimate, history, model, reports  # noqa: E402
+
+ICON = str(Path(__file__).with_name("icon.svg"))
+
+
+def main() -> None:
+    """Draw the frame and the page that the address names."""
+    st.set_page_config(page_title="Prix de voitures d'occasion", page_icon=ICON, layout="wide")
+    language.remember()
+    chosen = st.navigation(
+        [
+            st.Page(estimate.page, title=_("Estimer"), icon=":material/sell:", default=True),
+            st.Page(batch.page, title=_("Lot"), icon=":material/table_rows:", url_path="lot"),
+            st.Page(history.page, title=_("Historique"), icon=":material/history:", url_path="historique"),
+            st.Page(model.page, title=_("Modèle"), icon=":material/monitoring:", url_path="modele"),
+            st.Page(reports.page, title=_("Rapports"), icon=":material/description:", url_path="rapports"),
+        ],
+        position="top",
+    )
+    st.html(screens.STYLE)
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="frame"
+    ):
+        markup.paragraph(_("Prix auto · Maroc"), "cp-brand")
+        language.switch()
+    chosen.run()
+
+
+main()

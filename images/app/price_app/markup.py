@@ -1,0 +1,111 @@
+"""Pieces of HTML that Streamlit has no widget for. Every value is escaped: text from data stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+Tone = Literal["good", "bad", "plain", "low", "high", "warning"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads somewhere, when its address is one of the web's; its text otherwise."""
+
+    text: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A short word on a coloured ground."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+Cell = str | Link | Badge
+
+
+def is_web_address(url: object) -> bool:
+    """Whether a link can be followed without running anything: http or https, with a host."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url.strip())
+        return parts.scheme.casefold() in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def draw(html: str) -> None:
+    """Show HTML made by this module."""
+    st.html(html)
+
+
+def notice(text: str, tone: Tone = "plain") -> None:
+    """A sentence in a box."""
+    draw(f'<div class="cp-notice cp-{tone}" role="status">{escape(text)}</div>')
+
+
+def paragraph(text: str, name: str = "cp-text") -> None:
+    """A sentence on its own."""
+    draw(f'<p class="{name}">{escape(text)}</p>')
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], testid: str = "") -> None:
+    """A table that becomes a stack of cards on a narrow screen."""
+    head = "".join(f"<th scope='col'>{escape(column)}</th>" for column in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{escape(column, quote=True)}">{cell_html(value)}</td>'
+            for column, value in zip(columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    mark = f' data-testid="{testid}"' if testid else ""
+    draw(f'<table class="cp-table"{mark}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def facts(pairs: Sequence[tuple[str, str]], testid: str = "") -> None:
+    """A few figures side by side, each with what it is."""
+    mark = f' data-testid="{testid}"' if testid else ""
+    items = "".join(
+        f'<div class="cp-fact"><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in pairs
+    )
+    draw(f'<dl class="cp-facts"{mark}>{items}</dl>')
+
+
+def cell_html(value: Cell) -> str:
+    """One cell's content as HTML."""
+    if isinstance(value, Badge):
+        return f'<span class="cp-badge cp-{value.tone}">{escape(value.text)}</span>'
+    if isinstance(value, Link):
+        if not is_web_address(value.url):
+            return escape(value.text)
+        address = escape(str(value.url).strip(), quote=True)
+        return (
+            f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">{escape(value.text)}</a>'
+        )
+    return escape(value) or "<span class='cp-none'>–</span>"
+
+
+def sandboxed(page: str) -> str:
+    """A whole HTML page for an `st.iframe`, kept from everything around it.
+
+    Streamlit's own frame shares the app's origin. The page goes into a second frame without one: its
+    scripts draw its charts and reach nothing else.
+    """
+    return (
+        "<!doctype html><html><body style='margin:0'>"
+        '<iframe title="page" sandbox="allow-scripts allow-popups" referrerpolicy="no-referrer" '
+        "style='border:0;width:100%;height:100vh;display:block' "
+        f'srcdoc="{escape(page, quote=True)}"></iframe></body></html>'
+    )

@@ -1,0 +1,143 @@
+"""*Lot*: a CSV file in, the same file with prices out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+
+import streamlit as st
+
+from carprice import raw_files
+from carprice.errors import DataRefused
+from price_app import formats, markup, screens, sentences, slices
+from price_app.api_client import ApiProblem
+from price_app.language import _, ngettext
+
+PREVIEW_ROWS, PROBLEMS_SHOWN = 8, 50
+
+# Made up, for a first try: nobody's listing.
+_EXAMPLE = [
+    ("Marque", "Modèle", "Année-Modèle", "Kilométrage", "Type de carburant", "Puissance", "Boite de vitesses"),
+    ("Dacia", "Logan", "2015", "120 000 - 129 999", "Diesel", "6 CV", "Manuelle"),
+    ("Renault", "Clio", "2018", "65000", "Essence", "8 CV", "Automatique"),
+    ("Peugeot", "208", "2017", "90 000 - 94 999", "Diesel", "6 CV", "Manuelle"),
+    ("Volkswagen", "Golf", "2012", "180 000 - 189 999", "Diesel", "8 CV", "Manuelle"),
+    ("Dacia", "Duster", "2019", "inconnu", "Diesel", "6 CV", "Manuelle"),
+]  # fmt: skip
+
+
+@screens.guarded
+def page() -> None:
+    """Draw the page."""
+    version = screens.model()["version"]
+    st.title(_("Estimer tout un fichier"), anchor=False)
+    markup.paragraph(
+        _("Un fichier CSV d'annonces, une par ligne, et le même fichier revient avec un prix pour chacune."),
+        "cp-lead",
+    )
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        upload = st.file_uploader(_("Fichier CSV"), type=["csv", "txt"], key="upload")
+    with right:
+        markup.paragraph(
+            _(
+                "Il faut la marque, le modèle, l'année, le kilométrage et le carburant ; le nom et l'ordre "
+                "des colonnes sont libres, comme le séparateur (virgule, point-virgule ou tabulation)."
+            ),
+            "cp-small",
+        )
+        st.download_button(
+            _("Fichier d'exemple"),
+            example().encode("utf-8-sig"),
+            "exemple.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        markup.paragraph(_("Cinq annonces inventées, dont une sans kilométrage."), "cp-small")
+    if upload is None:
+        st.session_state.pop("priced file", None)
+        return
+    content = upload.getvalue()
+    try:
+        raw = raw_files.read_raw(content, upload.name)
+    except DataRefused as refused:
+        _refused(sentences.refused_file(str(refused)))
+        return
+    _preview(raw)
+    mark = (hashlib.sha256(content).hexdigest(), version)
+    name = os.path.splitext(os.path.basename(upload.name))[0]
+    if st.button(_("Estimer ces annonces"), type="primary", icon=":material/sell:"):
+        st.session_state.pop("priced file", None)
+        try:
+            st.session_state["priced file"] = (mark, _price(content, raw))
+        except ApiProblem as problem:
+            if problem.kind != "refused":
+                raise
+            _refused(sentences.refused_file(problem.sentence))
+    done = st.session_state.get("priced file")
+    if done is not None and done[0][0] == mark[0]:
+        _result(done[1], name)
+
+
+def example() -> str:
+    """A small made-up file, one row of which can't be priced."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=";", lineterminator="\n").writerows(_EXAMPLE)
+    return text.getvalue()
+
+
+def _refused(sentence: str) -> None:
+    markup.notice(_("Ce fichier ne peut pas être estimé. {why}", why=sentence), "bad")
+
+
+def _preview(raw: raw_files.RawFile) -> None:
+    n = len(raw.table)
+    st.subheader(ngettext("{n} annonce", "{n} annonces", n, n=formats.number(n)), anchor=False)
+    st.dataframe(slices.first_rows(raw, PREVIEW_ROWS), hide_index=True, width="stretch")
+    if n > PREVIEW_ROWS:
+        st.caption(_("Les {n} premières lignes du fichier.", n=PREVIEW_ROWS))
+
+
+def _price(content: bytes, raw: raw_files.RawFile) -> slices.Priced:
+    total = len(raw.table)
+    priced = slices.Priced()
+    bar = st.progress(0.0, _("Estimation en cours…"))
+    for piece in slices.slices_of(content, raw):
+        slices.add(priced, screens.client().predict_csv(piece), raw.delimiter)
+        said = _("{done} annonces sur {total}", done=formats.number(priced.rows), total=formats.number(total))
+        bar.progress(min(priced.rows / total, 1.0), said)
+    bar.empty()
+    return priced
+
+
+def _result(priced: slices.Priced, name: str) -> None:
+    without = len(priced.problems)
+    said = ngettext(
+        "{n} annonce estimée", "{n} annonces estimées", priced.priced, n=formats.number(priced.priced)
+    )
+    if without:
+        said += ngettext(", {n} sans prix.", ", {n} sans prix.", without, n=formats.number(without))
+    else:
+        said += "."
+    markup.notice(said, "warning" if without else "good")
+    st.download_button(
+        _("Télécharger les prix (CSV)"),
+        priced.text.encode(),
+        f"{name}-prix.csv",
+        "text/csv",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    if without:
+        st.subheader(_("Lignes sans prix"), anchor=False)
+        markup.table(
+            [_("Ligne"), _("Pourquoi")],
+            [[formats.number(row), sentences.problem(why)] for row, why in priced.problems[:PROBLEMS_SHOWN]],
+            "row-problems",
+        )
+        if without > PROBLEMS_SHOWN:
+            st.caption(_("Toutes sont dans le fichier, colonne « problem »."))

@@ -1,0 +1,230 @@
+"""*Modèle*: which version gives the prices, how good it is, and how it got there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from price_app import charts, formats, markup, screens, words
+from price_app.api_client import ApiProblem
+from price_app.language import N_, _, ngettext
+
+EXAMPLE_MAD = 100_000
+MOST_IMPORTANT = 12
+
+_STEPS = {
+    "promote_to_staging": N_("Entrée en essai"),
+    "validate_staging_model": N_("Contrôle avant production"),
+}
+_GATES = {
+    "signature_matches": N_("Le modèle lit les champs attendus"),
+    "input_example_priced": N_("L'exemple enregistré reçoit un prix"),
+    "test_rows_priced": N_("Toutes les annonces de test reçoivent un prix"),
+    "same_as_evaluated": N_("Le modèle enregistré est celui qui a été évalué"),
+    "prediction_cpu_ms": N_("Temps de calcul d'un prix (ms)"),
+}
+
+
+@screens.guarded
+def page() -> None:
+    """Draw the page."""
+    model = screens.model()
+    st.title(_("Le modèle en production"), anchor=False)
+    promoted = model.get("promoted") or {}
+    training = model.get("training") or {}
+    markup.paragraph(_summary(model, promoted, training), "cp-lead")
+    _refused(model.get("refused"))
+    if model.get("source") == "cache":
+        markup.notice(
+            _(
+                "Le registre des modèles ne répond pas : les prix viennent de la dernière version "
+                "gardée sur disque."
+            ),
+            "warning",
+        )
+    _figures(model)
+    _staging(model.get("staging") or {})
+    _importance(model.get("importance") or [])
+    _gates(model.get("gates") or [])
+    _history(model.get("history") or [], str(model["version"]))
+    _card(str(model["version"]))
+
+
+def _summary(model: dict[str, Any], promoted: dict[str, Any], training: dict[str, Any]) -> str:
+    said = _("Version {version}", version=model["version"])
+    if promoted.get("at"):
+        said += _(
+            ", en production depuis le {at} ({by})", at=formats.moment(promoted["at"]), by=promoted.get("by")
+        )
+    if training.get("rows"):
+        rows = int(training["rows"])
+        said += ngettext(
+            ", apprise de {n} annonce", ", apprise de {n} annonces", rows, n=formats.number(rows)
+        )
+    return said + "."
+
+
+def _figures(model: dict[str, Any]) -> None:
+    """The figures that matter to a buyer, in figures and in words."""
+    metrics: dict[str, Any] = model.get("metrics") or {}
+    figures = []
+    typical = first_of(metrics, "test_unflagged_median_ape", "test_median_ape")
+    mean = first_of(metrics, "test_unflagged_mape", "test_mape")
+    covered = first_of(metrics, "test_unflagged_interval_coverage", "test_interval_coverage", "test_coverage")
+    r2 = first_of(metrics, "test_unflagged_r2", "test_r2")
+    if typical is not None:
+        figures.append((_("Erreur médiane"), formats.share(typical, 1)))
+    if mean is not None:
+        figures.append((_("Erreur moyenne"), formats.share(mean, 1)))
+    if covered is not None:
+        figures.append((_("Annonces dans la fourchette"), formats.share(covered, 1)))
+    if r2 is not None:
+        figures.append((_("Part du prix expliquée (R²)"), formats.share(r2, 1)))
+    if figures:
+        markup.facts(figures, "figures")
+    if typical is not None:
+        markup.paragraph(
+            _(
+                "Mesuré sur des annonces que le modèle n'avait jamais vues : pour une voiture affichée "
+                "à {price}, l'estimation tombe une fois sur deux à moins de {error} du prix demandé.",
+                price=formats.money(EXAMPLE_MAD),
+                error=formats.money(typical * EXAMPLE_MAD),
+            )
+        )
+    with st.expander(_("Toutes les mesures")):
+        markup.table(
+            [_("Mesure"), _("Valeur")],
+            [
+                [name, formats.number(value, 4)]
+                for name, value in metrics.items()
+                if isinstance(value, int | float)
+            ],
+            "metrics",
+        )
+
+
+def first_of(metrics: dict[str, Any], *names: str) -> float | None:
+    """The first of these metrics that there is."""
+    for name in names:
+        if isinstance(metrics.get(name), int | float):
+            return float(metrics[name])
+    return None
+
+
+def _refused(refused: dict[str, Any] | None) -> None:
+    if refused:
+        markup.notice(
+            _(
+                "La version {version} a été refusée le {at} ; la version ci-dessus continue. "
+                "Raison : {reason}",
+                version=refused.get("version"),
+                at=formats.moment(refused.get("at")),
+                reason=refused.get("reason"),
+            ),
+            "bad",
+        )
+
+
+def _staging(staging: dict[str, Any]) -> None:
+    mode, version = staging.get("mode") or "off", staging.get("version")
+    if mode == "shadow" and version:
+        text = _(
+            "La version {version} est à l'essai : elle estime aussi chaque voiture, sans être montrée.",
+            version=version,
+        )
+    elif mode == "share" and version:
+        text = _(
+            "La version {version} est à l'essai : elle répond à {share} des demandes.",
+            version=version,
+            share=formats.share(float(staging.get("share") or 0)),
+        )
+    else:
+        return
+    markup.notice(text)
+
+
+def _importance(importance: list[dict[str, Any]]) -> None:
+    total = sum(max(float(row["importance"]), 0.0) for row in importance)
+    rows = [
+        (words.field(str(row["feature"])), max(float(row["importance"]), 0.0) / total)
+        for row in importance
+        if total and float(row["importance"]) > 0
+    ]
+    if not rows:
+        return
+    st.header(_("Ce qui fait le prix"), anchor=False)
+    st.altair_chart(
+        charts.importance(sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]), width="stretch"
+    )
+    st.caption(_("Ce que l'estimation perd quand on cache une information, en part du total."))
+
+
+def _gates(decisions: list[dict[str, Any]]) -> None:
+    if not decisions:
+        return
+    st.header(_("Contrôles passés"), anchor=False)
+    for decision in decisions:
+        step = str(decision.get("step") or "")
+        st.subheader(_(_STEPS[step]) if step in _STEPS else step.replace("_", " "), anchor=False)
+        rows: list[list[markup.Cell]] = [
+            [
+                _gate_name(str(gate.get("name"))),
+                formats.number(float(gate.get("value") or 0), 4),
+                ("≥ " if gate.get("comparison") == ">=" else "≤ ")
+                + formats.number(float(gate.get("threshold") or 0), 4),
+                markup.Badge(_("oui"), "good") if gate.get("passed") else markup.Badge(_("non"), "bad"),
+            ]
+            for gate in decision.get("gates") or []
+        ]
+        markup.table([_("Contrôle"), _("Valeur"), _("Seuil"), _("Passé")], rows, f"gates-{step}")
+
+
+def _gate_name(name: str) -> str:
+    return _(_GATES[name]) if name in _GATES else name.replace("_", " ")
+
+
+def _history(history: list[dict[str, Any]], version: str) -> None:
+    if not history:
+        return
+    st.header(_("Historique des promotions"), anchor=False)
+    rows: list[list[markup.Cell]] = []
+    for place, entry in enumerate(reversed(history)):
+        action = str(entry.get("action") or "")
+        named = _(words.ACTIONS[action]) if action in words.ACTIONS else action
+        number = str(entry.get("version") or "")
+        rows.append(
+            [
+                formats.moment(entry.get("at")),
+                markup.Badge(named, "good" if action == "promotion" else "warning"),
+                _("{version} (en production)", version=number)
+                if place == 0 and number == version
+                else number,
+                str(entry.get("previous_version") or ""),
+                str(entry.get("by") or ""),
+                str(entry.get("reason") or ""),
+            ]
+        )
+    columns = [_("Quand"), _("Décision"), _("Version"), _("Avant"), _("Par"), _("Raison")]
+    markup.table(columns, rows, "promotions")
+
+
+def _card(version: str) -> None:
+    st.header(_("Fiche du modèle"), anchor=False)
+    try:
+        card = screens.client().model_card()
+    except ApiProblem as problem:
+        if problem.kind != "not found":
+            raise
+        markup.paragraph(_("Cette version n'a pas de fiche."), "cp-small")
+        return
+    st.download_button(
+        _("Télécharger la fiche (HTML)"),
+        card.encode(),
+        f"modele-v{version}.html",
+        "text/html",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    with st.expander(_("Lire la fiche ici")):
+        st.iframe(markup.sandboxed(card), height=720)

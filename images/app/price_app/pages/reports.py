@@ -1,0 +1,111 @@
+"""*Rapports*: what the pipeline wrote about the data, its runs, drift and the models."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import streamlit as st
+
+from price_app import formats, markup, screens, words
+from price_app.api_client import Report
+from price_app.language import _, ngettext
+
+MOST_SHOWN = 30
+_GOOD, _BAD = {"passed", "ok", "accepted", "success", "promoted", "no drift"}, {"failed", "refused", "drift"}
+
+
+@screens.guarded
+def page() -> None:
+    """Draw the page."""
+    st.title(_("Rapports"), anchor=False)
+    markup.paragraph(
+        _("Qualité des fichiers reçus, passages du pipeline, dérive des annonces et modèles."), "cp-lead"
+    )
+    reports = screens.client().reports()
+    if not reports:
+        with st.container(border=True, key="no_reports"):
+            st.subheader(_("Aucun rapport pour l'instant"), anchor=False)
+            markup.paragraph(_("Le premier arrive avec le premier fichier déposé dans data/raw."))
+        return
+    found = _searched(reports)
+    if not found:
+        markup.notice(_("Aucun rapport ne correspond à cette recherche."))
+        return
+    st.subheader(
+        ngettext("{n} rapport", "{n} rapports", len(found), n=formats.number(len(found))), anchor=False
+    )
+    rows: list[list[markup.Cell]] = [
+        [formats.moment(r["at"]), _kind(r["kind"]), r["title"], _verdict(r["verdict"])]
+        for r in found[:MOST_SHOWN]
+    ]
+    markup.table([_("Quand"), _("Sujet"), _("Titre"), _("Verdict")], rows, "reports")
+    if len(found) > MOST_SHOWN:
+        st.caption(_("Les {n} plus récents ; cherchez pour trouver les autres.", n=MOST_SHOWN))
+    _reader(found)
+
+
+def _searched(reports: list[Report]) -> list[Report]:
+    kinds = list(dict.fromkeys(report["kind"] for report in reports))
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    kind = left.pills(_("Sujet"), kinds, format_func=_kind_label, key="report kind")
+    asked = _plain(
+        right.text_input(_("Chercher"), placeholder=_("titre, verdict, date…"), key="report search")
+    )
+    return [
+        report
+        for report in reports
+        if (kind is None or report["kind"] == kind)
+        and asked
+        in _plain(
+            f"{report['title']} {report['name']} {report['verdict']} {report['at']} {_kind(report['kind'])}"
+        )
+    ]
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold().strip()
+
+
+def _kind(kind: str) -> str:
+    return _(words.KINDS[kind]) if kind in words.KINDS else kind
+
+
+def _kind_label(kind: str) -> str:
+    # labels of pills are Markdown: only words of our own
+    return _(words.KINDS[kind]) if kind in words.KINDS else _("Autre")
+
+
+def _verdict(verdict: str | None) -> markup.Cell:
+    if not verdict:
+        return ""
+    tone: markup.Tone = (
+        "good" if verdict.casefold() in _GOOD else "bad" if verdict.casefold() in _BAD else "plain"
+    )
+    return markup.Badge(verdict, tone)
+
+
+def _reader(found: list[Report]) -> None:
+    st.subheader(_("Lire un rapport"), anchor=False)
+    by_key = {(report["kind"], report["name"]): report for report in found}
+    chosen = st.selectbox(
+        _("Rapport"),
+        list(by_key),
+        index=None,
+        format_func=lambda key: (
+            f"{_kind(key[0])} · {by_key[key]['title']} · {formats.moment(by_key[key]['at'])}"
+        ),
+        placeholder=_("Choisir…"),
+        key="report",
+    )
+    if chosen is None:
+        return
+    html = screens.client().report(*chosen)
+    st.download_button(
+        _("Télécharger le rapport (HTML)"),
+        html.encode(),
+        chosen[1],
+        "text/html",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.iframe(markup.sandboxed(html), height=720)

@@ -1,0 +1,194 @@
+"""What the fields, figures and decisions of the system are called on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from price_app.formats import kilometres, mileage, number
+from price_app.language import N_, _
+
+FIELDS = {
+    "make": N_("Marque"),
+    "model": N_("Modèle"),
+    "model_year": N_("Année-modèle"),
+    "mileage": N_("Kilométrage"),
+    "mileage_km": N_("Kilométrage"),
+    "mileage_km_min": N_("Kilométrage"),
+    "mileage_km_max": N_("Kilométrage maximal"),
+    "fuel": N_("Carburant"),
+    "fiscal_power_cv": N_("Puissance fiscale"),
+    "gearbox": N_("Boîte de vitesses"),
+    "doors": N_("Nombre de portes"),
+    "origin": N_("Origine"),
+    "first_owner": N_("Première main"),
+    "condition": N_("État"),
+    "city": N_("Ville"),
+    "district": N_("Secteur"),
+    "equipment": N_("Équipements"),
+    "price_mad": N_("Prix demandé"),
+    "price_paid_mad": N_("Prix payé"),
+    "alloy_wheels": N_("Jantes aluminium"),
+    "airbags": N_("Airbags"),
+    "air_conditioning": N_("Climatisation"),
+    "gps": N_("GPS"),
+    "sunroof": N_("Toit ouvrant"),
+    "leather_seats": N_("Sièges cuir"),
+    "parking_sensors": N_("Radar de recul"),
+    "rear_camera": N_("Caméra de recul"),
+    "electric_windows": N_("Vitres électriques"),
+    "abs": N_("ABS"),
+    "esp": N_("ESP"),
+    "cruise_control": N_("Régulateur de vitesse"),
+    "speed_limiter": N_("Limiteur de vitesse"),
+    "cd_mp3_bluetooth": N_("CD/MP3/Bluetooth"),
+    "onboard_computer": N_("Ordinateur de bord"),
+    "remote_central_locking": N_("Verrouillage centralisé"),
+}
+
+EQUIPMENT = tuple(FIELDS)[list(FIELDS).index("alloy_wheels") :]
+
+GROUPS = {
+    "make_model": N_("Marque et modèle"),
+    "model_year": N_("Année-modèle"),
+    "mileage": N_("Kilométrage"),
+    "fuel": N_("Carburant"),
+    "fiscal_power": N_("Puissance fiscale"),
+    "gearbox": N_("Boîte de vitesses"),
+    "first_owner": N_("Première main"),
+    "condition": N_("État"),
+    "city": N_("Ville"),
+    "origin": N_("Origine"),
+    "doors": N_("Nombre de portes"),
+    "equipment": N_("Équipements"),
+}
+
+# why a characteristic adds (True) or takes (False) something
+REASONS = {
+    ("make_model", True): N_("modèle coté au-dessus du marché"),
+    ("make_model", False): N_("modèle coté en dessous du marché"),
+    ("model_year", True): N_("voiture récente"),
+    ("model_year", False): N_("voiture ancienne"),
+    ("mileage", True): N_("kilométrage faible"),
+    ("mileage", False): N_("kilométrage élevé"),
+    ("fuel", True): N_("carburant recherché"),
+    ("fuel", False): N_("carburant moins recherché"),
+    ("fiscal_power", True): N_("puissance supérieure"),
+    ("fiscal_power", False): N_("puissance modeste"),
+    ("gearbox", True): N_("boîte recherchée"),
+    ("gearbox", False): N_("boîte moins recherchée"),
+    ("first_owner", True): N_("nombre de propriétaires, un plus"),
+    ("first_owner", False): N_("nombre de propriétaires, un moins"),
+    ("condition", True): N_("état annoncé, un plus"),
+    ("condition", False): N_("état annoncé, un moins"),
+    ("city", True): N_("ville plus chère"),
+    ("city", False): N_("ville moins chère"),
+    ("origin", True): N_("origine recherchée"),
+    ("origin", False): N_("origine moins recherchée"),
+    ("doors", True): N_("nombre de portes, un plus"),
+    ("doors", False): N_("nombre de portes, un moins"),
+    ("equipment", True): N_("équipement au-dessus de la moyenne"),
+    ("equipment", False): N_("équipement en dessous de la moyenne"),
+}
+
+VERDICTS = {
+    "fair": N_("Dans la fourchette"),
+    "low": N_("Plutôt bas"),
+    "high": N_("Plutôt cher"),
+    "implausible": N_("Sans doute une faute de frappe"),
+}
+
+KINDS = {
+    "quality": N_("Qualité des données"),
+    "pipeline": N_("Passages du pipeline"),
+    "drift": N_("Dérive"),
+    "models": N_("Modèles"),
+    "live": N_("Production"),
+}
+
+ACTIONS = {"promotion": N_("Promotion"), "rollback": N_("Retour en arrière")}
+
+# The site's own words, which are French, for the English page.
+VALUES = {
+    "Diesel": N_("Diesel"),
+    "Essence": N_("Essence"),
+    "Hybride": N_("Hybride"),
+    "Electrique": N_("Electrique"),
+    "Manuelle": N_("Manuelle"),
+    "Automatique": N_("Automatique"),
+    "Excellent": N_("Excellent"),
+    "Très bon": N_("Très bon"),
+    "Bon": N_("Bon"),
+    "Correct": N_("Correct"),
+    "Neuf": N_("Neuf"),
+    "Endommagé": N_("Endommagé"),
+    "Pour Pièces": N_("Pour Pièces"),
+    "WW au Maroc": N_("WW au Maroc"),
+    "Dédouanée": N_("Dédouanée"),
+    "Importée neuve": N_("Importée neuve"),
+    "Pas encore dédouanée": N_("Pas encore dédouanée"),
+}
+
+
+def field(name: str) -> str:
+    """What a field is called; a name of somebody else's file as it is."""
+    return _(FIELDS[name]) if name in FIELDS else name
+
+
+def value(text: str) -> str:
+    """A category of the site in the language that is on; as it is where the page has no word for it."""
+    return _(VALUES[text]) if text in VALUES else text
+
+
+def yes_or_no(flag: Any) -> str:
+    """A flag in words; "" where unknown."""
+    return "" if flag is None else _("oui") if flag else _("non")
+
+
+def car(listing: dict[str, Any]) -> str:
+    """`Dacia Logan 2015`."""
+    year = listing.get("model_year")
+    parts = [listing.get("make"), listing.get("model"), None if year is None else int(year)]
+    return " ".join(str(part) for part in parts if part is not None)
+
+
+def mileage_of(listing: dict[str, Any]) -> str:
+    """The mileage of a listing in canonical fields or as the form sends it."""
+    if listing.get("mileage_km_min") is not None:
+        return mileage(listing["mileage_km_min"], listing.get("mileage_km_max"))
+    given = listing.get("mileage")
+    return kilometres(given) if isinstance(given, int | float) else str(given or "")
+
+
+def power(cv: Any) -> str:
+    """`6 CV`; "" where unknown."""
+    return "" if cv is None else _("{n} CV", n=number(float(cv)))
+
+
+def details(listing: dict[str, Any]) -> str:
+    """What else matters of a car, in a row: mileage, fuel, power, gearbox, city."""
+    parts = [
+        mileage_of(listing),
+        value(str(listing.get("fuel") or "")),
+        power(listing.get("fiscal_power_cv")),
+        value(str(listing.get("gearbox") or "")),
+        str(listing.get("city") or ""),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def characteristic(group: str, listing: dict[str, Any]) -> str:
+    """What a listing says about one group of the explanation; "" where it says nothing."""
+    if group == "make_model":
+        return " ".join(str(listing[name]) for name in ("make", "model") if listing.get(name))
+    if group == "mileage":
+        return mileage_of(listing)
+    if group == "fiscal_power":
+        return power(listing.get("fiscal_power_cv"))
+    if group == "first_owner":
+        return yes_or_no(listing.get("first_owner"))
+    if group == "equipment":
+        return ", ".join(field(name) for name in EQUIPMENT if listing.get(name))
+    found = listing.get(group)
+    if found is None:
+        return ""
+    return str(int(found)) if isinstance(found, int | float) else value(str(found))
