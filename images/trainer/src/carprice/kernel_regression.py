@@ -8,7 +8,7 @@ as a scale mixture of normal distributions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 Floats = npt.NDArray[np.float64]
 
 _CHUNK = 1024
+_MOST_CODES = 100_003  # of one category
 _MADE = "_made_effects"  # where a fitted model keeps what it makes of its own attributes
 
 
@@ -41,6 +42,7 @@ class _Term:
             (at[column], column in numeric, float(weight), levels[at[column]])
             for column, weight in spec["near"].items()
         ]
+        self.columns = sorted({*self._same, *(index for index, *_ in self._near)})
         self._width = 1 + sum(1 if is_number else levels for _, is_number, _, levels in self._near)
 
     def embed(self, rows: Floats) -> Floats:
@@ -61,12 +63,39 @@ class _Term:
         """An integer per row, equal for rows that are equal in all columns of `same`."""
         key = np.zeros(len(rows), dtype=np.int64)
         for index in self._same:
-            key = key * 100_003 + rows[:, index].astype(np.int64) + 1
+            key = key * _MOST_CODES + rows[:, index].astype(np.int64) + 1
         return key
+
+    def codes(self, group: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
+        """The codes from which `group` made its integers, by column of `same`."""
+        codes = {}
+        for index in reversed(self._same):
+            group, code = np.divmod(group, _MOST_CODES)
+            codes[index] = code - 1
+        return codes
+
+    def places(self, columns: Collection[int]) -> list[int]:
+        """Which columns of the embedded points tell of some columns."""
+        places: list[int] = []
+        place = 1
+        for index, is_number, _, levels in self._near:
+            width = 1 if is_number else levels
+            if index in columns:
+                places += range(place, place + width)
+            place += width
+        return places
 
     def covariance(self, a: Floats, b: Floats) -> Floats:
         """The covariance of two sets of embedded points of one group, of shape (len(a), len(b))."""
-        return self.variance * _closeness(a, b, _squared_norms(a), _squared_norms(b))
+        d = a @ b.T
+        d *= 2
+        d -= _squared_norms(a)[:, None]
+        d -= _squared_norms(b)[None]
+        np.minimum(d, 0, out=d)
+        np.exp(d, out=d)
+        d *= self.variance
+        covariance: Floats = d
+        return covariance
 
     def add_covariance(self, rows: Floats, total: Floats) -> None:
         """Add the covariance of `rows` with themselves to `total`, of shape (n, n)."""
@@ -97,24 +126,21 @@ def _squared_norms(points: Floats) -> Floats:
     return norms
 
 
-def _closeness(a: Floats, b: Floats, a_norms: Floats, b_norms: Floats) -> Floats:
-    """exp(-squared distance) of two sets of points with their squared norms, of shape (len(a), len(b))."""
-    d: Floats = a @ b.T
-    d *= 2
-    d -= a_norms[:, None]
-    d -= b_norms[None]
-    np.minimum(d, 0, out=d)
-    np.exp(d, out=d)
-    return d
+class Effect:
+    """A fitted term, with what a single prediction would otherwise work out again.
 
-
-class _Effect:
-    """A fitted term, with what a single prediction would otherwise work out again."""
+    Its part of a prediction is `weights` times its kernel with each of its n points; that kernel is a
+    product over the columns (see `kernel`).
+    """
 
     def __init__(self, term: _Term, packed: Mapping[str, Floats]) -> None:
         self.term = term
+        self.columns = term.columns
         self.points = packed["points"]
-        self.norms = _squared_norms(self.points)
+        self.groups = np.repeat(packed["groups"].astype(np.int64), np.diff(packed["starts"]).astype(np.int64))
+        # With the squared norms beside them, a product of points is a squared distance.
+        norms = _squared_norms(self.points)
+        self._facing = np.column_stack([2 * self.points, -norms, -np.ones(len(norms))])
         # what a kernel of one is multiplied by
         self.weights = term.variance * packed["weights"]
         bounds = pairwise(packed["starts"].tolist())
@@ -125,25 +151,50 @@ class _Effect:
 
     def predict(self, rows: Floats) -> Floats:
         """This term's part of the prediction for each row, of shape (n,)."""
-        group, points = self.term.group(rows), self.term.embed(rows)
-        inverse = None
-        if len(rows) > 50:  # in a batch many rows are equal in what this term looks at
-            distinct, inverse = np.unique(np.column_stack([group, points]), axis=0, return_inverse=True)
-            group, points = distinct[:, 0].astype(np.int64), distinct[:, 1:]
-        out = np.zeros(len(points))
-        norms = _squared_norms(points)
+        inverse: list[int] = []
+        if len(rows) > 1:  # in a batch many rows are equal in what this term looks at
+            first, inverse = _distinct(rows[:, self.term.columns])
+            rows = rows[first]
+        points = self.term.embed(rows)
+        points = np.column_stack([points, np.ones(len(rows)), _squared_norms(points)])
         rows_of: dict[int, list[int]] = {}
-        for row, value in enumerate(group.tolist()):
-            rows_of.setdefault(value, []).append(row)
-        for value, members in rows_of.items():
-            known = self.members.get(value)
+        for row, group in enumerate(self.term.group(rows).tolist()):
+            rows_of.setdefault(group, []).append(row)
+        out = np.zeros(len(rows))
+        for group, members in rows_of.items():
+            known = self.members.get(group)
             if known is None:
                 continue
             for start in range(0, len(members), _CHUNK):
                 some = members[start : start + _CHUNK]
-                close = _closeness(points[some], self.points[known], norms[some], self.norms[known])
+                close = points[some] @ self._facing[known].T
+                np.exp(close, out=close)
                 out[some] = close @ self.weights[known]
-        return out if inverse is None else out[inverse.ravel()]
+        return out[inverse] if inverse else out
+
+    def kernel(self, rows: Floats, columns: Collection[int]) -> Floats:
+        """What some columns make of the kernel of each row with each point, of shape (len(rows), n)."""
+        places = self.term.places(columns)
+        a, b = self.term.embed(rows)[:, places], self.points[:, places]
+        d = 2 * a @ b.T - _squared_norms(a)[:, None] - _squared_norms(b)
+        kernel: Floats = np.exp(np.minimum(d, 0))
+        for index, codes in self.term.codes(self.groups).items():
+            if index in columns:
+                kernel *= rows[:, [index]] == codes
+        return kernel
+
+
+def _distinct(rows: Floats) -> tuple[list[int], list[int]]:
+    """Where each distinct row comes first, and which of the distinct rows each row is."""
+    first: list[int] = []
+    seen: dict[bytes, int] = {}
+    inverse = []
+    for at, row in enumerate(np.ascontiguousarray(rows)):
+        place = seen.setdefault(row.tobytes(), len(first))
+        if place == len(first):
+            first.append(at)
+        inverse.append(place)
+    return first, inverse
 
 
 class KernelRegressor(RegressorMixin, BaseEstimator):
@@ -219,18 +270,18 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     def contributions(self, rows: Floats) -> Floats:
         """Each term's part, of shape (n, len(terms)); with `center_` they add up to the prediction."""
-        return np.column_stack([effect.predict(rows) for effect in self._effects()])
+        return np.column_stack([effect.predict(rows) for effect in self.effects()])
 
     def _terms(self) -> list[_Term]:
         return [_Term(spec, self.columns, self.numeric, self.levels_) for spec in self.terms]
 
-    def _effects(self) -> list[_Effect]:
+    def effects(self) -> list[Effect]:
         """The fitted terms, made once for each fit."""
         fitted: list[dict[str, Floats]] | None
-        effects: list[_Effect]
+        effects: list[Effect]
         fitted, effects = self.__dict__.get(_MADE, (None, []))
         if fitted is not self.packed_:
-            effects = [_Effect(*pair) for pair in zip(self._terms(), self.packed_, strict=True)]
+            effects = [Effect(*pair) for pair in zip(self._terms(), self.packed_, strict=True)]
             # one assignment, so that another thread finds either both or neither
             self.__dict__[_MADE] = (self.packed_, effects)
         return effects
