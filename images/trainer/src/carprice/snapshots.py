@@ -37,7 +37,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
             "the quality pages say why each was refused."
         )
     files = _accepted_files(root)
-    listings = _distinct(root, files)
+    listings = distinct(root, files)
     snapshot_id = hashlib.sha256("\n".join(sorted(f["sha256"] for f in files)).encode()).hexdigest()[:12]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = {
@@ -99,7 +99,7 @@ def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame
     when there is no such snapshot.
     """
     manifest = manifest_of(root, snapshot_id)
-    return manifest, _distinct(root, manifest["files"])
+    return manifest, distinct(root, manifest["files"])
 
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
@@ -108,6 +108,24 @@ def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
 
     manifest = manifest_of(root, snapshot_id)
     return listing.as_canonical(root.read_parquet(f"snapshots/{manifest['id']}/reference.parquet"))
+
+
+def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The listings of `files` (in order of receipt), the newest row of each, in order of appearance."""
+    import pandas as pd
+
+    from carprice import listing
+
+    tables, times = [], []
+    for entry in files:
+        table = listing.as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
+        received = pd.Timestamp(entry["received_at"]).tz_convert("UTC").as_unit("us")
+        tables.append(table)
+        times.append(table["scraped_at"].fillna(received))
+    together = pd.concat(tables, ignore_index=True)
+    newest_last = pd.concat(times, ignore_index=True).sort_values(kind="stable").index
+    kept = together.loc[newest_last].drop_duplicates("listing_id", keep="last").index
+    return together.loc[kept.sort_values()].reset_index(drop=True)
 
 
 def _receipt(root: DataRoot, sha: str) -> dict[str, Any] | None:
@@ -133,21 +151,3 @@ def _accepted_files(root: DataRoot) -> list[dict[str, Any]]:
         }
         for r in accepted
     ]
-
-
-def _distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """The listings of `files` (in order of receipt), the newest row of each, in order of appearance."""
-    import pandas as pd
-
-    from carprice import listing
-
-    tables, times = [], []
-    for entry in files:
-        table = listing.as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
-        received = pd.Timestamp(entry["received_at"]).tz_convert("UTC").as_unit("us")
-        tables.append(table)
-        times.append(table["scraped_at"].fillna(received))
-    together = pd.concat(tables, ignore_index=True)
-    newest_last = pd.concat(times, ignore_index=True).sort_values(kind="stable").index
-    kept = together.loc[newest_last].drop_duplicates("listing_id", keep="last").index
-    return together.loc[kept.sort_values()].reset_index(drop=True)
