@@ -11,7 +11,16 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
 from systems import FAST, System
 
-from carprice import evaluation, pipeline, promotion, reports, snapshots, training
+from carprice import (
+    evaluation,
+    pipeline,
+    promotion,
+    publishing,
+    report_index,
+    reports,
+    snapshots,
+    training,
+)
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.features import features_of
 from carprice.params import Params, parse_params
@@ -200,8 +209,8 @@ def test_the_report_escapes_what_comes_from_data(system: System) -> None:
 
 
 def test_the_index_lists_every_report(system: System) -> None:
-    reports.write_index(system.root)
-    page = system.root.read_bytes(reports.INDEX).decode()
+    publishing.publish(system.root)
+    page = system.root.read_bytes(report_index.INDEX).decode()
     for folder in ("pipeline", "quality"):
         for name in system.root.names(f"reports/{folder}", ".html"):
             assert f"{folder}/{name}" in page

@@ -176,10 +176,19 @@ def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _publish_report(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import reports
+    from carprice import publishing, report_index
 
-    reports.write_index(context.root)
-    return {"report": arguments.report, "index": reports.INDEX}
+    publishing.publish(context.root, _history_if_told(context))
+    return {"report": arguments.report, "index": report_index.INDEX}
+
+
+def _history_if_told(context: _Context) -> list[dict[str, Any]] | None:
+    """The registry's history of production; None where it does not answer, which no page waits for."""
+    try:
+        return context.registry.history()
+    except CarpriceError as error:
+        log.warning("%s", error)
+        return None
 
 
 # --- what people do by hand
@@ -205,9 +214,11 @@ def _run(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _rollback(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import promotion
+    from carprice import promotion, publishing
 
-    return promotion.rollback(context.registry, arguments.by, arguments.reason)
+    entry = promotion.rollback(context.registry, arguments.by, arguments.reason)
+    publishing.publish(context.root, context.registry.history())
+    return entry
 
 
 def _history(arguments: argparse.Namespace, context: _Context) -> Any:

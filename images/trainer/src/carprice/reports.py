@@ -1,4 +1,4 @@
-"""The pages reviewers read: one per pipeline run, and an index over all of them."""
+"""The report of a pipeline run: the page a reviewer reads, and what is sent of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from carprice.html import templates
 from carprice.model_card import path_of
 from carprice.notifications import notify
 from carprice.promotion import decisions_of
+from carprice.publishing import publish
 from carprice.registry import PRODUCTION, Registry
 
 log = logging.getLogger(__name__)
-
-INDEX = "reports/index.html"
 
 
 def send_pipeline_report(
@@ -34,7 +33,7 @@ def send_pipeline_report(
     page = templates().get_template("pipeline.html").render(report=report)
     root.write_json(f"{name}.json", report)
     root.write_text(f"{name}.html", page)
-    write_index(root)
+    publish(root, report["history"])
     log.info("%s; report at %s", report["headline"], root.uri(f"{name}.html"))
     sent = notify(f"Car prices: {report['headline']}", _plain_text(report), page.encode())
     return {
@@ -44,31 +43,6 @@ def send_pipeline_report(
         "production_version": report["production_version"],
         "sent": sent,
     }
-
-
-def write_index(root: DataRoot) -> None:
-    """Write `reports/index.html` over every report there is, newest first."""
-    groups = {
-        "Pipeline": root.names("reports/pipeline", ".html"),
-        "Drift": root.names("reports/drift", ".html"),
-        "Models": root.names("reports/models", ".html"),
-        "Data quality": root.names("reports/quality", ".html"),
-    }
-    folders = {"Pipeline": "pipeline", "Drift": "drift", "Models": "models", "Data quality": "quality"}
-    receipts = {name.removesuffix(".json"): name for name in root.names("receipts", ".json")}
-    titles = {}
-    for page in groups["Data quality"]:
-        sha256 = page.removesuffix(".html")
-        if sha256 in receipts:
-            receipt = root.read_json(f"receipts/{receipts[sha256]}")
-            titles[page] = f"{receipt['file']}: {receipt['status']}"
-    entries = {
-        group: [
-            (f"{folders[group]}/{name}", titles.get(name, name.removesuffix(".html"))) for name in names[::-1]
-        ]
-        for group, names in groups.items()
-    }
-    root.write_text(INDEX, templates().get_template("index.html").render(groups=entries))
 
 
 def _collect(
