@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import os
-
-# On data of this size threads that wait for one another cost more than they gain; read before NumPy is.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-# A server that is away is asked again in two seconds anyway.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-
 import argparse
 import logging
+import os
 import sys
 
+from carprice.errors import CarpriceError
 from price_api.settings import SettingError, Settings
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     arguments = _parser().parse_args(argv)
+    _prepare()
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = Settings.from_environment(os.environ)
     except SettingError as problem:
-        return _say(str(problem))
-    return int(arguments.command(arguments, settings))
+        return _say(str(problem), 2)
+    try:
+        return int(arguments.command(arguments, settings))
+    except CarpriceError as problem:
+        return _say(str(problem), problem.exit_code)
+
+
+def _prepare() -> None:
+    """What libraries read when they are first imported."""
+    # On data of this size threads that wait for one another cost more than they gain.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    # A server that is away is asked again in two seconds anyway.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 
 def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -57,17 +65,43 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
         )
     )
     server.run()
-    return 0
+    return 0 if server.started else 1
 
 
 def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
-    from price_api.prediction_log import PredictionLog
+    from price_api.database import migrate
 
-    os.makedirs(settings.state_folder, exist_ok=True)
-    log = PredictionLog(settings.log_url)
-    log.start()
-    log.stop(10.0)
+    migrate(settings.log_url)
     print("the prediction log's database is up to date")  # noqa: T201
+    return 0
+
+
+def _create_key(arguments: argparse.Namespace, settings: Settings) -> int:
+    from price_api.api_keys import ApiKeys
+
+    key = ApiKeys(settings.log_url).create(arguments.name)
+    print(f"the key {arguments.name!r} is made; it is shown this once:", file=sys.stderr)  # noqa: T201
+    print(key)  # noqa: T201
+    return 0
+
+
+def _list_keys(arguments: argparse.Namespace, settings: Settings) -> int:
+    from price_api.api_keys import ApiKeys
+
+    keys = ApiKeys(settings.log_url).list()
+    for key in keys:
+        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "in force"
+        print(f"{key.id}\t{key.name}\t…{key.last_characters}\tmade {key.created_at:%Y-%m-%d %H:%M}\t{state}")  # noqa: T201
+    if not keys:
+        print("there is no key; make one with `python -m price_api keys create NAME`", file=sys.stderr)  # noqa: T201
+    return 0
+
+
+def _revoke_key(arguments: argparse.Namespace, settings: Settings) -> int:
+    from price_api.api_keys import ApiKeys
+
+    key = ApiKeys(settings.log_url).revoke(arguments.name)
+    print(f"the key {key.name!r} (…{key.last_characters}) is refused within five seconds")  # noqa: T201
     return 0
 
 
@@ -78,12 +112,22 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_serve)
     migrate = commands.add_parser("migrate", help="bring the prediction log's database up to date")
     migrate.set_defaults(command=_migrate)
+    keys = commands.add_parser("keys", help="make, list and revoke API keys")
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make a key and print it")
+    create.add_argument("name", metavar="NAME", help="what will use it")
+    create.set_defaults(command=_create_key)
+    listed = actions.add_parser("list", help="list the keys, never what they are")
+    listed.set_defaults(command=_list_keys)
+    revoke = actions.add_parser("revoke", help="put a key out of force")
+    revoke.add_argument("name", metavar="NAME", help="its name or its number")
+    revoke.set_defaults(command=_revoke_key)
     return parser
 
 
-def _say(problem: str) -> int:
+def _say(problem: str, status: int) -> int:
     print(f"price_api: {problem}", file=sys.stderr)  # noqa: T201
-    return 2
+    return status
 
 
 if __name__ == "__main__":

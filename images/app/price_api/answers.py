@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -33,7 +36,7 @@ class Json(Response):
 
 @dataclass(frozen=True)
 class Asked:
-    """A listing that can be priced: its features (None unknown), an asking price in MAD, its ignored fields."""
+    """A listing that can be priced: features (None unknown), asking price in MAD, ignored fields."""
 
     listing: dict[str, Any]
     asking_price_mad: float | None
@@ -58,12 +61,31 @@ def parsed_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        not_finite = list(islice(_not_finite(body), 20))
+        if not_finite:
+            raise refused_fields(not_finite) from error
         found = "an empty body" if not body.strip() else f"another thing ({error})"
         raise Refusal(
             400,
             f"a body of JSON in UTF-8 was expected (without NaN and Infinity), found {found}; "
             "/docs has examples",
         ) from error
+
+
+def _not_finite(body: bytes) -> Iterator[Problem]:
+    """The NaN and Infinity of a body that would be JSON without them: RFC 8259 has neither."""
+    try:
+        waiting = [("", json.loads(body))]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{key}" if name else key, inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{name}[{place}]", inner) for place, inner in enumerate(value)]
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield Problem(shown(name or "the body"), shown(value), "a finite number")
 
 
 def object_body(document: Any, example: str) -> dict[str, Any]:

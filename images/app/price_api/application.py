@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp
 
-from price_api import problems, routes, schemas
+from price_api import batch, documentation, history, insight, problems, report_pages, routes, schemas
 from price_api.limits import Door
 from price_api.services import Services
 from price_api.settings import Settings
@@ -42,9 +42,14 @@ def build(settings: Settings) -> ASGIApp:
     )
     problems.install(app)
     routes.add_pricing(app, services)
+    batch.add_batch(app, services)
+    insight.add_insight(app, services)
     routes.add_model(app, services)
+    history.add_history(app, services)
+    report_pages.add_reports(app, services)
     routes.add_health(app, services)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    documentation.add_docs(app, app.openapi)
     return Door(app, settings, services.keys, services.metrics)
 
 

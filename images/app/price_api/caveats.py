@@ -1,4 +1,4 @@
-"""What a buyer should know beside a price: unknown words, values beyond what the model has seen, odd asking prices."""
+"""What a buyer should know beside a price: unknown words, values beyond what was seen, odd asking prices."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def warnings_of(pipeline: Pipeline, listing: Mapping[str, Any]) -> list[dict[str
             warn(
                 "outside_training_range",
                 field,
-                f"The {name} {value:.0f} is beyond the {which} that the model knows well: priced as {bound:.0f}.",
+                f"The {name} {value:.0f} is beyond the {which} that the model knows: priced as {bound:.0f}.",
             )
     return found
 

@@ -126,16 +126,14 @@ class Door:
         until, state, name = self._known.get(digest, (0.0, "", ""))
         now = time.monotonic()
         if until < now:
-            try:
-                # The log's database may be slow or away: nobody else waits for it.
-                found = await asyncio.get_running_loop().run_in_executor(
-                    None, keys.check, plain.decode("utf-8", "replace")
-                )
-                state, name = found.state, found.name or ""
-            except Exception as error:  # noqa: BLE001 - a database can fail in many ways
-                log.warning("the keys can't be read: %s", error)
-                if not state:
-                    return Refusal(503, "the API keys can't be read just now; try again in a moment"), ""
+            # The keys' database may be slow or away: nobody else waits for it.
+            found = await asyncio.get_running_loop().run_in_executor(
+                None, keys.check, plain.decode("utf-8", "replace")
+            )
+            if found.state == "unavailable":
+                sentence = "the API keys can't be read just now; try again in a moment"
+                return Refusal(503, sentence, headers={"Retry-After": "2"}), ""
+            state, name = found.state, found.name or ""
             self._known[digest] = (now + _KEY_SECONDS, state, name)
             self._known.move_to_end(digest)
             if len(self._known) > _REMEMBERED_KEYS:

@@ -171,7 +171,7 @@ def tables_of(tables: Tables | None, about: dict[str, Any]) -> Tables:
     """The tables, or `NoSnapshot` with a sentence."""
     if tables is None:
         raise NoSnapshot(
-            f"the listings of snapshot {about['training'].get('snapshot_id')} were expected in the data root, "
-            f"found none; comparisons and explanations of version {about['version']} need them"
+            f"the listings of snapshot {about['training'].get('snapshot_id')} were expected in the data "
+            f"root, found none; comparisons and explanations of version {about['version']} need them"
         )
     return tables

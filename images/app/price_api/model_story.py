@@ -1,4 +1,4 @@
-"""The story of a version as people ask for it: what it learned from, how good it is, why it is in production."""
+"""The story of a version: what it learned from, how good it is, why it is in production."""
 
 from __future__ import annotations
 

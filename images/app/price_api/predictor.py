@@ -1,4 +1,4 @@
-"""Prices for requests that wait at the same time, computed together: one call costs little more than one row."""
+"""Prices for requests that wait at the same time, computed together: a call costs little more than a row."""
 
 from __future__ import annotations
 

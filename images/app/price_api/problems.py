@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from carprice.listing import Problem, shown
+from price_api.database import DatabaseAway
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(DatabaseAway, _database_away)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -98,9 +100,13 @@ def _invalid(request: Request, error: Exception) -> Response:
         name = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
         value = None if found["type"] == "missing" else shown(found.get("input"))
         message = str(found["msg"])
-        accepted = message.removeprefix("Input should be ").removeprefix("Value error, ")
+        accepted = message.removeprefix("Input should be ").partition(", unable to")[0]
         errors.append(Problem(name, value, accepted[:1].lower() + accepted[1:]))
     return refused_fields(errors).response()
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    return problem(503, str(error), headers={"Retry-After": "5"})
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

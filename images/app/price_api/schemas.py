@@ -77,8 +77,8 @@ ListingIn: type[BaseModel] = create_model(
     "ListingIn",
     __base__=_Schema,
     __config__=None,
-    __doc__="One listing, under canonical names or any known header; make, model, model year, mileage and fuel "
-    "are needed.",
+    __doc__="One listing, under canonical names or any known header. Make, model, model year, mileage and "
+    "fuel are needed.",
     **{name: _field(name) for name in _FIELDS},  # type: ignore[call-overload]
 )
 ListingIn.model_config["json_schema_extra"] = {"additionalProperties": True, "examples": [ENGLISH, FRENCH]}

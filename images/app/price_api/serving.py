@@ -19,8 +19,9 @@ from carprice.registry import MODEL, LoadedModel
 
 if TYPE_CHECKING:
     import pandas as pd
-    from carprice.comparables import Comparables
     from sklearn.pipeline import Pipeline
+
+    from carprice.comparables import Comparables
 
 log = logging.getLogger(__name__)
 

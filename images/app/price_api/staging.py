@@ -1,4 +1,4 @@
-"""What the staging version does beside production: nothing, prices in its shadow, or a share of the answers."""
+"""What staging does beside production: nothing, prices in its shadow, or a share of the answers."""
 
 from __future__ import annotations
 

@@ -1,0 +1,216 @@
+"""Why a price is what it is: contributions, other mileages and years, similar listings."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+
+from carprice.listing import COLUMNS, FIRST_YEAR, Problem, shown
+from carprice.model import price_records
+from price_api import schemas
+from price_api.answers import LISTING_EXAMPLE, Json, asked_of, json_body, object_body, whole
+from price_api.problems import refused_fields
+from price_api.routes import body, direct
+from price_api.services import Services
+from price_api.serving import Serving
+
+if TYPE_CHECKING:
+    from carprice.explanation import Explanation
+
+MOST_POINTS = 60
+MOST_COMPARABLES = 50
+BASE_MEANING = (
+    "What the model asks, on average (geometric mean), for a hundred listings drawn from those it was "
+    "trained on; each contribution says what this car's values change about it."
+)
+
+
+def add_insight(app: FastAPI, services: Services) -> None:
+    """POST /v1/explain, POST /v1/what-if, GET /v1/comparables."""
+
+    async def explain(request: Request) -> Response:
+        """What each group of values adds to the price, in MAD: Shapley values that add up to the price."""
+        serving = services.serving()
+        asked = asked_of(await json_body(request))
+        return Json(await services.work(lambda: explained(serving, asked.listing)))
+
+    async def what_if(request: Request) -> Response:
+        """The price of the same car with other mileages or model years."""
+        serving = services.serving()
+        document = object_body(
+            await json_body(request), f'{{"listing": {LISTING_EXAMPLE}, "mileage_km": [50000]}}'
+        )
+        newest = datetime.datetime.now(datetime.UTC).year + 1
+        longest = float(COLUMNS["mileage_km_min"].high or 0)
+        mileages = _points(document, "mileage_km", 0, longest)
+        years = _points(document, "model_year", FIRST_YEAR, newest)
+        asked = asked_of(document.get("listing"))
+        return Json(await services.work(lambda: curves(serving, asked.listing, mileages, years)))
+
+    async def comparables(request: Request) -> Response:
+        """The listings of the training snapshot that the model finds most similar, with links."""
+        serving = services.serving()
+        query: dict[str, Any] = dict(request.query_params)
+        count = _count(query.pop("count", "8"))
+        asked = asked_of(query)
+        return Json(await services.work(lambda: similar(serving, asked.listing, count)))
+
+    direct(
+        app, "/v1/explain", explain, "POST", schemas.Explained, (400, 409, 413, 415, 422, 503),
+        summary="Why this price", openapi_extra=body(schemas.ListingIn, schemas.LISTING_EXAMPLES),
+    )  # fmt: skip
+    example = {
+        "listing": schemas.ENGLISH,
+        "mileage_km": [50000, 100000, 150000],
+        "model_year": [2014, 2015, 2016],
+    }
+    direct(
+        app, "/v1/what-if", what_if, "POST", schemas.WhatIf, (400, 413, 415, 422, 503),
+        summary="Other mileages and years",
+        openapi_extra=body(schemas.WhatIfIn, {"both": {"summary": "Mileages and years", "value": example}}),
+    )  # fmt: skip
+    direct(
+        app, "/v1/comparables", comparables, "GET", schemas.Comparables, (409, 422, 503),
+        summary="Similar listings", openapi_extra={"parameters": _parameters()},
+    )  # fmt: skip
+
+
+def explained(serving: Serving, listing: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of /v1/explain."""
+    from carprice.explanation import explain
+
+    found = explain(serving.pipeline, dict(listing), serving.surroundings.background)
+    price, base = round(found.price_mad), round(found.base_mad)
+    return {
+        "price_mad": price,
+        "base_mad": base,
+        "base_meaning": BASE_MEANING,
+        "model": serving.named,
+        "contributions": [
+            {
+                "group": each.group,
+                "columns": list(each.columns),
+                "value": value_of(each.columns, listing),
+                "contribution_mad": share,
+            }
+            for each, share in zip(found.contributions, whole_shares(found, price - base), strict=True)
+        ],
+    }
+
+
+def whole_shares(found: Explanation, total: int) -> list[int]:
+    """The contributions in whole MAD, with the sum `total`: each rounded up or down (largest remainders)."""
+    exact = [each.mad for each in found.contributions]
+    shares = [math.floor(each) for each in exact]
+    order = sorted(range(len(exact)), key=lambda i: shares[i] - exact[i])
+    missing = total - sum(shares)
+    for i in range(abs(missing)):
+        shares[order[i % len(order)]] += 1 if missing > 0 else -1
+    return shares
+
+
+def value_of(columns: Sequence[str], listing: Mapping[str, Any]) -> str | None:
+    """The values of a group in words; None where none is known."""
+    if "mileage_km_min" in columns:
+        low, high = listing.get("mileage_km_min"), listing.get("mileage_km_max")
+        ends = [f"{end:.0f}" for end in (low, high) if end is not None]
+        return " - ".join(dict.fromkeys(ends)) or None
+    known = [(name, listing[name]) for name in columns if listing.get(name) is not None]
+    if len(columns) > 2:  # equipment
+        there = [name for name, value in known if value]
+        return (", ".join(there) or "none") if known else None
+    return " ".join(_word(name, value) for name, value in known) or None
+
+
+def _word(name: str, value: Any) -> str:
+    if COLUMNS[name].kind == "flag":
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def curves(
+    serving: Serving, listing: Mapping[str, Any], mileages: Sequence[float], years: Sequence[float]
+) -> dict[str, Any]:
+    """The answer of /v1/what-if."""
+    records = [{**listing, "mileage_km_min": km, "mileage_km_max": km} for km in mileages]
+    records += [{**listing, "model_year": year} for year in years]
+    prices = price_records(serving.pipeline, records)
+    points = []
+    for row in prices:
+        price, low, high = whole(row)
+        points.append({"price_mad": price, "low_mad": low, "high_mad": high})
+    by_mileage, by_year = points[: len(mileages)], points[len(mileages) :]
+    return {
+        "model": serving.named,
+        "mileage_km": [
+            {"mileage_km": int(x) if x == int(x) else x} | point
+            for x, point in zip(mileages, by_mileage, strict=True)
+        ],
+        "model_year": [{"model_year": int(x)} | point for x, point in zip(years, by_year, strict=True)],
+    }
+
+
+def similar(serving: Serving, listing: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The answer of /v1/comparables."""
+    surroundings = serving.surroundings
+    found = surroundings.comparables.nearest(dict(listing), count).astype(object)
+    rows = found.where(found.notna(), None).to_dict("records")
+    return {
+        "model": serving.named,
+        "snapshot_id": surroundings.tables.snapshot_id,
+        "comparables": [{name: _plain(name, value) for name, value in row.items()} for row in rows],
+    }
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, str) or value is None:
+        return value
+    number = float(value)
+    return round(number, 4) if name == "similarity" else int(number) if number == int(number) else number
+
+
+def _points(document: Mapping[str, Any], name: str, low: float, high: float) -> list[float]:
+    """The numbers of a list of the body. Raises `Refusal`."""
+    given = document.get(name, [])
+    accepted = f"a list of at most {MOST_POINTS} numbers from {low:.0f} to {high:.0f}"
+    if not isinstance(given, list) or len(given) > MOST_POINTS:
+        found = f"a list of {len(given)}" if isinstance(given, list) else shown(given)
+        raise refused_fields([Problem(name, found, accepted)])
+    for place, value in enumerate(given):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high or (name == "model_year" and value != int(value)):
+            found = None if value is None else shown(value)
+            raise refused_fields(
+                [Problem(f"{name}[{place}]", found, f"a number from {low:.0f} to {high:.0f}")]
+            )
+    return [float(value) for value in given]
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_COMPARABLES):
+        accepted = f"a whole number from 1 to {MOST_COMPARABLES}"
+        raise refused_fields([Problem("count", shown(text), accepted)])
+    return int(text)
+
+
+def _parameters() -> list[dict[str, Any]]:
+    required = ("make", "model", "model_year", "mileage", "fuel")
+    more = ("fiscal_power_cv", "gearbox", "condition", "first_owner", "city", "origin", "doors")
+    examples = schemas.ENGLISH
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "schema": {"type": "string"},
+            "description": "Any value that `/v1/predict` takes.",
+        }
+        | ({"example": str(examples[name])} if name in examples else {})
+        for name in (*required, *more)
+    ]
+    count = {"type": "integer", "minimum": 1, "maximum": MOST_COMPARABLES, "default": 8}
+    return [*parameters, {"name": "count", "in": "query", "required": False, "schema": count}]

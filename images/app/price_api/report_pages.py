@@ -1,0 +1,129 @@
+"""The pages that the pipeline wrote under the data root, listed and served as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from carprice.data_root import DataRoot
+from carprice.listing import shown
+from price_api import schemas
+from price_api.answers import Json
+from price_api.problems import Refusal
+from price_api.routes import direct, page_of_ours
+from price_api.services import Services
+
+KINDS = ("quality", "pipeline", "drift", "models", "live")
+MOST_LISTED = 500
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.html")
+
+
+def add_reports(app: FastAPI, services: Services) -> None:
+    """GET /v1/reports and /v1/reports/{kind}/{name}."""
+
+    async def reports(request: Request) -> Response:
+        """The reports on data quality, pipeline runs, drift, live accuracy and models, newest first."""
+        return Json({"reports": await services.read(lambda: listed(services.root))})
+
+    async def report(request: Request) -> Response:
+        """One report, as a page."""
+        kind, name = str(request.path_params["kind"]), str(request.path_params["name"])
+        page = await services.read(lambda: page_of(services.root, kind, name))
+        if page is None:
+            raise Refusal(
+                404,
+                f"a report of /v1/reports was expected, found '{shown(kind)}/{shown(name)}', which is none",
+            )
+        return page_of_ours(page)
+
+    direct(app, "/v1/reports", reports, "GET", schemas.Reports, (), tag="reports", summary="All reports")
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("kind", "name")
+    ]
+    direct(
+        app, "/v1/reports/{kind}/{name}", report, "GET", None, (404,), tag="reports", summary="One report",
+        answer={"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+        openapi_extra={"parameters": parameters},
+    )  # fmt: skip
+
+
+def page_of(root: DataRoot, kind: str, name: str) -> str | None:
+    """The page, or None where `kind` and `name` are not those of a report."""
+    if kind not in KINDS or not _NAME.fullmatch(name) or name not in root.names(f"reports/{kind}", ".html"):
+        return None
+    try:
+        return root.read_bytes(f"reports/{kind}/{name}").decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+
+
+def listed(root: DataRoot) -> list[dict[str, Any]]:
+    """Kind, name, title, verdict and time of each report, newest first."""
+    found = [report for kind in KINDS for report in _of_kind(root, kind)]
+    return sorted(found, key=lambda report: str(report["at"]), reverse=True)
+
+
+def _of_kind(root: DataRoot, kind: str) -> Iterator[dict[str, Any]]:
+    folder = f"reports/{kind}"
+    written = {
+        entry["name"].rsplit("/", 1)[-1]: _changed(entry)
+        for entry in root.entries(folder)
+        if _NAME.fullmatch(entry["name"].rsplit("/", 1)[-1])
+    }
+    for page in sorted(written, key=lambda name: written[name], reverse=True)[:MOST_LISTED]:
+        stem = page.removesuffix(".html")
+        record = _record(root, f"receipts/{stem}.json" if kind == "quality" else f"{folder}/{stem}.json")
+        at = _told(record) or written[page]
+        yield {
+            "kind": kind,
+            "name": page,
+            "title": _title(kind, stem, record),
+            "verdict": _text(record.get("status") if kind == "quality" else record.get("verdict")),
+            "at": at.isoformat(timespec="seconds"),
+        }
+
+
+def _record(root: DataRoot, name: str) -> dict[str, Any]:
+    """The JSON that lies beside a page, empty where there is none."""
+    try:
+        found = root.read_json(name)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _told(record: dict[str, Any]) -> datetime | None:
+    for key in ("written_at", "at", "checked_at"):
+        try:
+            told = datetime.fromisoformat(str(record.get(key)))
+        except ValueError:
+            continue
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+    return None
+
+
+def _title(kind: str, stem: str, record: dict[str, Any]) -> str:
+    if kind == "quality" and record.get("file"):
+        return str(record["file"])
+    if kind == "models":
+        return f"Model of run {stem[:12]}"
+    return _text(record.get("headline")) or _text(record.get("file")) or stem
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _changed(entry: dict[str, Any]) -> datetime:
+    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = entry.get(key)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+    return datetime.fromtimestamp(0, UTC)
