@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -119,6 +120,17 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     def transform_records(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """The same as `transform` for listings as mappings of FEATURES (None or absent: unknown)."""
         return self._matrix(*_read_records(records), own=0)
+
+    def telling_apart(self, listings: pd.DataFrame) -> Self:
+        """A copy that gives makes and models of `listings` that were not trained on codes of their own."""
+        words, _ = _read_table(listings)
+        other = copy.copy(self)
+        other.codes_ = dict(self.codes_)
+        for column in _GROUPS:
+            new = sorted(set(words[column]) - set(self.codes_[column]))
+            first = len(self.codes_[column])
+            other.codes_[column] = self.codes_[column] | {word: first + i for i, word in enumerate(new)}
+        return other
 
     def _matrix(self, words: dict[str, list[str]], numbers: dict[str, Floats], own: int) -> Floats:
         for column, usual_word in self.usual_word_.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,8 @@ class _Term:
                 points[:, place] = np.sqrt(weight) * rows[:, index]
                 place += 1
             else:
-                codes = np.minimum(np.maximum(rows[:, index].astype(np.int64) + 1, 0), levels - 1)
+                codes = rows[:, index].astype(np.int64) + 1
+                codes[codes >= levels] = 0  # never seen either
                 points[np.arange(len(rows)), place + codes] = np.sqrt(weight / 2)
                 place += levels
         return points
@@ -197,6 +198,13 @@ def _distinct(rows: Floats) -> tuple[list[int], list[int]]:
     return first, inverse
 
 
+class Embedded(NamedTuple):
+    """Rows as one term sees them: rows of different groups are unlike, others as near as their points."""
+
+    group: npt.NDArray[np.int64]
+    points: Floats
+
+
 class KernelRegressor(RegressorMixin, BaseEstimator):
     """A sum of smooth effects, each one a kernel over some columns of a float matrix.
 
@@ -271,6 +279,22 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     def contributions(self, rows: Floats) -> Floats:
         """Each term's part, of shape (n, len(terms)); with `center_` they add up to the prediction."""
         return np.column_stack([effect.predict(rows) for effect in self.effects()])
+
+    def embed(self, rows: Floats) -> list[Embedded]:
+        """Rows as each term sees them, for `prior_covariance`."""
+        return [Embedded(term.group(rows), term.embed(rows)) for term in self._terms()]
+
+    def prior_covariance(self, a: Sequence[Embedded], b: Sequence[Embedded]) -> Floats:
+        """How alike the model holds rows to be before it has seen a price, of shape (len(a), len(b)).
+
+        `a` and `b` are what `embed` gives; the square root of a row's covariance with itself is the
+        standard deviation of its target.
+        """
+        total = np.zeros((len(a[0].group), len(b[0].group)))
+        for term, ours, theirs in zip(self._terms(), a, b, strict=True):
+            covariance = term.covariance(ours.points, theirs.points)
+            total += covariance * (ours.group[:, None] == theirs.group)
+        return total
 
     def _terms(self) -> list[_Term]:
         return [_Term(spec, self.columns, self.numeric, self.levels_) for spec in self.terms]
