@@ -85,7 +85,7 @@ bench-speed: setup ## what a training and a prediction cost DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
 
 .PHONY: bench-serving
-bench-serving: setup ## the price API against `mlflow models serve` [DATA=path SECONDS=10]
+bench-serving: setup ## the price API against `mlflow models serve` [DATA=path DURATION=10]
 	.venv/trainer/bin/python -m benchmarks.serving
 
 .PHONY: lock

@@ -1,6 +1,6 @@
 """The price API against `mlflow models serve`: the same model, the same rows, one worker process each.
 
-    make bench-serving [DATA=listings.csv] [SECONDS=10]
+    make bench-serving [DATA=listings.csv] [DURATION=10]
 
 Single-row requests that ask for price and interval, over eight connections, the two services in turn in
 one run; then fifty requests a second at even intervals to the API alone. Ratios compare; milliseconds
@@ -33,7 +33,7 @@ WAIT_SECONDS = 240
 
 def main() -> int:
     """Print the comparison; returns the exit status."""
-    seconds = float(os.environ.get("SECONDS") or 10)
+    seconds = float(os.environ.get("DURATION") or 10)
     with tempfile.TemporaryDirectory(prefix="carprice-bench-") as folder:
         file = Path(os.environ.get("DATA") or Path(folder) / "synthetic_listings.csv")
         if not file.exists():
