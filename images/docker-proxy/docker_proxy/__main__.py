@@ -1,0 +1,70 @@
+"""The command line: `python -m docker_proxy serve`, `ping`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import logging
+import os
+import sys
+
+from docker_proxy.server import Proxy
+from docker_proxy.settings import SettingError, Settings
+
+PING_SECONDS = 5.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m docker_proxy", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, words in (
+        ("serve", _serve, "listen, check, and hand on to the engine"),
+        ("ping", _ping, "ask the engine through the running proxy whether it is there, for health checks"),
+    ):
+        commands.add_parser(name, help=words).set_defaults(command=command)
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    try:
+        return int(arguments.command(Settings.from_environment(os.environ)))
+    except SettingError as problem:
+        return _say(str(problem))
+
+
+def _serve(settings: Settings) -> int:
+    try:
+        asyncio.run(Proxy(settings).serve())
+    except OSError as problem:
+        return _say(
+            f"The proxy can't listen on {settings.host}:{settings.port} ({problem.strerror}): "
+            "set CARPRICE_PROXY_HOST and CARPRICE_PROXY_PORT to a free address of this machine."
+        )
+    return 0
+
+
+def _ping(settings: Settings) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=PING_SECONDS)
+    try:
+        connection.request("GET", "/_ping")
+        answer = connection.getresponse()
+        words = answer.read().decode(errors="replace")
+    except OSError as problem:
+        return _say(f"No proxy answers on port {settings.port}: {problem}.")
+    finally:
+        connection.close()
+    return 0 if answer.status == http.HTTPStatus.OK else _say(words)
+
+
+def _say(sentence: str) -> int:
+    sys.stderr.write(f"docker-proxy: {sentence}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
