@@ -14,7 +14,7 @@ FIELDS = {
     "mileage": N_("Kilométrage"),
     "mileage_km": N_("Kilométrage"),
     "mileage_km_min": N_("Kilométrage"),
-    "mileage_km_max": N_("Kilométrage maximal"),
+    "mileage_km_max": N_("Kilométrage"),
     "fuel": N_("Carburant"),
     "fiscal_power_cv": N_("Puissance fiscale"),
     "gearbox": N_("Boîte de vitesses"),
@@ -107,6 +107,30 @@ KINDS = {
 
 ACTIONS = {"promotion": N_("Promotion"), "rollback": N_("Retour en arrière")}
 
+# What the system writes into its history.
+SAID = {
+    "gates": N_("contrôles automatiques"),
+    "all gates said yes": N_("tous les contrôles sont passés"),
+    "rolled back by hand": N_("retour en arrière demandé à la main"),
+}
+
+# What reports conclude.
+CONCLUSIONS = {
+    "accepted": N_("accepté"),
+    "refused": N_("refusé"),
+    "some rows refused": N_("quelques lignes refusées"),
+    "promoted": N_("promu"),
+    "kept": N_("gardé"),
+    "failed": N_("en échec"),
+    "stable": N_("stable"),
+    "drifted": N_("dérive"),
+    "too little data": N_("trop peu de données"),
+    "in production": N_("en production"),
+    "was in production": N_("a été en production"),
+    "not in production": N_("pas en production"),
+    "worse": N_("moins bon"),
+}
+
 # The site's own words, which are French, for the English page.
 VALUES = {
     "Diesel": N_("Diesel"),
@@ -137,6 +161,11 @@ def field(name: str) -> str:
 def value(text: str) -> str:
     """A category of the site in the language that is on; as it is where the page has no word for it."""
     return _(VALUES[text]) if text in VALUES else text
+
+
+def said(text: str) -> str:
+    """A word of the system's own records in the language that is on; anybody else's as it is."""
+    return _(SAID[text]) if text in SAID else text
 
 
 def yes_or_no(flag: Any) -> str:

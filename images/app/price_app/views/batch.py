@@ -19,7 +19,7 @@ PREVIEW_ROWS, PROBLEMS_SHOWN = 8, 50
 
 # Made up, for a first try: nobody's listing.
 _EXAMPLE = [
-    ("Marque", "Modèle", "Année-Modèle", "Kilométrage", "Type de carburant", "Puissance", "Boite de vitesses"),
+    ("Marque", "Modèle", "Année-Modèle", "Kilométrage", "Type de carburant", "Puissance", "Boite"),
     ("Dacia", "Logan", "2015", "120 000 - 129 999", "Diesel", "6 CV", "Manuelle"),
     ("Renault", "Clio", "2018", "65000", "Essence", "8 CV", "Automatique"),
     ("Peugeot", "208", "2017", "90 000 - 94 999", "Diesel", "6 CV", "Manuelle"),
