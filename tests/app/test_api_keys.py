@@ -69,17 +69,11 @@ def test_a_new_key_is_in_force_at_once_and_another_text_is_unknown(keys: ApiKeys
 
 def test_a_key_made_by_another_process_is_known_within_a_second(url: str, keys: ApiKeys) -> None:
     keys.create("first")
+    program = (
+        "import sys; from price_api.api_keys import ApiKeys; print(ApiKeys(sys.argv[1]).create('second'))"
+    )
     made = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from price_api.api_keys import ApiKeys; print(ApiKeys(sys.argv[1]).create('second'))",
-            url,
-        ],
-        cwd=APP,
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", program, url], cwd=APP, check=True, capture_output=True, text=True
     )
     assert within(1, lambda: keys.check(made.stdout.strip()) == KeyState("ok", "second"))
 

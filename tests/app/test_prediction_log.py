@@ -65,8 +65,8 @@ def opened() -> Iterator[Callable[..., PredictionLog]]:
 def prediction(**changes: Any) -> Prediction:
     values: dict[str, Any] = {
         "prediction_id": uuid.uuid4().hex, "at": datetime.now(UTC), "listing": LOGAN,
-        "asking_price_mad": None, "price_mad": 95_300, "low_mad": 80_100, "high_mad": 113_000, "version": "3", "alias": "production",
-        "source": "predict", "latency_ms": 4.25,
+        "asking_price_mad": None, "price_mad": 95_300, "low_mad": 80_100, "high_mad": 113_000,
+        "version": "3", "alias": "production", "source": "predict", "latency_ms": 4.25,
     }  # fmt: skip
     return Prediction(**values | changes)
 

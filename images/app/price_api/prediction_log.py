@@ -408,7 +408,7 @@ class PredictionLog:
         """The prediction of this id, waited for as in `feedback`; None when there is none."""
         if not _can_be_an_id(prediction_id):
             return None
-        statement = _everything().where(predictions.c.prediction_id == prediction_id)
+        statement = _with_feedback(sa.select(predictions).where(predictions.c.prediction_id == prediction_id))
         for last_look in (False, True):
             with reading(self._engine) as connection:
                 row = connection.execute(statement).one_or_none()
@@ -421,14 +421,14 @@ class PredictionLog:
     def page(self, filters: Filters, page: int = 1, page_size: int = 50) -> Page:
         """Page number `page` (from 1) of the predictions that fit, newest first."""
         conditions = _conditions(filters)
-        counted = sa.select(sa.func.count()).select_from(_joined()).where(*conditions)
+        counted = sa.select(sa.func.count()).where(*conditions)
+        counted = counted.select_from(predictions if filters.with_feedback is None else _joined())
         first = (max(page, 1) - 1) * page_size
         with reading(self._engine) as connection:
             total = connection.scalar(counted) or 0
             if first >= total:
                 return Page(total, [])
-            statement = _everything().where(*conditions).order_by(*_NEWEST_FIRST)
-            rows = connection.execute(statement.limit(page_size).offset(first)).all()
+            rows = connection.execute(_chosen(filters, conditions, page_size, first)).all()
         return Page(total, [_logged(row) for row in rows])
 
     def stream(self, filters: Filters) -> Iterator[Logged]:
@@ -437,23 +437,19 @@ class PredictionLog:
         Each chunk is a query of its own that goes on where the one before ended: a slow reader holds no
         transaction open and one that leaves in the middle leaves nothing behind.
         """
-        statement = _everything().where(*_conditions(filters)).order_by(*_NEWEST_FIRST).limit(_CHUNK_ROWS)
-        last: sa.Row[Any] | None = None
+        conditions = _conditions(filters)
+        older: list[sa.ColumnElement[bool]] = []
         while True:
-            chunk = statement
-            if last is not None:
-                chunk = statement.where(
-                    sa.tuple_(predictions.c.at, predictions.c.prediction_id)
-                    < sa.tuple_(
-                        sa.literal(last.at, predictions.c.at.type), sa.literal(last.prediction_id, sa.String)
-                    )
-                )
+            chunk = _chosen(filters, [*conditions, *older], _CHUNK_ROWS)
             with reading(self._engine) as connection:
                 rows = connection.execute(chunk).all()
             yield from map(_logged, rows)
             if len(rows) < _CHUNK_ROWS:
                 return
-            last = rows[-1]
+            last = sa.tuple_(
+                sa.literal(rows[-1].at, predictions.c.at.type), sa.literal(rows[-1].prediction_id, sa.String)
+            )
+            older = [sa.tuple_(predictions.c.at, predictions.c.prediction_id) < last]
 
     def comparison(
         self, production_version: str | None, staging_version: str | None
@@ -499,6 +495,11 @@ def _row(prediction: Prediction) -> dict[str, Any]:
     listing = {
         name: value for name in FEATURES if (value := _kept(name, prediction.listing.get(name))) is not None
     }
+    # A version is no shadow of itself, and one without a price is none at all.
+    shadowed = (
+        prediction.shadow_version not in (None, prediction.version)
+        and _number(prediction.shadow_price_mad) is not None
+    )
     return {
         "prediction_id": str(prediction.prediction_id),
         "at": utc(prediction.at),
@@ -513,8 +514,8 @@ def _row(prediction: Prediction) -> dict[str, Any]:
         "alias": str(prediction.alias),
         "source": str(prediction.source),
         "latency_ms": _required(prediction.latency_ms),
-        "shadow_version": None if prediction.shadow_version is None else str(prediction.shadow_version),
-        "shadow_price_mad": _number(prediction.shadow_price_mad),
+        "shadow_version": str(prediction.shadow_version) if shadowed else None,
+        "shadow_price_mad": _number(prediction.shadow_price_mad) if shadowed else None,
     }
 
 
@@ -565,10 +566,24 @@ def _joined() -> sa.FromClause:
     return predictions.outerjoin(feedback, predictions.c.prediction_id == feedback.c.prediction_id)
 
 
-def _everything() -> sa.Select[Any]:
-    return sa.select(
-        predictions, feedback.c.price_paid_mad, feedback.c.recorded_at.label("feedback_at")
-    ).select_from(_joined())
+def _chosen(
+    filters: Filters, conditions: list[sa.ColumnElement[bool]], limit: int, offset: int = 0
+) -> sa.Select[Any]:
+    """At most `limit` of the predictions that fit, newest first, with their feedback."""
+    chosen = sa.select(predictions).where(*conditions)
+    if filters.with_feedback is not None:
+        chosen = chosen.select_from(_joined())
+    # Feedback is looked up for the few that are shown, not for the whole table.
+    return _with_feedback(chosen.order_by(*_NEWEST_FIRST).limit(limit).offset(offset))
+
+
+def _with_feedback(chosen: sa.Select[Any]) -> sa.Select[Any]:
+    found = chosen.subquery()
+    return (
+        sa.select(found, feedback.c.price_paid_mad, feedback.c.recorded_at.label("feedback_at"))
+        .select_from(found.outerjoin(feedback, found.c.prediction_id == feedback.c.prediction_id))
+        .order_by(found.c.at.desc(), found.c.prediction_id.desc())
+    )
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
@@ -612,10 +627,6 @@ def _logged(row: sa.Row[Any]) -> Logged:
     return Logged(**values)
 
 
-def _newest(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    return sa.select(*columns).select_from(_joined()).order_by(*_NEWEST_FIRST).limit(COMPARED_ROWS)
-
-
 def _against_paid(connection: sa.Connection, version: str | None) -> dict[str, Any]:
     """One version's predictions, and its errors on those whose price paid is known."""
     found: dict[str, Any] = {
@@ -623,21 +634,22 @@ def _against_paid(connection: sa.Connection, version: str | None) -> dict[str, A
     }  # fmt: skip
     if version is None or not _can_be_stored(version):
         return found
-    answered = predictions.c.version == version
-    shadowed = sa.and_(predictions.c.shadow_version == version, predictions.c.shadow_price_mad.is_not(None))
-    price = sa.case((answered, predictions.c.price_mad), else_=predictions.c.shadow_price_mad)
-    either = sa.or_(answered, shadowed)
-    found["predictions"] = connection.scalar(
-        sa.select(sa.func.count()).select_from(predictions).where(either)
-    )
-    found["feedback"] = connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(_joined())
-        .where(either, feedback.c.price_paid_mad.is_not(None))
-    )
     paid = feedback.c.price_paid_mad
-    rows = connection.execute(_newest(price, paid).where(either, paid.is_not(None))).all()
-    errors = [abs(said_mad - paid_mad) / paid_mad for said_mad, paid_mad in rows]
+    both = feedback.join(predictions, feedback.c.prediction_id == predictions.c.prediction_id)
+    pairs: list[tuple[datetime, float, float]] = []
+    # One query each: a database finds one or the other by an index, but not both at once.
+    for made, price in (
+        (predictions.c.version == version, predictions.c.price_mad),
+        (predictions.c.shadow_version == version, predictions.c.shadow_price_mad),
+    ):
+        counted = sa.select(sa.func.count()).where(made)
+        found["predictions"] += connection.scalar(counted.select_from(predictions)) or 0
+        found["feedback"] += connection.scalar(counted.select_from(both)) or 0
+        newest = sa.select(feedback.c.recorded_at, price, paid).select_from(both).where(made)
+        newest = newest.order_by(feedback.c.recorded_at.desc()).limit(COMPARED_ROWS)
+        pairs += [(row[0], row[1], row[2]) for row in connection.execute(newest)]
+    pairs.sort(reverse=True)
+    errors = [abs(said_mad - paid_mad) / paid_mad for _, said_mad, paid_mad in pairs[:COMPARED_ROWS]]
     if errors:
         found |= {"mape": statistics.fmean(errors), "median_ape": statistics.median(errors)}
     return found
@@ -648,18 +660,25 @@ def _agreement(
 ) -> dict[str, Any]:
     """How close two versions are on the listings that both of them priced."""
     found: dict[str, Any] = {"pairs": 0, "median_abs_difference_share": None, "within_5_percent": None}
-    pair = (production_version, staging_version)
-    if None in pair or not all(_can_be_stored(str(version)) for version in pair):
+    if production_version is None or staging_version is None:
         return found
-    answered, shadow = predictions.c.price_mad, predictions.c.shadow_price_mad
-    rows = connection.execute(
-        _newest(answered, shadow).where(
-            sa.tuple_(predictions.c.version, predictions.c.shadow_version).in_([pair, pair[::-1]]),
-            shadow.is_not(None),
-            answered > 0,
+    if not (_can_be_stored(production_version) and _can_be_stored(staging_version)):
+        return found
+    pairs: list[tuple[datetime, float, float]] = []
+    for answering, shadow in (
+        (production_version, staging_version),
+        (staging_version, production_version),
+    ):
+        newest = (
+            sa.select(predictions.c.at, predictions.c.price_mad, predictions.c.shadow_price_mad)
+            .where(predictions.c.version == answering, predictions.c.shadow_version == shadow)
+            .where(predictions.c.price_mad > 0)
+            .order_by(predictions.c.at.desc())
+            .limit(COMPARED_ROWS)
         )
-    ).all()
-    differences = [abs(other - price) / price for price, other in rows]
+        pairs += [(row[0], row[1], row[2]) for row in connection.execute(newest)]
+    pairs.sort(reverse=True)
+    differences = [abs(shadow_mad - mad) / mad for _, mad, shadow_mad in pairs[:COMPARED_ROWS]]
     if differences:
         found = {
             "pairs": len(differences),
