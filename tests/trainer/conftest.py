@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,10 @@ from carprice.registry import Registry
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "CARPRICE_PARAMS", "CARPRICE_SMTP_URL", "CARPRICE_WEBHOOK_URL"):
-        monkeypatch.delenv(name, raising=False)
+    channels = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_", "CARPRICE_REPORTS_")
+    for name in list(os.environ):
+        if name in ("MLFLOW_TRACKING_URI", "CARPRICE_PARAMS") or name.startswith(channels):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

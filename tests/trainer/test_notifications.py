@@ -1,114 +1,151 @@
-"""E-mail and webhook, against real servers on this machine."""
+"""E-mail, webhook and Apprise, against real servers on this machine."""
 
 from __future__ import annotations
 
-import http.server
-import json
-import socketserver
-import threading
+import base64
+import logging
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from email import message_from_bytes
+from email.message import Message as Mail
 from typing import Any
 
 import pytest
-from systems import System
+from servers import http_sink, mail_server, page_of, silent_server, text_of
 
-from carprice import reports
-from carprice.notifications import notify
+from carprice.notifications import Message, channels, send
 
-
-class Mailbox(socketserver.StreamRequestHandler):
-    """As much of an SMTP server as taking a mail needs."""
-
-    mails: list[bytes]
-
-    def handle(self) -> None:
-        self.wfile.write(b"220 here\r\n")
-        while line := self.rfile.readline():
-            word = line.split()[0].upper() if line.split() else b""
-            if word == b"DATA":
-                self.wfile.write(b"354 go on\r\n")
-                mail = b""
-                while (part := self.rfile.readline()) != b".\r\n":
-                    mail += part
-                self.server.mails.append(mail)  # type: ignore[attr-defined]
-            self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
-            if word == b"QUIT":
-                return
-
-
-class Hook(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.posts.append(json.loads(body))  # type: ignore[attr-defined]
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def running(server: Any) -> Iterator[int]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+MESSAGE = Message("subject", "text", b"<html>page</html>")
 
 
 @pytest.fixture
-def mails(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    server: Any = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailbox)
-    server.mails = []
-    with running(server) as port:
+def mails(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Mail]]:
+    with mail_server() as (port, taken):
         monkeypatch.setenv("CARPRICE_SMTP_URL", f"smtp://127.0.0.1:{port}")
         monkeypatch.setenv("CARPRICE_SMTP_TO", "ops@example.invalid")
-        yield server.mails
+        yield taken
 
 
 @pytest.fixture
-def posts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
-    server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.posts = []
-    with running(server) as port:
+def posts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    with http_sink() as (port, taken):
         monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{port}/hook")
-        yield server.posts
+        yield taken
 
 
-def test_the_report_of_a_run_is_mailed_with_its_page_and_posted(
-    system: System, mails: list[bytes], posts: list[dict[str, str]]
+@pytest.fixture
+def sink() -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    with http_sink() as both:
+        yield both
+
+
+def send_to_all(*messages: Message, seconds: float = 5) -> dict[str, list[str | None]]:
+    return send({channel.name: messages for channel in channels()}, seconds)
+
+
+def test_a_message_is_mailed_with_its_page_and_posted_as_slack_takes_it(
+    mails: list[Mail], posts: list[dict[str, Any]]
 ) -> None:
-    run_id = str(system.registry.version_of("production").run_id)
-    sent = reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})["sent"]
-    assert sent == ["e-mail", "webhook"]
-    mail = message_from_bytes(mails[0])
-    assert mail["To"] == "ops@example.invalid"
-    assert "version 1 is in production" in mail["Subject"]
-    page = next(part for part in mail.walk() if part.get_content_type() == "text/html")
-    assert "Version 1 is in production" in page.get_payload(decode=True).decode()
-    assert "promote_to_staging" in posts[0]["text"]
-    assert len(mails) == len(posts) == 1
-
-
-def test_nothing_is_sent_where_nothing_is_configured() -> None:
-    assert notify("subject", "text") == []
-
-
-def test_a_dead_mail_server_stops_neither_the_report_nor_the_webhook(
-    posts: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("CARPRICE_SMTP_URL", "smtp://127.0.0.1:9")
-    monkeypatch.setenv("CARPRICE_SMTP_TO", "ops@example.invalid")
-    assert notify("subject", "text") == ["webhook"]
-    assert "the e-mail was not sent" in caplog.text
+    assert send_to_all(MESSAGE) == {"e-mail": [None], "webhook": [None]}
+    (mail,) = mails
+    assert (mail["To"], mail["Subject"]) == ("ops@example.invalid", "subject")
+    assert text_of(mail).strip() == "text"
+    assert page_of(mail) == "<html>page</html>"
     assert posts == [{"text": "subject\ntext"}]
 
 
-def test_a_mail_without_a_recipient_is_named(
-    mails: list[bytes], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_apprise_speaks_gets_it_too_with_the_page(
+    sink: tuple[int, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CARPRICE_SMTP_TO", "")
-    assert notify("subject", "text") == []
-    assert "CARPRICE_SMTP_TO must name" in caplog.text
-    assert mails == []
+    port, posts = sink
+    monkeypatch.setenv(
+        "CARPRICE_ALERT_URLS", f"json://127.0.0.1:{port}/one, json://127.0.0.1:{port}/two?+X=a,b"
+    )
+    assert send_to_all(MESSAGE) == {"json 1": [None], "json 2": [None]}
+    assert [(post["title"], post["message"]) for post in posts] == [("subject", "text")] * 2
+    assert base64.b64decode(posts[0]["attachments"][0]["base64"]) == b"<html>page</html>"
+
+
+def test_without_a_configured_channel_nothing_is_sent() -> None:
+    assert channels() == []
+    assert send_to_all(MESSAGE) == {}
+
+
+def test_a_channel_that_is_away_keeps_no_other_from_sending(
+    posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CARPRICE_SMTP_URL", "smtp://127.0.0.1:9")
+    monkeypatch.setenv("CARPRICE_SMTP_TO", "ops@example.invalid")
+    outcome = send_to_all(MESSAGE, MESSAGE)
+    assert outcome["webhook"] == [None, None]
+    assert all("ConnectionRefusedError" in str(problem) for problem in outcome["e-mail"])
+    assert caplog.text.count("nothing was sent by e-mail") == 1
+    assert len(posts) == 2
+
+
+def test_a_server_that_never_answers_holds_nobody_up_for_longer_than_allowed(
+    posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with silent_server() as port:
+        monkeypatch.setenv("CARPRICE_SMTP_URL", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("CARPRICE_SMTP_TO", "ops@example.invalid")
+        monkeypatch.setenv(
+            "CARPRICE_ALERT_URLS", f"json://127.0.0.1:{port} mailto://127.0.0.1:{port}?to=a@b.ma"
+        )
+        begun = time.monotonic()
+        outcome = send_to_all(*[MESSAGE] * 5, seconds=1)
+        taken = time.monotonic() - begun
+    assert taken < 3, "five messages to three silent servers, one second for all together"
+    assert outcome["webhook"] == [None] * 5
+    assert len(posts) == 5
+    for silent in ("e-mail", "json 1", "mailto 2"):
+        assert None not in outcome[silent]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"CARPRICE_SMTP_URL": "smtp://127.0.0.1:25"}, "CARPRICE_SMTP_TO must name who gets the mail"),
+        ({"CARPRICE_SMTP_URL": "mail.example", "CARPRICE_SMTP_TO": "a@b.ma"}, "must start with smtp://"),
+        ({"CARPRICE_WEBHOOK_URL": "file:///etc/hostname"}, "must be an http or https address"),
+        (
+            {"CARPRICE_ALERT_URLS": "nonsense://token"},
+            "address 1 of CARPRICE_ALERT_URLS is none that Apprise",
+        ),
+        (
+            {"CARPRICE_ALERT_URLS": "no-address-at-all"},
+            "address 1 of CARPRICE_ALERT_URLS is none that Apprise",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    variables: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (outcome,) = send_to_all(MESSAGE).values()
+    assert words in str(outcome[0])
+
+
+def test_no_address_and_no_password_is_in_a_log_or_an_error(
+    mails: list[Mail],
+    sink: tuple[int, list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    smtp = channels()[0].secrets[0].removeprefix("smtp://")
+    monkeypatch.setenv("CARPRICE_SMTP_URL", f"smtp://user%40firm.ma:pass%2Fword@{smtp}")
+    monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{sink[0]}/broken/TOKEN123")
+    addresses = [
+        f"json://somebody:hushhush@127.0.0.1:{sink[0]}/broken/KEY456",
+        f"mailto://someone:hushhush@{smtp}/?to=boss@firm.ma&from=cars@firm.ma&mode=insecure",
+        "xoxb-999:secret-without-scheme",
+    ]
+    monkeypatch.setenv("CARPRICE_ALERT_URLS", " ".join(addresses))
+    outcome = send_to_all(MESSAGE)
+    assert all(problem is not None for problems in outcome.values() for problem in problems), outcome
+    assert "535" in str(outcome["e-mail"][0])
+    assert "500" in str(outcome["webhook"][0])
+    told = caplog.text + repr(outcome)
+    hidden = ("firm.ma", "pass/word", "pass%2Fword", "hushhush", "TOKEN123", "KEY456", "boss", "secret-")
+    assert [secret for secret in hidden if secret in told] == []

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from carprice.data_root import DataRoot
-from carprice.errors import CarpriceError
+from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 
 # Each command imports what it needs when it runs: a step is a fresh process, and the first one of
 # a pipeline should not wait for libraries that only the last one uses.
@@ -82,10 +83,15 @@ def main(argv: list[str] | None = None) -> int:
     # Group members may share a data root: what a step writes stays writable for the next one.
     os.umask(0o002)
     command: Command = arguments.command
+    context = None
     try:
-        result = command(arguments, _Context())
+        context = _Context()
+        result = command(arguments, context)
         _give(arguments, result)
+        _worked(arguments, context)
     except CarpriceError as error:
+        if isinstance(error, NothingToDo):
+            _worked(arguments, context)
         if error.result is not None:
             _give(arguments, error.result)
         print(f"carprice: {error}", file=sys.stderr)  # noqa: T201
@@ -93,6 +99,14 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _worked(arguments: argparse.Namespace, context: _Context | None) -> None:
+    """Close the alert that this step failed, if there is one."""
+    if getattr(arguments, "is_step", False) and context is not None:
+        from carprice import alerts
+
+        alerts.step_worked(context.root, arguments.name_of_step)
 
 
 def _give(arguments: argparse.Namespace, result: Any) -> None:
@@ -118,9 +132,25 @@ def _claim_files(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _check_data_quality(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import quality
+    from carprice import alerts, quality
 
-    return quality.check_data_quality(context.root, context.params, arguments.file, arguments.sha256)
+    with _telling_refusal(context):
+        receipt = quality.check_data_quality(context.root, context.params, arguments.file, arguments.sha256)
+    alerts.resolve(context.root, f"file_refused:{receipt['sha256']}")  # checked again, under other settings
+    return receipt
+
+
+@contextlib.contextmanager
+def _telling_refusal(context: _Context) -> Iterator[None]:
+    """Record the alert for a file that is refused in this block; a later step sends it."""
+    try:
+        yield
+    except DataRefused as refused:
+        if isinstance(refused.result, dict) and refused.result.get("status") == "refused":
+            from carprice import alerts
+
+            alerts.for_refused_file(context.root, refused.result)
+        raise
 
 
 def _assemble_listings(arguments: argparse.Namespace, context: _Context) -> Any:
@@ -152,7 +182,8 @@ def _validate_staging_model(arguments: argparse.Namespace, context: _Context) ->
     from carprice import promotion
 
     decision = promotion.validate_staging(context.root, context.params, context.registry, arguments.version)
-    return promotion.require_yes(decision)
+    asked = promotion.approval_wanted(context.registry, context.params.promotion)
+    return promotion.require_yes(decision) | {"needs_approval": asked is not None, "approval_reason": asked}
 
 
 def _promote_to_production(arguments: argparse.Namespace, context: _Context) -> Any:
@@ -162,24 +193,46 @@ def _promote_to_production(arguments: argparse.Namespace, context: _Context) -> 
 
 
 def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import reports
+    from carprice import alerts, reports
 
+    about = reports.RunOfDag(arguments.dag_run, arguments.link, arguments.problems)
+    try:
+        registry = context.registry
+    except CarpriceError:
+        # MLflow is away. Without a report, people are told all the same.
+        alerts.for_pipeline(context.root, arguments.state, about.problems, about.name, link=about.link)
+        alerts.deliver(context.root, alerts.settings_of_alerts())
+        raise
     return reports.send_pipeline_report(
-        context.root, context.registry, arguments.run_id, arguments.version, arguments.state
+        context.root,
+        registry,
+        arguments.run_id,
+        arguments.version,
+        arguments.state,
+        alerts.settings_of_alerts(),
+        about,
     )
 
 
 def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import drift
+    from carprice import alerts, drift
 
-    return drift.detect_drift(context.root, context.params.drift, context.registry, arguments.snapshot)
+    verdict = drift.detect_drift(context.root, context.params.drift, context.registry, arguments.snapshot)
+    alerts.for_drift(context.root, context.params, verdict)
+    return verdict
 
 
 def _publish_report(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import publishing, report_index
+    from carprice import alerts, publishing, report_index
 
+    delivery = alerts.deliver(context.root, alerts.settings_of_alerts())
     publishing.publish(context.root, _history_if_told(context))
-    return {"report": arguments.report, "index": report_index.INDEX}
+    return {
+        "report": arguments.report,
+        "index": report_index.INDEX,
+        "sent": delivery.sent,
+        "undelivered": delivery.undelivered,
+    }
 
 
 def _history_if_told(context: _Context) -> list[dict[str, Any]] | None:
@@ -189,6 +242,19 @@ def _history_if_told(context: _Context) -> list[dict[str, Any]] | None:
     except CarpriceError as error:
         log.warning("%s", error)
         return None
+
+
+def _check_freshness(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import alerts, publishing
+
+    found = alerts.for_freshness(context.root, context.params.alerts)
+    delivery = alerts.deliver(context.root, context.params.alerts)
+    publishing.publish(context.root)
+    result = found | {"sent": delivery.sent, "undelivered": delivery.undelivered}
+    if not found["stale"] and not delivery.sent and not delivery.undelivered:
+        landed = f"{found['file']} landed {found['age_days']:.0f} days ago" if found["file"] else "a new root"
+        raise NothingToDo(f"nothing to tell anybody: {landed}, and no alert waits to be sent", result=result)
+    return result
 
 
 # --- what people do by hand
@@ -208,9 +274,65 @@ def _land(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _run(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import pipeline
+    from carprice import alerts, pipeline
 
-    return pipeline.run(context.root, context.params, context.registry, arguments.file)
+    try:
+        with _telling_refusal(context):
+            return pipeline.run(context.root, context.params, context.registry, arguments.file)
+    except DataRefused:
+        alerts.deliver(context.root, context.params.alerts)
+        raise
+
+
+def _alert(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import alerts
+
+    params = alerts.settings_of_alerts()
+    if arguments.test:
+        outcome = alerts.send_test(params)
+        if any(problem is not None for problem in outcome.values()):
+            raise CarpriceError(
+                "every channel was expected to take the test, found one that did not; "
+                f"correct its variable (docs/settings.md)\n{_outcome_lines(outcome)}"
+            )
+        return {"lines": _outcome_lines(outcome)}
+    if arguments.run_failed:
+        run, step, why = arguments.run_failed
+        problems = {step: why} if why else {}
+        alerts.for_pipeline(context.root, {step: "failed"}, problems, run, link=arguments.link)
+    if arguments.resolve and not alerts.resolve(context.root, arguments.resolve):
+        raise UsageProblem(
+            f"the cause of an open alert was expected, found {arguments.resolve!r}; "
+            "`carprice alert --list` shows them"
+        )
+    if arguments.run_failed or arguments.deliver:
+        delivery = alerts.deliver(context.root, params)
+        problems = dict.fromkeys(delivery.sent) | delivery.undelivered
+        lines = _outcome_lines(problems) or "nothing waits to be sent"
+        return {"lines": lines, "sent": delivery.sent, "undelivered": delivery.undelivered}
+    found = alerts.records(context.root)
+    return {"lines": _alert_lines(found), "alerts": found}
+
+
+def _outcome_lines(outcome: Mapping[str, str | None]) -> str:
+    return "\n".join(f"{channel}: {problem or 'ok'}" for channel, problem in outcome.items())
+
+
+def _alert_lines(found: list[dict[str, Any]]) -> str:
+    if not found:
+        return "There has been no alert yet."
+    lines = []
+    for known in found:
+        waiting = [channel for channel in known["channels"] if channel not in known["delivered"]]
+        told = f"not told yet by {', '.join(waiting)}" if waiting and known["state"] == "open" else "told"
+        if not known["channels"]:
+            told = "no channel was configured"
+        lines.append(
+            f"{known['first_at'][:19]}  {known['state']:<8}  {known['count']:>3} x  {known['subject']}\n"
+            f"    {known['cause']}; {told}"
+        )
+        lines += [f"    {channel}: {known['errors'].get(channel, 'not tried yet')}" for channel in waiting]
+    return "\n".join(lines)
 
 
 def _rollback(arguments: argparse.Namespace, context: _Context) -> Any:
@@ -291,7 +413,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, help: str, is_step: bool = False) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-        added.set_defaults(command=command)
+        added.set_defaults(command=command, is_step=is_step, name_of_step=name)
         if is_step:
             added.add_argument(
                 "--result", metavar="FILE", help="where the JSON result goes (default: printed)"
@@ -313,6 +435,21 @@ def _parser() -> argparse.ArgumentParser:
     by_hand = add("rollback", _rollback, "put the previous version back into production", is_step=True)
     by_hand.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
     by_hand.add_argument("--reason", default="rolled back by hand", help="why, for the history")
+    by_hand = add("alert", _alert, "show the alerts, send those that wait, or try the channels")
+    by_hand.set_defaults(printer=lambda found: str(found["lines"]))
+    action = by_hand.add_mutually_exclusive_group()
+    action.add_argument("--list", action="store_true", help="show every alert, the newest first (default)")
+    action.add_argument("--test", action="store_true", help="send a test through every configured channel")
+    action.add_argument("--deliver", action="store_true", help="send what could not be sent before")
+    action.add_argument("--resolve", metavar="CAUSE", help="note that a cause is gone")
+    action.add_argument(
+        "--run-failed",
+        nargs=3,
+        metavar=("RUN", "STEP", "WHY"),
+        help="tell that a step failed, where its run could not (Airflow does)",
+    )
+    by_hand.add_argument("--link", help="with --run-failed: the address of the run")
+    by_hand.add_argument("--result", metavar="FILE", help="write JSON there instead of lines")
     by_hand = add("sample", _sample, "write seeded synthetic listings in the scraper's layout")
     by_hand.add_argument("-o", "--output", metavar="OUT", default="synthetic_listings.csv")
     by_hand.add_argument("--rows", type=int, default=3000, help="rows, repeated ones included (default 3000)")
@@ -366,10 +503,19 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--run-id")
     step.add_argument("--version")
     step.add_argument("--state", type=_states, default={}, help="JSON object: step to how it ended")
+    step.add_argument("--problems", type=_states, default={}, help="JSON object: step to its last words")
+    step.add_argument("--dag-run", default="", help="the name of the run, for people")
+    step.add_argument("--link", help="the address of the run")
     step = add(
         "detect-drift", _detect_drift, "step: compare the newest listings with what production learned", True
     )
     step.add_argument("--snapshot", default="latest", help="its id (default latest)")
+    step = add(
+        "check-freshness",
+        _check_freshness,
+        "step: alert when nothing has landed for long, send what waits",
+        True,
+    )
     step = add("publish-report", _publish_report, "step: put a report into the index of reports", True)
     step.add_argument("--report", required=True, help="its path under the data root")
     return parser

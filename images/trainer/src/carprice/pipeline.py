@@ -67,7 +67,7 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
         raise
     finally:
         log.info("[8/8] send_pipeline_report")
-        report = reports.send_pipeline_report(root, registry, run_id, version, states)
+        report = reports.send_pipeline_report(root, registry, run_id, version, states, params.alerts)
     return report | {
         key: receipt[key] for key in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")
     }

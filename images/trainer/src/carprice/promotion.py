@@ -22,6 +22,9 @@ from carprice.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 
 log = logging.getLogger(__name__)
 
+DRIFT_TAG, LIVE_TAG = "drift.verdict", "live.verdict"
+"""Tags of a model version: the newest verdict on it."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -127,6 +130,23 @@ def validate_staging(root: DataRoot, params: Params, registry: Registry, version
         gates,
         {"load_seconds": load_seconds},
     )
+
+
+def approval_wanted(registry: Registry, params: PromotionParams) -> str | None:
+    """Why a person has to approve the next promotion, or None where the gates alone decide.
+
+    With `promotion.approve_after_drift`, while the version in production carries a verdict that the
+    market drifted away from it or that its live error is worse than promised.
+    """
+    production = registry.version_of(PRODUCTION)
+    if not params.approve_after_drift or production is None:
+        return None
+    told = {
+        DRIFT_TAG: ("drifted", "the market drifted away from it"),
+        LIVE_TAG: ("worse", "its live error is worse than promised"),
+    }
+    reasons = [words for tag, (bad, words) in told.items() if production.tags.get(tag) == bad]
+    return f"version {production.version} is in production and {' and '.join(reasons)}" if reasons else None
 
 
 def promote_to_production(registry: Registry, version: str, approved_by: str) -> dict[str, Any]:

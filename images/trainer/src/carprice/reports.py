@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from carprice import alerts
 from carprice.data_root import DataRoot
+from carprice.errors import CarpriceError
 from carprice.html import templates
 from carprice.model_card import path_of
-from carprice.notifications import notify
+from carprice.notifications import Message
+from carprice.params import AlertParams
 from carprice.promotion import decisions_of
 from carprice.publishing import publish
 from carprice.registry import PRODUCTION, Registry
@@ -19,30 +23,70 @@ from carprice.registry import PRODUCTION, Registry
 log = logging.getLogger(__name__)
 
 
-def send_pipeline_report(
-    root: DataRoot, registry: Registry, run_id: str | None, version: str | None, states: dict[str, str]
-) -> dict[str, Any]:
-    """Write and send the report of one promotion: JSON and HTML under `reports/pipeline/`.
+@dataclass(frozen=True)
+class RunOfDag:
+    """What Airflow tells of the run a report is about.
 
-    `states` maps a step's name to how it ended (`success`, `skipped`, `failed`, `upstream_failed`).
-    What an unfinished run can't tell is left out; the report is written all the same.
+    `name` is the DAG's and the run's, `link` opens it, `problems` holds the last words of each step
+    that failed.
     """
-    report = _collect(root, registry, run_id, version, states)
+
+    name: str = ""
+    link: str | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def send_pipeline_report(
+    root: DataRoot,
+    registry: Registry,
+    run_id: str | None,
+    version: str | None,
+    states: dict[str, str],
+    params: AlertParams | None = None,
+    run_of_dag: RunOfDag | None = None,
+) -> dict[str, Any]:
+    """Write and send the report of one run: JSON and HTML under `reports/pipeline/`.
+
+    `states` maps a step's name to how it ended (`success`, `skipped`, `refused`, `failed`,
+    `upstream_failed`). What an unfinished run can't tell is left out; the report is written all the
+    same. A failed step is told as an alert, once until it works again; a report of anything else is
+    sent where `alerts.send_reports` says so. Alerts that wait are sent along.
+    """
+    params, about = params or AlertParams(), run_of_dag or RunOfDag()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"reports/pipeline/{stamp}-{re.sub(r'[^A-Za-z0-9]', '', run_id or 'norun')[:12]}"
-    page = templates().get_template("pipeline.html").render(report=report)
-    root.write_json(f"{name}.json", report)
-    root.write_text(f"{name}.html", page)
-    publish(root, report["history"])
+    try:
+        report = _collect(root, registry, run_id, version, states)
+    except CarpriceError as error:
+        # MLflow is away: nothing to report with, and all the more reason to tell what failed.
+        problems = about.problems | {"send_pipeline_report": str(error)}
+        alerts.for_pipeline(root, states, problems, about.name, link=about.link)
+        alerts.deliver(root, params)
+        raise
+    _write(root, name, report)
     log.info("%s; report at %s", report["headline"], root.uri(f"{name}.html"))
-    sent = notify(f"Car prices: {report['headline']}", _plain_text(report), page.encode())
+    alerts.for_pipeline(root, states, about.problems, about.name, f"{name}.html", about.link)
+    message = None
+    if params.send_reports and report["verdict"] != "failed":
+        page = root.read_bytes(f"{name}.html")
+        message = Message(f"Car prices: {report['headline']}", _plain_text(report), page)
+    delivery = alerts.deliver(root, params, message)
+    if delivery.sent or delivery.undelivered:
+        _write(root, name, report | {"sent": delivery.sent, "undelivered": delivery.undelivered})
+    publish(root, report["history"])
     return {
         "report": f"{name}.html",
         "verdict": report["verdict"],
         "headline": report["headline"],
         "production_version": report["production_version"],
-        "sent": sent,
+        "sent": delivery.sent,
+        "undelivered": delivery.undelivered,
     }
+
+
+def _write(root: DataRoot, name: str, report: dict[str, Any]) -> None:
+    root.write_json(f"{name}.json", report)
+    root.write_text(f"{name}.html", templates().get_template("pipeline.html").render(report=report))
 
 
 def _collect(
@@ -55,10 +99,15 @@ def _collect(
     decisions = decisions_of(registry, version) if version else {}
     production = registry.version_of(PRODUCTION)
     in_production = production is not None and str(production.version) == version
-    failed = [step for step, state in states.items() if state in ("failed", "upstream_failed")]
+    failed = [step for step, state in states.items() if state == "failed"]
+    refused = [step for step, state in states.items() if state == "refused"]
+    stopped = failed or [step for step, state in states.items() if state == "upstream_failed"]
     said_no = [gate for decision in decisions.values() for gate in decision["gates"] if not gate["passed"]]
-    if failed:
-        verdict, headline = "failed", f"the pipeline failed at {failed[0]}"
+    if refused and not failed:
+        files = "a file was" if len(refused) == 1 else f"{len(refused)} files were"
+        verdict, headline = "failed", f"{files} refused"
+    elif stopped:
+        verdict, headline = "failed", f"the pipeline failed at {stopped[0]}"
     elif in_production:
         verdict, headline = "promoted", f"version {version} is in production"
     elif said_no:
@@ -81,6 +130,8 @@ def _collect(
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "decisions": list(decisions.values()),
         "states": states,
+        "sent": [],
+        "undelivered": {},
         "history": registry.history(),
     }
 

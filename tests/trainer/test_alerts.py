@@ -1,0 +1,484 @@
+"""Alerts: one message per cause, with what a person needs, whatever the mail server does."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import Message as Mail
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import http_sink, mail_server, page_of, silent_server, text_of
+from systems import System
+
+from carprice import alerts, reports
+from carprice.alerts import Alert
+from carprice.cli import main
+from carprice.data_root import DataRoot
+from carprice.params import AlertParams, Params, PromotionParams, parse_params
+from carprice.promotion import approval_wanted
+from carprice.registry import Registry
+
+QUICK = AlertParams(send_seconds=1.0)
+REFUSED = b"Marque;Prix\nDacia;90 000 DH\n"
+DRIFTED = {
+    "verdict": "drifted",
+    "report": "reports/drift/today.html",
+    "file": "june.csv",
+    "production_version": "3",
+    "rows": 512,
+    "drifted_columns": ["price_mad", "mileage_km"],
+    "headline": "Prices are 11 % higher at an equal car.",
+}
+WORSE = {
+    "verdict": "worse",
+    "report": "reports/live/today.html",
+    "version": "3",
+    "metrics": {"mape": 0.21},
+    "promised": {"mape": 0.14},
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> DataRoot:
+    (tmp_path / "data").mkdir()
+    return DataRoot(str(tmp_path / "data"))
+
+
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Mail]]:
+    with mail_server() as (port, taken):
+        configure_mail(monkeypatch, port)
+        yield taken
+
+
+@pytest.fixture
+def posts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    with http_sink() as (port, taken):
+        monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{port}/hook")
+        yield taken
+
+
+def configure_mail(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setenv("CARPRICE_SMTP_URL", f"smtp://127.0.0.1:{port}")
+    monkeypatch.setenv("CARPRICE_SMTP_TO", "ops@example.invalid")
+
+
+def some_alert(cause: str = "drift:1") -> Alert:
+    return Alert(cause, "drift", f"subject of {cause}", "text")
+
+
+def carprice(root: DataRoot, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setenv("DATA_DIR", root.location)
+    return main(list(arguments))
+
+
+def refuse(root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Land a file that can't be used and check it; its SHA-256."""
+    import hashlib
+
+    root.write_bytes("raw/may.csv", REFUSED)
+    sha256 = hashlib.sha256(REFUSED).hexdigest()
+    assert carprice(root, monkeypatch, "check-data-quality", "--file", "may.csv", "--sha256", sha256) == 65
+    return sha256
+
+
+# --- one per cause
+
+
+def test_a_refused_file_is_told_once_with_the_reason_and_its_page(
+    root: DataRoot,
+    mails: list[Mail],
+    posts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CARPRICE_REPORTS_URL", "https://cars.example/reports/")
+    for _ in range(3):  # and the step is cleared twice
+        sha256 = refuse(root, monkeypatch)
+        alerts.deliver(root, QUICK)
+
+    (mail,), (post,) = mails, posts
+    assert mail["Subject"] == "Car prices: the file may.csv was refused"
+    text = text_of(mail)
+    assert "1 rows in" in text
+    assert "What to do: show the quality page" in text
+    assert f"reports/quality/{sha256}.html" in text
+    assert f"https://cars.example/reports/quality/{sha256}.html" in text
+    assert "may.csv" in str(page_of(mail))
+    assert "may.csv was refused" in post["text"]
+    (record,) = alerts.records(root)
+    assert record["count"] == 3
+
+
+def test_recording_an_alert_sends_nothing_by_itself(
+    root: DataRoot, mails: list[Mail], posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(root, monkeypatch)
+    assert mails == posts == []
+    assert [known["kind"] for known in alerts.status(root)["undelivered"]] == ["file_refused"]
+
+
+def test_a_cause_that_was_gone_alerts_again(root: DataRoot, mails: list[Mail]) -> None:
+    for _ in range(2):
+        assert alerts.record(root, some_alert())
+        assert not alerts.record(root, some_alert())
+        alerts.deliver(root, QUICK)
+        alerts.deliver(root, QUICK)
+        assert alerts.resolve(root, "drift:1")
+        assert not alerts.resolve(root, "drift:1")
+    alerts.deliver(root, QUICK)
+    assert len(mails) == 2
+    assert alerts.status(root) == {"open": [], "undelivered": []}
+
+
+def _raise_and_send(location: str, begin: Any) -> None:
+    root = DataRoot(location)
+    begin.wait()
+    alerts.record(root, some_alert())
+    alerts.deliver(root, AlertParams())
+
+
+def test_two_steps_at_once_send_it_once(root: DataRoot, mails: list[Mail]) -> None:
+    context = multiprocessing.get_context("fork")
+    begin = context.Event()
+    steps = [context.Process(target=_raise_and_send, args=(root.location, begin)) for _ in range(6)]
+    for step in steps:
+        step.start()
+    begin.set()
+    for step in steps:
+        step.join(60)
+    assert [step.exitcode for step in steps] == [0] * 6
+    assert len(mails) == 1
+    (record,) = alerts.records(root)
+    assert record["count"] == 6
+
+
+def test_a_channel_configured_later_is_not_flooded_with_what_was_told_before(
+    root: DataRoot, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts.record(root, some_alert())
+    alerts.deliver(root, QUICK)
+    with http_sink() as (port, posts):
+        monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{port}/")
+        alerts.deliver(root, QUICK)
+        assert posts == []
+    assert len(mails) == 1
+
+
+# --- a pipeline that failed
+
+
+def test_a_failed_step_is_told_once_until_it_works_again(
+    system: System, mails: list[Mail], posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = json.dumps({"train_model": "failed", "evaluate_model": "upstream_failed"})
+    problems = json.dumps({"train_model": "MLflow is away."})
+    told = [
+        "send-pipeline-report", "--state", failed, "--problems", problems,
+        "--dag-run", "train_car_price, run scheduled__1", "--link", "https://airflow.example/run1",
+    ]  # fmt: skip
+    for _ in range(2):
+        assert carprice(system.root, monkeypatch, *told) == 0
+    (mail,) = mails
+    assert mail["Subject"] == "Car prices: the pipeline failed at train_model"
+    for part in (
+        "in train_car_price, run scheduled__1",
+        "MLflow is away.",
+        "evaluate_model",
+        "What to do:",
+        "https://airflow.example/run1",
+        "reports/pipeline/",
+    ):
+        assert part in text_of(mail)
+    assert "The pipeline failed at train_model" in str(page_of(mail))
+
+    assert carprice(system.root, monkeypatch, "train-model") == 0
+    assert alerts.status(system.root)["open"] == []
+    assert carprice(system.root, monkeypatch, *told) == 0
+    assert len(mails) == len(posts) == 2
+
+
+def test_a_refused_file_is_no_failed_pipeline(
+    system: System, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(system.root, monkeypatch)
+    states = json.dumps({"claim_files": "success", "check_data_quality_0": "refused"})
+    assert carprice(system.root, monkeypatch, "send-pipeline-report", "--state", states) == 0
+    assert [mail["Subject"] for mail in mails] == ["Car prices: the file may.csv was refused"]
+
+
+def test_with_mlflow_away_the_failure_is_told_without_a_report(
+    root: DataRoot, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    states = json.dumps({"promote_to_staging": "failed"})
+    assert carprice(root, monkeypatch, "send-pipeline-report", "--run-id", "r", "--state", states) == 75
+    assert [mail["Subject"] for mail in mails] == ["Car prices: the pipeline failed at promote_to_staging"]
+
+
+def test_a_broken_params_file_is_told_all_the_same(
+    root: DataRoot, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_PARAMS", "alerts: {send_second: 3}")
+    assert carprice(root, monkeypatch, "alert", "--run-failed", "a run", "claim_files", "not a setting") == 0
+    assert "not a setting" in text_of(mails[0])
+
+
+# --- nothing wrong, nothing sent
+
+
+def test_a_good_run_without_reports_sends_nothing(
+    system: System,
+    mails: list[Mail],
+    posts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    quiet = (
+        f"{{promotion: {json.dumps(system.params.promotion.model_dump())}, alerts: {{send_reports: false}}}}"
+    )
+    monkeypatch.setenv("CARPRICE_PARAMS", quiet)
+    again = system.land("second.csv", 900, 2)
+    assert carprice(system.root, monkeypatch, "run", str(again)) in (0, 99)
+    states = json.dumps({"train_model": "success", "promote_to_production": "success"})
+    run_id = str(system.registry.version_of("production").run_id)
+    assert (
+        carprice(system.root, monkeypatch, "send-pipeline-report", "--run-id", run_id, "--state", states) == 0
+    )
+    assert carprice(system.root, monkeypatch, "check-freshness") == 99
+    assert carprice(system.root, monkeypatch, "alert", "--deliver") == 0
+    assert mails == posts == []
+    assert alerts.status(system.root) == {"open": [], "undelivered": []}
+
+
+def test_the_report_of_a_promotion_is_sent_by_default(
+    system: System, mails: list[Mail], posts: list[dict[str, Any]]
+) -> None:
+    run_id = str(system.registry.version_of("production").run_id)
+    sent = reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})["sent"]
+    assert sent == ["e-mail", "webhook"]
+    (mail,), (post,) = mails, posts
+    assert "version 1 is in production" in mail["Subject"]
+    assert "Version 1 is in production" in str(page_of(mail))
+    assert "promote_to_staging" in post["text"]
+
+
+# --- a mail server that is dead
+
+
+def test_a_dead_mail_server_delays_nothing_is_visible_and_gets_it_once_when_it_is_back(
+    system: System, posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.root.write_text("reports/drift/today.html", "<html>drift</html>")
+    monkeypatch.setenv("CARPRICE_PARAMS", "alerts: {send_seconds: 1, send_reports: false}")
+    states = json.dumps({"train_model": "failed"})
+    with silent_server() as port:
+        configure_mail(monkeypatch, port)
+        refuse(system.root, monkeypatch)
+        alerts.for_drift(system.root, system.params, DRIFTED)
+        begun = time.monotonic()
+        result = system.folder / "result.json"
+        assert (
+            carprice(
+                system.root, monkeypatch, "send-pipeline-report", "--state", states, "--result", str(result)
+            )
+            == 0
+        )
+        assert time.monotonic() - begun < 10, "one second of waiting for three alerts together"
+    told = json.loads(result.read_text())
+    assert told["sent"] == ["webhook"]
+    assert "e-mail" in told["undelivered"]
+    stored = system.root.read_json(told["report"].replace(".html", ".json"))
+    assert stored["undelivered"] == told["undelivered"]
+    assert "Not everybody was told" in system.root.read_bytes(told["report"]).decode()
+    assert len(alerts.status(system.root)["undelivered"]) == 3
+    assert all("e-mail" in known["errors"] for known in alerts.records(system.root))
+    assert len(posts) == 3
+
+    with mail_server() as (port, mails):
+        configure_mail(monkeypatch, port)
+        for _ in range(2):
+            carprice(system.root, monkeypatch, "check-freshness")
+        assert len({mail["Subject"] for mail in mails}) == len(mails) == 3
+    assert len(posts) == 3
+    assert alerts.status(system.root)["undelivered"] == []
+    assert all(known["errors"] == {} for known in alerts.records(system.root))
+
+
+def test_a_step_that_was_killed_while_sending_leaves_the_alert_to_the_next(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with silent_server() as port:
+        configure_mail(monkeypatch, port)
+        alerts.record(root, some_alert())
+        code = (
+            "import sys; from carprice import alerts; from carprice.data_root import DataRoot; "
+            "from carprice.params import AlertParams; print('begun', flush=True); "
+            "alerts.deliver(DataRoot(sys.argv[1]), AlertParams(send_seconds=60))"
+        )
+        sender = subprocess.Popen(
+            [sys.executable, "-c", code, root.location], stdout=subprocess.PIPE, text=True
+        )
+        assert sender.stdout is not None
+        assert sender.stdout.readline() == "begun\n"
+        while not [name for name in os.listdir(root.path("alerts")) if len(name) > 64 and ".lock" in name]:
+            time.sleep(0.02)
+        sender.kill()
+        sender.wait()
+    with mail_server() as (port, mails):
+        configure_mail(monkeypatch, port)
+        alerts.deliver(root, QUICK)
+        assert len(mails) == 1
+
+
+def test_an_alert_that_can_not_be_kept_fails_no_step(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root.write_text("alerts", "a file stands where the folder should be")
+    assert not alerts.record(root, some_alert())
+    assert alerts.deliver(root, QUICK).sent == []
+    assert "can't record an alert" in caplog.text
+
+
+# --- drift, live error, freshness
+
+
+def test_drift_is_told_with_its_report_and_resolved_when_the_market_is_back(
+    root: DataRoot, mails: list[Mail], fast_params: Params
+) -> None:
+    root.write_text("reports/drift/today.html", "<html>drift</html>")
+    for verdict in (DRIFTED, DRIFTED, DRIFTED | {"verdict": "too little data"}):
+        alerts.for_drift(root, fast_params, verdict)
+        alerts.deliver(root, QUICK)
+    (mail,) = mails
+    assert mail["Subject"] == "Car prices: the market drifted away from version 3"
+    for part in ("Prices are 11 % higher", "june.csv", "price_mad, mileage_km", "512", "What to do:"):
+        assert part in text_of(mail)
+    assert page_of(mail) == "<html>drift</html>"
+
+    alerts.for_drift(root, fast_params, DRIFTED | {"verdict": "stable"})
+    assert alerts.status(root)["open"] == []
+
+
+def test_another_version_in_production_ends_what_was_wrong_with_the_one_before(
+    root: DataRoot, fast_params: Params
+) -> None:
+    alerts.for_drift(root, fast_params, DRIFTED)
+    alerts.for_live_error(root, fast_params, WORSE)
+    alerts.for_drift(root, fast_params, DRIFTED | {"verdict": "stable", "production_version": "4"})
+    assert [known["cause"] for known in alerts.status(root)["open"]] == ["live_error:3"]
+
+
+def test_a_live_error_past_its_limit_is_told_beside_what_was_promised(
+    root: DataRoot, mails: list[Mail], fast_params: Params
+) -> None:
+    alerts.for_live_error(root, fast_params, WORSE)
+    alerts.deliver(root, QUICK)
+    (mail,) = mails
+    assert mail["Subject"] == "Car prices: the live error of version 3 is past its limit"
+    assert "mape: 0.21 (promised 0.14)" in text_of(mail)
+    assert "rollback" in text_of(mail)
+    alerts.for_live_error(root, fast_params, WORSE | {"verdict": "as promised"})
+    assert alerts.status(root)["open"] == []
+
+
+def test_nothing_landed_for_long_is_told_once_and_resolved_by_the_next_file(
+    system: System, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = system.root.names("receipts")
+    receipt = system.root.read_json(f"receipts/{name}")
+    assert carprice(system.root, monkeypatch, "check-freshness") == 99
+    long_ago = (datetime.now(UTC) - timedelta(days=20)).isoformat()
+    system.root.write_json(f"receipts/{name}", receipt | {"checked_at": long_ago})
+    for _ in range(2):
+        assert carprice(system.root, monkeypatch, "check-freshness") == 0
+    (mail,) = mails
+    assert mail["Subject"] == "Car prices: nothing has landed for 20 days"
+    assert receipt["file"] in text_of(mail)
+    system.root.write_json(f"receipts/{name}", receipt)
+    assert carprice(system.root, monkeypatch, "check-freshness") == 99
+    assert alerts.status(system.root)["open"] == []
+
+
+def test_a_root_into_which_nothing_ever_landed_is_not_late(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert carprice(root, monkeypatch, "check-freshness") == 99
+
+
+# --- by hand
+
+
+def test_a_test_goes_through_every_channel_and_says_which_took_it(
+    root: DataRoot,
+    mails: list[Mail],
+    posts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert carprice(root, monkeypatch, "alert", "--test") == 0
+    assert capsys.readouterr().out.splitlines() == ["e-mail: ok", "webhook: ok"]
+    assert len(mails) == len(posts) == 1
+    monkeypatch.setenv("CARPRICE_SMTP_URL", "smtp://127.0.0.1:9")
+    assert carprice(root, monkeypatch, "alert", "--test") == 1
+    lines = capsys.readouterr()
+    assert "e-mail: ConnectionRefusedError" in lines.err
+    assert "webhook: ok" in lines.err
+
+
+def test_a_test_without_a_channel_names_the_variables(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carprice(root, monkeypatch, "alert", "--test") == 2
+    assert "CARPRICE_SMTP_URL with CARPRICE_SMTP_TO, CARPRICE_WEBHOOK_URL" in capsys.readouterr().err
+
+
+def test_the_list_shows_what_is_open_and_who_was_not_told(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carprice(root, monkeypatch, "alert") == 0
+    assert capsys.readouterr().out == "There has been no alert yet.\n"
+    configure_mail(monkeypatch, 9)
+    alerts.record(root, some_alert())
+    assert carprice(root, monkeypatch, "alert", "--deliver") == 0
+    assert "e-mail: ConnectionRefusedError" in capsys.readouterr().out
+    assert carprice(root, monkeypatch, "alert", "--list") == 0
+    listed = capsys.readouterr().out
+    assert "subject of drift:1" in listed
+    assert "not told yet by e-mail" in listed
+    assert carprice(root, monkeypatch, "alert", "--resolve", "drift:1") == 0
+    assert carprice(root, monkeypatch, "alert", "--resolve", "drift:1") == 2
+    assert alerts.status(root)["open"] == []
+
+
+# --- a person before the next promotion
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "wanted"),
+    [
+        ("drift.verdict", "drifted", "drifted away"),
+        ("live.verdict", "worse", "live error is worse"),
+        ("drift.verdict", "stable", None),
+        ("live.verdict", "too little data", None),
+    ],
+)
+def test_a_person_is_asked_when_production_is_known_to_be_off_and_params_want_it(
+    system: System, tag: str, value: str, wanted: str | None
+) -> None:
+    production = str(system.version("production"))
+    system.registry.tag_version(production, **{tag: value})
+    registry = Registry(system.root)
+    assert approval_wanted(registry, PromotionParams()) is None
+    reason = approval_wanted(registry, parse_params("promotion: {approve_after_drift: true}").promotion)
+    assert (reason is None) == (wanted is None)
+    if wanted is not None:
+        assert wanted in str(reason)
