@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 
 from price_app.language import current
@@ -58,7 +58,7 @@ def signed_share(value: float) -> str:
 def moment(iso: str | None) -> str:
     """A moment (ISO 8601) on Morocco's clock: `24 nov. 2026, 14:05`."""
     at = parse_moment(iso)
-    return "" if at is None else str(format_skeleton("yMMMdHm", at, locale=current()))
+    return "" if at is None else f"{format_date(at, 'medium', locale=current())}, {at:%H:%M}"
 
 
 def day(value: datetime.date) -> str:

@@ -61,6 +61,14 @@ def show(problem: ApiProblem) -> None:
             problem.sentence,
             retry=True,
         )
+    elif problem.kind == "no model" and "MLflow" in problem.sentence:
+        state(
+            ":material/hourglass_empty:",
+            _("Le registre des modèles ne répond pas"),
+            _("Aucun modèle n'est gardé ici en réserve. Dès que MLflow répond, cette page donne un prix."),
+            problem.sentence,
+            retry=True,
+        )
     elif problem.kind == "no model":
         state(
             ":material/hourglass_empty:",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -19,6 +19,7 @@ from price_app.api_client import (
     AskingPrice,
     Choices,
     Comparable,
+    CurvePoint,
     Estimate,
     Explanation,
     Listing,
@@ -394,8 +395,10 @@ def _verdict(asking: AskingPrice | None) -> str:
         )
     advice = {
         "fair": _("Un prix normal pour cette voiture."),
-        "low": _("Moins cher que neuf annonces comparables sur dix : une affaire, ou un défaut à chercher."),
-        "high": _("Plus cher que neuf annonces comparables sur dix : il y a de quoi négocier."),
+        "low": _(
+            "Moins cher que presque toutes les annonces comparables : une affaire, ou un défaut à chercher."
+        ),
+        "high": _("Plus cher que presque toutes les annonces comparables : il y a de quoi négocier."),
         "implausible": _("Vérifiez le nombre de zéros : aucune annonce comparable n'est si loin."),
     }[verdict]
     tone = {"fair": "good", "low": "low", "high": "high", "implausible": "bad"}[verdict]
@@ -490,28 +493,19 @@ def _what_if(answer: Answer) -> None:
         ),
         "cp-small",
     )
-    price = answer.estimate["price_mad"]
     left, right = st.columns(2, gap="large")
     with left:
-        st.altair_chart(
-            charts.curve(
-                answer.what_if["mileage_km"],
-                "mileage_km",
-                _("Kilométrage (km)"),
-                (answer.listing["mileage"], price),
-            ),
-            width="stretch",
-        )
+        _curve(answer.what_if["mileage_km"], "mileage_km", _("Kilométrage (km)"), answer.listing["mileage"])
     with right:
-        st.altair_chart(
-            charts.curve(
-                answer.what_if["model_year"],
-                "model_year",
-                _("Année-modèle"),
-                (answer.listing["model_year"], price),
-            ),
-            width="stretch",
-        )
+        _curve(answer.what_if["model_year"], "model_year", _("Année-modèle"), answer.listing["model_year"])
+
+
+def _curve(
+    points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str, here: int
+) -> None:
+    now = [point["price_mad"] for point in points if point.get(along) == here]
+    if now:
+        st.altair_chart(charts.curve(points, along, title, (here, now[0])), width="stretch")
 
 
 def _comparables(answer: Answer) -> None:

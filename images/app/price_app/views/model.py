@@ -11,19 +11,27 @@ from price_app.api_client import ApiProblem
 from price_app.language import N_, _, ngettext
 
 EXAMPLE_MAD = 100_000
-MOST_IMPORTANT = 12
+MOST_IMPORTANT, SMALLEST_SHARE = 12, 0.0005
 
 _STEPS = {
     "promote_to_staging": N_("Entrée en essai"),
     "validate_staging_model": N_("Contrôle avant production"),
 }
 _GATES = {
+    "test_rows": N_("Annonces de test"),
+    "mape": N_("Erreur moyenne"),
+    "median_ape": N_("Erreur médiane"),
+    "r2_log": N_("Part du prix expliquée (R², logarithme)"),
+    "better_than_production": N_("Certitude de faire mieux que la version en production"),
+    "worst_slice_loss": N_("Perte sur le groupe de voitures le moins bien estimé"),
     "signature_matches": N_("Le modèle lit les champs attendus"),
     "input_example_priced": N_("L'exemple enregistré reçoit un prix"),
     "test_rows_priced": N_("Toutes les annonces de test reçoivent un prix"),
     "same_as_evaluated": N_("Le modèle enregistré est celui qui a été évalué"),
     "prediction_cpu_ms": N_("Temps de calcul d'un prix (ms)"),
 }
+
+_SHARES = {"mape", "median_ape", "better_than_production", "worst_slice_loss"}
 
 
 @screens.guarded
@@ -55,7 +63,9 @@ def _summary(model: dict[str, Any], promoted: dict[str, Any], training: dict[str
     said = _("Version {version}", version=model["version"])
     if promoted.get("at"):
         said += _(
-            ", en production depuis le {at} ({by})", at=formats.moment(promoted["at"]), by=promoted.get("by")
+            ", en production depuis le {at} ({by})",
+            at=formats.moment(promoted["at"]),
+            by=words.said(str(promoted.get("by"))),
         )
     if training.get("rows"):
         rows = int(training["rows"])
@@ -146,13 +156,14 @@ def _staging(staging: dict[str, Any]) -> None:
 
 def _importance(importance: list[dict[str, Any]]) -> None:
     total = sum(max(float(row["importance"]), 0.0) for row in importance)
-    rows = [
-        (words.field(str(row["feature"])), max(float(row["importance"]), 0.0) / total)
-        for row in importance
-        if total and float(row["importance"]) > 0
-    ]
-    if not rows:
+    if not total:
         return
+    # the two ends of a mileage bracket are one thing to a reader
+    shares: dict[str, float] = {}
+    for row in importance:
+        name = words.field(str(row["feature"]))
+        shares[name] = shares.get(name, 0.0) + max(float(row["importance"]), 0.0) / total
+    rows = [(name, value) for name, value in shares.items() if value >= SMALLEST_SHARE]
     st.header(_("Ce qui fait le prix"), anchor=False)
     st.altair_chart(
         charts.importance(sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]), width="stretch"
@@ -170,14 +181,20 @@ def _gates(decisions: list[dict[str, Any]]) -> None:
         rows: list[list[markup.Cell]] = [
             [
                 _gate_name(str(gate.get("name"))),
-                formats.number(float(gate.get("value") or 0), 4),
-                ("≥ " if gate.get("comparison") == ">=" else "≤ ")
-                + formats.number(float(gate.get("threshold") or 0), 4),
+                _figure(gate, "value"),
+                ("≥ " if gate.get("comparison") == ">=" else "≤ ") + _figure(gate, "threshold"),
                 markup.Badge(_("oui"), "good") if gate.get("passed") else markup.Badge(_("non"), "bad"),
             ]
             for gate in decision.get("gates") or []
         ]
         markup.table([_("Contrôle"), _("Valeur"), _("Seuil"), _("Passé")], rows, f"gates-{step}")
+
+
+def _figure(gate: dict[str, Any], which: str) -> str:
+    value = float(gate.get(which) or 0)
+    if gate.get("name") in _SHARES:
+        return formats.share(value, 1)
+    return formats.number(value, 0 if value == int(value) else 3 if abs(value) >= 0.001 else 6)
 
 
 def _gate_name(name: str) -> str:
@@ -201,8 +218,8 @@ def _history(history: list[dict[str, Any]], version: str) -> None:
                 if place == 0 and number == version
                 else number,
                 str(entry.get("previous_version") or ""),
-                str(entry.get("by") or ""),
-                str(entry.get("reason") or ""),
+                words.said(str(entry.get("by") or "")),
+                words.said(str(entry.get("reason") or "")),
             ]
         )
     columns = [_("Quand"), _("Décision"), _("Version"), _("Avant"), _("Par"), _("Raison")]

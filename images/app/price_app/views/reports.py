@@ -11,7 +11,8 @@ from price_app.api_client import Report
 from price_app.language import _, ngettext
 
 MOST_SHOWN = 30
-_GOOD, _BAD = {"passed", "ok", "accepted", "success", "promoted", "no drift"}, {"failed", "refused", "drift"}
+_GOOD = {"accepted", "promoted", "stable", "in production"}
+_BAD = {"refused", "failed", "drifted", "worse"}
 
 
 @screens.guarded
@@ -78,10 +79,8 @@ def _kind_label(kind: str) -> str:
 def _verdict(verdict: str | None) -> markup.Cell:
     if not verdict:
         return ""
-    tone: markup.Tone = (
-        "good" if verdict.casefold() in _GOOD else "bad" if verdict.casefold() in _BAD else "plain"
-    )
-    return markup.Badge(verdict, tone)
+    tone: markup.Tone = "good" if verdict in _GOOD else "bad" if verdict in _BAD else "plain"
+    return markup.Badge(_(words.CONCLUSIONS[verdict]) if verdict in words.CONCLUSIONS else verdict, tone)
 
 
 def _reader(found: list[Report]) -> None:
