@@ -223,10 +223,11 @@ def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _publish_report(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, publishing, report_index
+    from carprice import alerts, publishing, report_index, workspace
 
     delivery = alerts.deliver(context.root, alerts.settings_of_alerts())
     publishing.publish(context.root, _history_if_told(context))
+    workspace.publish(context.root)
     return {
         "report": arguments.report,
         "index": report_index.INDEX,
@@ -353,6 +354,13 @@ def _predict(arguments: argparse.Namespace, context: _Context) -> Any:
     return prediction.predict_file(context.registry, arguments.file, arguments.output, arguments.alias)
 
 
+def _evidently_ui(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import workspace
+
+    workspace.serve(context.root, arguments.host, arguments.port)
+    return {"workspace": workspace.FOLDER}
+
+
 def _tune(arguments: argparse.Namespace, context: _Context) -> Any:
     from carprice import tuning
 
@@ -454,6 +462,9 @@ def _parser() -> argparse.ArgumentParser:
     by_hand.add_argument("-o", "--output", metavar="OUT", default="synthetic_listings.csv")
     by_hand.add_argument("--rows", type=int, default=3000, help="rows, repeated ones included (default 3000)")
     by_hand.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default 0)")
+    by_hand = add("evidently-ui", _evidently_ui, "show the history of drift and live error in a browser")
+    by_hand.add_argument("--host", default="127.0.0.1", help="where it listens (default 127.0.0.1)")
+    by_hand.add_argument("--port", type=int, default=8002, help="the port (default 8002)")
     by_hand = add("tune", _tune, "search better settings of the model, on the training rows alone")
     by_hand.set_defaults(printer=_tuned_section)
     by_hand.add_argument("--snapshot", default="latest", help="its id (default latest)")
