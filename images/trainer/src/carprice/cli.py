@@ -159,6 +159,16 @@ def _assemble_listings(arguments: argparse.Namespace, context: _Context) -> Any:
     return snapshots.assemble(context.root, context.params, arguments.sha256)
 
 
+def _score_new_listings(arguments: argparse.Namespace, context: _Context) -> Any:
+    from carprice import alerts, live_accuracy
+
+    verdict = live_accuracy.score_new_listings(
+        context.root, context.params, context.registry, arguments.sha256
+    )
+    alerts.for_live_error(context.root, context.params, verdict)
+    return verdict
+
+
 def _train_model(arguments: argparse.Namespace, context: _Context) -> Any:
     from carprice import training
 
@@ -217,7 +227,7 @@ def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> A
 def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
     from carprice import alerts, drift
 
-    verdict = drift.detect_drift(context.root, context.params.drift, context.registry, arguments.snapshot)
+    verdict = drift.detect_drift(context.root, context.params, context.registry, arguments.snapshot)
     alerts.for_drift(context.root, context.params, verdict)
     return verdict
 
@@ -491,6 +501,12 @@ def _parser() -> argparse.ArgumentParser:
         "assemble-listings", _assemble_listings, "step: make a snapshot of all accepted listings", True
     )
     step.add_argument("--sha256", nargs="+", required=True, help="the files just checked")
+    step = add(
+        "score-new-listings", _score_new_listings, "step: score production on listings it has not seen", True
+    )
+    step.add_argument(
+        "--sha256", nargs="+", default=[], help="their files (default: all that production has not learned)"
+    )
     step = add("train-model", _train_model, "step: train a candidate on a snapshot", True)
     step.add_argument("--snapshot", default="latest", help="its id (default latest)")
     step = add("evaluate-model", _evaluate_model, "step: score a candidate on rows never trained on", True)

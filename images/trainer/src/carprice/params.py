@@ -187,20 +187,64 @@ class PromotionParams(Section):
 
 
 class DriftParams(Section):
-    """When newly landed listings count as drifted away from what production learned."""
+    """When new listings count as drifted away from what the production model learned."""
 
     min_rows: int = Field(default=50, ge=10, description="Fewest rows on either side to say anything.")
+    enough_rows: int = Field(
+        default=500,
+        ge=10,
+        description="New listings at which no older file that production has not seen is added.",
+    )
     max_rows: int = Field(
-        default=20000, ge=100, description="Rows drawn for the report where there are more."
+        default=20000, ge=100, description="Rows drawn on either side where there are more."
     )
-    distance: float = Field(
-        default=0.1,
+    report_rows: int = Field(
+        default=2000, ge=100, le=5000, description="Rows drawn on either side for Evidently's report."
+    )
+    false_alarms: float = Field(
+        default=0.03,
         gt=0,
-        description="Normed Wasserstein (numbers) or Jensen-Shannon (text) distance of a drifted column.",
+        lt=0.5,
+        description="Share of files in which any column at all may alarm though nothing changed.",
     )
-    share: float = Field(
-        default=0.3, gt=0, le=1, description="Share of drifted columns at which a file drifted."
+    effect: float = Field(
+        default=0.2, gt=0, description="Smallest effect of an alarm; 0.2 is small, 0.5 medium, 0.8 large."
     )
+    effect_not_to_miss: float = Field(
+        default=0.5, gt=0, description="With too few rows to see this effect nothing is called stable."
+    )
+    price_shift: float = Field(
+        default=0.05, gt=0, description="Smallest alarming shift of prices at an equal car, as a share."
+    )
+    price_shift_not_to_miss: float = Field(
+        default=0.1, gt=0, description="With too few rows to see this shift prices are not called stable."
+    )
+    asked_days: int = Field(default=30, ge=1, description="Days of questions to the API that are compared.")
+
+
+class LiveParams(Section):
+    """When the prices of new listings show that the production model is worse than promised."""
+
+    min_rows: int = Field(default=50, ge=10, description="Fewest new listings to say anything.")
+    max_rows: int = Field(default=20000, ge=100, description="New listings drawn where there are more.")
+    max_mape: float = Field(default=0.2, gt=0, description="Largest mean relative error.")
+    max_loss: float = Field(
+        default=0.25, ge=0, description="Largest growth of it against promotion, as a share of it."
+    )
+    max_bias: float = Field(
+        default=0.05, gt=0, description="Largest distance of asked from predicted prices, in the median."
+    )
+    max_coverage_loss: float = Field(
+        default=0.07, gt=0, le=1, description="Largest loss of prices inside their interval, as a share."
+    )
+    max_flagged_share: float = Field(
+        default=0.1, gt=0, le=1, description="Largest share of prices that look mistyped."
+    )
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="Confidence with which a figure must be past its limit."
+    )
+    bootstrap_resamples: int = Field(default=2000, ge=100, description="Resamples of the bootstrap.")
+    bootstrap_seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
 
 
 class AlertParams(Section):
@@ -227,6 +271,7 @@ class Params(Section):
     evaluation: EvaluationParams = EvaluationParams()
     promotion: PromotionParams = PromotionParams()
     drift: DriftParams = DriftParams()
+    live: LiveParams = LiveParams()
     alerts: AlertParams = AlertParams()
 
 

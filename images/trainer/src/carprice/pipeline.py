@@ -6,7 +6,17 @@ import contextlib
 import logging
 from typing import Any
 
-from carprice import drift, evaluation, landing, promotion, quality, reports, snapshots, training
+from carprice import (
+    drift,
+    evaluation,
+    landing,
+    live_accuracy,
+    promotion,
+    quality,
+    reports,
+    snapshots,
+    training,
+)
 from carprice.data_root import DataRoot
 from carprice.errors import NothingToDo
 from carprice.params import Params
@@ -38,6 +48,7 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     states: dict[str, str] = {}
     run_id = version = None
     try:
+        _judge_production(root, params, registry, snapshot["snapshot_id"], sha256)
         log.info("[3/8] train_model")
         run_id = training.train(root, params, registry, snapshot["snapshot_id"])["run_id"]
         states["train_model"] = "success"
@@ -55,11 +66,6 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
         log.info("[7/8] promote_to_production")
         promotion.promote_to_production(registry, version, "gates")
         states["promote_to_production"] = "success"
-        log.info("drift: compare the new listings with what production learned")
-        try:
-            drift.detect_drift(root, params.drift, registry, snapshot["snapshot_id"])
-        except NothingToDo as nothing:
-            log.info("%s", nothing)
     except Exception as error:
         steps = ["train_model", "evaluate_model", "promote_to_staging", "validate_staging_model"]
         stopped = next((step for step in steps if step not in states), "promote_to_production")
@@ -71,3 +77,14 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     return report | {
         key: receipt[key] for key in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")
     }
+
+
+def _judge_production(
+    root: DataRoot, params: Params, registry: Registry, snapshot_id: str, sha256: str
+) -> None:
+    """Before the training that learns the listings: afterwards they have no honest figure to give."""
+    log.info("production and the new listings: score_new_listings, detect_drift")
+    with contextlib.suppress(NothingToDo):
+        live_accuracy.score_new_listings(root, params, registry, [sha256])
+    with contextlib.suppress(NothingToDo):
+        drift.detect_drift(root, params, registry, snapshot_id)
