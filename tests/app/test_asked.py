@@ -1,0 +1,72 @@
+"""What people asked reaches the data root in the form in which the drift step reads it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from carprice.data_root import DataRoot
+from carprice.listing import FEATURES
+from price_api.asked import AskedExport, write_day
+from price_api.prediction_log import Filters, Prediction, PredictionLog
+
+NOW = datetime.now(UTC)
+
+
+def prediction(number: int, at: datetime, source: str = "predict") -> Prediction:
+    listing = dict.fromkeys(FEATURES) | {"make": "Dacia", "model": "Logan", "model_year": 2010.0 + number}
+    return Prediction(
+        prediction_id=f"{number:032x}", at=at, listing=listing, asking_price_mad=None, price_mad=9e4,
+        low_mad=8e4, high_mad=1e5, version="1", alias="production", source=source, latency_ms=1.0,
+        shadow_version=None, shadow_price_mad=None,
+    )  # fmt: skip
+
+
+def a_log(folder: Path) -> PredictionLog:
+    log = PredictionLog(f"sqlite:///{folder / 'predictions.db'}")
+    log.start()
+    return log
+
+
+def test_a_days_single_questions_become_one_file_of_features(tmp_path: Path) -> None:
+    log, root = a_log(tmp_path), DataRoot(str(tmp_path / "data"))
+    log.record_many(
+        [prediction(1, NOW), prediction(2, NOW - timedelta(days=1)), prediction(3, NOW, source="batch")]
+    )
+    assert log.flush(10)
+    assert write_day(log, root, NOW) == 1
+    found = root.read_parquet(f"asked/{NOW:%Y-%m-%d}.parquet")
+    assert list(found.columns) == [*FEATURES, "at"]
+    assert found["model_year"].tolist() == [2011.0]
+    assert found["at"].tolist() == [NOW]
+    log.stop()
+
+
+def test_a_day_without_questions_has_no_file(tmp_path: Path) -> None:
+    log, root = a_log(tmp_path), DataRoot(str(tmp_path / "data"))
+    assert write_day(log, root, NOW) == 0
+    assert root.names("asked") == []
+    log.stop()
+
+
+def test_what_was_asked_is_written_when_the_api_ends(tmp_path: Path) -> None:
+    log, root = a_log(tmp_path), DataRoot(str(tmp_path / "data"))
+    export = AskedExport(log, root)
+    export.start()
+    log.record(prediction(1, NOW))
+    assert log.flush(10)
+    export.stop()
+    assert len(root.read_parquet(f"asked/{NOW:%Y-%m-%d}.parquet")) == 1
+    log.stop()
+
+
+def test_a_data_root_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    (tmp_path / "data").write_text("a file where a folder should be")
+    export = AskedExport(log, DataRoot(str(tmp_path / "data")))
+    export.start()
+    log.record(prediction(1, NOW))
+    assert log.flush(10)
+    export.stop()
+    assert log.page(Filters()).total == 1
+    log.stop()
