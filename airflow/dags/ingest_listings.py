@@ -8,6 +8,7 @@ makes a snapshot of all accepted listings (asset `listings`), on which training 
 - `check_data_quality` red, "The data was refused": the file can't be used as it is. The sentence says why,
   the quality page `reports/quality/<sha256>.html` shows the rows. Tell whoever delivered the file; a
   corrected copy is simply dropped into `raw/`. Nothing to clear here, the other files went through.
+  People were told, once for this content.
 - any other task red: read its log's last line. After repair nothing needs to be cleared either:
   the landing trigger and the catch-up schedule claim the file again.
 
@@ -16,7 +17,6 @@ makes a snapshot of all accepted listings (asset `listings`), on which training 
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.types import TaskInstance
 
 from include.assets import listings, raw_listings
-from include.conventions import Tag, dag_defaults, no_step_failed, step_states
+from include.conventions import Tag, dag_defaults, no_step_failed, report_arguments, step_states
 from include.settings import settings
 from include.step import step
 
@@ -56,12 +56,18 @@ with DAG(
 
     @step(trigger_rule=TriggerRule.ALL_DONE)
     def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        states = step_states(ti)
-        if "failed" not in states.values():
+        if not {"failed", "refused"} & set(step_states(ti).values()):
             raise AirflowSkipException("No step failed; promote_car_price sends the report.")
-        return ["send-pipeline-report", "--state", json.dumps(states)]
+        return ["send-pipeline-report", *report_arguments(ti)]
 
-    receipts = check_data_quality.expand(claimed=claim_files())
+    # Nothing to claim: time to see whether that has been so for long, and to send what could not be sent.
+    @step(trigger_rule=TriggerRule.ALL_SKIPPED)
+    def check_freshness() -> list[str]:
+        return ["check-freshness"]
+
+    claimed = claim_files()
+    receipts = check_data_quality.expand(claimed=claimed)
+    claimed >> check_freshness()
     assembled = assemble_listings(receipts)
     [receipts, assembled] >> no_step_failed()
     assembled >> send_pipeline_report()

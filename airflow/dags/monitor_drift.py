@@ -3,7 +3,7 @@
 **What it does.** There are new listings (asset `listings`), or it is a new day: compares the newest listings
 with those the production model was trained on, and publishes the report (asset `drift_report`). It gives
 way to training and promotion when the machine is busy. Drift is a finding, not a failure: it is in the
-report and in the result of `detect_drift`.
+report and in the result of `detect_drift`, and people are told once until the market is back.
 
 **When it is red.** Read the last line of the red task's log, repair, and clear the red task. Nothing else
 waits for it.
@@ -19,7 +19,7 @@ from typing import Any
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
 from include.assets import drift_report, listings
-from include.conventions import Tag, dag_defaults
+from include.conventions import Tag, dag_defaults, no_step_failed, report_of_a_failure
 from include.settings import settings
 from include.step import step
 
@@ -41,4 +41,4 @@ with DAG(
     def publish_report(drift: dict[str, Any]) -> list[str]:
         return ["publish-report", "--report", drift["report"]]
 
-    publish_report(detect_drift())
+    publish_report(detect_drift()) >> [no_step_failed(), report_of_a_failure()]

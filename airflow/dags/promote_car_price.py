@@ -2,11 +2,13 @@
 
 **What it does.** There is a new candidate (asset `candidate_model`): registers it as `staging` if it
 passes the gates, validates the registered model the way the app loads it, and makes it `production`
-(asset `production_model`). With `CARPRICE_APPROVAL=on` a person approves in between, under
-*Required Actions*. The report is sent whatever happened.
+(asset `production_model`). With `CARPRICE_APPROVAL=on`, or with `promotion.approve_after_drift` while
+production is known to have drifted, a person approves in between, under *Required Actions*. The report is
+sent whatever happened.
 
-**When tasks are skipped.** A gate said no, or the reviewer did. That is a decision, not a failure: the report
-names the gate, its value and its threshold; the result of the skipped task (XCom) has all gates.
+**When tasks are skipped.** `approve` alone: nobody had to be asked. Others: a gate said no, or the reviewer
+did. That is a decision, not a failure: the report names the gate, its value and its threshold; the result of
+the skipped task (XCom) has all gates.
 
 **When it is red.** Read the last line of the red task's log; mostly MLflow was away. Bring it back and clear
 the red task: promoting the same candidate again changes nothing else. To undo a promotion trigger `rollback`.
@@ -16,7 +18,6 @@ the red task: promoting the same candidate again changes nothing else. To undo a
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ from airflow.sdk.execution_time.context import InletEventsAccessors
 from airflow.sdk.types import TaskInstance
 
 from include.assets import candidate_model, production_model
-from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, step_states
+from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, report_arguments
 from include.settings import settings
 from include.step import step
 
@@ -58,13 +59,16 @@ with DAG(
     def promote_to_staging(params: ParamsDict = None, inlet_events: InletEventsAccessors = None) -> list[str]:
         return ["promote-to-staging", "--run-id", candidate(params, inlet_events)]
 
-    @step(serving=True)
+    # Asked always, or only while production is known to be off: see `promotion.approve_after_drift`.
+    @step(serving=True, only_if={} if settings().approval == "on" else {"approve": "needs_approval"})
     def validate_staging_model(staged: dict[str, Any]) -> list[str]:
         return ["validate-staging-model", "--version", str(staged["version"])]
 
-    @step(outlets=[production_model])
-    def promote_to_production(staged: dict[str, Any], approval: dict[str, Any] | None = None) -> list[str]:
-        arguments = ["promote-to-production", "--version", str(staged["version"])]
+    # Skipped with the validation or by a person's no, but not because nobody had to be asked. So it
+    # must not wait for `promote_to_staging` too, whose success would count as the one it needs.
+    @step(outlets=[production_model], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    def promote_to_production(validated: dict[str, Any], approval: dict[str, Any] | None) -> list[str]:
+        arguments = ["promote-to-production", "--version", str(validated["version"])]
         if approval:
             arguments += ["--approved-by", approval["responded_by_user"]["name"]]
         return arguments
@@ -73,22 +77,18 @@ with DAG(
     def send_pipeline_report(
         ti: TaskInstance = None, params: ParamsDict = None, inlet_events: InletEventsAccessors = None
     ) -> list[str]:
-        states = json.dumps(step_states(ti))
-        return ["send-pipeline-report", "--run-id", candidate(params, inlet_events), "--state", states]
+        return ["send-pipeline-report", "--run-id", candidate(params, inlet_events), *report_arguments(ti)]
 
-    staged = promote_to_staging()
-    validated = validate_staging_model(staged)
-    if settings().approval == "on":
-        approved = ApprovalOperator(
-            task_id="approve",
-            subject="Put model version {{ ti.xcom_pull('promote_to_staging').version }} into production?",
-            body="```\n{{ ti.xcom_pull('promote_to_staging').gates | tojson(2) }}\n```",
-            response_timeout=timedelta(days=3),
-            defaults="Reject",
-            execution_timeout=None,
-        )
-        validated >> approved
-        promoted = promote_to_production(staged, approved.output)
-    else:
-        promoted = promote_to_production(staged)
-    validated >> promoted >> [no_step_failed(), send_pipeline_report()]
+    validated = validate_staging_model(promote_to_staging())
+    approved = ApprovalOperator(
+        task_id="approve",
+        subject="Put model version {{ ti.xcom_pull('promote_to_staging').version }} into production?",
+        body="{{ ti.xcom_pull('validate_staging_model').approval_reason or '' }}\n"
+        "```\n{{ ti.xcom_pull('promote_to_staging').gates | tojson(2) }}\n```",
+        response_timeout=timedelta(days=3),
+        defaults="Reject",
+        execution_timeout=None,
+    )
+    promoted = promote_to_production(validated, approved.output)
+    validated >> approved
+    promoted >> [no_step_failed(), send_pipeline_report()]

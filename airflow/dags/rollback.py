@@ -18,7 +18,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.types import DagRunProtocol as DagRun
 
 from include.assets import production_model
-from include.conventions import Tag, dag_defaults
+from include.conventions import Tag, dag_defaults, no_step_failed, report_of_a_failure
 from include.step import step
 
 with DAG(
@@ -35,4 +35,4 @@ with DAG(
         by = dag_run.triggering_user_name or "Airflow"
         return ["rollback", "--by", by, "--reason", params["reason"]]
 
-    put_previous_back()
+    put_previous_back() >> [no_step_failed(), report_of_a_failure()]

@@ -13,16 +13,14 @@ bring it back. Then clear the red task, or trigger the DAG by hand. A pipeline r
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG
 from airflow.sdk.execution_time.context import InletEventsAccessors
-from airflow.sdk.types import TaskInstance
 
 from include.assets import candidate_model, listings
-from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, step_states
+from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, report_of_a_failure
 from include.step import step
 
 with DAG(
@@ -42,8 +40,4 @@ with DAG(
     def evaluate_model(trained: dict[str, Any]) -> list[str]:
         return ["evaluate-model", "--run-id", trained["run_id"]]
 
-    @step(trigger_rule=TriggerRule.ONE_FAILED)
-    def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        return ["send-pipeline-report", "--state", json.dumps(step_states(ti))]
-
-    evaluate_model(train_model()) >> [no_step_failed(), send_pipeline_report()]
+    evaluate_model(train_model()) >> [no_step_failed(), report_of_a_failure()]

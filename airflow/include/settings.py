@@ -27,7 +27,7 @@ STEP_SECRETS = (
 )
 """Variables handed to every step as they are, and never shown in the Airflow UI."""
 
-STEP_SECRET_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_")
+STEP_SECRET_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_")
 """Every variable that starts like this is handed to the steps too, in the same way."""
 
 _OTHER_NAMES = frozenset({"CARPRICE_PARAMS", "CARPRICE_REAL_DATA"})
@@ -110,6 +110,9 @@ class Settings:
     approval: Literal["off", "on"] = _setting(
         "CARPRICE_APPROVAL", "off", "on: a person approves each model in the Airflow UI before production."
     )
+    reports_url: str = _setting(
+        "CARPRICE_REPORTS_URL", "", "Where browsers find the folder reports/, for links in alerts."
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -154,10 +157,12 @@ class Settings:
         return f"{os.getuid()}:{os.getgid()}" if os.getuid() else "50000:0"
 
     def step_environment(self) -> dict[str, str]:
-        """What every step is told in the open: where the data and MLflow are."""
+        """What every step is told in the open: where the data, MLflow and the reports are."""
         environment = {"DATA_DIR": self.data_root}
         if self.mlflow_tracking_uri:
             environment["MLFLOW_TRACKING_URI"] = self.mlflow_tracking_uri
+        if self.reports_url:
+            environment["CARPRICE_REPORTS_URL"] = self.reports_url
         return environment
 
     def step_secrets(self, environment: Mapping[str, str]) -> dict[str, str]:

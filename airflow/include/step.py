@@ -20,8 +20,9 @@ def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) ->
     """Make a task of a function that returns the argument list of `carprice`.
 
     Takes the arguments of any Airflow operator, `background=True` for steps that give way to others
-    when the machine is busy, and `serving=True` for steps that run where prices are served, in the
-    app's image or environment, instead of the trainer's. How the step runs is the setting CARPRICE_RUNTIME.
+    when the machine is busy, `serving=True` for steps that run where prices are served, in the app's
+    image or environment, instead of the trainer's, and `only_if={task: key}` for tasks behind it that are
+    skipped unless its result's `key` is true. How the step runs is the setting CARPRICE_RUNTIME.
     """
     decorator: Callable[..., Any] = task_decorator_factory(
         function, decorated_operator_class=step_operator(), **kwargs

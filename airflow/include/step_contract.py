@@ -4,19 +4,20 @@
   task's XCom and the `extra` of the asset events it emits.
 - Exit 0 is success, 99 nothing to do (the task is skipped), 65 the data was refused and 2 a wrong
   call (failed, no retry), anything else is tried again. The result of a step that ended with 99 or
-  65 is kept as XCom too.
+  65 is kept as XCom too, and so are the last words of one that failed, for the report of the run.
 """
 
 from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.bases.decorator import determine_kwargs as needed_kwargs
+from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.definitions.context import Context, context_merge
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
@@ -25,6 +26,9 @@ from include.settings import settings
 EXIT_USAGE = 2
 EXIT_REFUSED = 65
 EXIT_NOTHING_TO_DO = 99
+
+PROBLEM = "problem"
+"""The key of the XCom that holds the last words of a step that failed."""
 
 Json: TypeAlias = Any
 """A JSON document."""
@@ -40,15 +44,28 @@ class Outcome:
     remark: str = ""
 
 
-class Step(DecoratedOperator):
-    """What both ways to run a step have in common."""
+class Step(DecoratedOperator, SkipMixin):
+    """What both ways to run a step have in common.
 
+    `only_if` maps tasks right behind this one to keys of its result: a task whose key is not true is
+    skipped. That costs no process, as a branch of its own would.
+    """
+
+    inherits_from_skipmixin = True
     custom_operator_name = "@step"
     overwrite_rtif_after_execution = True  # the command is known only then, and ops want to see it
 
-    def __init__(self, *, background: bool = False, serving: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        background: bool = False,
+        serving: bool = False,
+        only_if: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.background = background
         self.serving = serving
+        self.only_if = dict(only_if or {})
         super().__init__(**kwargs)
 
     @abstractmethod
@@ -75,19 +92,29 @@ class Step(DecoratedOperator):
             if isinstance(outcome.result, dict):
                 for outlet in self.outlets:
                     context["outlet_events"][outlet].extra = outcome.result
+                self._skip_the_unwanted(outcome.result, context)
             return outcome.result
         if outcome.result is not None and self.do_xcom_push:
             context["ti"].xcom_push("return_value", outcome.result)
         sentence = outcome.last_words or "no word on stderr"
         if outcome.exit_code == EXIT_NOTHING_TO_DO:
             raise AirflowSkipException(sentence)
+        sentence = _refusal(outcome.result) or sentence
+        context["ti"].xcom_push(PROBLEM, f"{sentence}{outcome.remark}")
         if outcome.exit_code == EXIT_REFUSED:
-            raise AirflowFailException(f"The data was refused: {_refusal(outcome.result) or sentence}")
+            raise AirflowFailException(f"The data was refused: {sentence}")
         if outcome.exit_code == EXIT_USAGE:
             raise AirflowFailException(f"The step was called wrongly: {sentence}")
         raise AirflowException(
             f"The step ended with exit status {outcome.exit_code}{outcome.remark}: {sentence}"
         )
+
+    def _skip_the_unwanted(self, result: dict[str, Any], context: Context) -> None:
+        unwanted = [task for task, key in self.only_if.items() if not result.get(key)]
+        if unwanted:
+            if self.do_xcom_push:
+                context["ti"].xcom_push("return_value", result)  # skipping ends the task with an exception
+            self.skip(context["ti"], [self.dag.get_task(task) for task in unwanted])
 
 
 class LineLog:

@@ -18,12 +18,14 @@ DEFAULTS: dict[str, Any] = {
     "train-model": {"run_id": "run1", "metrics": {"mae": 1.5}},
     "evaluate-model": {"run_id": "run1", "metrics": {"mae": 1.5}},
     "promote-to-staging": {"version": "3", "passed": True, "gates": []},
-    "validate-staging-model": {"version": "3", "passed": True, "gates": []},
+    "validate-staging-model": {"version": "3", "passed": True, "gates": [], "needs_approval": False},
     "promote-to-production": {"version": "3", "previous_version": None},
     "send-pipeline-report": {"report": "reports/pipeline/x.html"},
     "detect-drift": {"drifted": False, "report": "reports/drift/x.html"},
     "publish-report": {"report": "reports/drift/x.html"},
     "rollback": {"version": "2"},
+    "alert": {"sent": ["e-mail"], "undelivered": {}},
+    "check-freshness": {"stale": False, "sent": [], "undelivered": {}},
 }
 
 
@@ -65,6 +67,8 @@ def main() -> int:
     if result is not None and not plan.get("no_result"):
         with open(option("--result"), "w") as file:
             file.write(plan.get("raw_result") or json.dumps(result))
+    if "kill_task" in plan:  # as the kernel does where memory is short: the task and what it runs
+        os.kill(os.getppid(), 9)
     if "stderr" in plan:
         sys.stderr.write(plan["stderr"] + "\n")
     return int(plan.get("exit", 0))

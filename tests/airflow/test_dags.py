@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ NAMES = sorted(file.stem for file in DAGS.glob("*.py"))
 TASKS = {
     "ingest_listings": {
         "claim_files",
+        "check_freshness",
         "check_data_quality",
         "assemble_listings",
         "no_step_failed",
@@ -28,12 +29,13 @@ TASKS = {
     "promote_car_price": {
         "promote_to_staging",
         "validate_staging_model",
+        "approve",
         "promote_to_production",
         "no_step_failed",
         "send_pipeline_report",
     },
-    "monitor_drift": {"detect_drift", "publish_report"},
-    "rollback": {"rollback"},
+    "monitor_drift": {"detect_drift", "publish_report", "no_step_failed", "send_pipeline_report"},
+    "rollback": {"rollback", "no_step_failed", "send_pipeline_report"},
 }
 
 
@@ -68,10 +70,11 @@ def test_a_dag_runs_from_the_start_one_run_at_a_time_and_never_for_the_past(dag:
 
 def test_every_task_ends_in_time_and_is_tried_again_within_minutes(dag: Any) -> None:
     for task in dag.tasks:
-        assert timedelta() < task.execution_timeout <= timedelta(hours=2)
+        if task.task_id != "approve":  # a person has days
+            assert timedelta() < task.execution_timeout <= timedelta(hours=2)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay <= timedelta(minutes=5)
-        assert task.retries == (0 if dag.dag_id == "rollback" else 1)
+        assert task.retries == (0 if task.task_id == "rollback" else 1)
 
 
 def test_a_dag_file_fits_on_two_screens(dag: Any) -> None:
@@ -99,18 +102,29 @@ def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
     assert waits["monitor_drift"] == ["listings"]
 
 
-@pytest.fixture
-def approval_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("CARPRICE_APPROVAL", "on")
-    settings_module.settings.cache_clear()
-    yield
-    settings_module.settings.cache_clear()
+def test_a_failure_of_any_step_is_told_by_a_last_task(dag: Any) -> None:
+    report = dag.get_task("send_pipeline_report")
+    assert report.downstream_task_ids == set()
+    assert report.trigger_rule in ("one_failed", "all_done")
+    watched = {task.task_id for task in dag.tasks} - {"send_pipeline_report", "no_step_failed"}
+    assert watched - report.get_flat_relative_ids(upstream=True) <= {"check_freshness"}
+    assert dag.has_on_failure_callback
 
 
-@pytest.mark.usefixtures("approval_on")
-def test_with_approval_on_a_person_stands_between_validation_and_production(load_dag: Any) -> None:
-    dag = load_dag("promote_car_price")
+@pytest.mark.parametrize(
+    ("setting", "only_if"), [("on", {}), ("off", {"approve": "needs_approval"})], ids=["on", "off"]
+)
+def test_a_person_stands_between_validation_and_production(
+    setting: str, only_if: dict[str, str], load_dag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_APPROVAL", setting)
+    settings_module.settings.cache_clear()
+    try:
+        dag = load_dag("promote_car_price")
+    finally:
+        settings_module.settings.cache_clear()
 
     assert dag.get_task("approve").upstream_task_ids == {"validate_staging_model"}
-    assert "approve" in dag.get_task("promote_to_production").upstream_task_ids
     assert dag.get_task("approve").defaults == ["Reject"]
+    assert dag.get_task("promote_to_production").upstream_task_ids == {"approve", "validate_staging_model"}
+    assert dag.get_task("validate_staging_model").only_if == only_if

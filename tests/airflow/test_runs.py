@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -58,9 +62,13 @@ def last_event_extra(asset: str) -> Any:
         return event and event.extra
 
 
-def states_reported(trainer: Any) -> dict[str, str]:
+def option_reported(trainer: Any, option: str) -> dict[str, str]:
     (arguments,) = trainer.args("send-pipeline-report")
-    return dict(json.loads(arguments[arguments.index("--state") + 1]))
+    return dict(json.loads(arguments[arguments.index(option) + 1]))
+
+
+def states_reported(trainer: Any) -> dict[str, str]:
+    return option_reported(trainer, "--state")
 
 
 def test_ingest_checks_every_claimed_file_and_announces_the_snapshot(run: Any, trainer: Any) -> None:
@@ -88,17 +96,47 @@ def test_a_refused_file_turns_the_run_red_but_does_not_stop_the_good_one(run: An
     assert done.tasks["assemble_listings"] == "success"
     assert done.state == "failed"
     states = states_reported(trainer)
-    assert states["check_data_quality_0"] == "failed"
+    assert states["check_data_quality_0"] == "refused", "a finding about the file, no failure of the step"
+    assert states["check_data_quality_1"] == "success"
     assert states["assemble_listings"] == "success"
 
 
-def test_nothing_to_claim_skips_the_whole_run(run: Any, trainer: Any) -> None:
-    trainer.plan(claim_files={"exit": 99, "no_result": True})
+def test_a_check_that_crashed_is_told_apart_from_a_refused_file(run: Any, trainer: Any) -> None:
+    trainer.plan(check_data_quality={"exit": 1, "no_result": True, "stderr": "No space left on device."})
+
+    done = run("ingest_listings")
+
+    assert done.state == "failed"
+    assert states_reported(trainer)["check_data_quality_0"] == "failed"
+    assert option_reported(trainer, "--problems") == {
+        "check_data_quality_0": "No space left on device.",
+        "check_data_quality_1": "No space left on device.",
+    }
+
+
+def test_nothing_to_claim_skips_the_whole_run_and_looks_how_long_that_has_been_so(
+    run: Any, trainer: Any
+) -> None:
+    trainer.plan(
+        claim_files={"exit": 99, "no_result": True}, check_freshness={"exit": 99, "stderr": "All is fresh."}
+    )
 
     done = run("ingest_listings")
 
     assert done.state == "success"
     assert {state for task, state in done.tasks.items()} == {"skipped"}
+    assert [call["args"][0] for call in trainer.calls] == ["claim-files", "check-freshness"]
+
+
+def test_a_claim_that_fails_is_reported(run: Any, trainer: Any) -> None:
+    trainer.plan(claim_files={"exit": 1, "no_result": True, "stderr": "Permission denied."})
+
+    done = run("ingest_listings")
+
+    assert done.state == "failed"
+    assert states_reported(trainer)["claim_files"] == "failed"
+    assert option_reported(trainer, "--problems") == {"claim_files": "Permission denied."}
+    assert trainer.args("alert") == [], "the report tells it"
 
 
 def test_training_takes_the_newest_announced_snapshot_and_announces_a_candidate(
@@ -147,8 +185,10 @@ def test_a_passed_candidate_goes_into_production_and_is_reported(run: Any, train
     assert list(states_reported(trainer)) == [
         "promote_to_staging",
         "validate_staging_model",
+        "approve",
         "promote_to_production",
     ]
+    assert states_reported(trainer)["approve"] == "skipped"
     assert last_event_extra("production_model") == {"version": "3", "previous_version": None}
 
 
@@ -185,8 +225,131 @@ def test_a_failed_promotion_is_reported_and_the_run_is_red(run: Any, trainer: An
     states = states_reported(trainer)
     assert list(states.items())[1:] == [
         ("validate_staging_model", "failed"),
+        ("approve", "upstream_failed"),
         ("promote_to_production", "upstream_failed"),
     ]
+    assert option_reported(trainer, "--problems") == {"validate_staging_model": "boom"}
+
+
+def test_a_staging_model_that_the_gates_refuse_is_not_promoted(run: Any, trainer: Any) -> None:
+    verdict = {"version": "3", "passed": False, "gates": []}
+    trainer.plan(validate_staging_model={"exit": 99, "result": verdict, "stderr": "Gate said no."})
+
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "success"
+    assert done.tasks["promote_to_staging"] == "success"
+    assert done.tasks["approve"] == done.tasks["promote_to_production"] == "skipped"
+    assert not trainer.args("promote-to-production")
+
+
+@pytest.fixture
+def answer() -> Iterator[Callable[[str], None]]:
+    """Answers, as a person does under Required Actions, what waits for one."""
+    threads: list[threading.Thread] = []
+
+    def respond(option: str) -> None:
+        thread = threading.Thread(target=answer_when_asked, args=(option,), daemon=True)
+        thread.start()
+        threads.append(thread)
+
+    yield respond
+    for thread in threads:
+        thread.join(30)
+
+
+def answer_when_asked(option: str) -> None:
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    person = SimpleNamespace(get_id=lambda: "42", get_name=lambda: "Amina")
+    for _ in range(240):
+        with create_session() as session:
+            waiting = session.query(TaskInstance).filter(TaskInstance.state == "awaiting_input").first()
+            if waiting is not None:
+                payload = UpdateHITLDetailPayload(chosen_options=[option])
+                update_hitl_detail(
+                    waiting.dag_id,
+                    waiting.run_id,
+                    waiting.task_id,
+                    payload,
+                    person,
+                    session,  # type: ignore[arg-type]
+                )
+                return
+        time.sleep(0.25)
+
+
+OFF = {
+    "version": "3",
+    "passed": True,
+    "gates": [],
+    "needs_approval": True,
+    "approval_reason": "version 2 is in production and the market drifted away from it",
+}
+
+
+def test_after_drift_a_person_approves_the_promotion(run: Any, trainer: Any, answer: Any) -> None:
+    trainer.plan(validate_staging_model={"result": OFF})
+    answer("Approve")
+
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "success"
+    assert done.tasks["approve"] == "success"
+    assert trainer.args("promote-to-production") == [["--version", "3", "--approved-by", "Amina"]]
+
+
+def test_after_drift_a_person_can_keep_a_model_out(run: Any, trainer: Any, answer: Any) -> None:
+    trainer.plan(validate_staging_model={"result": OFF})
+    answer("Reject")
+
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "success"
+    assert done.tasks["promote_to_production"] == "skipped"
+    assert not trainer.args("promote-to-production")
+    assert states_reported(trainer)["promote_to_production"] == "skipped"
+
+
+def test_a_report_that_can_not_be_sent_is_told_by_the_failed_run(run: Any, trainer: Any) -> None:
+    trainer.plan(send_pipeline_report={"exit": 75, "no_result": True, "stderr": "MLflow is away."})
+
+    done = run("promote_car_price", run_id="r42")
+
+    assert done.state == "failed"
+    (arguments,) = trainer.args("alert")
+    assert arguments[:4] == [
+        "--run-failed",
+        f"promote_car_price, run {done.run_id}",
+        "send_pipeline_report",
+        "the report of the run could not be sent",
+    ]
+    assert f"/dags/promote_car_price/runs/{quote(done.run_id)}" in arguments[-1]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "plan", "failed"),
+    [
+        ("monitor_drift", "detect_drift", "detect_drift"),
+        ("monitor_drift", "publish_report", "publish_report"),
+        ("rollback", "rollback", "rollback"),
+        ("train_car_price", "evaluate_model", "evaluate_model"),
+    ],
+)
+def test_a_failure_in_any_dag_is_told_with_its_last_words(
+    run: Any, trainer: Any, dag_id: str, plan: str, failed: str
+) -> None:
+    trainer.plan(**{plan: {"exit": 1, "no_result": True, "stderr": "boom"}})
+
+    done = run(dag_id, **({"reason": "looks wrong"} if dag_id == "rollback" else {}))
+
+    assert done.state == "failed"
+    assert states_reported(trainer)[failed] == "failed"
+    assert option_reported(trainer, "--problems") == {failed: "boom"}
+    assert not trainer.args("alert")
 
 
 def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: Any) -> None:

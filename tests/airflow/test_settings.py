@@ -42,7 +42,12 @@ def test_an_empty_variable_means_the_default() -> None:
 
 def test_variables_for_the_steps_are_no_unknown_settings() -> None:
     Settings.from_environment(
-        {"CARPRICE_SMTP_HOST": "mail", "CARPRICE_WEBHOOK_URL": "http://x", "PATH": "/bin"}
+        {
+            "CARPRICE_SMTP_HOST": "mail",
+            "CARPRICE_WEBHOOK_URL": "http://x",
+            "CARPRICE_ALERT_URLS": "json://x",
+            "PATH": "/bin",
+        }
     )
 
 
@@ -59,13 +64,24 @@ def test_a_step_gets_the_secrets_it_needs_and_no_others(tmp_path: Path) -> None:
     environment = {
         "AWS_SECRET_ACCESS_KEY": "k",
         "CARPRICE_SMTP_PASSWORD": "p",
+        "CARPRICE_ALERT_URLS": "slack://t",
         "AIRFLOW__CORE__FERNET_KEY": "f",
         "OTHER": "o",
     }
 
     secrets = Settings(params_file=str(params)).step_secrets(environment)
 
-    assert secrets == {"AWS_SECRET_ACCESS_KEY": "k", "CARPRICE_SMTP_PASSWORD": "p", "CARPRICE_PARAMS": "a: 1"}
+    assert secrets == {
+        "AWS_SECRET_ACCESS_KEY": "k",
+        "CARPRICE_SMTP_PASSWORD": "p",
+        "CARPRICE_ALERT_URLS": "slack://t",
+        "CARPRICE_PARAMS": "a: 1",
+    }
+
+
+def test_the_steps_know_where_browsers_find_the_reports() -> None:
+    environment = Settings(reports_url="https://cars.example/reports").step_environment()
+    assert environment["CARPRICE_REPORTS_URL"] == "https://cars.example/reports"
 
 
 def test_a_missing_params_file_is_named(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_help_lists_every_command_and_exit_status(tmp_path: Path) -> None:
     for command in (
         "sample", "land", "check-data-quality", "train-model", "evaluate-model", "promote-to-staging",
         "validate-staging-model", "promote-to-production", "send-pipeline-report", "detect-drift", "rollback",
-        "history", "predict", "run", "tune",
+        "history", "predict", "run", "tune", "alert", "check-freshness",
     ):  # fmt: skip
         assert command in told.stdout
     assert "65 the data was refused" in told.stdout
