@@ -21,8 +21,8 @@ ICON = str(Path(__file__).with_name("icon.svg"))
 
 def main() -> None:
     """Draw the frame and the page that the address names."""
-    st.set_page_config(page_title="Prix de voitures d'occasion", page_icon=ICON, layout="wide")
     language.remember()
+    st.set_page_config(page_title=_("Prix de voitures d'occasion"), page_icon=ICON, layout="wide")
     chosen = st.navigation(
         [
             st.Page(estimate.page, title=_("Estimer"), icon=":material/sell:", default=True),

@@ -29,6 +29,26 @@ _PROBLEMS = [
     (r"not a yes or no", N_("ni oui ni non")),
     (r"longer than (?P<n>\d+) characters", N_("plus de {n} caractères")),
     (r"the least mileage is larger than the largest", N_("le plus petit kilométrage dépasse le plus grand")),
+    (r"must be from (?P<n>[\d ]+) to (?P<m>[\d ]+)", N_("doit être compris entre {n} et {m}")),
+    (r"text of at most (?P<n>[\d ]+) characters", N_("un texte d'au plus {n} caractères")),
+    (
+        r"a year such as 2015 \(from (?P<n>[\d ]+) to (?P<m>[\d ]+)\)",
+        N_("une année comme 2015 (de {n} à {m})"),
+    ),
+    (
+        r"a mileage such as '200 000 - 249 999' or '173 000 km' \(from (?P<n>[\d ]+) to (?P<m>[\d ]+)\)",
+        N_("un kilométrage comme « 200 000 - 249 999 » ou « 173 000 km » (de {n} à {m})"),
+    ),
+    (
+        r"a number of doors such as 5 \(from (?P<n>[\d ]+) to (?P<m>[\d ]+)\)",
+        N_("un nombre de portes comme 5 (de {n} à {m})"),
+    ),
+    (
+        r"a fiscal power such as '6 CV' \(from (?P<n>[\d ]+) to (?P<m>[\d ]+)\)",
+        N_("une puissance fiscale comme « 6 CV » (de {n} à {m})"),
+    ),
+    (r"an amount in dirhams such as 60000 or '60 000 DH'.*", N_("un montant en dirhams comme 60000")),
+    (r"a yes or no", N_("oui ou non")),
     (r"the row is empty", N_("la ligne est vide")),
     (r"a quotation mark in the row is not closed", N_("un guillemet de la ligne n'est pas fermé")),
     (

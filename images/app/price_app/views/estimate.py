@@ -439,25 +439,25 @@ def _why(answer: Answer) -> None:
 
 
 def steps_of(explanation: Explanation, listing: Listing) -> list[tuple[str, str, float]]:
-    """Name, reason in words and MAD of each contribution, largest first, the small ones added up.
+    """Name, reason in words and MAD of each contribution, largest first.
 
-    The whole MAD add up to the price: what rounding leaves is in the last one.
+    The small ones, and those of characteristics that the listing does not name, are added up in the last.
     """
     price = explanation["price_mad"]
     large: list[tuple[str, str, float]] = []
     rest = 0.0
     for found in explanation["contributions"]:
         group, mad = found["group"], found["contribution_mad"]
-        if abs(mad) < SMALLEST_SHARE * price:
+        said = words.characteristic(group, listing)
+        if abs(mad) < SMALLEST_SHARE * price or not said:
             rest += mad
             continue
         reason = words.REASONS.get((group, mad >= 0))
-        said = words.characteristic(group, listing) or _("non précisé")
         name = _(words.GROUPS[group]) if group in words.GROUPS else group
         large.append((name, f"{_(reason)} ({said})" if reason else said, mad))
     large.sort(key=lambda step: -abs(step[2]))
     if round(rest):
-        large.append((_("Le reste"), _("toutes les autres caractéristiques ensemble"), rest))
+        large.append((_("Le reste"), _("le reste, et ce qui n'est pas précisé"), rest))
     return large
 
 

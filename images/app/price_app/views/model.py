@@ -31,7 +31,14 @@ _GATES = {
     "prediction_cpu_ms": N_("Temps de calcul d'un prix (ms)"),
 }
 
-_SHARES = {"mape", "median_ape", "better_than_production", "worst_slice_loss"}
+_SHARES = {
+    "mape",
+    "median_ape",
+    "better_than_production",
+    "worst_slice_loss",
+    "input_example_priced",
+    "test_rows_priced",
+}
 
 
 @screens.guarded
