@@ -207,7 +207,8 @@ def _object(where: str, value: Json, checks: Mapping[str, Check], required: tupl
     for key in value:
         if key not in checks:
             raise Refusal(
-                f"A step's container may not have {prefix}{key}, found {_shown_at(key, value[key])}: leave it out."
+                f"A step's container may not have {prefix}{key}, "
+                f"found {_shown_at(key, value[key])}: leave it out."
             )
     for key in required:
         if key not in value:

@@ -21,7 +21,7 @@ from docker_proxy.settings import Settings
 OLDEST_VERSION = 41
 """Docker 20.10's API is 1.41. Older versions take a HostConfig at a container's start, unchecked."""
 
-_VERSIONED = re.compile(r"(/v1\.([0-9]{1,3}))?(/.*)", re.DOTALL)
+_VERSIONED = re.compile(r"(?:/v1\.([0-9]{1,3}))?(/.*)", re.DOTALL)
 _NAME = re.compile(r"carprice-[a-zA-Z0-9_.-]{1,200}-[0-9]{1,6}-[0-9a-f]{8}")
 """As container_step makes them; no service of a compose project has a name of this form."""
 _YES = frozenset({"1", "true", "True"})
@@ -78,23 +78,20 @@ class Endpoints:
     def call(self, request: Request) -> Call:
         """What `request` comes to. Raises `Refusal` when it is none that a step needs."""
         versioned = _VERSIONED.fullmatch(request.path)
-        version, number, path = versioned.groups() if versioned else (None, None, request.path)
+        number, path = versioned.groups() if versioned else (None, request.path)
+        version = "" if number is None else f"/v1.{int(number)}"
         for endpoint in self.all:
             found = endpoint.match(request.method, path)
             if not found:
                 continue
-            if (number is None and endpoint.needs_version) or (
-                number is not None and int(number) < OLDEST_VERSION
-            ):
+            if endpoint.needs_version if number is None else int(number) < OLDEST_VERSION:
                 raise Refusal(
                     f"The path must begin with the API's version, /v1.{OLDEST_VERSION} or newer, "
                     f"found {shown(request.path)}."
                 )
             if request.body and not endpoint.has_body:
                 raise Refusal(f"{request.method} {path} has no body, found {len(request.body)} bytes.")
-            return Call(
-                endpoint.make(request, f"{version or ''}{path}"), version or "", found.groupdict().get("id")
-            )
+            return Call(endpoint.make(request, version + path), version, found.groupdict().get("id"))
         raise Refusal(f"{request.method} {request.path} is not among what a step needs of the Docker API.")
 
     def _list_images(self, request: Request, path: str) -> EngineRequest:

@@ -24,11 +24,16 @@ class EngineRequest:
     body: bytes = b""
     hijack: bool = False
     """Whether the connection becomes a stream of the container's output."""
+    protocol: str = "HTTP/1.1"
 
     def message(self) -> bytes:
         """The HTTP message."""
         target = f"{self.path}?{urlencode(self.arguments)}" if self.arguments else self.path
-        lines = [f"{self.method} {target} HTTP/1.1", "Host: docker", "User-Agent: carprice-docker-proxy"]
+        lines = [
+            f"{self.method} {target} {self.protocol}",
+            "Host: docker",
+            "User-Agent: carprice-docker-proxy",
+        ]
         lines += ["Connection: Upgrade", "Upgrade: tcp"] if self.hijack else ["Connection: close"]
         if self.body:
             lines.append("Content-Type: application/json")
@@ -49,8 +54,8 @@ class Engine:
             reader, writer = await asyncio.open_unix_connection(self._socket)
         except OSError as problem:
             raise Refusal(
-                f"The proxy can't reach the Docker engine at {self._socket} ({problem.strerror}): start the engine, "
-                "mount its socket there, and run the proxy in the group that owns it.",
+                f"The proxy can't reach the Docker engine at {self._socket} ({problem.strerror}): "
+                "start the engine, mount its socket there, and run the proxy in the group that owns it.",
                 HTTPStatus.BAD_GATEWAY,
             ) from problem
         writer.write(request.message())
@@ -62,14 +67,17 @@ class Engine:
         Neither an id nor the labels under it ever change, so the answer holds for as long as the
         container is there. Raises `Refusal` when there is no such container, or no answer.
         """
-        # Version 1.0 of HTTP, because then the answer comes in one piece.
-        request = EngineRequest("GET", f"{version}/containers/{container}/json")
-        message = request.message().replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
+        # HTTP/1.0, because then the answer is not cut into chunks.
+        reader, writer = await self.open(
+            EngineRequest("GET", f"{version}/containers/{container}/json", protocol="HTTP/1.0")
+        )
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._whole_answer(message)
+                answer = await _whole_answer(reader)
         except (TimeoutError, OSError) as problem:
             raise _no_answer() from problem
+        finally:
+            writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
         status = head.split(b" ", 2)[1:2]
         if status == [b"404"]:
@@ -85,18 +93,14 @@ class Engine:
             raise _no_answer() from problem
         return value if isinstance(value, str) else None
 
-    async def _whole_answer(self, message: bytes) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(self._socket)
-        try:
-            writer.write(message)
-            answer = bytearray()
-            while part := await reader.read(65536):
-                answer += part
-                if len(answer) > MAX_ANSWER_BYTES:
-                    raise _no_answer()
-            return bytes(answer)
-        finally:
-            writer.close()
+
+async def _whole_answer(reader: asyncio.StreamReader) -> bytes:
+    answer = bytearray()
+    while part := await reader.read(65536):
+        answer += part
+        if len(answer) > MAX_ANSWER_BYTES:
+            raise _no_answer()
+    return bytes(answer)
 
 
 def _no_answer() -> Refusal:

@@ -20,7 +20,7 @@ MAX_ARGUMENTS = 16
 
 _REQUEST_LINE = re.compile(r"([A-Z]{3,10}) (/[!-~]*) HTTP/1\.1")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([ -~\t]*)")
-_PATH = re.compile(r"[A-Za-z0-9/_.-]+")
+_PATH = re.compile(r"[A-Za-z0-9/_.:-]+")
 _LENGTH = re.compile(r"[0-9]{1,10}")
 _CHUNK_LENGTH = re.compile(rb"[0-9a-fA-F]{1,8}\r\n")
 
@@ -94,7 +94,7 @@ def _parsed_target(target: str) -> tuple[str, dict[str, str]]:
     path, mark, query = target.partition("?")
     if not _PATH.fullmatch(path):
         raise MalformedRequest(
-            f"A path may have letters, digits and / _ . - and nothing encoded, found {shown(path)}."
+            f"A path may have letters, digits and / _ . : - and nothing encoded, found {shown(path)}."
         )
     if not mark or not query:
         return path, {}

@@ -44,8 +44,7 @@ class Proxy:
         server = await asyncio.start_server(
             self.answer, self._settings.host, self._settings.port, limit=MAX_HEAD_BYTES
         )
-        address = ", ".join("%s:%d" % listening.getsockname()[:2] for listening in server.sockets)
-        log.info("listening on %s, engine at %s", address, self._settings.engine_socket)
+        log.info("listening on %s:%d", self._settings.host, self._settings.port)
         await stop.wait()
         # Ending the loop ends what is still under way; the steps themselves go on.
         server.close()
@@ -103,8 +102,8 @@ class Proxy:
         found = await self._engine.label_of(call.version, call.container, PROXY_LABEL)
         if found != self._settings.system:
             raise Refusal(
-                f"Container {call.container} was not made through this proxy: its label {PROXY_LABEL} must be "
-                f"{shown(self._settings.system)}, found {shown(found)}."
+                f"Container {call.container} was not made through this proxy: its label {PROXY_LABEL} "
+                f"must be {shown(self._settings.system)}, found {shown(found)}."
             )
 
 

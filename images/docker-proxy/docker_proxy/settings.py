@@ -182,7 +182,7 @@ def _check_folder(variable: str, folder: str) -> None:
     for socket in _SOCKETS:
         if posixpath.commonpath([folder, socket]) == folder:
             raise SettingError(
-                f"{variable} must be a folder of the data's own, not {folder!r}: the engine's socket is in it."
+                f"{variable} must be a folder for data only, not {folder!r}: the engine's socket is in it."
             )
 
 
