@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 
 from carprice.errors import CarpriceError
@@ -64,6 +65,9 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
             timeout_graceful_shutdown=10,
         )
     )
+    # The server hands a signal on once it has stopped in good order; then there is nothing left to end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 1
 

@@ -60,7 +60,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         _, found = models_json_schema(
-            [(model, "validation") for model in (*schemas.REQUESTS, schemas.Problem)],
+            [(model, "validation") for model in schemas.REQUESTS],
             ref_template="#/components/schemas/{model}",
         )
         components = document.setdefault("components", {})

@@ -195,9 +195,13 @@ def _rows_of(table: pd.DataFrame, faults: Mapping[int, str]) -> Iterator[Row]:
     for row, problem in enumerate(parsed.problems):
         if problem is None:
             asking = float(prices[row]) if prices[row] > 0 else None
-            yield Asked(listings[row], asking, [])
+            yield Asked({name: listings[row][name] for name in FEATURES}, asking, [])
         else:
-            errors = [] if row in faults else read_one(words[row]).problems
+            errors = (
+                []
+                if row in faults
+                else read_one({str(name): word for name, word in words[row].items()}).problems
+            )
             yield Unpriced(errors, str(problem))
 
 
@@ -214,9 +218,10 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
             answers.append({"row": number} | row_problem(row.errors) | {"problem": row.sentence})
             continue
         price, low, high = whole(next(prices))
+        prediction_id = new_id()
         answer = {
             "row": number,
-            "prediction_id": new_id(),
+            "prediction_id": prediction_id,
             "price_mad": price,
             "low_mad": low,
             "high_mad": high,
@@ -225,7 +230,7 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
         answers.append(answer)
         predictions.append(
             Prediction(
-                prediction_id=answer["prediction_id"],
+                prediction_id=prediction_id,
                 at=now(),
                 listing=row.listing,
                 asking_price_mad=row.asking_price_mad,

@@ -162,7 +162,7 @@ def similar(serving: Serving, listing: Mapping[str, Any], count: int) -> dict[st
     return {
         "model": serving.named,
         "snapshot_id": surroundings.tables.snapshot_id,
-        "comparables": [{name: _plain(name, value) for name, value in row.items()} for row in rows],
+        "comparables": [{str(name): _plain(str(name), value) for name, value in row.items()} for row in rows],
     }
 
 
@@ -183,9 +183,9 @@ def _points(document: Mapping[str, Any], name: str, low: float, high: float) -> 
     for place, value in enumerate(given):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value <= high or (name == "model_year" and value != int(value)):
-            found = None if value is None else shown(value)
+            seen = None if value is None else shown(value)
             raise refused_fields(
-                [Problem(f"{name}[{place}]", found, f"a number from {low:.0f} to {high:.0f}")]
+                [Problem(f"{name}[{place}]", seen, f"a number from {low:.0f} to {high:.0f}")]
             )
     return [float(value) for value in given]
 

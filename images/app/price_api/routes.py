@@ -42,7 +42,7 @@ class DirectRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The endpoint itself."""
-        return self.endpoint  # type: ignore[no-any-return]
+        return self.endpoint
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from carprice.listing import EQUIPMENT, FIRST_YEAR, HEADERS
 
 Scalar = str | float | bool | None
 
-ENGLISH = {
+ENGLISH: dict[str, Any] = {
     "make": "Dacia",
     "model": "Logan",
     "model_year": 2015,
@@ -21,7 +21,7 @@ ENGLISH = {
     "air_conditioning": True,
     "price_mad": 99000,
 }
-FRENCH = {
+FRENCH: dict[str, Any] = {
     "Marque": "Dacia",
     "Modèle": "Logan",
     "Année-Modèle": "2015",
@@ -290,4 +290,5 @@ class Problem(_Schema):
     errors: list[RowError] | None = None
 
 
-REQUESTS: tuple[type[BaseModel], ...] = (ListingIn, BatchIn, WhatIfIn, FeedbackIn)
+# What the routes read or answer without the framework's knowing.
+REQUESTS: tuple[type[BaseModel], ...] = (ListingIn, BatchIn, WhatIfIn, FeedbackIn, Problem)

@@ -1,0 +1,82 @@
+"""What the API remembers: predictions, prices really paid, exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from typing import Any
+
+import pytest
+from conftest import LOGAN, Api
+
+
+@pytest.fixture
+def model(api: Api) -> str:
+    """A car model that only this test's predictions are of."""
+    return f"Model {uuid.uuid4().hex[:6].translate(str.maketrans('0123456789', 'ghijklmnop'))}"
+
+
+def predicted(api: Api, model: str, **more: Any) -> dict[str, Any]:
+    return api.post("/v1/predict", LOGAN | {"model": model} | more).json()
+
+
+def test_a_prediction_can_be_found_again_and_told_what_was_paid(api: Api, model: str) -> None:
+    answer = predicted(api, model, price_mad=99_000)
+    path = f"/v1/predictions/{answer['prediction_id']}"
+    logged = api.get(path).json()
+    for name in ("prediction_id", "price_mad", "low_mad", "high_mad"):
+        assert logged[name] == answer[name]
+    assert logged["listing"]["model"] == model
+    assert (logged["version"], logged["source"], logged["asking_price_mad"]) == ("1", "predict", 99_000)
+    assert logged["price_paid_mad"] is None
+    for paid in (91_000, "92 000 DH"):
+        told = api.post("/v1/feedback", {"prediction_id": answer["prediction_id"], "price_paid_mad": paid})
+        assert told.status_code == 201
+    assert api.get(path).json()["price_paid_mad"] == 92_000
+    assert api.get("/v1/comparison").json()["production"]["feedback"] >= 1
+
+
+def test_feedback_on_nothing_is_refused(api: Api) -> None:
+    unknown = api.post("/v1/feedback", {"prediction_id": "f" * 32, "price_paid_mad": 92_000})
+    assert unknown.status_code == 404
+    for paid in (-5, 0, "a lot", None, True, [1], 1e300):
+        refused = api.post("/v1/feedback", {"prediction_id": "f" * 32, "price_paid_mad": paid})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"] == "price_paid_mad"
+    assert api.get("/v1/predictions/none").status_code == 404
+
+
+def test_history_is_paged_filtered_and_exported_newest_first(api: Api, model: str) -> None:
+    ids = [predicted(api, model, model_year=2010 + n)["prediction_id"] for n in range(5)]
+    batch = api.post("/v1/predict/batch", [LOGAN | {"model": model}] * 2).json()
+    ids += [row["prediction_id"] for row in batch["predictions"]]
+    api.get(f"/v1/predictions/{ids[-1]}")  # waits until it is written
+    first = api.get("/v1/predictions", params={"model": model.upper(), "page_size": 3}).json()
+    assert (first["total"], len(first["predictions"])) == (7, 3)
+    pages = [
+        api.get("/v1/predictions", params={"model": model, "page_size": 3, "page": page}).json()[
+            "predictions"
+        ]
+        for page in (1, 2, 3)
+    ]
+    found = [row for page in pages for row in page]
+    assert {row["prediction_id"] for row in found} == set(ids)
+    assert [row["at"] for row in found] == sorted((row["at"] for row in found), reverse=True)
+    api.post("/v1/feedback", {"prediction_id": ids[0], "price_paid_mad": 50_000})
+    paid = api.get("/v1/predictions", params={"model": model, "with_feedback": "true"}).json()
+    assert [row["prediction_id"] for row in paid["predictions"]] == [ids[0]]
+    assert api.get("/v1/predictions", params={"model": model, "since": "2100-01-01"}).json()["total"] == 0
+    export = api.get("/v1/predictions", params={"model": model}, headers={"Accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(export.text)))
+    assert {row["prediction_id"] for row in rows} == set(ids)
+    assert {row["price_paid_mad"] for row in rows} == {"", "50000"}
+
+
+def test_text_of_strangers_is_kept_as_text_and_no_formula(api: Api) -> None:
+    model = "=1+1 <b>'; DROP TABLE predictions; --</b>"
+    answer = predicted(api, model)
+    assert answer["listing"]["model"] == model
+    assert api.get(f"/v1/predictions/{answer['prediction_id']}").json()["listing"]["model"] == model
+    export = api.get("/v1/predictions", params={"model": model}, headers={"Accept": "text/csv"})
+    assert next(csv.DictReader(io.StringIO(export.text)))["model"] == f"'{model}"
