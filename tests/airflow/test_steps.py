@@ -22,6 +22,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include import settings as settings_module
+from include.conventions import tell_of_a_run_without_report
 from include.step import step_operator
 from include.step_contract import LineLog
 
@@ -227,6 +228,22 @@ def test_an_edit_of_the_params_file_reaches_the_next_step(execute: Any, trainer:
         file.write_text(before)
 
     assert [call["env"]["CARPRICE_PARAMS"].endswith("# edited\n") for call in trainer.calls] == [False, True]
+
+
+def test_a_step_that_failed_leaves_its_last_words(execute: Any, trainer: Any) -> None:
+    trainer.plan(train_model={"exit": 75, "no_result": True, "stderr": "MLflow is away."})
+
+    assert execute().ti.xcoms == {"problem": "MLflow is away."}
+
+
+@pytest.mark.usefixtures("execute")
+def test_a_run_that_timed_out_is_told_without_any_task_of_it(trainer: Any) -> None:
+    failed = {"dag": SimpleNamespace(dag_id="some_dag"), "run_id": "some run", "reason": "timed_out"}
+    tell_of_a_run_without_report(failed)  # type: ignore[arg-type]
+
+    (arguments,) = trainer.args("alert")
+    assert arguments[:3] == ["--run-failed", "some_dag, run some run", "send_pipeline_report"]
+    assert arguments[-1].endswith("/dags/some_dag/runs/some%20run")
 
 
 def test_whole_lines_of_both_streams_are_logged_and_the_last_of_stderr_remembered() -> None:
