@@ -107,7 +107,6 @@ def _pipeline(root: DataRoot) -> list[Row]:
     rows = []
     for stem in pages:
         report = reports.get(stem, {})
-        files = [str(f["file"]) for f in _list(report.get("files")) if isinstance(f, dict) and f.get("file")]
         error = number(report, "metrics", "test_unflagged_mape")
         rows.append(
             Row(
@@ -116,7 +115,7 @@ def _pipeline(root: DataRoot) -> list[Row]:
                 f"pipeline/{stem}.html",
                 _sentence(report.get("headline")) or stem,
                 _joined(
-                    _files(files),
+                    _files(report),
                     f"{_percent(error)} mean error on test listings" if error is not None else "",
                 ),
                 str(report.get("verdict") or ""),
@@ -147,7 +146,7 @@ def _drift(root: DataRoot) -> list[Row]:
                 f"drift/{stem}.html",
                 _sentence(report.get("headline") or told) or stem,
                 _joined(
-                    report.get("file"),
+                    report.get("file") or _files(report),
                     _version("against what version {} learned", report.get("production_version")),
                 ),
                 drift_verdict(report),
@@ -177,7 +176,7 @@ def _live(root: DataRoot) -> list[Row]:
                 _sentence(report.get("headline"))
                 or _joined(_version("Version {}", report.get("version")), told, between=": ")
                 or stem,
-                _joined(report.get("file"), f"{_thousands(count)} new listings" if count else ""),
+                _joined(_files(report), f"{_thousands(count)} new listings" if count else ""),
                 str(report.get("verdict") or ""),
             )
         )
@@ -379,10 +378,6 @@ def _attention(state: State) -> list[tuple[str, str]]:
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _joined(*parts: Any, between: str = " · ") -> str:
     return between.join(str(part) for part in parts if part)
 
@@ -400,10 +395,13 @@ def _of_version(version: Any, state: State) -> str:
     return f"version {version}" if version is not None and str(version) != state.production_version else ""
 
 
-def _files(names: list[str]) -> str:
-    if not names:
-        return ""
-    return names[0] if len(names) == 1 else f"{len(names)} files, the newest {names[-1]}"
+def _files(report: Mapping[str, Any]) -> str:
+    """The files that a report is about, in a few words."""
+    entries = report.get("files") if isinstance(report.get("files"), list) else [report]
+    names = [str(entry["file"]) for entry in entries or [] if isinstance(entry, dict) and entry.get("file")]
+    if len(names) < 2:
+        return "".join(names)
+    return f"{len(names)} files, the newest {names[-1]}"
 
 
 def _percent(share: float) -> str:
