@@ -964,6 +964,17 @@ def test_a_container_that_is_gone_is_not_found(proxy: RunningProxy) -> None:
     assert (answer.status, answer.message) == (404, f"No such container: {NOBODY}")
 
 
+def test_a_name_that_looks_like_an_id_is_no_id(proxy: RunningProxy) -> None:
+    name = uuid.uuid4().hex * 2
+    labels = ("--label", f"carprice.proxy={SYSTEM}")
+    docker("create", "--network", "none", "--name", name, *labels, "--entrypoint", "sleep", IMAGE, "60")
+    try:
+        answer = proxy.ask("POST", f"{API}/containers/{name}/start")
+        assert (answer.status, answer.message) == (404, f"No such container: {name}")
+    finally:
+        docker("rm", "-fv", name)
+
+
 def test_a_restarted_proxy_still_knows_its_containers(start: Callable[..., RunningProxy], made: str) -> None:
     assert start().ask("GET", f"{API}/containers/{made}/json").status == 200
 
