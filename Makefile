@@ -17,7 +17,7 @@ help: ## list every target
 # --- run
 
 .PHONY: demo
-demo: setup ## start everything here, land a file, follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT=]
+demo: setup ## start everything here, land a file, follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT= EVIDENTLY_PORT=]
 	@if [ "$${RUNTIME:-auto}" != process ] && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build trainer app; fi
 	@exec .venv/trainer/bin/python -m demo
 
@@ -65,6 +65,7 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff format --check
 	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks
 	.venv/app/bin/mypy images/app
+	MYPYPATH=images/docker-proxy .venv/trainer/bin/mypy -p docker_proxy
 	.venv/trainer/bin/mypy airflow/include airflow/dags
 
 .PHONY: format

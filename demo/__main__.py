@@ -48,7 +48,7 @@ def _demo(settings: Settings) -> int:
             ending.callback(services.remove_step_containers, settings)  # once Airflow starts no more
         supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
         ending.callback(_ignore_interrupts)  # an impatient second Ctrl-C must not leave services behind
-        _say("starting MLflow, Airflow, the API and the app")
+        _say("starting MLflow, Airflow, the API, the app and Evidently")
         services.start_all(settings, supervisor, api, _say)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
         root = DataRoot(str(settings.data))
@@ -100,6 +100,7 @@ def _addresses(settings: Settings) -> list[str]:
         f"Airflow   {settings.airflow_url}   user {services.USER}, password {_password(settings)}",
         f"MLflow    {settings.mlflow_url}",
         f"Reports   {root.uri('reports/index.html')}",
+        f"History   {settings.evidently_url}   of drift, live error and refused rows",
         f"Land more: bin/carprice land FILE, or move a finished .csv into {root.uri('raw')}",
     ]
 

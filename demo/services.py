@@ -18,7 +18,10 @@ from demo.supervisor import Service, Supervisor
 
 USER = "admin"
 START_SECONDS = 240
-FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow")
+FOLDERS = (
+    "raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow", "alerts", "metrics",
+    "monitoring",
+)  # fmt: skip
 AIRFLOW_COMPONENTS = (
     ("api-server",),
     # Task logs are files on this machine, which the API server reads itself.
@@ -147,6 +150,15 @@ def app_service(settings: Settings) -> Service:
     return Service("app", command, environment, lambda: answers(f"{settings.app_url}/_stcore/health"))
 
 
+def evidently_service(settings: Settings) -> Service:
+    """Evidently's UI on the workspace under the data root."""
+    command = [python_of("trainer"), "-m", "carprice", "evidently-ui", "--port", str(settings.evidently_port)]
+    environment = base_environment(settings) | {"DO_NOT_TRACK": "1"}
+    return Service(
+        "evidently", command, environment, lambda: answers(f"{settings.evidently_url}/api/version")
+    )
+
+
 def _serving_environment(settings: Settings) -> dict[str, str]:
     return base_environment(settings) | {"PYTHONPATH": str(REPOSITORY / "images" / "app")}
 
@@ -172,7 +184,8 @@ def start_all(
         supervisor.start(service)
     supervisor.start(api_service(settings))
     supervisor.start(app_service(settings))
-    for name in ("mlflow", "api-server", "api", "app"):
+    supervisor.start(evidently_service(settings))
+    for name in ("mlflow", "api-server", "api", "app", "evidently"):
         supervisor.wait_until_ready(name, START_SECONDS)
         say(f"{name} answers")
 

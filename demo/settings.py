@@ -31,6 +31,7 @@ class Settings:
     mlflow_port: int
     api_port: int
     app_port: int
+    evidently_port: int
     airflow_database: str
     timeout_seconds: float
 
@@ -66,6 +67,7 @@ class Settings:
             mlflow_port=_port("MLFLOW_PORT", 5000, ports_must_be_free),
             api_port=_port("API_PORT", 8000, ports_must_be_free),
             app_port=_port("APP_PORT", 8501, ports_must_be_free),
+            evidently_port=_port("EVIDENTLY_PORT", 8002, ports_must_be_free),
             airflow_database=os.environ.get("AIRFLOW_DATABASE") or "",
             timeout_seconds=float(os.environ.get("DEMO_TIMEOUT") or 1800),
         )
@@ -89,6 +91,11 @@ class Settings:
     def app_url(self) -> str:
         """Where the price app answers."""
         return f"http://127.0.0.1:{self.app_port}"
+
+    @property
+    def evidently_url(self) -> str:
+        """Where Evidently shows the history of drift and live error."""
+        return f"http://127.0.0.1:{self.evidently_port}"
 
 
 def python_of(environment: str) -> str:

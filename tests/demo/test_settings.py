@@ -13,7 +13,7 @@ from demo.settings import DemoProblem, Settings, free_port
 def _free_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("FILE", "RUNTIME", "ONCE", "AIRFLOW_DATABASE", "DEMO_STATE", "DEMO_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "APP_PORT"):
+    for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "APP_PORT", "EVIDENTLY_PORT"):
         monkeypatch.setenv(name, str(free_port()))
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr("demo.settings.engine_answers", lambda: False)

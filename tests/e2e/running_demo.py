@@ -83,7 +83,8 @@ class Demo:
         self.state = folder / "state"
         self.runtime = runtime
         self.params_file = folder / "params.yaml"
-        self.ports = {name: free_port() for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "APP_PORT")}
+        names = ("AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "APP_PORT", "EVIDENTLY_PORT")
+        self.ports = {name: free_port() for name in names}
         self.root = DataRoot(str(self.data))
         self._folder = folder
         self._database = database
