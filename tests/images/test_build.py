@@ -167,7 +167,7 @@ def test_extra_certificates_are_taken_from_the_folder_named(workshop: Workshop, 
 def test_a_name_that_is_no_image_is_refused(workshop: Workshop) -> None:
     refused = workshop.build("trainers")
     assert refused.returncode == 1
-    assert "There is no image 'trainers': name trainer, airflow or app" in refused.stderr
+    assert "There is no image 'trainers': name trainer, airflow, app or docker-proxy" in refused.stderr
 
 
 @pytest.mark.parametrize("script", ["images/build", "images/base/make-base-image"])
