@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +139,10 @@ def running_api(
 @contextmanager
 def running_mlflow(data: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server on the data root; its address and process (a group of its own)."""
+    ports = {each.name: 0 for each in fields(DemoSettings) if each.name.endswith("_port")}
     settings = DemoSettings(
         data=data, state=data.parent / "demo", file=None, runtime="process", once=True,
-        airflow_port=0, mlflow_port=port or free_port(), api_port=0, app_port=0,
-        airflow_database="", timeout_seconds=SECONDS,
+        airflow_database="", timeout_seconds=SECONDS, **ports | {"mlflow_port": port or free_port()},
     )  # fmt: skip
     service = mlflow_service(settings)
     with open(data.parent / "mlflow.log", "ab") as output:

@@ -140,7 +140,9 @@ class Follower:
         if current is not None and current.key == key:
             self.refused = None
             if current.source == "cache":
-                self._tell_again(registry, wanted, replace(current, source="registry"))
+                confirmed = replace(current, source="registry")
+                self.production = confirmed
+                self._tell_again(registry, wanted, confirmed)
             return
         known = self._known.get(key)
         if known is not None:
