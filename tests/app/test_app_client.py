@@ -1,0 +1,156 @@
+"""The app's settings, its connection to the API, and the sentences it makes of refusals."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from conftest import LOGAN, Api
+from demo.settings import free_port
+
+from price_app import markup, sentences, settings
+from price_app.api_client import ApiClient, ApiProblem
+from price_app.settings import Settings, SettingsProblem, from_environment
+
+
+def test_without_settings_the_api_is_on_this_machine() -> None:
+    found = from_environment({"PATH": "/bin"})
+    assert (found.api_url, found.api_key, found.on_loopback) == ("http://127.0.0.1:8000", "", True)
+
+
+def test_a_key_comes_from_a_file_and_stays_out_of_the_repr(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("abc\n")
+    found = from_environment({"CARPRICE_APP_API_KEY_FILE": str(tmp_path / "key")})
+    assert found.api_key == "abc"
+    assert "abc" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"CARPRICE_APP_API_ULR": "http://127.0.0.1"}, "CARPRICE_APP_API_ULR"),
+        ({"CARPRICE_APP_API_URL": "ftp://host"}, "ftp://host"),
+        ({"CARPRICE_APP_API_URL": "127.0.0.1:8000"}, "127.0.0.1:8000"),
+        ({"CARPRICE_APP_API_KEY": "a", "CARPRICE_APP_API_KEY_FILE": "b"}, "CARPRICE_APP_API_KEY_FILE"),
+        ({"CARPRICE_APP_API_KEY_FILE": "/nowhere/key"}, "/nowhere/key"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsProblem, match=named):
+        from_environment(environment)
+
+
+def test_the_settings_that_are_known_are_the_ones_that_are_read() -> None:
+    assert all(name.startswith(settings.PREFIX) for name in settings.KNOWN)
+
+
+def test_a_price_is_the_apis(api: Api) -> None:
+    client = ApiClient(Settings(api.address))
+    assert client.predict(LOGAN, "anyone")["price_mad"] == api.post("/v1/predict", LOGAN).json()["price_mad"]
+
+
+def test_a_refusal_names_the_field_in_french(api: Api) -> None:
+    with pytest.raises(ApiProblem) as refused:
+        ApiClient(Settings(api.address)).predict(LOGAN | {"model_year": 3000}, "anyone")
+    assert refused.value.kind == "refused"
+    said = sentences.fault(refused.value.faults[0])
+    assert "Année-modèle" in said
+    assert "3000" in said
+    assert "de 1950 à" in said
+
+
+def test_no_answer_is_a_problem_of_its_own() -> None:
+    with pytest.raises(ApiProblem) as away:
+        ApiClient(Settings(f"http://127.0.0.1:{free_port()}")).choices()
+    assert away.value.kind == "away"
+
+
+@contextmanager
+def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[str]:
+    """Gives these answers in turn, the last one again and again: faults no API makes to order."""
+    left = list(answers)
+
+    class Answer(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, headers, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer  # noqa: N815  # the standard library's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+PROBLEM = {"Content-Type": "application/problem+json"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        (401, PROBLEM, "key"),
+        (403, PROBLEM, "key"),
+        (404, PROBLEM, "not found"),
+        (422, PROBLEM, "refused"),
+        (429, PROBLEM, "refused"),
+        (503, PROBLEM, "no model"),
+        (503, {"Content-Type": "text/html"}, "away"),
+        (502, {"Content-Type": "text/html"}, "away"),
+    ],
+)
+def test_each_status_has_its_screen(status: int, headers: dict[str, str], kind: str) -> None:
+    body = json.dumps({"detail": "a sentence", "errors": None}).encode()
+    with answering((status, headers, body)) as address, pytest.raises(ApiProblem) as problem:
+        ApiClient(Settings(address)).model()
+    assert (problem.value.kind, problem.value.sentence) == (kind, "a sentence")
+
+
+def test_an_answer_that_is_no_json_is_a_service_that_is_away() -> None:
+    with answering((200, {}, b"<html>")) as address, pytest.raises(ApiProblem) as problem:
+        ApiClient(Settings(address)).model()
+    assert problem.value.kind == "away"
+
+
+def test_a_batch_waits_where_it_is_told_to() -> None:
+    busy = (429, PROBLEM | {"Retry-After": "0.1"}, b'{"detail": "slower"}')
+    with answering(busy, busy, (200, {}, b"priced")) as address:
+        assert ApiClient(Settings(address)).predict_csv(b"x") == "priced"
+    with answering(busy) as address, pytest.raises(ApiProblem, match="slower"):
+        ApiClient(Settings(address)).predict_csv(b"x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        " javascript:alert(1)",
+        "//host/x",
+        "ftp://host",
+        "http://",
+        "",
+        None,
+    ],
+)
+def test_only_web_addresses_become_links(url: str | None) -> None:
+    html = markup.cell_html(markup.Link("<b>ad</b>", url))
+    assert html == "&lt;b&gt;ad&lt;/b&gt;"
+
+
+def test_a_web_address_becomes_a_link_that_cannot_leave_its_attribute() -> None:
+    html = markup.cell_html(markup.Link("ad", 'https://host/"onclick="x'))
+    assert html.startswith('<a href="https://host/&quot;onclick=&quot;x" target="_blank" rel="noopener')

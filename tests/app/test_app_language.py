@@ -1,0 +1,94 @@
+"""The catalogue is complete, and the two languages say the same numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import streamlit as st
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from conftest import REPOSITORY
+
+from price_app import formats, language
+
+SOURCES = REPOSITORY / "images" / "app" / "price_app"
+PLACEHOLDER = re.compile(r"{(\w+)}")
+
+
+def forms(message: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (message,) if isinstance(message, str) else tuple(message)
+
+
+@pytest.fixture(scope="module")
+def extracted() -> set[tuple[str, ...]]:
+    return {forms(found[2]) for found in extract_from_dir(str(SOURCES), [("**.py", "python")])}
+
+
+@pytest.fixture(scope="module")
+def translated() -> dict[tuple[str, ...], tuple[str, ...]]:
+    with open(language.CATALOGUE, "rb") as file:
+        return {forms(m.id): forms(m.string) for m in read_po(file, locale="en") if m.id}  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def english() -> Iterator[None]:
+    st.session_state["language"] = "en"
+    yield
+    st.session_state.pop("language", None)
+
+
+def test_every_message_of_the_source_is_translated(
+    extracted: set[tuple[str, ...]], translated: dict[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    assert len(extracted) > 150
+    missing = {m for m in extracted if m not in translated or not all(translated[m])}
+    assert not missing
+
+
+def test_the_catalogue_holds_nothing_that_the_source_has_lost(
+    extracted: set[tuple[str, ...]], translated: dict[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    assert not set(translated) - extracted
+
+
+def test_translations_have_the_placeholders_of_their_messages(
+    translated: dict[tuple[str, ...], tuple[str, ...]],
+) -> None:
+    for french, english in translated.items():
+        assert len(french) == len(english)
+        for one, other in zip(french, english, strict=True):
+            assert sorted(PLACEHOLDER.findall(one)) == sorted(PLACEHOLDER.findall(other)), one
+
+
+@pytest.mark.parametrize(
+    ("write", "french", "other"),
+    [
+        (lambda: formats.money(95_300), "95\u202f300\u00a0MAD", "95,300\u00a0MAD"),
+        (lambda: formats.signed_money(-3_500.4), "−3\u202f500\u00a0MAD", "−3,500\u00a0MAD"),
+        (lambda: formats.signed_money(0.2), "0\u00a0MAD", "0\u00a0MAD"),
+        (lambda: formats.share(0.065, 1), "6,5\u202f%", "6.5%"),
+        (
+            lambda: formats.mileage(120_000, 129_999),
+            "120\u202f000 – 129\u202f999\u00a0km",
+            "120,000 – 129,999\u00a0km",
+        ),
+        (lambda: formats.mileage(500_000, None), "> 500\u202f000\u00a0km", "> 500,000\u00a0km"),
+        (lambda: formats.moment("2026-07-03T22:05:00+00:00"), "3 juil. 2026, 23:05", "Jul 3, 2026, 23:05"),
+        (lambda: formats.moment("yesterday"), "", ""),
+    ],
+)  # fmt: skip
+def test_both_languages_write_the_same_number(write, french: str, other: str, request) -> None:  # noqa: ANN001
+    assert write() == french
+    request.getfixturevalue("english")
+    assert write() == other
+
+
+def test_a_message_counts_as_its_language_does(english: None) -> None:
+    def said(n: int) -> str:
+        return language.ngettext("{n} annonce", "{n} annonces", n, n=n)
+
+    assert [said(n) for n in (0, 1, 2)] == ["0 listings", "1 listing", "2 listings"]
+    st.session_state["language"] = "fr"
+    assert [said(n) for n in (0, 1, 2)] == ["0 annonce", "1 annonce", "2 annonces"]

@@ -1,0 +1,72 @@
+"""A file cut into slices gets the prices and problems that the whole file would get."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from conftest import Api, carprice
+
+from carprice import raw_files
+from price_app import slices
+from price_app.api_client import ApiClient
+from price_app.settings import Settings
+
+HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Note\n"
+ROWS = [
+    "Dacia;Logan;2015;120 000 - 129 999;Diesel;\n",
+    "Renault;Clio;2014;90000;Essence;\"two\nlines; and a ';'\"\n",
+    "Dacia;Logan;2015;inconnu;Diesel;\n",
+    "Dacia;Duster\n",
+    "Dacia;Duster;2018;80000;Diesel;;;;one too many\n",
+    "\n",
+    'Peugeot;208;2017;90000;Diesel;"never closed\n',
+    "Ford;Fiesta;3000;90000;Diesel;\n",
+    "Ford;Fiesta;2012;90000;Diesel;\n",
+]
+
+
+def in_slices(api: Api, content: bytes, rows: int) -> tuple[slices.Priced, int]:
+    raw = raw_files.read_raw(content)
+    client, priced, pieces = ApiClient(Settings(api.address)), slices.Priced(), 0
+    for piece in slices.slices_of(content, raw, rows=rows):
+        slices.add(priced, client.predict_csv(piece), raw.delimiter)
+        pieces += 1
+    return priced, pieces
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("rows", [1, 3, 2_000])
+def test_slices_give_what_the_command_line_gives(
+    api: Api, trained_data: Path, tmp_path: Path, rows: int, encoding: str
+) -> None:
+    content = (HEADER + "".join(ROWS)).encode(encoding)
+    source, target = tmp_path / "cars.csv", tmp_path / "priced.csv"
+    source.write_bytes(content)
+    carprice(trained_data, "predict", str(source), "-o", str(target))
+    priced, pieces = in_slices(api, content, rows)
+    assert pieces == -(-priced.rows // rows)
+    assert table(priced.text) == table(target.read_text("utf-8"))
+
+
+def table(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
+
+
+def test_rows_without_a_price_are_told_by_their_place_in_the_file(api: Api) -> None:
+    priced, _ = in_slices(api, (HEADER + "".join(ROWS[:3] * 2)).encode(), 2)
+    assert (priced.rows, priced.priced) == (6, 4)
+    assert [row for row, _why in priced.problems] == [3, 6]
+    assert all("empty or unknown" in why for _row, why in priced.problems)
+
+
+def test_a_slice_is_small_enough_for_one_request() -> None:
+    content = (HEADER + ROWS[0] * 50).encode()
+    raw = raw_files.read_raw(content)
+    pieces = list(slices.slices_of(content, raw, size=200))
+    assert len(pieces) > 10
+    assert all(len(piece) < 200 + 2 * len(HEADER.encode()) for piece in pieces)
+    assert all(piece.startswith(HEADER.encode()) for piece in pieces)
+    assert b"".join(piece.removeprefix(HEADER.encode()) for piece in pieces) == (ROWS[0] * 50).encode()
