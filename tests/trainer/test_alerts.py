@@ -360,7 +360,7 @@ def test_drift_is_told_with_its_report_and_resolved_when_the_market_is_back(
         alerts.deliver(root, QUICK)
     (mail,) = mails
     assert mail["Subject"] == "Car prices: the market drifted away from version 3"
-    for part in ("Prices are 11 % higher", "june.csv", "price_mad, mileage_km", "512", "What to do:"):
+    for part in ("Prices are 11 % higher", "june.csv", "price_mad", "mileage_km", "512", "What to do:"):
         assert part in text_of(mail)
     assert page_of(mail) == "<html>drift</html>"
 

@@ -259,12 +259,13 @@ def for_drift(root: DataRoot, params: Params, verdict: Mapping[str, Any]) -> Non
     `verdict` is the JSON of a drift report. "too little data" changes nothing.
     """
     version = verdict["production_version"]
-    columns = _names_of(verdict.get("drifted_columns") or [])
+    changes = [str(change) for change in verdict.get("changes") or verdict.get("drifted_columns") or []]
     lines = [
         *([str(verdict["headline"])] if verdict.get("headline") else []),
         f"The listings of {verdict.get('file') or 'the newest file'} are not like those that version "
-        f"{version}, in production, was trained on.",
-        f"What changed: {', '.join(columns) or 'see the report'}.",
+        f"{version}, in production, was trained on. What changed:",
+        *[f"  {change}" for change in changes[:8]],
+        *([f"  and {len(changes) - 8} more, see the report"] if len(changes) > 8 else []),
         *_figures(verdict),
         "",
         "What to do: read the report. A new version learns from the new listings by itself"
@@ -353,10 +354,6 @@ def _about_version(
         record(root, Alert(cause, kind, subject, "\n".join(lines), verdict.get("report")))
     elif verdict.get("verdict") == good:
         resolve(root, cause)
-
-
-def _names_of(columns: Sequence[Any]) -> list[str]:
-    return [str(c.get("column", c)) if isinstance(c, Mapping) else str(c) for c in columns]
 
 
 def _figures(verdict: Mapping[str, Any]) -> list[str]:
