@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable
 from string import Template
 from typing import Any
@@ -83,7 +84,7 @@ def page_of(document: dict[str, Any], address: str) -> str:
             sections.setdefault(tag, []).append(_operation(address, path, method, operation, document))
     return _PAGE.substitute(
         title=html.escape(document["info"]["title"]),
-        description=html.escape(document["info"]["description"]),
+        description=_text(document["info"]["description"]),
         sections="".join(f"<h2>{html.escape(tag)}</h2>{''.join(found)}" for tag, found in sections.items()),
     )
 
@@ -91,9 +92,7 @@ def page_of(document: dict[str, Any], address: str) -> str:
 def _operation(
     address: str, path: str, method: str, operation: dict[str, Any], document: dict[str, Any]
 ) -> str:
-    said = html.escape(operation.get("description") or operation.get("summary") or "").replace(
-        "\n\n", "</p><p>"
-    )
+    said = _text(operation.get("description") or operation.get("summary") or "").replace("\n\n", "</p><p>")
     parts = [
         f'<article><h3><span class="method">{method.upper()}</span>{html.escape(path)}</h3>',
         f"<p>{said}</p>",
@@ -119,7 +118,7 @@ def _operation(
 def _parameters(operation: dict[str, Any]) -> str:
     rows = "".join(
         f"<tr><td><code>{html.escape(p['name'])}</code></td><td>{html.escape(p['in'])}"
-        f"{', needed' if p.get('required') else ''}</td><td>{html.escape(p.get('description', ''))}</td></tr>"
+        f"{', needed' if p.get('required') else ''}</td><td>{_text(p.get('description', ''))}</td></tr>"
         for p in operation.get("parameters", [])
     )
     return f"<table>{rows}</table>" if rows else ""
@@ -133,8 +132,13 @@ def _fields(operation: dict[str, Any], document: dict[str, Any]) -> str:
     return f"<details><summary>Fields</summary><table>{rows}</table></details>" if rows else ""
 
 
+def _text(said: str) -> str:
+    """Words as HTML, with `code` between backquotes."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(said))
+
+
 def _row(name: str, said: str) -> str:
-    return f"<tr><td><code>{html.escape(name)}</code></td><td>{html.escape(said)}</td></tr>"
+    return f"<tr><td><code>{html.escape(name)}</code></td><td>{_text(said)}</td></tr>"
 
 
 def _example(address: str, path: str, media: str, example: dict[str, Any]) -> str:
