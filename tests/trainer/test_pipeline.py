@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
@@ -225,29 +224,6 @@ def test_staging_is_validated_against_its_signature(system: System, monkeypatch:
     assert not next(g for g in decision["gates"] if g["name"] == "signature_matches")["passed"]
     assert decision["run_id"] == run_id
     assert json.dumps(decision)
-
-
-def test_drift_between_a_file_and_itself_is_none(system: System) -> None:
-    from carprice import drift
-
-    pytest.importorskip("evidently")
-    found = drift.detect_drift(system.root, system.params.drift, system.registry, "latest")
-    assert found["drifted"] is False
-    assert system.root.exists(found["report"])
-
-
-def test_drift_is_seen_when_every_price_and_year_moved(system: System) -> None:
-    from carprice import drift
-
-    name = f"listings/{snapshots.manifest_of(system.root, 'latest')['files'][-1]['sha256']}.parquet"
-    moved: pd.DataFrame = system.root.read_parquet(name)
-    moved["price_mad"] *= 3
-    moved["model_year"] -= 9
-    moved["mileage_km_min"] += 150_000
-    moved["mileage_km_max"] += 150_000
-    system.root.write_parquet(name, moved)
-    found = drift.detect_drift(system.root, system.params.drift, system.registry, "latest")
-    assert {"price_mad", "model_year", "mileage_km_min"} <= set(found["drifted_columns"])
 
 
 def test_prices_that_look_mistyped_are_told_on_the_quality_page_of_their_file(system: System) -> None:

@@ -12,12 +12,12 @@ import pandas as pd
 from carprice import drift_report, live_accuracy, snapshots
 from carprice.data_root import DataRoot
 from carprice.drift_tests import DRIFTED, TOO_LITTLE, Comparison, compare
+from carprice.errors import NothingToDo
 from carprice.evaluation import test_listings
 from carprice.listing import FEATURES, as_canonical
-from carprice.live_accuracy import Accuracy, Scored
 from carprice.new_listings import Judged, judged_on
 from carprice.params import DriftParams, Params
-from carprice.registry import Registry
+from carprice.registry import PRODUCTION, Registry
 
 log = logging.getLogger(__name__)
 
@@ -34,27 +34,25 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
 
     Writes a page, Evidently's report and a JSON record under `reports/drift/`, named by when the newest
     file was received, so that a repetition replaces them; tags the version with the verdict. Raises
-    `NothingToDo` when no model is in production, or when it has learned from every file there is.
+    `NothingToDo` when no model is in production, or when there is no listing it has not seen.
     """
     manifest = snapshots.manifest_of(root, snapshot_id)
     newest = manifest["files"][-1]
     judged = judged_on(root, registry, [newest["sha256"]])
     files, new, repeated = _newest(root, judged, manifest["files"], params.drift.enough_rows)
+    if len(new) == 0:
+        raise NothingToDo(
+            f"listings that version {judged.version} has not seen were expected in {newest['file']}, found "
+            f"all {repeated} known; the next file is compared when it lands"
+        )
     log.info("comparing %d new listings with what version %s learned", len(new), judged.version)
     reference, current = _drawn(judged.known, params.drift), _drawn(new, params.drift)
     pipeline = registry.load(judged.model_uri)
-    scored: tuple[Scored, Scored] | None = None
-    accuracy: Accuracy | None = None
-    if len(current):
-        scored = (
-            live_accuracy.score(pipeline, test_listings(root, judged.run)),
-            live_accuracy.score(pipeline, current),
-        )
-        accuracy = live_accuracy.judge(scored[1], scored[0], params.live)
-    comparison = compare(
-        reference, current, params.drift, (scored[0].error, scored[1].error) if scored else None
-    )
-    asked = _asked(root, reference, params.drift)
+    before = live_accuracy.score(pipeline, test_listings(root, judged.run))
+    now = live_accuracy.score(pipeline, current)
+    accuracy = live_accuracy.judge(now, before, params.live)
+    comparison = compare(reference, current, params.drift, (before.error, now.error))
+    asked = _asked(root, registry, judged, params.drift)
     stamp = datetime.fromisoformat(newest["received_at"]).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"reports/drift/{stamp}-{newest['sha256'][:12]}"
     report = {
@@ -77,19 +75,18 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
         ],
         "headline": headline(comparison, newest["file"]),
         # What a buyer sees of it: asked against predicted prices, as a share.
-        "shift": math.expm1(accuracy.live["bias_log"]) if accuracy and accuracy.live else 0.0,
-        "accuracy": accuracy.record() if accuracy else None,
+        "shift": math.expm1(accuracy.live["bias_log"]) if accuracy.live else 0.0,
+        "accuracy": accuracy.record(),
         "asked": asked[0].record() if asked else None,
         "report": f"{name}.html",
         "evidently": None,
     }
-    if scored and min(len(s.asked) for s in scored) >= params.drift.min_rows:
-        snapshot, left_out = drift_report.evidently_report(comparison, *scored, params.drift.report_rows)
+    if min(len(before.asked), len(now.asked)) >= params.drift.min_rows:
+        snapshot, left_out = drift_report.evidently_report(comparison, before, now, params.drift.report_rows)
         report |= {"evidently": f"{name}.evidently.html", "evidently_left_out": left_out}
         root.write_bytes(f"{name}.evidently.html", drift_report.evidently_page(snapshot))
-    compared = (comparison, reference, current)
-    questions = (asked[0], reference, asked[1]) if asked else None
-    root.write_text(f"{name}.html", drift_report.render(report, compared, scored, accuracy, questions))
+    page = drift_report.render(report, (comparison, reference, current), (before, now), accuracy, asked)
+    root.write_text(f"{name}.html", page)
     root.write_json(f"{name}.json", report)
     registry.tag_version(
         judged.version,
@@ -140,17 +137,24 @@ def _drawn(listings: pd.DataFrame, params: DriftParams) -> pd.DataFrame:
 
 
 def _asked(
-    root: DataRoot, reference: pd.DataFrame, params: DriftParams
-) -> tuple[Comparison, pd.DataFrame] | None:
-    """What people asked the API in the last `asked_days`, compared with the listings; None if nothing.
+    root: DataRoot, registry: Registry, judged: Judged, params: DriftParams
+) -> drift_report.Compared | None:
+    """What people asked the API in the last `asked_days`, against what today's production learned.
 
-    Empty fields are no drift: a form is filled in otherwise than an ad. Equal questions count once.
+    Empty fields are no drift: a form is filled in otherwise than an ad. Equal questions count once. None
+    where nothing was asked.
     """
     tables = [root.read_parquet(f"{ASKED}/{name}") for name in root.names(ASKED, ".parquet")]
-    if not tables:
+    together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if together.empty:
         return None
-    together = pd.concat(tables, ignore_index=True)
+    current = registry.require(PRODUCTION)
+    known = judged.known
+    if str(current.version) != judged.version:
+        known = snapshots.load(root, registry.get_run(str(current.run_id)).data.tags["snapshot_id"])[1]
     at = pd.to_datetime(together["at"], utc=True)
-    together = together[at >= at.max() - timedelta(days=params.asked_days)]
-    questions = as_canonical(together)[list(FEATURES)].drop_duplicates(ignore_index=True)
-    return compare(reference[list(FEATURES)], _drawn(questions, params), params, count_empty=False), questions
+    lately = together[at >= at.max() - timedelta(days=params.asked_days)]
+    columns = list(FEATURES)
+    questions = _drawn(as_canonical(lately)[columns].drop_duplicates(ignore_index=True), params)
+    reference = _drawn(known[columns], params)
+    return compare(reference, questions, params, count_empty=False), reference, questions

@@ -25,7 +25,7 @@ from carprice.drift_tests import (
 )
 from carprice.html import templates
 from carprice.listing import FEATURES
-from carprice.live_accuracy import Accuracy, Scored
+from carprice.live_accuracy import WORSE, Accuracy, Scored
 from carprice.metrics import Floats
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ LABELS = {
 UNITS = {MILEAGE: " km", "price_mad": " MAD", "fiscal_power_cv": " CV"}
 BEFORE, AFTER, INK = "#9fb3c8", "#2f6fab", "#52606d"
 # Evidently draws a bar per value; with hundreds of them nobody sees any, and the file grows.
-MOST_VALUES = 12
+MOST_VALUES, LONGEST_VALUE = 12, 40
 
 
 def label(column: str) -> str:
@@ -77,9 +77,8 @@ def sentence(column: str, change: Change) -> str:
         return f"{_capital(name)} is one {step} {direction}{like} in about {rows} of the listings."
     if change.kind == "price level":
         shift = float(np.expm1(change.after - change.before))
-        return (
-            f"An equal car is asked for {_percent(abs(shift))} {'more' if shift > 0 else 'less'} than before."
-        )
+        more = "more" if shift > 0 else "less"
+        return f"Sellers ask {_percent(abs(shift))} {more} for an equal car than before."
     unit = UNITS.get(column, "")
     was, now = _amount(column, change.before), _amount(column, change.after)
     if was == now:
@@ -104,12 +103,12 @@ Compared = tuple[Comparison, pd.DataFrame, pd.DataFrame]
 def render(
     report: dict[str, Any],
     compared: Compared,
-    scored: tuple[Scored, Scored] | None,
-    accuracy: Accuracy | None,
+    scored: tuple[Scored, Scored],
+    accuracy: Accuracy,
     asked: Compared | None,
 ) -> str:
     """Our page. `scored` are the listings that the model's errors come from, before and now."""
-    errors = (scored[0].error, scored[1].error) if scored else None
+    errors = scored[0].error, scored[1].error
     return (
         templates()
         .get_template("drift.html")
@@ -166,7 +165,7 @@ def _rows(compared: Compared, errors: tuple[Floats, Floats] | None) -> list[dict
     ]
 
 
-def _advice(comparison: Comparison, accuracy: Accuracy | None) -> list[str]:
+def _advice(comparison: Comparison, accuracy: Accuracy) -> list[str]:
     """What to do, in plain words."""
     kinds = {c.kind for f in comparison.findings for c in told(f)}
     found = [
@@ -199,7 +198,7 @@ def _advice(comparison: Comparison, accuracy: Accuracy | None) -> list[str]:
         )
         if kinds & asked_for
     ]
-    if accuracy and accuracy.verdict == "worse":
+    if accuracy.verdict == WORSE:
         found.append("The model in production is worse than promised: see that a candidate replaces it.")
     if not found and comparison.verdict == TOO_LITTLE:
         found.append("Wait: the next files are added until there are enough new listings to say.")
@@ -408,7 +407,8 @@ def evidently_report(
         named = {c.value for c in findings[column].changes}
         for table in tables:
             values = table[column].astype(object).where(table[column].notna(), "unknown")
-            table[column] = values.where(values.isin(frequent) | values.isin(named), "other values")
+            shown = values.where(values.isin(frequent) | values.isin(named), "other values")
+            table[column] = shown.str.slice(0, LONGEST_VALUE)
     for table, side in zip(tables, sides, strict=True):
         table[numbers] = table[numbers].astype(np.float64)
         table["predicted_mad"] = side.predicted

@@ -103,7 +103,11 @@ class Comparison:
             "rows_reference": self.rows_reference,
             "rows_current": self.rows_current,
             "drifted_columns": self.drifted,
-            "columns": [asdict(finding) for finding in self.findings],
+            # JSON knows no infinity: without rows nothing is detectable.
+            "columns": [
+                asdict(f) | {"detectable": f.detectable if np.isfinite(f.detectable) else None}
+                for f in self.findings
+            ],
             "columns_left_out": self.left_out,
         }
 
