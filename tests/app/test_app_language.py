@@ -85,6 +85,11 @@ def test_both_languages_write_the_same_number(write, french: str, other: str, re
     assert write() == other
 
 
+def test_french_punctuation_does_not_begin_a_line() -> None:
+    assert language._("Et si… ?") == "Et si…\u00a0?"
+    assert language._("pas une puissance fiscale comme « 6 CV »").endswith("«\u00a06 CV\u00a0»")
+
+
 def test_a_message_counts_as_its_language_does(english: None) -> None:
     def said(n: int) -> str:
         return language.ngettext("{n} annonce", "{n} annonces", n, n=n)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
 import pytest
 import streamlit
-from conftest import LOGAN, REPOSITORY, Api, running_api
+from conftest import LOGAN, REPOSITORY, Api, running_api, running_mlflow, wait_until
 from demo.settings import free_port
 from streamlit.testing.v1 import AppTest
 
@@ -45,27 +46,27 @@ def button(at: AppTest, label: str) -> object:
 
 
 def fill(at: AppTest, **more: object) -> AppTest:
-    at.selectbox(key="make").select("Dacia").run()
-    at.selectbox(key="model of Dacia").select("Logan").run()
-    at.number_input(key="year").set_value(2015)
-    at.number_input(key="km").set_value(125_000)
+    at.selectbox(key="car make").select("Dacia").run()
+    at.selectbox(key="car model of Dacia").select("Logan").run()
+    at.number_input(key="car year").set_value(2015)
+    at.number_input(key="car km").set_value(125_000)
     for key, value in more.items():
-        at.number_input(key=key).set_value(value)
+        at.number_input(key=f"car {key}").set_value(value)
     return at
 
 
 def test_models_and_their_values_follow_the_make(api: Api) -> None:
     at = main()
     choices = api.get("/v1/choices").json()
-    makes = [option.split(" · ")[0] for option in at.selectbox(key="make").options]
+    makes = [option.split(" · ")[0] for option in at.selectbox(key="car make").options]
     assert makes == [*choices["makes"], "Autre (saisir)"]
-    at.selectbox(key="make").select("Dacia").run()
+    at.selectbox(key="car make").select("Dacia").run()
     known = choices["makes"]["Dacia"]["models"]
-    models = [option.split(" · ")[0] for option in at.selectbox(key="model of Dacia").options]
+    models = [option.split(" · ")[0] for option in at.selectbox(key="car model of Dacia").options]
     assert models == [*known, "Autre (saisir)"]
-    at.selectbox(key="model of Dacia").select("Logan").run()
-    assert at.selectbox(key="fuel Dacia/Logan").value == known["Logan"]["fuels"][0]
-    assert at.selectbox(key="power Dacia/Logan").value == known["Logan"]["fiscal_powers"][0]
+    at.selectbox(key="car model of Dacia").select("Logan").run()
+    assert at.selectbox(key="car fuel Dacia/Logan").value == known["Logan"]["fuels"][0]
+    assert at.selectbox(key="car power Dacia/Logan").value == known["Logan"]["fiscal_powers"][0]
     assert not at.exception
 
 
@@ -100,7 +101,7 @@ def test_the_address_chooses_the_language() -> None:
     assert at.run().title[0].value == "What is this car worth?"
     at = AppTest.from_file(MAIN, default_timeout=60)
     at.query_params["lang"] = "<script>"
-    assert at.run().title[0].value == "Combien vaut cette voiture ?"
+    assert at.run().title[0].value == "Combien vaut cette voiture\u00a0?"
 
 
 @pytest.mark.parametrize(
@@ -157,17 +158,38 @@ def test_each_page_has_a_screen_for_an_api_that_is_away(name: str, monkeypatch: 
     assert [b.label for b in at.button] == ["Réessayer"]
 
 
+@pytest.fixture(scope="module")
+def without_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "data").mkdir()
+    with (
+        running_mlflow(folder / "data") as (mlflow, _),
+        running_api(folder, folder / "data", mlflow, wait=False) as api,
+    ):
+        wait_until(lambda: "no model" in api.get("/readyz").json()["detail"], "the API has asked MLflow")
+        yield api
+
+
 @pytest.mark.parametrize("name", ["estimate", "batch", "model"])
 def test_a_page_without_a_model_says_what_to_do(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, without_model: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "data").mkdir()
-    with running_api(tmp_path, tmp_path / "data", "", wait=False) as empty:
-        monkeypatch.setenv("CARPRICE_APP_API_URL", empty.address)
-        at = page(name)
+    monkeypatch.setenv("CARPRICE_APP_API_URL", without_model.address)
+    at = page(name)
     assert not at.exception
     assert "Aucun modèle n'est encore en production" in [s.value for s in at.subheader]
     assert "data/raw" in html_of(at)
+
+
+def test_a_registry_that_is_away_at_the_start_has_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with running_api(tmp_path, tmp_path / "data", nobody, wait=False) as api:
+        monkeypatch.setenv("CARPRICE_APP_API_URL", api.address)
+        at = page("estimate")
+    assert "Le registre des modèles ne répond pas" in [s.value for s in at.subheader]
 
 
 def test_an_unknown_setting_stops_the_app_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

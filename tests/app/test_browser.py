@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Api, carprice, free_port, running_api, running_mlflow
+from conftest import Api, carprice, free_port, running_api, running_mlflow, wait_until
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from running_app import (
     MILLISECONDS,
@@ -197,7 +197,7 @@ def test_the_price_paid_is_given_in_the_history(page: Page, served: Api) -> None
     give(page, re.compile("^Prix réellement payé"), 123_456)
     page.get_by_role("button", name="Enregistrer").click()
     expect(
-        page.get_by_text(re.compile(r"Merci ! 123.456.MAD enregistré pour Dacia Duster 2018"))
+        page.get_by_text(re.compile(r"Merci.! 123.456.MAD enregistré pour Dacia Duster 2018"))
     ).to_be_visible()
     expect(page.get_by_test_id("predictions")).to_contain_text(re.compile(r"123.456.MAD"))
     assert served.get(f"/v1/predictions/{made['prediction_id']}").json()["price_paid_mad"] == 123_456
@@ -218,13 +218,14 @@ def test_the_price_paid_is_given_beside_the_estimate(page: Page, served: Api) ->
     page.get_by_text("Vous avez acheté ou vendu cette voiture ?").click()
     give(page, re.compile("^Prix réellement payé"), 87_000)
     page.get_by_role("button", name="Enregistrer ce prix").click()
-    expect(page.get_by_text(re.compile(r"Merci ! 87.000.MAD enregistré"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Merci.! 87.000.MAD enregistré"))).to_be_visible()
     assert served.get("/v1/predictions").json()["predictions"][0]["price_paid_mad"] == 87_000
 
 
-def test_english_shows_the_same_numbers_and_stays_across_pages(page: Page) -> None:
+def test_english_shows_the_same_numbers_and_stays_across_pages(page: Page, served: Api) -> None:
     page.goto("/")
     describe_logan(page, asking=200_000)
+    choose(page, "État", "Très bon")
     price = estimate(page)
     expect(page.get_by_test_id("contributions")).to_be_visible()
     places = ("price", "verdict", "contributions", "comparables")
@@ -240,10 +241,18 @@ def test_english_shows_the_same_numbers_and_stays_across_pages(page: Page) -> No
     assert amount(page.get_by_test_id("price").inner_text()) == price
     assert numbers() == french
     assert "lang=en" in page.url
+    expect(page.get_by_role("combobox", name="Condition")).to_have_value("Very good")
+    page.get_by_role("button", name="Estimate the price").click()
+    expect(page.locator(".stSpinner")).to_have_count(0)
+    assert served.get("/v1/predictions").json()["predictions"][0]["listing"]["condition"] == "Très bon"
+    assert amount(page.get_by_test_id("price").inner_text()) == price
     page.get_by_role("link", name="Model", exact=True).click()
     expect(page.get_by_role("heading", name="The model in production")).to_be_visible()
+    page.get_by_role("link", name="Estimate", exact=True).click()
+    expect(page.get_by_role("combobox", name="Make")).to_have_value(re.compile("^Dacia"))
+    expect(page.get_by_role("combobox", name="Condition")).to_have_value("Very good")
     page.reload()
-    expect(page.get_by_role("heading", name="The model in production")).to_be_visible()
+    expect(page.get_by_role("heading", name="What is this car worth?")).to_be_visible()
 
 
 def test_the_model_and_its_card_are_shown(page: Page) -> None:
@@ -297,6 +306,7 @@ def test_without_a_model_the_page_says_what_to_do(browser: Browser, tmp_path: Pa
         running_api(tmp_path / "api", tmp_path / "data", mlflow, wait=False) as api,
         running_app(tmp_path, api.address) as app,
     ):
+        wait_until(lambda: "no model" in api.get("/readyz").json()["detail"], "the API has asked MLflow")
         for page in opened(browser, app):
             page.goto("/")
             expect(page.get_by_text("Aucun modèle n'est encore en production")).to_be_visible()

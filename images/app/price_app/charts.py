@@ -63,13 +63,13 @@ def price_range(estimate: Estimate) -> str:
 def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, float]]) -> alt.LayerChart:
     """From the base to the price: one bar per step (name, MAD), in the order given."""
     rows: list[dict[str, Any]] = [
-        _bar(_("Prix typique du marché"), 0.0, base_mad, "total", formats.money(base_mad))
+        _bar(_("Prix typique du marché"), 0.0, base_mad, "total", formats.number(base_mad))
     ]
     at = base_mad
     for name, mad in steps:
-        rows.append(_bar(name, at, at + mad, "up" if mad >= 0 else "down", formats.signed_money(mad)))
+        rows.append(_bar(name, at, at + mad, "up" if mad >= 0 else "down", formats.signed_number(mad)))
         at += mad
-    rows.append(_bar(_("Prix estimé"), 0.0, price_mad, "total", formats.money(price_mad)))
+    rows.append(_bar(_("Prix estimé"), 0.0, price_mad, "total", formats.number(price_mad)))
     data = pd.DataFrame(rows)
     data["end"] = data[["from", "to"]].max(axis=1)
     order = list(data["name"])
@@ -86,9 +86,9 @@ def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, floa
         .encode(
             x=alt.X(
                 "from:Q",
-                title=None,
+                title="MAD",
                 axis=_money_axis(),
-                scale=alt.Scale(domain=[0, highest * 1.28], nice=False),
+                scale=alt.Scale(domain=[0, highest * 1.34], nice=False),
             ),
             x2="to:Q",
             y=y,

@@ -27,7 +27,12 @@ def money(mad: float) -> str:
 
 def signed_money(mad: float) -> str:
     """`+12 000 MAD`, `−3 500 MAD`."""
-    return f"{_sign(round(mad))}{money(abs(mad))}"
+    return f"{signed_number(mad)}{NBSP}MAD"
+
+
+def signed_number(value: float) -> str:
+    """`+12 000`, `−3 500`, without decimals."""
+    return f"{_sign(round(value))}{number(abs(round(value)))}"
 
 
 def kilometres(km: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from babel.messages.pofile import read_po
 
 LANGUAGES = {"fr": "Français", "en": "English"}
 CATALOGUE = Path(__file__).with_name("locale") / "en.po"
+# Keys of widgets whose choice outlives a change of language begin so.
+KEPT = "car "
 _STATE, _QUERY = "language", "lang"
 
 
@@ -26,7 +29,7 @@ def _(message: str, /, **values: object) -> str:
 def ngettext(one: str, many: str, n: int, /, **values: object) -> str:
     """The form of a message that goes with the number `n`, its `{placeholders}` filled with `values`."""
     if current() == "fr":
-        return (one if n < 2 else many).format(**values)
+        return _typeset(one if n < 2 else many).format(**values)
     return _translated(one, n).format(**values)
 
 
@@ -62,13 +65,23 @@ def switch() -> None:
 
 def _switched() -> None:
     st.session_state[_STATE] = st.session_state["language_switch"]
+    # A list tells its choice by the label, which is another one from now on.
+    for key in st.session_state:
+        if str(key).startswith(KEPT):
+            st.session_state[key] = st.session_state[key]
 
 
 def _translated(message: str, n: int) -> str:
     if current() == "fr":
-        return message
+        return _typeset(message)
     found = catalogue().get(message)
     return (found[0 if n == 1 else -1] or message) if found else message
+
+
+@lru_cache(maxsize=1024)
+def _typeset(french: str) -> str:
+    """French as it is printed: no line begins with a colon or a closing guillemet."""
+    return re.sub(r" (?=[:;?!»])|(?<=«) ", "\u00a0", french)
 
 
 @lru_cache(maxsize=1)

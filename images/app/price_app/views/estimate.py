@@ -143,17 +143,19 @@ def _form(choices: Choices) -> None:
         value=None,
         step=1,
         placeholder=_("ex. {year}", year=2015 if last is None else last),
-        key="year",
+        key="car year",
+        persist_state="session",
         help=None if first is None else _("Annonces connues : de {first} à {last}.", first=first, last=last),
     )
     km = right.number_input(
-        _with_amount(_("Kilométrage (km)"), "km"),
+        _with_amount(_("Kilométrage (km)"), "car km"),
         0,
         LARGEST_MILEAGE_KM,
         value=None,
         step=5_000,
         placeholder=_("ex. {n}", n=formats.number(120_000)),
-        key="km",
+        key="car km",
+        persist_state="session",
     )
     name = f"{make}/{model}"
     left, right = st.columns(2)
@@ -161,7 +163,8 @@ def _form(choices: Choices) -> None:
         _("Carburant"),
         _known_first(known["fuels"], choices["fuels"]),
         format_func=words.value,
-        key=f"fuel {name}",
+        key=f"car fuel {name}",
+        persist_state="session",
     )
     power = right.selectbox(
         _("Puissance fiscale"),
@@ -169,7 +172,8 @@ def _form(choices: Choices) -> None:
         index=0 if known["fiscal_powers"] else None,
         format_func=words.power,
         placeholder=_("Non précisé"),
-        key=f"power {name}",
+        key=f"car power {name}",
+        persist_state="session",
     )
     left, right = st.columns(2)
     gearbox = left.selectbox(
@@ -178,7 +182,8 @@ def _form(choices: Choices) -> None:
         index=0 if known["gearboxes"] else None,
         format_func=words.value,
         placeholder=_("Non précisé"),
-        key=f"gearbox {name}",
+        key=f"car gearbox {name}",
+        persist_state="session",
     )
     condition = right.selectbox(
         _("État"),
@@ -186,7 +191,8 @@ def _form(choices: Choices) -> None:
         index=None,
         format_func=words.value,
         placeholder=_("Non précisé"),
-        key="condition",
+        key="car condition",
+        persist_state="session",
     )
     left, right = st.columns(2)
     first_owner = left.selectbox(
@@ -195,16 +201,18 @@ def _form(choices: Choices) -> None:
         index=None,
         format_func=lambda flag: _("Oui") if flag else _("Non"),
         placeholder=_("Non précisé"),
-        key="first owner",
+        key="car first owner",
+        persist_state="session",
     )
     asking = right.number_input(
-        _with_amount(_("Prix demandé (MAD)"), "asking"),
+        _with_amount(_("Prix demandé (MAD)"), "car asking"),
         1,
         LARGEST_PRICE_MAD,
         value=None,
         step=1_000,
         placeholder=_("facultatif"),
-        key="asking",
+        key="car asking",
+        persist_state="session",
         help=_("Si vous connaissez le prix demandé, la page dit s'il est dans la fourchette."),
     )
     more = _more(choices)
@@ -244,11 +252,16 @@ def _make_and_model(choices: Choices) -> tuple[str, str, ModelChoices]:
             f"{name} · {formats.number(makes[name]['count'])}" if name else _("Autre (saisir)")
         ),
         placeholder=_("Chercher…"),
-        key="make",
+        key="car make",
+        persist_state="session",
     )
     if make == OTHER:
-        make = left.text_input(_("Nom de la marque"), max_chars=60, key="other make").strip()
-        model = right.text_input(_("Nom du modèle"), max_chars=60, key="other model").strip()
+        make = left.text_input(
+            _("Nom de la marque"), max_chars=60, key="car other make", persist_state="session"
+        ).strip()
+        model = right.text_input(
+            _("Nom du modèle"), max_chars=60, key="car other model", persist_state="session"
+        ).strip()
         return make, model, _NOTHING_KNOWN
     models = makes[make]["models"] if make else {}
     chosen = right.selectbox(
@@ -260,12 +273,15 @@ def _make_and_model(choices: Choices) -> tuple[str, str, ModelChoices]:
         ),
         placeholder=_("Chercher…") if make else _("La marque d'abord"),
         disabled=make is None,
-        key=f"model of {make}",
+        key=f"car model of {make}",
+        persist_state="session",
     )
     if chosen == OTHER:
         return (
             make or "",
-            right.text_input(_("Nom du modèle"), max_chars=60, key="other model").strip(),
+            right.text_input(
+                _("Nom du modèle"), max_chars=60, key="car other model", persist_state="session"
+            ).strip(),
             _NOTHING_KNOWN,
         )
     return make or "", chosen or "", models[chosen] if chosen else _NOTHING_KNOWN
@@ -279,15 +295,17 @@ def _more(choices: Choices) -> Listing:
         return found
     with st.expander(_("Plus de détails")):
         for name in asked:
+            options: list[Any] = choices[_MORE[name]]  # type: ignore[literal-required]
             found[name] = st.selectbox(
                 words.field(name),
-                choices[_MORE[name]],  # type: ignore[literal-required]
+                options,
                 index=None,
                 format_func=lambda value: (
                     words.value(value) if isinstance(value, str) else formats.number(value)
                 ),
                 placeholder=_("Non précisé"),
-                key=name,
+                key=f"car {name}",
+                persist_state="session",
             )
         if choices["has_equipment"]:
             chosen = st.multiselect(
@@ -295,7 +313,8 @@ def _more(choices: Choices) -> Listing:
                 words.EQUIPMENT,
                 format_func=words.field,
                 placeholder=_("Choisir…"),
-                key="equipment",
+                key="car equipment",
+                persist_state="session",
             )
             if chosen:  # nothing chosen says nothing
                 found |= {name: name in chosen for name in words.EQUIPMENT}
