@@ -242,7 +242,7 @@ def _models(root: DataRoot, state: State) -> list[Row]:
         rows.append(
             Row(
                 "models",
-                modified or time_of(report) or _NEVER,
+                time_of(report) or modified or _NEVER,
                 path_of(run_id).removeprefix("reports/"),
                 _version("Version {}", version) or "A candidate that was not registered",
                 _joined(
@@ -383,7 +383,10 @@ def _joined(*parts: Any, between: str = " · ") -> str:
 
 
 def _sentence(text: Any) -> str:
-    return f"{str(text)[0].upper()}{str(text)[1:]}" if text else ""
+    """With a capital letter, unless it begins with the name of a file or step."""
+    words = str(text or "")
+    is_name = any(letter in words.partition(" ")[0] for letter in "._")
+    return words if is_name else f"{words[:1].upper()}{words[1:]}"
 
 
 def _version(words: str, version: Any) -> str:

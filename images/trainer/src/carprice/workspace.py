@@ -41,7 +41,7 @@ DESCRIPTION = (
     "learned, and how well that model priced it."
 )
 # The service holds all runs in memory: figures are small, Evidently's reports are not.
-WITH_REPORT = 30
+WITH_REPORT = 10
 LISTED = 1000
 
 FIGURES = {
