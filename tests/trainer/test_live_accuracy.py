@@ -48,7 +48,7 @@ def test_the_numbers_equal_a_computation_by_hand(system: System) -> None:
     rows = model.named_steps["features"].transform(features_of(new))
     odd = np.abs(np.log(asked / price)) > model.named_steps["price"].reach(rows)
 
-    assert (report["rows_new"], report["rows_flagged"]) == (len(new), int(odd.sum()))
+    assert (report["rows"], report["rows_flagged"]) == (len(new), int(odd.sum()))
     for figures, chosen in ((report["metrics"], ~odd), (report["metrics_all"], np.ones(len(odd), bool))):
         error = np.abs(price - asked)[chosen] / asked[chosen]
         inside = ((low <= asked) & (asked <= high))[chosen]
@@ -82,7 +82,7 @@ def test_no_listing_of_the_productions_snapshot_is_scored(system: System) -> Non
     assert split.test_rows(known).any(), "its test rows are no news either"
     sha = landed(system, 300, 2, lambda table: pd.concat([table.head(80), known], ignore_index=True))
     report = scored(system, sha)
-    assert (report["rows_new"], report["rows_repeated"]) == (80, len(known))
+    assert (report["rows"], report["rows_repeated"]) == (80, len(known))
 
 
 def test_doing_it_again_replaces_the_report_and_its_figures(system: System) -> None:

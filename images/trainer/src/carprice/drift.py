@@ -85,6 +85,8 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
         snapshot, left_out = drift_report.evidently_report(comparison, before, now, params.drift.report_rows)
         report |= {"evidently": f"{name}.evidently.html", "evidently_left_out": left_out}
         root.write_bytes(f"{name}.evidently.html", drift_report.evidently_page(snapshot))
+        # For the history in Evidently's workspace.
+        root.write_text(f"{name}.evidently.json", snapshot.dumps())
     page = drift_report.render(report, (comparison, reference, current), (before, now), accuracy, asked)
     root.write_text(f"{name}.html", page)
     root.write_json(f"{name}.json", report)
