@@ -15,6 +15,7 @@ from typing import Any
 DEFAULTS: dict[str, Any] = {
     "claim-files": [{"file": "a.csv", "sha256": "aa"}, {"file": "b.csv", "sha256": "bb"}],
     "assemble-listings": {"snapshot_id": "snap1", "rows_accepted": 7},
+    "score-new-listings": {"verdict": "as promised", "report": "reports/live/x.html"},
     "train-model": {"run_id": "run1", "metrics": {"mae": 1.5}},
     "evaluate-model": {"run_id": "run1", "metrics": {"mae": 1.5}},
     "promote-to-staging": {"version": "3", "passed": True, "gates": []},

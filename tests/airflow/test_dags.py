@@ -25,7 +25,13 @@ TASKS = {
         "no_step_failed",
         "send_pipeline_report",
     },
-    "train_car_price": {"train_model", "evaluate_model", "no_step_failed", "send_pipeline_report"},
+    "train_car_price": {
+        "score_new_listings",
+        "train_model",
+        "evaluate_model",
+        "no_step_failed",
+        "send_pipeline_report",
+    },
     "promote_car_price": {
         "promote_to_staging",
         "validate_staging_model",

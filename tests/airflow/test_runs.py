@@ -154,6 +154,26 @@ def test_training_takes_the_newest_announced_snapshot_and_announces_a_candidate(
     assert last_event_extra("candidate_model")["run_id"] == "run1"
 
 
+def test_production_is_scored_on_new_listings_before_anything_trains_on_them(run: Any, trainer: Any) -> None:
+    run("train_car_price")
+
+    called = [call["args"][0] for call in trainer.calls]
+    assert called.index("score-new-listings") < called.index("train-model")
+
+
+@pytest.mark.parametrize(("status", "state"), [(99, "success"), (65, "failed")])
+def test_a_score_that_cannot_be_had_stops_no_training(
+    run: Any, trainer: Any, status: int, state: str
+) -> None:
+    trainer.plan(score_new_listings={"exit": status, "no_result": True, "stderr": "Nothing to score."})
+
+    done = run("train_car_price")
+
+    assert done.state == state
+    assert done.tasks["evaluate_model"] == "success"
+    assert last_event_extra("candidate_model")["run_id"] == "run1"
+
+
 def test_a_step_that_asks_to_be_tried_again_is_tried_again(run: Any, trainer: Any) -> None:
     trainer.plan(train_model=[{"exit": 75, "stderr": "MLflow is away."}, {}])
 

@@ -111,6 +111,7 @@ def worse_candidate_stays_out(demo: Demo, file: Path) -> None:
     assert states == {
         "promote_to_staging": "skipped",
         "validate_staging_model": "skipped",
+        "approve": "skipped",
         "promote_to_production": "skipped",
         "send_pipeline_report": "success",
         NO_STEP: "skipped",
