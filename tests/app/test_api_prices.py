@@ -247,6 +247,9 @@ def test_health_readiness_and_metrics_are_told(api: Api) -> None:
         "carprice_prediction_log_written_total",
         "carprice_feedback_total",
         "carprice_shadow_total",
+        # what the pipeline left
+        "carprice_promoted_version 1",
+        "carprice_rows_accepted",
     ):
         assert any(line.startswith(name) for line in lines), name
 

@@ -213,7 +213,7 @@ def add_health(app: FastAPI, services: Services) -> None:
 
     async def counted(request: Request) -> Response:
         """Everything that is counted, in Prometheus's text format."""
-        page = await services.read(services.metrics.page)
+        page = await services.read(services.metrics_page)
         return Response(page, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", counted)):

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from carprice.data_root import DataRoot
+from carprice.gauges import GAUGES
+from price_api.asked import AskedExport
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.prediction_log import PredictionLog
@@ -48,6 +50,7 @@ class Services:
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="work")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="read")
         self.predictions = PredictionLog(settings.log_url, settings.log_queue, settings.retention_days)
+        self.asked = AskedExport(self.predictions, self.root)
         self.keys = _keys(settings)
         self.predictor = Predictor()
         self.staging = Staging(settings, self.follower, self.predictions, self.metrics, self._readers)
@@ -56,6 +59,7 @@ class Services:
     def start(self) -> None:
         """Begin to follow and to log."""
         self.predictions.start()
+        self.asked.start()
         self.follower.start()
 
     async def stop(self) -> None:
@@ -65,6 +69,8 @@ class Services:
 
     def _stop(self) -> None:
         self._workers.shutdown(wait=True, cancel_futures=True)
+        self.predictions.flush(10.0)
+        self.asked.stop()
         self.predictions.stop(30.0)
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.follower.stop()
@@ -88,6 +94,14 @@ class Services:
     async def read(self, task: Callable[[], Result]) -> Result:
         """Run what waits for the database or for files in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, task)
+
+    def metrics_page(self) -> bytes:
+        """This process's figures and those that the pipeline left under the data root."""
+        try:
+            left = self.root.read_bytes(GAUGES)
+        except OSError:
+            left = b""
+        return self.metrics.page() + left
 
     def _gauges(self) -> dict[str, tuple[str, float | None]]:
         serving = self.follower.production
