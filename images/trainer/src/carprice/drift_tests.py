@@ -304,7 +304,7 @@ def _steps(
     b, a = np.searchsorted(levels, before), np.searchsorted(levels, after)
     best = _Test("steps", 0.0, 1.0, 0.0, 0.0)
     for direction in (1, -1):
-        total = variance = information = 0.0
+        total = variance = expected = 0.0
         for group in np.unique(groups_after):
             in_b, in_a = b[groups_before == group], a[groups_after == group]
             if min(len(in_b), len(in_a)) < 2:
@@ -318,14 +318,20 @@ def _steps(
             weight = len(in_b) * len(in_a) / (len(in_b) + len(in_a))
             total += weight * float(score[in_a].mean() - score[in_b].mean())
             variance += weight * float(pooled.var())
-            information += weight * float(np.sum(score * (neighbour - p)) / p.sum())
-        if variance <= 0 or information <= 0:
+            expected += weight * _if_all_moved(in_b, score, direction)
+        if variance <= 0 or expected <= 0:
             continue
         p_value = min(1.0, 2 * float(stats.norm.sf(total / np.sqrt(variance))))
-        moved = float(np.clip(total / information, 0, 1))
+        moved = float(np.clip(total / expected, 0, 1))
         if p_value < best.p_value:
             best = _Test("steps", moved, p_value, 0.0, direction * moved)
     return best
+
+
+def _if_all_moved(places: npt.NDArray[np.int64], score: Floats, direction: int) -> float:
+    """How much the mean score of rows at these places of the levels grows when all move to the next one."""
+    moved = np.clip(places + direction, 0, len(score) - 1)
+    return float(score[moved].mean() - score[places].mean())
 
 
 def _category(before: pd.Series, after: pd.Series, column: _Column) -> list[list[_Test]]:
