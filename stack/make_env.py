@@ -1,0 +1,176 @@
+"""`make env`: what `docker compose` needs to know of this machine, and random secrets.
+
+Writes `.env` (settings, nothing secret) and `.secrets/` (one file for each secret). Neither is tracked, and what
+is there is never overwritten: run it again after an upgrade to get what is new.
+
+    python3 stack/make_env.py [--folder FOLDER]    FOLDER defaults to the repository
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DATA_FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "metrics", "serving")
+ENGINE_SOCKET = Path("/var/run/docker.sock")
+UNPRIVILEGED = 50000
+"""The user of the containers where root sets the stack up, as root's uid must not be it."""
+
+
+class SetupProblem(Exception):
+    """The stack can't be set up here, in one sentence."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Set up, say what was done, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=REPOSITORY, help="where docker-compose.yml is")
+    folder = parser.parse_args(argv).folder.resolve()
+    try:
+        settings = write_settings(folder / ".env", settings_of(folder, os.environ))
+        made = write_secrets(folder / ".secrets", int(settings["CARPRICE_UID"]))
+        make_data_folders(Path(settings["CARPRICE_HOST_DATA_DIR"]))
+    except (SetupProblem, OSError) as problem:
+        sys.stderr.write(f"make-env: {problem}\n")
+        return 1
+    sys.stderr.write(
+        f"make-env: {len(made)} new secrets in {folder / '.secrets'}; the settings are in {folder / '.env'}.\n"
+        "make-env: log in to Airflow and MLflow as 'admin' with the password in .secrets/admin_password.\n"
+    )
+    return 0
+
+
+def settings_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings of this machine; those in `environment` under the same names win."""
+    found = {
+        "COMPOSE_PROJECT_NAME": "carprice",
+        # Who the containers run as, and whose files in the data folder and in .secrets are.
+        "CARPRICE_UID": str(os.getuid() or UNPRIVILEGED),
+        # The group that may speak to the Docker engine, for the proxy in front of it alone.
+        "CARPRICE_DOCKER_GID": str(ENGINE_SOCKET.stat().st_gid if ENGINE_SOCKET.exists() else 0),
+        "CARPRICE_HOST_DATA_DIR": str(folder / "data"),
+        "CARPRICE_SECRETS_DIR": str(folder / ".secrets"),
+        # Where the published ports listen. Anything else than loopback is for a TLS proxy's eyes.
+        "CARPRICE_BIND": "127.0.0.1",
+        "CARPRICE_AIRFLOW_PORT": "8080",
+        "CARPRICE_MLFLOW_PORT": "5000",
+        "CARPRICE_PRICE_API_PORT": "8000",
+        "CARPRICE_PRICE_APP_PORT": "8501",
+        "CARPRICE_REPORTS_PORT": "8502",
+    }
+    settings = {name: environment.get(name) or value for name, value in found.items()}
+    settings["CARPRICE_HOST_DATA_DIR"] = os.path.abspath(settings["CARPRICE_HOST_DATA_DIR"])
+    if settings["CARPRICE_UID"] == "0":
+        raise SetupProblem("CARPRICE_UID must be a user above 0, found 0: the containers never run as root.")
+    return settings
+
+
+def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Add to `path` the settings it lacks; returns all that it then holds."""
+    present = _settings_in(path)
+    missing = {name: value for name, value in wanted.items() if name not in present}
+    if missing:
+        text = (
+            path.read_text()
+            if path.exists()
+            else "# Made by `make env`; edit what you like. No secrets here.\n"
+        )
+        if not text.endswith("\n"):
+            text += "\n"
+        descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text + "".join(f"{name}={value}\n" for name, value in missing.items()))
+        path.with_suffix(".new").replace(path)
+    return present | missing
+
+
+def write_secrets(folder: Path, uid: int) -> list[str]:
+    """Make the secrets that are missing, for the user `uid` to read; returns their names."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _give(folder, uid)
+    (folder / ".gitignore").write_text("*\n")
+    made = []
+    for name, make in _makers(folder).items():
+        path = folder / name
+        if path.exists():
+            continue
+        # Written aside first: a secret that was cut off would stay for ever.
+        unfinished = folder / f".{name}.new"
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(make())
+        _give(unfinished, uid)
+        unfinished.replace(path)
+        made.append(name)
+    return made
+
+
+def make_data_folders(root: Path) -> None:
+    """Make the data root's folders, which the containers write to as members of their group."""
+    for folder in (root, *(root / name for name in DATA_FOLDERS)):
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(PermissionError):  # somebody else's, who set it up already
+            folder.chmod(0o2775)
+
+
+def _makers(folder: Path) -> dict[str, Callable[[], str]]:
+    """How each secret is made, in an order in which each finds those it is made of."""
+
+    def password() -> str:
+        return secrets.token_urlsafe(24)
+
+    def text(name: str) -> str:
+        return (folder / name).read_text()
+
+    return {
+        "admin_password": password,
+        "airflow_database_password": password,
+        "mlflow_database_password": password,
+        "predictions_database_password": password,
+        "redis_password": password,
+        "airflow_fernet_key": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "airflow_secret_key": password,
+        "airflow_jwt_secret": lambda: secrets.token_urlsafe(48),
+        "app_api_key": lambda: "cp_" + secrets.token_urlsafe(32),
+        "airflow_database_url": lambda: (
+            f"postgresql+psycopg2://airflow:{text('airflow_database_password')}@postgres:5432/airflow"
+        ),
+        "airflow_result_backend": lambda: (
+            f"db+postgresql+psycopg2://airflow:{text('airflow_database_password')}@postgres:5432/airflow"
+        ),
+        "airflow_broker_url": lambda: f"redis://:{text('redis_password')}@redis:6379/0",
+        "mlflow_database_url": lambda: (
+            f"postgresql+psycopg://mlflow:{text('mlflow_database_password')}@postgres:5432/mlflow"
+        ),
+        "predictions_database_url": lambda: (
+            f"postgresql+psycopg://predictions:{text('predictions_database_password')}@postgres:5432/predictions"
+        ),
+    }
+
+
+def _settings_in(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    lines = (line.strip() for line in path.read_text().splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _give(path: Path, uid: int) -> None:
+    """Give `path` to the containers' user; only root can, and anyone else is that user already."""
+    if os.getuid() == 0:
+        os.chown(path, uid, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The stack of the tests that need one: started by the first of them, taken down after the last."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from team_stack import TeamStack, docker
+
+STARTED_BY = {
+    "CARPRICE_AIRFLOW_IMAGE": "carprice-airflow:latest",
+    "CARPRICE_MLFLOW_IMAGE": "carprice-mlflow:latest",
+    "CARPRICE_POSTGRES_IMAGE": "carprice-postgres:latest",
+    "CARPRICE_REDIS_IMAGE": "carprice-redis:latest",
+    "CARPRICE_DOCKER_PROXY_IMAGE": "carprice-docker-proxy:latest",
+    "CARPRICE_SERVING_IMAGE": "carprice-app:latest",
+    "CARPRICE_TRAINER_IMAGE": "carprice-trainer:latest",
+}
+
+
+def require(what: str, there: bool, sentence: str) -> None:
+    """Skip with a sentence where something is not installed; fail where REQUIRE_<what> says it must be."""
+    if not there:
+        (pytest.fail if os.environ.get(f"REQUIRE_{what}") == "1" else pytest.skip)(sentence)
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def compose_plugin() -> None:
+    """A Docker client with Compose v2."""
+    require(
+        "DOCKER",
+        _succeeds("docker", "compose", "version"),
+        "`docker compose` does not answer; images/base/compose-plugin gets it from Debian's packages.",
+    )
+
+
+@pytest.fixture(scope="session")
+def new_stack(
+    compose_plugin: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], TeamStack]]:
+    """Makes stacks that are not yet started, on an engine that has the images."""
+    require("DOCKER", _succeeds("docker", "version"), "No Docker engine answers; see `make docker-engine`.")
+    for variable, default in STARTED_BY.items():
+        image = os.environ.get(variable) or default
+        there = _succeeds("docker", "image", "inspect", image)
+        require("DOCKER", there, f"There is no image {image}; `make images` builds it.")
+    made: list[TeamStack] = []
+
+    def new() -> TeamStack:
+        stack = TeamStack(tmp_path_factory.mktemp("stack"))
+        made.append(stack)
+        stack.make_env()
+        return stack
+
+    yield new
+    for stack in made:
+        stack.down()
+
+
+@pytest.fixture(scope="session")
+def stack(new_stack: Callable[[], TeamStack]) -> TeamStack:
+    """A stack that is up, all of it healthy."""
+    stack = new_stack()
+    try:
+        stack.compose("up", "--detach", "--wait", "--quiet-pull")
+    except AssertionError:
+        docker("compose", "--project-name", stack.name, "logs", "--tail", "30", check=False)
+        raise
+    return stack

@@ -1,0 +1,129 @@
+"""A stack under test: the compose file of the repository, with ports, data, secrets and a name of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import requests
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PORTS = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS")
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """What a docker command prints. Raises `AssertionError` with its last words when it fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+class TeamStack:
+    """The stack of one test session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"carprice-test-{os.getpid()}"
+        self.folder = folder
+        self.data = folder / "data"
+        self.secrets = folder / ".secrets"
+        self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+
+    def make_env(self) -> None:
+        """What `make env` does, into a folder of its own."""
+        settings = {f"CARPRICE_{name}_PORT": str(port) for name, port in self.ports.items()}
+        subprocess.run(
+            [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", self.folder],
+            env=os.environ | settings | {"COMPOSE_PROJECT_NAME": self.name},
+            check=True,
+        )
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """What a `docker compose` command on this stack prints."""
+        env_file, file = str(self.folder / ".env"), str(REPOSITORY / "docker-compose.yml")
+        return docker("compose", "--env-file", env_file, "--file", file, *arguments, check=check)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """`docker inspect` of each container of the stack, by its service."""
+        found = self.compose("ps", "--all", "--quiet").split()
+        described = json.loads(docker("inspect", *found)) if found else []
+        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in described}
+
+    def run_in(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command inside a service's container."""
+        container = self.containers()[service]["Id"]
+        return subprocess.run(
+            ["docker", "exec", container, *command], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def secret(self, name: str) -> str:
+        """A secret's text."""
+        return (self.secrets / name).read_text()
+
+    def land(self, text: bytes, name: str) -> None:
+        """Put a complete file into data/raw, as a person on the host does."""
+        unfinished = self.data / "raw" / f".{name}.part"
+        unfinished.write_bytes(text)
+        unfinished.rename(self.data / "raw" / name)
+
+    def url(self, port: str) -> str:
+        """Where a published port answers."""
+        return f"http://127.0.0.1:{self.ports[port]}"
+
+    def production_version(self) -> str | None:
+        """The version that the price API serves, or None."""
+        answer = self.ask_price("GET", "/v1/model")
+        return str(answer.json()["version"]) if answer.status_code == 200 else None
+
+    def ask_price(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A call of the price API with the app's key."""
+        with requests.Session() as session:
+            session.trust_env = False
+            key = {"X-API-Key": self.secret("app_api_key")}
+            return session.request(method, self.url("PRICE_API") + path, headers=key, timeout=30, **options)
+
+    def down(self) -> None:
+        """Stop and remove all of it, volumes and step containers included."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20", check=False)
+        if left := docker("ps", "--all", "--quiet", "--filter", f"label=carprice.proxy={self.name}").split():
+            docker("rm", "--force", *left)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def left_over(self) -> dict[str, list[str]]:
+        """Containers, networks and volumes of this stack that the engine still has."""
+        ours = f"label=com.docker.compose.project={self.name}"
+        return {
+            "containers": docker("ps", "--all", "--quiet", "--filter", ours).split()
+            + docker("ps", "--all", "--quiet", "--filter", f"label=carprice.proxy={self.name}").split(),
+            "networks": docker("network", "ls", "--quiet", "--filter", ours).split(),
+            "volumes": docker("volume", "ls", "--quiet", "--filter", ours).split(),
+        }
+
+
+def wait_for(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
+    """What `found` returns once it is true. Raises `AssertionError` naming `what` when that takes too long."""
+    until = time.monotonic() + seconds
+    while not (answer := found()):
+        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
+        time.sleep(1)
+    return answer
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    ports = []
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+        ports.append(each.getsockname()[1])
+    for each in sockets:
+        with closing(each):
+            pass
+    return ports
