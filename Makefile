@@ -85,6 +85,10 @@ bench-accuracy: setup ## the model against the reference recipe, on the same row
 bench-speed: setup ## what a training and a prediction cost DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
 
+.PHONY: bench-drift
+bench-drift: setup ## how often drift alarms, on random draws and on changed ones DATA=path [SEEDS=100]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.drift
+
 .PHONY: bench-serving
 bench-serving: setup ## the price API against `mlflow models serve` [DATA=path DURATION=10]
 	.venv/trainer/bin/python -m benchmarks.serving

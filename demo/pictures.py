@@ -5,13 +5,20 @@ from __future__ import annotations
 import shutil
 import sys
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from carprice.data_root import DataRoot
+from demo.browser import describe_logan, estimate
 from demo.settings import REPOSITORY, Settings
 
 PICTURES = REPOSITORY / "docs" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+MILLISECONDS = 60_000
+DESKTOP = {"width": 1240, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+# Page of the app -> what stands on it once it has its content.
+PAGES = {"historique": "Historique", "modele": "Version", "rapports": "Rapports"}
 
 
 def main() -> int:
@@ -22,27 +29,53 @@ def main() -> int:
         return 2
     settings = Settings.from_environment(ports_must_be_free=False)
     PICTURES.mkdir(exist_ok=True)
+    expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        estimate(page, settings.app_url)
-        page.screenshot(path=PICTURES / "app.png")
-        root = DataRoot(str(settings.data))
-        for kind in ("quality", "pipeline", "models"):
-            newest = root.names(f"reports/{kind}", ".html")[-1]
-            page.goto(f"file://{root.path(f'reports/{kind}/{newest}')}")
-            page.screenshot(path=PICTURES / f"{kind}.png")
+        _app(browser, settings)
+        _reports(browser, DataRoot(str(settings.data)))
         browser.close()
     return 0
 
 
-def estimate(page: Page, url: str) -> None:
-    """Fill the form as a seller would, and wait for the price."""
-    page.goto(url)
-    page.get_by_label("Marque").fill("Dacia")
-    page.get_by_label("Modèle", exact=True).fill("Logan")
-    page.get_by_role("button", name="Estimer le prix").click()
-    page.get_by_text("Prix estimé").wait_for(timeout=60_000)
+def _app(browser: Browser, settings: Settings) -> None:
+    for name, viewport in (("app", DESKTOP), ("app-phone", PHONE)):
+        page = _page(browser, viewport)
+        page.goto(settings.app_url)
+        describe_logan(page, asking=99_000)
+        estimate(page)
+        page.get_by_test_id("price").scroll_into_view_if_needed()
+        _take(page, name)
+        page.close()
+    page = _page(browser, DESKTOP)
+    for path, words in PAGES.items():
+        page.goto(f"{settings.app_url}/{path}")
+        expect(page.get_by_text(words).first).to_be_visible()
+        _take(page, f"app-{path}")
+    page.close()
+
+
+def _reports(browser: Browser, root: DataRoot) -> None:
+    page = _page(browser, DESKTOP)
+    page.goto(f"file://{root.path('reports/index.html')}")
+    _take(page, "index")
+    for kind in ("quality", "pipeline", "models", "drift", "live"):
+        pages = [name for name in root.names(f"reports/{kind}", ".html") if ".evidently." not in name]
+        if pages:
+            page.goto(f"file://{root.path(f'reports/{kind}/{pages[-1]}')}")
+            _take(page, kind)
+    page.close()
+
+
+def _page(browser: Browser, viewport: dict[str, int]) -> Page:
+    page = browser.new_page(viewport=viewport)  # type: ignore[arg-type]
+    page.set_default_timeout(MILLISECONDS)
+    return page
+
+
+def _take(page: Page, name: str) -> None:
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -161,6 +161,22 @@ def test_production_is_scored_on_new_listings_before_anything_trains_on_them(run
     assert called.index("score-new-listings") < called.index("train-model")
 
 
+def test_production_is_scored_on_every_file_since_the_last_training(run: Any, trainer: Any) -> None:
+    announced = [{"snapshot_id": f"s{n}", "sha256": [f"file{n}"]} for n in range(3)]
+    trainer.plan(assemble_listings=[{"result": each} for each in announced])
+    run("ingest_listings")
+    run("train_car_price")
+    run("ingest_listings")
+    run("ingest_listings")
+
+    run("train_car_price")
+
+    assert trainer.args("score-new-listings") == [
+        ["--sha256", "file0"],
+        ["--sha256", "file1", "file2"],
+    ]
+
+
 @pytest.mark.parametrize(("status", "state"), [(99, "success"), (65, "failed")])
 def test_a_score_that_cannot_be_had_stops_no_training(
     run: Any, trainer: Any, status: int, state: str
