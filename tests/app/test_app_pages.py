@@ -166,7 +166,10 @@ def without_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         running_mlflow(folder / "data") as (mlflow, _),
         running_api(folder, folder / "data", mlflow, wait=False) as api,
     ):
-        wait_until(lambda: "no model" in api.get("/readyz").json()["detail"], "the API has asked MLflow")
+        wait_until(
+            lambda: "no model is in production" in api.get("/readyz").json()["detail"],
+            "the API has asked MLflow",
+        )
         yield api
 
 

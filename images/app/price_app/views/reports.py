@@ -48,7 +48,7 @@ def page() -> None:
 def _searched(reports: list[Report]) -> list[Report]:
     kinds = list(dict.fromkeys(report["kind"] for report in reports))
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    kind = left.pills(_("Sujet"), kinds, format_func=_kind_label, key="report kind")
+    kind = left.pills(_("Sujet"), kinds, format_func=_kind_label, key="report kind", wrap=True)
     asked = _plain(
         right.text_input(_("Chercher"), placeholder=_("titre, verdict, date…"), key="report search")
     )
