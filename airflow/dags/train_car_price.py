@@ -15,22 +15,15 @@ bring it back. Then clear the red task, or trigger the DAG by hand. A pipeline r
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, TriggerRule
-from airflow.sdk.execution_time.context import InletEventsAccessor, InletEventsAccessors
+from airflow.sdk.execution_time.context import InletEventsAccessors
 
 from include.assets import candidate_model, listings
 from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, report_of_a_failure
 from include.step import step
-
-
-def files_since(events: InletEventsAccessor, moment: datetime | None) -> list[str]:
-    """The files of all snapshots made since the last good run, told by one event or by several."""
-    new = events.after(moment.isoformat()) if moment else events
-    return sorted({sha256 for event in new for sha256 in event.extra.get("sha256", [])})
-
 
 with DAG(
     "train_car_price",
@@ -39,13 +32,11 @@ with DAG(
     doc_md=__doc__,
     **dag_defaults(),
 ):
-
-    @step(inlets=[listings], execution_timeout=timedelta(minutes=10))
-    def score_new_listings(
-        inlet_events: InletEventsAccessors = None, prev_start_date_success: datetime | None = None
-    ) -> list[str]:
-        arrived = files_since(inlet_events[listings], prev_start_date_success)
-        return ["score-new-listings", *(["--sha256", *arrived] if arrived else [])]
+    # All listings that production has not learned from: those of one event, or of several that Airflow
+    # merged, or of files since whose landing every candidate was turned down.
+    @step(execution_timeout=timedelta(minutes=10))
+    def score_new_listings() -> list[str]:
+        return ["score-new-listings"]
 
     # Whatever became of the score: a model that can't be scored is best replaced.
     @step(inlets=[listings], trigger_rule=TriggerRule.ALL_DONE, execution_timeout=timedelta(hours=2))
