@@ -1,7 +1,7 @@
 """`make env`: what `docker compose` needs to know of this machine, and random secrets.
 
-Writes `.env` (settings, nothing secret) and `.secrets/` (one file for each secret). Neither is tracked, and what
-is there is never overwritten: run it again after an upgrade to get what is new.
+Writes `.env` (settings, nothing secret) and `.secrets/` (one file for each secret). Neither is tracked, and
+what is there is never overwritten: run it again after an upgrade to get what is new.
 
     python3 stack/make_env.py [--folder FOLDER]    FOLDER defaults to the repository
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA_FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "metrics", "serving")
 ENGINE_SOCKET = Path("/var/run/docker.sock")
+HEAD = "# Made by `make env`; edit what you like. No secrets here.\n"
 UNPRIVILEGED = 50000
 """The user of the containers where root sets the stack up, as root's uid must not be it."""
 
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"make-env: {problem}\n")
         return 1
     sys.stderr.write(
-        f"make-env: {len(made)} new secrets in {folder / '.secrets'}; the settings are in {folder / '.env'}.\n"
+        f"make-env: {len(made)} new secrets in {folder / '.secrets'}, the settings in {folder / '.env'}.\n"
         "make-env: log in to Airflow and MLflow as 'admin' with the password in .secrets/admin_password.\n"
     )
     return 0
@@ -98,10 +99,11 @@ def write_secrets(folder: Path, uid: int) -> list[str]:
     folder.mkdir(mode=0o700, exist_ok=True)
     _give(folder, uid)
     (folder / ".gitignore").write_text("*\n")
-    made = []
-    for name, make in _makers(folder).items():
+    made: list[str] = []
+    for name, parts, make in _makers(folder):
         path = folder / name
-        if path.exists():
+        # What is made of a secret that was lost is made anew with it.
+        if path.exists() and not set(parts) & set(made):
             continue
         # Written aside first: a secret that was cut off would stay for ever.
         unfinished = folder / f".{name}.new"
@@ -123,39 +125,40 @@ def make_data_folders(root: Path) -> None:
             folder.chmod(0o2775)
 
 
-def _makers(folder: Path) -> dict[str, Callable[[], str]]:
-    """How each secret is made, in an order in which each finds those it is made of."""
+def _makers(folder: Path) -> list[tuple[str, tuple[str, ...], Callable[[], str]]]:
+    """Each secret: its name, the secrets it is made of, which come before it, and what makes it."""
 
     def password() -> str:
         return secrets.token_urlsafe(24)
 
-    def text(name: str) -> str:
-        return (folder / name).read_text()
+    def address(template: str, part: str) -> Callable[[], str]:
+        return lambda: template.format((folder / part).read_text())
 
-    return {
-        "admin_password": password,
-        "airflow_database_password": password,
-        "mlflow_database_password": password,
-        "predictions_database_password": password,
-        "redis_password": password,
-        "airflow_fernet_key": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "airflow_secret_key": password,
-        "airflow_jwt_secret": lambda: secrets.token_urlsafe(48),
-        "app_api_key": lambda: "cp_" + secrets.token_urlsafe(32),
-        "airflow_database_url": lambda: (
-            f"postgresql+psycopg2://airflow:{text('airflow_database_password')}@postgres:5432/airflow"
-        ),
-        "airflow_result_backend": lambda: (
-            f"db+postgresql+psycopg2://airflow:{text('airflow_database_password')}@postgres:5432/airflow"
-        ),
-        "airflow_broker_url": lambda: f"redis://:{text('redis_password')}@redis:6379/0",
-        "mlflow_database_url": lambda: (
-            f"postgresql+psycopg://mlflow:{text('mlflow_database_password')}@postgres:5432/mlflow"
-        ),
-        "predictions_database_url": lambda: (
-            f"postgresql+psycopg://predictions:{text('predictions_database_password')}@postgres:5432/predictions"
-        ),
-    }
+    made = [
+        ("admin_password", password),
+        ("airflow_database_password", password),
+        ("mlflow_database_password", password),
+        ("mlflow_password", password),
+        ("predictions_database_password", password),
+        ("redis_password", password),
+        ("airflow_fernet_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
+        ("airflow_secret_key", password),
+        ("airflow_jwt_secret", lambda: secrets.token_urlsafe(48)),
+        ("app_api_key", lambda: "cp_" + secrets.token_urlsafe(32)),
+    ]
+    airflow, mlflow, predictions = (
+        f"{name}_database_password" for name in ("airflow", "mlflow", "predictions")
+    )
+    composed = [
+        ("airflow_database_url", airflow, "postgresql+psycopg2://airflow:{}@postgres:5432/airflow"),
+        ("airflow_result_backend", airflow, "db+postgresql+psycopg2://airflow:{}@postgres:5432/airflow"),
+        ("airflow_broker_url", "redis_password", "redis://:{}@redis:6379/0"),
+        ("mlflow_database_url", mlflow, "postgresql+psycopg://mlflow:{}@postgres:5432/mlflow"),
+        ("predictions_database_url", predictions, "postgresql+psycopg://predictions:{}@postgres/predictions"),
+    ]
+    return [(name, (), make) for name, make in made] + [
+        (name, (part,), address(template, part)) for name, part, template in composed
+    ]
 
 
 def _settings_in(path: Path) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The MLflow server behind a login: reads its secrets from files, and becomes `mlflow server`.
 
 MLFLOW_DATABASE_URL_FILE names a file with the database's address, MLFLOW_ADMIN_PASSWORD_FILE one with the
-password of the user MLFLOW_ADMIN_USERNAME (default: admin), MLFLOW_ARTIFACTS the folder or object-store URL of
-the artifacts (default: /var/lib/mlflow). Further arguments are handed on to `mlflow server`.
+password of the user MLFLOW_ADMIN_USERNAME (default: admin), MLFLOW_ARTIFACTS the folder or object-store URL
+of the artifacts (default: /var/lib/mlflow). Further arguments are handed on to `mlflow server`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
         "--workers", "1",
         *arguments,
     ]  # fmt: skip
-    os.execvpe(command[0], command, environment)
+    os.execvpe(command[0], command, environment)  # noqa: S606 - a list, no shell
 
 
 def _secret(variable: str) -> str:
@@ -49,9 +49,7 @@ def _secret(variable: str) -> str:
         with open(path, encoding="utf-8") as file:
             text = file.read().strip()
     except OSError as problem:
-        sys.exit(
-            f"mlflow: {variable}={path!r} can't be read ({problem.strerror}): name a file with the secret."
-        )
+        sys.exit(f"mlflow: {variable}={path!r} can't be read ({problem.strerror}): name a secret's file.")
     if not text:
         sys.exit(f"mlflow: the file {path} of {variable} is empty: run `make env` and mount what it makes.")
     return text

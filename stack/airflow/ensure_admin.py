@@ -1,4 +1,4 @@
-"""Makes the Airflow user `admin`, with the password in /run/secrets/admin_password; leaves one that is there."""
+"""Makes the Airflow user `admin` with the password in /run/secrets/admin_password, where there is none."""
 
 from __future__ import annotations
 

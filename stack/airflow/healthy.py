@@ -1,8 +1,8 @@
-"""Whether one of Airflow's components is well: `healthy.py api-server|scheduler|dag_processor|triggerer|worker`.
+"""Whether a component is well: `healthy.py api-server|scheduler|dag_processor|triggerer|worker`.
 
-Exits 0 when it is, otherwise 1 with a sentence. In place of `airflow jobs check`, which takes seconds of a core
-each time. The heartbeats of all but the worker are what the API server says of them; the worker is asked through
-the broker.
+Exits 0 when it is, otherwise 1 with a sentence. In place of `airflow jobs check`, which takes seconds of a
+core each time. The heartbeats of all but the worker are what the API server says of them; the worker is
+asked through the broker.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ NAME = "app"
 def main() -> int:
     """Make the key known where it isn't; returns the exit status."""
     import sqlalchemy as sa
+
     from price_api.api_keys import ApiKeys, hash_of
     from price_api.database import api_keys, engine_of, writing
     from price_api.settings import Settings

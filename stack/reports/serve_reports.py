@@ -1,4 +1,4 @@
-"""The folder /reports as web pages, behind the login `admin` with the password in /run/secrets/admin_password."""
+"""The folder /reports as web pages, behind the login `admin` and the password in admin_password."""
 
 from __future__ import annotations
 

@@ -17,17 +17,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Api, carprice, free_port, running_api, running_mlflow, wait_until
+from demo.browser import amount, choose, describe_logan, estimate, give
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from running_app import (
-    MILLISECONDS,
-    RunningApp,
-    amount,
-    choose,
-    describe_logan,
-    estimate,
-    give,
-    running_app,
-)
+from running_app import MILLISECONDS, RunningApp, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +104,12 @@ class TeamStack:
             "containers": docker("ps", "--all", "--quiet", "--filter", ours).split()
             + docker("ps", "--all", "--quiet", "--filter", f"label=carprice.proxy={self.name}").split(),
             "networks": docker("network", "ls", "--quiet", "--filter", ours).split(),
-            "volumes": docker("volume", "ls", "--quiet", "--filter", ours).split(),
+            "volumes": sorted(docker("volume", "ls", "--quiet", "--filter", ours).split()),
         }
 
 
 def wait_for(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
-    """What `found` returns once it is true. Raises `AssertionError` naming `what` when that takes too long."""
+    """What `found` returns once it is true. Raises `AssertionError` when that takes too long."""
     until = time.monotonic() + seconds
     while not (answer := found()):
         assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
@@ -118,12 +118,8 @@ def wait_for(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    ports = []
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-        ports.append(each.getsockname()[1])
-    for each in sockets:
-        with closing(each):
-            pass
-    return ports
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]

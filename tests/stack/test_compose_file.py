@@ -16,7 +16,7 @@ ESSENTIAL = {
     "mlflow", "docker-proxy", "api", "app", "reports",
 }  # fmt: skip
 METRICS = {"prometheus", "grafana"}
-JOBS = {"airflow-init", "api-init"}
+JOBS = {"airflow-init", "api-init", "mlflow-init"}
 """Services that do their work and end."""
 
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|_CONN|_URL|BACKEND|CREDENTIAL", re.IGNORECASE)
@@ -60,7 +60,7 @@ def volumes_of(service: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
             yield source, target, options == ["ro"]
 
 
-def test_every_service_a_team_needs_is_there_and_metrics_are_a_profile():
+def test_every_service_a_team_needs_is_there_and_metrics_are_a_profile() -> None:
     always = {name for name, service in SERVICES.items() if "profiles" not in service}
 
     assert always >= ESSENTIAL
@@ -68,7 +68,7 @@ def test_every_service_a_team_needs_is_there_and_metrics_are_a_profile():
 
 
 @each_service
-def test_a_container_is_not_root_and_can_change_nothing_but_its_volumes(service: dict[str, Any]):
+def test_a_container_is_not_root_and_can_change_nothing_but_its_volumes(service: dict[str, Any]) -> None:
     assert service["user"].startswith("${CARPRICE_UID")
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -78,7 +78,7 @@ def test_a_container_is_not_root_and_can_change_nothing_but_its_volumes(service:
 
 
 @each_service
-def test_a_container_has_limits_and_its_log_an_end(service: dict[str, Any]):
+def test_a_container_has_limits_and_its_log_an_end(service: dict[str, Any]) -> None:
     assert re.fullmatch(r"[0-9]+[mg]", service["mem_limit"])
     assert 0 < service["cpus"] <= 2
     assert service["pids_limit"] > 0
@@ -86,7 +86,7 @@ def test_a_container_has_limits_and_its_log_an_end(service: dict[str, Any]):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_container_says_whether_it_is_well_and_comes_back_when_it_dies(name: str):
+def test_a_container_says_whether_it_is_well_and_comes_back_when_it_dies(name: str) -> None:
     service = SERVICES[name]
 
     assert service["healthcheck"]["test"][0] == "CMD"
@@ -94,20 +94,20 @@ def test_a_container_says_whether_it_is_well_and_comes_back_when_it_dies(name: s
 
 
 @each_service
-def test_a_service_waits_for_those_it_needs_to_be_well(service: dict[str, Any]):
+def test_a_service_waits_for_those_it_needs_to_be_well(service: dict[str, Any]) -> None:
     for other, wait in service.get("depends_on", {}).items():
         wanted = "service_completed_successfully" if other in JOBS else "service_healthy"
         assert wait["condition"] == wanted, other
 
 
 @each_service
-def test_ports_are_published_on_loopback_unless_told_otherwise(service: dict[str, Any]):
+def test_ports_are_published_on_loopback_unless_told_otherwise(service: dict[str, Any]) -> None:
     for port in service.get("ports", []):
         assert port.startswith("${CARPRICE_BIND:-127.0.0.1}:")
 
 
 @each_service
-def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict[str, Any]):
+def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict[str, Any]) -> None:
     for name, value in environment_of(service).items():
         if not SECRET_NAME.search(name) or name in HARMLESS_URLS:
             continue
@@ -117,7 +117,7 @@ def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict
 
 
 @each_service
-def test_a_service_is_given_every_secret_it_reads_and_no_other(service: dict[str, Any]):
+def test_a_service_is_given_every_secret_it_reads_and_no_other(service: dict[str, Any]) -> None:
     words = " ".join([*environment_of(service).values(), *map(str, service.get("entrypoint", []))])
     given = set(service.get("secrets", []))
     # Those that Airflow's settings name, but only the services with a queue open.
@@ -129,7 +129,7 @@ def test_a_service_is_given_every_secret_it_reads_and_no_other(service: dict[str
         assert queue <= given or not (queue & given)
 
 
-def test_make_env_makes_every_secret_that_is_mounted():
+def test_make_env_makes_every_secret_that_is_mounted() -> None:
     made = (REPOSITORY / "stack/make_env.py").read_text()
     declared = described()["secrets"]
 
@@ -139,7 +139,7 @@ def test_make_env_makes_every_secret_that_is_mounted():
     assert {name for service in SERVICES.values() for name in service.get("secrets", [])} <= set(declared)
 
 
-def test_only_the_filter_has_the_engines_socket_and_only_the_worker_can_reach_the_filter():
+def test_only_the_filter_has_the_engines_socket_and_only_the_worker_can_reach_the_filter() -> None:
     with_socket = {
         name
         for name, service in SERVICES.items()
@@ -155,13 +155,13 @@ def test_only_the_filter_has_the_engines_socket_and_only_the_worker_can_reach_th
     assert "ports" not in SERVICES["docker-proxy"]
 
 
-def test_the_app_shares_no_network_with_a_database_the_broker_or_the_filter():
+def test_the_app_shares_no_network_with_a_database_the_broker_or_the_filter() -> None:
     for name in ("postgres", "redis", "docker-proxy", "worker", "mlflow"):
         assert not set(SERVICES["app"]["networks"]) & set(SERVICES[name]["networks"]), name
         assert not set(SERVICES["reports"]["networks"]) & set(SERVICES[name]["networks"]), name
 
 
-def test_databases_broker_and_filter_have_no_way_out_and_no_published_port():
+def test_databases_broker_and_filter_have_no_way_out_and_no_published_port() -> None:
     networks = described()["networks"]
 
     for name in ("postgres", "redis", "docker-proxy"):
@@ -169,11 +169,11 @@ def test_databases_broker_and_filter_have_no_way_out_and_no_published_port():
         assert all(networks[network].get("internal") for network in SERVICES[name]["networks"])
 
 
-def test_steps_can_reach_mlflow_and_nothing_else_of_the_stack():
+def test_steps_can_reach_mlflow_and_nothing_else_of_the_stack() -> None:
     assert [name for name, service in SERVICES.items() if "steps" in service["networks"]] == ["mlflow"]
 
 
-def test_only_the_api_writes_to_the_data_root_and_only_to_its_own_folder():
+def test_only_the_api_writes_to_the_data_root_and_only_to_its_own_folder() -> None:
     writable = {
         (name, target)
         for name, service in SERVICES.items()
@@ -184,7 +184,7 @@ def test_only_the_api_writes_to_the_data_root_and_only_to_its_own_folder():
     assert writable == {("api", "/data/serving")}
 
 
-def test_every_file_of_the_repository_that_is_mounted_is_there_and_read_only():
+def test_every_file_of_the_repository_that_is_mounted_is_there_and_read_only() -> None:
     for service in SERVICES.values():
         for source, _, read_only in volumes_of(service):
             if source.startswith("./"):
@@ -192,7 +192,7 @@ def test_every_file_of_the_repository_that_is_mounted_is_there_and_read_only():
                 assert read_only
 
 
-def test_worker_and_filter_are_told_the_same_about_a_step():
+def test_worker_and_filter_are_told_the_same_about_a_step() -> None:
     worker, proxy = SERVICES["worker"]["environment"], SERVICES["docker-proxy"]["environment"]
 
     assert {
@@ -202,7 +202,7 @@ def test_worker_and_filter_are_told_the_same_about_a_step():
     } == {}
 
 
-def test_nothing_newer_than_compose_2_26_and_engine_20_10_is_asked_for():
+def test_nothing_newer_than_compose_2_26_and_engine_20_10_is_asked_for() -> None:
     text = FILE.read_text()
 
     assert "start_interval" not in text  # engine 25

@@ -303,14 +303,21 @@ class Follower:
         except OSError:  # no room there; then without a cache
             return tempfile.mkdtemp(prefix="carprice-model-")
 
+    @property
+    def mlflow_said(self) -> str:
+        """Whether MLflow `answers`, is `away`, or was `not asked yet`."""
+        return {True: "answers", False: "away", None: "not asked yet"}[self.mlflow_answers]
+
     def state(self) -> dict[str, Any]:
         """What `/readyz` tells, without its log."""
         serving = self.production
-        away = self.mlflow_answers is not True
+        away = self.mlflow_answers is False
         if serving is None:
             detail = (
                 "MLflow does not answer and no model is cached; it is asked again every few seconds"
                 if away
+                else "MLflow is being asked for the first time"
+                if self.mlflow_answers is None
                 else "no model is in production yet; land a file and let the pipeline promote one"
                 if not self.alias_set
                 else f"version {self.refused.key[0]} was refused: {self.refused.reason}"

@@ -18,6 +18,7 @@ from price_api.routes import direct, page_of_ours
 from price_api.services import Services
 
 KINDS = ("quality", "pipeline", "drift", "models", "live")
+EVIDENTLY = ".evidently.html"
 MOST_LISTED = 500
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.html")
 
@@ -76,13 +77,15 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[dict[str, Any]]:
         if _NAME.fullmatch(entry["name"].rsplit("/", 1)[-1])
     }
     for page in sorted(written, key=lambda name: written[name], reverse=True)[:MOST_LISTED]:
-        stem = page.removesuffix(".html")
+        # Evidently's own page of a drift report lies beside ours and shares its record.
+        stem, of_evidently = page.removesuffix(".html"), page.endswith(EVIDENTLY)
+        stem = page.removesuffix(EVIDENTLY) if of_evidently else stem
         record = _record(root, f"receipts/{stem}.json" if kind == "quality" else f"{folder}/{stem}.json")
         at = _told(record) or written[page]
         yield {
             "kind": kind,
             "name": page,
-            "title": _title(kind, stem, record),
+            "title": _title(kind, stem, record) + (" · Evidently" if of_evidently else ""),
             "verdict": _text(record.get("status") if kind == "quality" else record.get("verdict")),
             "at": at.isoformat(timespec="seconds"),
         }

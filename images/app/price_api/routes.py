@@ -207,7 +207,7 @@ def add_health(app: FastAPI, services: Services) -> None:
     async def readyz(request: Request) -> Response:
         """Whether prices can be given, from where the model is, and how the log fares."""
         state = services.follower.state()
-        state["mlflow"] = "answers" if services.follower.mlflow_answers else "away"
+        state["mlflow"] = services.follower.mlflow_said
         state["prediction_log"] = log_state(services.predictions)
         return Json(state, 503 if state["status"] == "unavailable" else 200)
 
