@@ -1,0 +1,200 @@
+"""The whole stack on a real engine: up, a file into production, a price in a browser, nothing left after."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+import pytest
+import requests
+from conftest import require
+from team_stack import TeamStack, docker, wait_for
+
+from carprice import sample
+
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
+JOBS = {"airflow-init", "api-init", "mlflow-init"}
+
+# Prints which of the addresses in its arguments take a connection.
+REACH = """
+import socket, sys
+for address in sys.argv[1:]:
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 3).close()
+        print(address)
+    except OSError:
+        pass
+"""
+
+
+def reached_from(stack: TeamStack, service: str, addresses: list[str]) -> list[str]:
+    """Which of `addresses` (host:port) take a connection from inside a service's container."""
+    done = stack.run_in(service, "python3", "-c", REACH, *addresses)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def addresses_of(stack: TeamStack, service: str, port: int) -> list[str]:
+    """A service's name and each of its IP addresses, with `port`."""
+    networks = stack.containers()[service]["NetworkSettings"]["Networks"].values()
+    return [f"{service}:{port}", *(f"{network['IPAddress']}:{port}" for network in networks)]
+
+
+@pytest.fixture(scope="module")
+def in_production(stack: TeamStack) -> str:
+    """The version in production after a file was put into data/raw."""
+    stack.land(sample.to_csv(sample.generate(900, seed=3)).encode(), "first.csv")
+    return str(wait_for(stack.production_version, "the landed file to become a production model"))
+
+
+def test_every_service_is_healthy_and_every_job_has_ended_well(stack: TeamStack) -> None:
+    states = {name: container["State"] for name, container in stack.containers().items()}
+
+    assert {name for name, state in states.items() if state["Status"] == "exited"} == JOBS
+    assert all(states[name]["ExitCode"] == 0 for name in JOBS)
+    running = states.keys() - JOBS
+    assert {name: states[name]["Health"]["Status"] for name in running} == dict.fromkeys(running, "healthy")
+
+
+def test_a_file_put_into_data_raw_on_the_host_becomes_the_production_model(
+    stack: TeamStack, in_production: str
+) -> None:
+    assert in_production == "1"
+    priced = stack.ask_price("POST", "/v1/predict", json=LOGAN).json()
+    assert 10_000 < priced["price_mad"] < 1_000_000
+    assert priced["model"]["version"] == in_production
+
+
+@pytest.mark.browser
+def test_the_apps_page_shows_the_price_of_that_model(stack: TeamStack, in_production: str) -> None:
+    require("BROWSER", os.access(CHROMIUM, os.X_OK), "Chromium is not installed (Debian's `chromium`).")
+    from playwright.sync_api import Page, expect, sync_playwright
+
+    def choose(page: Page, label: str | re.Pattern[str], text: str) -> None:
+        box = page.get_by_role("combobox", name=label)
+        expect(box).to_be_enabled()
+        box.click()
+        box.fill(text)
+        page.get_by_role("option", name=re.compile(f"^{text}")).first.click()
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--headless", "--no-proxy-server"]
+        )
+        page = browser.new_page(locale="fr-FR")
+        page.set_default_timeout(120_000)
+        expect.set_options(timeout=120_000)
+        page.goto(stack.url("PRICE_APP"))
+        choose(page, "Marque", "Dacia")
+        choose(page, re.compile("^Modèle"), "Logan")
+        for label, number in ((re.compile("^Année-modèle"), "2015"), (re.compile("^Kilométrage"), "120000")):
+            field = page.get_by_role("spinbutton", name=label)
+            field.fill(number)
+            field.press("Tab")
+        expect(page.get_by_text(re.compile(r"Kilométrage \(km\) · 120.000"))).to_be_visible()
+        page.get_by_role("button", name="Estimer le prix").click()
+        shown = page.get_by_test_id("price").inner_text()
+        browser.close()
+
+    newest = stack.ask_price("GET", "/v1/predictions?page_size=1").json()["predictions"][0]
+    assert int(re.sub(r"\D", "", shown.split("MAD")[0])) == pytest.approx(newest["price_mad"], abs=100)
+    assert newest["version"] == in_production
+
+
+def test_the_app_reaches_the_api_and_neither_a_database_nor_the_docker_proxy(stack: TeamStack) -> None:
+    forbidden = [
+        *addresses_of(stack, "postgres", 5432),
+        *addresses_of(stack, "redis", 6379),
+        *addresses_of(stack, "docker-proxy", 2375),
+        *addresses_of(stack, "mlflow", 5000),
+        *addresses_of(stack, "api-server", 8080),
+    ]
+
+    assert reached_from(stack, "app", ["api:8000", *forbidden]) == ["api:8000"]
+    assert reached_from(stack, "reports", ["api:8000", *forbidden]) == []
+    # The addresses are right: the worker reaches all of them but those it shares no network with.
+    assert {"postgres:5432", "redis:6379", "docker-proxy:2375"} <= set(
+        reached_from(stack, "worker", ["postgres:5432", "redis:6379", "docker-proxy:2375"])
+    )
+
+
+def test_the_api_reaches_postgresql_but_not_airflows_database(stack: TeamStack) -> None:
+    login = """
+import sys, psycopg
+password = open("/run/secrets/predictions_database_url").read().split(":")[2].split("@")[0]
+for name in sys.argv[1:]:
+    try:
+        psycopg.connect(host="postgres", dbname=name, user="predictions", password=password).close()
+        print(name)
+    except psycopg.OperationalError:
+        pass
+"""
+    done = stack.run_in("api", "python3", "-c", login, "airflow", "mlflow", "postgres", "predictions")
+
+    assert done.stdout.split() == ["predictions"], done.stderr
+
+
+def test_airflow_mlflow_and_the_reports_ask_for_a_login(stack: TeamStack, in_production: str) -> None:
+    password = stack.secret("admin_password")
+    pages = [
+        stack.url("AIRFLOW") + "/api/v2/dags",
+        stack.url("MLFLOW") + "/api/2.0/mlflow/experiments/search?max_results=1",
+        stack.url("REPORTS") + "/",
+        stack.url("PRICE_API") + "/v1/model",
+    ]
+    with requests.Session() as session:
+        session.trust_env = False
+        without = [session.get(page, timeout=30).status_code for page in pages]
+        wrong = [session.get(page, auth=("admin", "wrong"), timeout=30).status_code for page in pages]
+        token = session.post(
+            stack.url("AIRFLOW") + "/auth/token", json={"username": "admin", "password": password}, timeout=30
+        ).json()["access_token"]
+        dags = session.get(pages[0], headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        let_in = [session.get(page, auth=("admin", password), timeout=30).status_code for page in pages[1:3]]
+
+    assert without == [401] * 4
+    assert wrong == [401] * 4
+    assert dags.json()["total_entries"] > 0
+    assert let_in == [200, 200]
+
+
+def test_docker_inspect_shows_no_secret_of_any_service(stack: TeamStack) -> None:
+    shown = docker("inspect", *stack.compose("ps", "--all", "--quiet").split())
+    secrets = [path for path in stack.secrets.iterdir() if path.name != ".gitignore"]
+
+    assert len(secrets) > 10
+    assert [path.name for path in secrets if path.read_text() in shown] == []
+
+
+def test_no_process_of_a_container_is_root_or_can_write_to_its_image(stack: TeamStack) -> None:
+    for service, container in stack.containers().items():
+        if service in JOBS:
+            continue
+        look = "id -u; touch /usr/x /etc/x /opt/x 2>&1; grep Cap /proc/1/status"
+        uid, *rest = stack.run_in(service, "sh", "-c", look).stdout.splitlines()
+        assert int(uid) > 0, service
+        assert sum("Read-only file system" in line for line in rest) == 3, (service, rest)
+        effective = [line.split()[1] for line in rest if line.startswith(("CapEff", "CapPrm", "CapBnd"))]
+        assert {int(mask, 16) for mask in effective} == {0}, service
+        assert container["HostConfig"]["Memory"] > 0
+
+
+def test_down_leaves_no_container_network_or_volume_but_named_data_when_asked_to_keep_it(
+    stack: TeamStack, in_production: str
+) -> None:
+    kept = sorted(f"{stack.name}_{name}" for name in ("postgres", "redis", "mlflow", "airflow-logs"))
+
+    stack.compose("down", "--timeout", "20")
+
+    assert stack.left_over() == {"containers": [], "networks": [], "volumes": kept}
+
+    stack.compose("up", "--detach", "--wait", "postgres", "redis", "mlflow", "api")
+    assert wait_for(stack.production_version, "the kept model to be served again", 120) == in_production
+
+    stack.compose("down", "--volumes", "--timeout", "20")
+    assert stack.left_over() == {"containers": [], "networks": [], "volumes": []}
