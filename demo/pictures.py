@@ -39,10 +39,10 @@ def main() -> int:
 
 
 def _app(browser: Browser, settings: Settings) -> None:
-    for name, viewport in (("app", DESKTOP), ("app-phone", PHONE)):
+    for name, viewport in (("app", DESKTOP | {"height": 1500}), ("app-phone", PHONE)):
         page = _page(browser, viewport)
         page.goto(settings.app_url)
-        describe_logan(page, asking=99_000)
+        describe_logan(page, asking=75_000)
         estimate(page)
         page.get_by_test_id("price").scroll_into_view_if_needed()
         _take(page, name)
@@ -75,6 +75,8 @@ def _page(browser: Browser, viewport: dict[str, int]) -> Page:
 
 def _take(page: Page, name: str) -> None:
     page.wait_for_load_state("networkidle")
+    for unfinished in ("stStatusWidget", "stSkeleton"):  # of Streamlit's pages
+        expect(page.get_by_test_id(unfinished)).to_have_count(0)
     page.screenshot(path=PICTURES / f"{name}.png")
 
 

@@ -111,11 +111,12 @@ def _told(record: dict[str, Any]) -> datetime | None:
 
 
 def _title(kind: str, stem: str, record: dict[str, Any]) -> str:
-    if kind == "quality" and record.get("file"):
-        return str(record["file"])
+    """What the report is about, in words that are the same in every language; its verdict stands apart."""
+    version, file = _text(record.get("version")), _text(record.get("file"))
     if kind == "models":
-        return f"Model of run {stem[:12]}"
-    return _text(record.get("headline")) or _text(record.get("file")) or stem
+        return f"run {stem[:12]}"
+    parts = [f"version {version}" if version and kind in ("pipeline", "live") else None, file]
+    return " · ".join(part for part in parts if part) or stem
 
 
 def _text(value: Any) -> str | None:

@@ -128,6 +128,7 @@ CONCLUSIONS = {
     "in production": N_("en production"),
     "was in production": N_("a été en production"),
     "not in production": N_("pas en production"),
+    "as promised": N_("comme promis"),
     "worse": N_("moins bon"),
 }
 

@@ -30,6 +30,7 @@ from price_app.language import _, ngettext
 
 OTHER = ""  # no make or model has an empty name
 OLDEST_YEAR, LARGEST_MILEAGE_KM, LARGEST_PRICE_MAD = 1950, 2_000_000, 100_000_000
+BELIEVED_KM_A_YEAR = 3_500
 COMPARABLES = 8
 # contributions below this share of the price are added up under one name
 SMALLEST_SHARE = 0.004
@@ -92,7 +93,9 @@ def _ask(client: ApiClient, listing: Listing) -> Answer:
     with _missing():
         answer.explanation = client.explain(car)
     with _missing():
-        answer.what_if = client.what_if(car, _mileages(listing["mileage"]), _years(listing["model_year"]))
+        answer.what_if = client.what_if(
+            car, _mileages(listing["mileage"], listing["model_year"]), _years(listing["model_year"])
+        )
     with _missing():
         answer.comparables = client.comparables(car, COMPARABLES)["comparables"]
     return answer
@@ -111,10 +114,14 @@ def _sticky_key() -> str:
     return str(st.session_state.setdefault("sticky key", secrets.token_hex(16)))
 
 
-def _mileages(now: int) -> list[int]:
-    """25 mileages around the car's own, which is among them."""
+def _mileages(now: int, year: int) -> list[int]:
+    """25 mileages around the car's own, which is among them.
+
+    They begin where sellers mean what they say: next to nothing on an old car is a field left as it was.
+    """
+    first = min(now, BELIEVED_KM_A_YEAR * max(newest_year() - year, 0))
     last = max(300_000, int(now * 1.4) // 10_000 * 10_000)
-    return sorted({*range(0, last + 1, max(last // 24, 1)), now})
+    return sorted({*range(first, last + 1, max((last - first) // 24, 1)), now})
 
 
 def _years(now: int) -> list[int]:

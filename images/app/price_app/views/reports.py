@@ -11,7 +11,7 @@ from price_app.api_client import Report
 from price_app.language import _, ngettext
 
 MOST_SHOWN = 30
-_GOOD = {"accepted", "promoted", "stable", "in production"}
+_GOOD = {"accepted", "promoted", "stable", "in production", "as promised"}
 _BAD = {"refused", "failed", "drifted", "worse"}
 
 
