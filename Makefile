@@ -46,6 +46,24 @@ base-image: ## make the Python base image from Debian's packages, where no regis
 docker-engine: ## install and start a Docker engine on Debian or Ubuntu, where none answers
 	images/base/docker-engine
 
+# --- the stack a team runs
+
+.PHONY: env
+env: ## write .env and random secrets for `docker compose up`; never overwrites
+	@$(PYTHON) stack/make_env.py
+
+.PHONY: compose-plugin
+compose-plugin: ## get Compose v2 from Debian's packages, where `docker compose` does not answer
+	images/base/compose-plugin
+
+.PHONY: stack
+stack: env ## start the stack a team runs and wait until all of it is healthy (docs/stack.md)
+	docker compose up --detach --wait
+
+.PHONY: stack-down
+stack-down: ## stop the stack; its volumes and data/ stay
+	docker compose down
+
 # --- check
 
 .PHONY: test
@@ -63,7 +81,7 @@ test-setup: setup $(TESTED:%=.venv/%/.test-ready)
 lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
-	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks
+	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks stack/make_env.py
 	.venv/app/bin/mypy images/app
 	MYPYPATH=images/docker-proxy .venv/trainer/bin/mypy -p docker_proxy
 	.venv/trainer/bin/mypy airflow/include airflow/dags
