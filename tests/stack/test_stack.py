@@ -184,6 +184,12 @@ def test_no_process_of_a_container_is_root_or_can_write_to_its_image(stack: Team
         assert container["HostConfig"]["Memory"] > 0
 
 
+def test_every_volume_has_a_name_so_that_none_is_left_behind(stack: TeamStack) -> None:
+    for service, container in stack.containers().items():
+        volumes = [mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"]
+        assert all(name.startswith(f"{stack.name}_") for name in volumes), (service, volumes)
+
+
 def test_down_leaves_no_container_network_or_volume_but_named_data_when_asked_to_keep_it(
     stack: TeamStack, in_production: str
 ) -> None:
