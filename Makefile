@@ -73,6 +73,7 @@ test: test-setup lint ## run everything this machine can run: unit, contract, DA
 	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
 	.venv/app/bin/pytest tests/app
 	.venv/trainer/bin/pytest tests/e2e
+	.venv/trainer/bin/pytest tests/stack
 
 .PHONY: test-setup
 test-setup: setup $(TESTED:%=.venv/%/.test-ready)

@@ -102,6 +102,7 @@ def _settings(folder: Path) -> Settings:
         airflow_port=free_port(),
         mlflow_port=free_port(),
         api_port=free_port(),
+        evidently_port=free_port(),
         app_port=free_port(),
         airflow_database="",
         timeout_seconds=0,
