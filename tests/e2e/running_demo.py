@@ -186,6 +186,11 @@ class Demo:
         return f"http://127.0.0.1:{self.ports['APP_PORT']}"
 
     @property
+    def api_url(self) -> str:
+        """Where its price API answers."""
+        return f"http://127.0.0.1:{self.ports['API_PORT']}"
+
+    @property
     def registry(self) -> Registry:
         """Its model registry, by way of its MLflow server."""
         os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{self.ports['MLFLOW_PORT']}"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import requests
 from claims import burst_is_ingested_once, every_step_shows_its_result, worse_candidate_stays_out
 from running_demo import Demo
 
@@ -107,6 +108,21 @@ def test_a_file_that_is_still_written_is_not_read_early(demo: Demo) -> None:
     assert receipt["status"] == "accepted"
     assert receipt["rows_in"] == 300
     assert [r["sha256"] for r in demo.receipts().values() if "slow.csv" in r["names"]] == [receipt["sha256"]]
+
+
+def test_the_second_file_is_judged_and_its_reports_are_a_click_away_in_the_app(demo: Demo) -> None:
+    demo.wait_until_quiet()
+    listed = requests.get(f"{demo.api_url}/v1/reports", timeout=30).json()["reports"]
+    kinds = {each["kind"]: each for each in reversed(listed) if ".evidently." not in each["name"]}
+    assert set(kinds) == {"quality", "pipeline", "drift", "live", "models"}
+    for kind in ("drift", "live"):
+        page = requests.get(f"{demo.api_url}/v1/reports/{kind}/{kinds[kind]['name']}", timeout=30)
+        assert page.status_code == 200
+        assert kinds[kind]["verdict"] in page.text.lower()
+    second = demo.api.runs("train_car_price")[1]
+    tasks = {task["task_id"]: task for task in demo.api.tasks(second["dag_id"], second["dag_run_id"])}
+    assert tasks["score_new_listings"]["state"] == "success"
+    assert tasks["score_new_listings"]["end_date"] <= tasks["train_model"]["start_date"]
 
 
 def test_unusable_files_are_refused_each_with_its_sentence_and_the_next_good_one_goes_through(
