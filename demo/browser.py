@@ -7,6 +7,11 @@ import re
 from playwright.sync_api import Page, expect
 
 
+def settled(page: Page) -> None:
+    """Wait until the app has answered what was done last: fields that depend on it are made anew until then."""
+    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+
+
 def choose(page: Page, label: str | re.Pattern[str], text: str) -> None:
     """Choose the first option that `text` finds in the list called `label`."""
     box = page.get_by_role("combobox", name=label)
@@ -14,6 +19,7 @@ def choose(page: Page, label: str | re.Pattern[str], text: str) -> None:
     box.click()
     box.fill(text)
     page.get_by_role("option", name=re.compile(f"^{re.escape(text)}")).first.click()
+    settled(page)
 
 
 def give(page: Page, label: str | re.Pattern[str], number: int) -> None:
@@ -21,6 +27,7 @@ def give(page: Page, label: str | re.Pattern[str], number: int) -> None:
     field = page.get_by_role("spinbutton", name=label)
     field.fill(str(number))
     field.press("Tab")
+    settled(page)
 
 
 def describe_logan(page: Page, asking: int | None = None) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Api, carprice, free_port, running_api, running_mlflow, wait_until
-from demo.browser import amount, choose, describe_logan, estimate, give
+from demo.browser import amount, choose, describe_logan, estimate, give, settled
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from running_app import MILLISECONDS, RunningApp, running_app
 
@@ -143,6 +143,7 @@ def test_a_model_nobody_knows_is_typed_in_and_stays_text(page: Page) -> None:
     name = "<img src=x onerror=document.title='run'> **x** $y$"
     page.get_by_label("Nom du modèle").fill(name)
     page.get_by_label("Nom du modèle").press("Tab")
+    settled(page)
     give(page, re.compile("^Année-modèle"), 2015)
     give(page, re.compile("^Kilométrage"), 120_000)
     estimate(page)
