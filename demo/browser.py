@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 
 def settled(page: Page) -> None:
-    """Wait until the app has answered what was done last: fields that depend on it are made anew until then."""
+    """Wait until the app has answered what was done last: it makes the fields that depend on it anew."""
     expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
 
 

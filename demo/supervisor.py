@@ -19,6 +19,7 @@ import requests
 from demo.settings import DemoProblem
 
 MARK = "DEMO_PROCESS_OF"
+SERVICE_MARK = "DEMO_SERVICE"
 GRACE_SECONDS = 12.0
 PR_SET_PDEATHSIG = 1
 
@@ -113,10 +114,7 @@ class Supervisor:
         # Some of Airflow's processes lead groups of their own and outlive their parent; every
         # process that this supervisor caused to exist carries its mark.
         for _ in range(3):
-            left = self.pids()
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            left = _kill(self.pids())
             for process in running:
                 process.poll()
             if not left:
@@ -127,7 +125,7 @@ class Supervisor:
         with open(self.log_of(service.name), "ab") as log:
             service.process = subprocess.Popen(
                 service.command,
-                env=service.environment | {MARK: self.mark},
+                env=service.environment | {MARK: self.mark, SERVICE_MARK: service.name},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -141,6 +139,9 @@ class Supervisor:
             for service in list(self.services.values()):
                 died = service.process is not None and service.process.poll() is not None
                 if died and not self._stopping.is_set() and self._may_restart(service):
+                    # As a container would: what a killed scheduler leaves behind holds on to its
+                    # connection, and with it to locks that the next one would wait for in vain.
+                    _kill(self.pids(service.name))
                     self._spawn(service)
 
     @staticmethod
@@ -150,16 +151,25 @@ class Supervisor:
         pause = min(30.0, 2.0 ** len(recent[1:]) - 1)
         return not recent or time.monotonic() - recent[-1] >= pause
 
-    def pids(self) -> list[int]:
-        """The processes that carry this supervisor's mark: its services and all that they started."""
-        wanted = f"{MARK}={self.mark}".encode()
+    def pids(self, service: str | None = None) -> list[int]:
+        """The processes with this supervisor's mark: its services, or one of them, and all they started."""
+        wanted = {f"{MARK}={self.mark}".encode()}
+        if service:
+            wanted.add(f"{SERVICE_MARK}={service}".encode())
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
-                    if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    if wanted <= set((entry / "environ").read_bytes().split(b"\0")):
                         found.append(int(entry.name))
         return found
+
+
+def _kill(pids: list[int]) -> list[int]:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pids
 
 
 def _end_with_parent() -> None:

@@ -37,6 +37,27 @@ def test_a_service_that_is_killed_is_started_again(tmp_path: Path) -> None:
         assert eventually(lambda: service.process.pid != first and service.process.poll() is None)
 
 
+def test_what_a_killed_service_leaves_behind_is_gone_before_it_starts_again(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    code = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"open({str(started)!r}, 'a').write(f'{{child.pid}}\\n')\n"
+        "time.sleep(600)"
+    )
+    with Supervisor(tmp_path / "logs") as supervisor:
+        other = python("import time; time.sleep(600)", name="other")
+        supervisor.start(other)
+        service = python(code)
+        supervisor.start(service)
+        assert eventually(lambda: started.exists() and started.read_text().endswith("\n"))
+        os.kill(service.process.pid, signal.SIGKILL)
+        assert eventually(lambda: started.read_text().count("\n") == 2)
+        first, second = map(int, started.read_text().split())
+        assert first not in supervisor.pids()
+        assert {second, other.process.pid} <= set(supervisor.pids())
+
+
 def test_stopping_ends_services_and_what_left_their_group(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
