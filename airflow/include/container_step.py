@@ -46,12 +46,16 @@ class ContainerStep(Step, DockerOperator):
             force_pull=False,
             # The engine may be on another machine, where a folder in Airflow's /tmp means nothing.
             mount_tmp_dir=False,
-            # The data folder, under the same path as everywhere, so that recorded paths mean the same.
             mounts=[
-                Mount(target=here.data_root, source=here.docker_host_data_dir or here.data_root, type="bind")
-            ]
-            if here.data_is_local
-            else [],
+                # The one place to write beside the data; a tmpfs could not be copied from.
+                Mount(target="/tmp", source=None, type="volume"),  # noqa: S108 - the container's own
+                # The data folder, under the same path as everywhere, so that recorded paths mean the same.
+                *(
+                    [Mount(here.data_root, here.docker_host_data_dir or here.data_root, type="bind")]
+                    if here.data_is_local
+                    else []
+                ),
+            ],
             # Files in the data folder belong to whoever runs the system, never to root.
             user=here.container_user,
             network_mode=here.docker_network,
@@ -93,7 +97,7 @@ class ContainerStep(Step, DockerOperator):
         for container in self.cli.containers(all=True, filters={"label": mine}):
             self.log.warning("Removing container %s of an earlier try", container["Names"])
             with contextlib.suppress(APIError):
-                self.cli.remove_container(container["Id"], force=True)
+                self.cli.remove_container(container["Id"], force=True, v=True)
 
     def _run_image_with_mounts(self, target_mounts: list[Mount], add_tmp_variable: bool) -> Outcome:
         """Create, start and follow the container.
@@ -121,6 +125,7 @@ class ContainerStep(Step, DockerOperator):
                 pids_limit=512,
                 cap_drop=["ALL"],  # a step needs no right of root's
                 security_opt=["no-new-privileges"],
+                read_only=True,
             ),
         )
         container = self.container["Id"]
@@ -139,7 +144,7 @@ class ContainerStep(Step, DockerOperator):
             return Outcome(exit_code, self._result(), lines.last_words, remark)
         finally:
             with contextlib.suppress(APIError):  # on_kill may have removed it already
-                self.cli.remove_container(container, force=True)
+                self.cli.remove_container(container, force=True, v=True)
 
     def _result(self) -> Json:
         try:
@@ -152,4 +157,4 @@ class ContainerStep(Step, DockerOperator):
         """Remove the container at once; steps write atomically, so there is nothing to wait for."""
         if self.hook.client_created and self.container:
             with contextlib.suppress(APIError):
-                self.cli.remove_container(self.container["Id"], force=True)
+                self.cli.remove_container(self.container["Id"], force=True, v=True)

@@ -361,6 +361,9 @@ def test_a_container_has_its_labels_and_limits_and_is_no_root(in_container: Any,
     assert host["Memory"] == 2 * 1024**3
     assert host["CapDrop"] == ["ALL"]
     assert "no-new-privileges" in host["SecurityOpt"]
+    assert host["ReadonlyRootfs"] is True
+    (scratch,) = (mount for mount in container.attrs["Mounts"] if mount["Type"] == "volume")
+    assert scratch["Name"] not in {volume.name for volume in in_container.volumes.list()}
     assert trainer.calls[0]["uid"] != 0
 
 
