@@ -110,11 +110,15 @@ def _worked(arguments: argparse.Namespace, context: _Context | None) -> None:
 
 
 def _give(arguments: argparse.Namespace, result: Any) -> None:
-    """Write the result file, or print the result where no file was asked for."""
+    """Write the result to the file or URL asked for, or print it where none was."""
     target = getattr(arguments, "result", None)
     if target is None:
         printer = getattr(arguments, "printer", None)
         print(printer(result) if printer else json.dumps(result, indent=2, ensure_ascii=False))  # noqa: T201
+        return
+    if "://" in target:  # of a pod, whose own files are gone with it
+        folder, _, name = target.rpartition("/")
+        DataRoot(folder).write_text(name, json.dumps(result, ensure_ascii=False))
         return
     partial = f"{target}.{uuid.uuid4().hex[:8]}.part"
     with open(partial, "w", encoding="utf-8") as file:
@@ -434,7 +438,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command, is_step=is_step, name_of_step=name)
         if is_step:
             added.add_argument(
-                "--result", metavar="FILE", help="where the JSON result goes (default: printed)"
+                "--result", metavar="FILE", help="file or URL where the JSON result goes (default: printed)"
             )
         return added
 

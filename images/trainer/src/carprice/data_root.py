@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -13,20 +14,48 @@ from typing import IO, TYPE_CHECKING, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from carprice.errors import CarpriceError, StoreAway, StoreRefused, UsageProblem
+
 if TYPE_CHECKING:
     import pandas as pd
+
+# Other processes write too: what was listed a moment ago is no news, and neither is a connection of old keys.
+_NOTHING_REMEMBERED: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+# Enough to get over a lost packet: a step is tried again by whoever started it. In seconds.
+_S3: dict[str, Any] = {
+    "config_kwargs": {
+        "connect_timeout": 5,
+        "read_timeout": 10,
+        "retries": {"mode": "standard", "max_attempts": 2},
+    }
+}
+_KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
 class DataRoot:
     """Reads and writes files under one root, named by `/`-separated relative paths.
 
     Writes are atomic: a reader sees the whole file or none. `location` is a local
-    folder or any URL that fsspec opens (`s3://bucket/prefix`).
+    folder or any URL that fsspec opens (`s3://bucket/prefix`). Where it is a URL, everything
+    here raises `StoreAway` when the object store does not answer, and `StoreRefused` when it
+    says that there is no such bucket or that the keys are not good for it.
     """
 
     def __init__(self, location: str) -> None:
         self.location = location
-        self._fs, root = fsspec.core.url_to_fs(location)
+        options = _NOTHING_REMEMBERED if "://" in location else {}
+        if location.startswith(("s3://", "s3a://")):
+            options = options | _S3
+            for library in ("botocore", "aiobotocore"):  # they tell of every key that they find
+                logging.getLogger(library).setLevel(logging.WARNING)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(location, **options)
+        except (ImportError, ValueError) as error:
+            raise UsageProblem(
+                f"DATA_DIR must be a folder or a URL that fsspec can open, found {location}: {error}"
+            ) from error
+        if hasattr(self._fs, "retries"):
+            self._fs.retries = 3  # of s3fs itself, around those of botocore
         self._root = root.rstrip("/")
 
     @classmethod
@@ -49,7 +78,8 @@ class DataRoot:
 
     def exists(self, name: str) -> bool:
         """Whether a file or folder `name` exists."""
-        return bool(self._fs.exists(self.path(name)))
+        with self._answering():
+            return bool(self._fs.exists(self.path(name)))
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Sorted base names of the files directly in `folder` (which need not exist) that end in `suffix`."""
@@ -61,26 +91,28 @@ class DataRoot:
 
     def entries(self, folder: str) -> list[dict[str, Any]]:
         """fsspec's `info` of each file directly in `folder`: name, size and, where known, times."""
-        self._fs.invalidate_cache()
-        if not self._fs.isdir(self.path(folder)):
-            return []
-        return [e for e in self._fs.ls(self.path(folder), detail=True) if e["type"] == "file"]
+        return [e for e in self._listed(folder) if e["type"] == "file" and not e["name"].endswith("/")]
 
     def folders(self, folder: str) -> list[str]:
         """Sorted base names of the folders directly in `folder`."""
-        if not self._fs.isdir(self.path(folder)):
-            return []
-        listed = self._fs.ls(self.path(folder), detail=True)
-        return sorted(e["name"].rstrip("/").rsplit("/", 1)[-1] for e in listed if e["type"] == "directory")
+        return sorted(
+            e["name"].rstrip("/").rsplit("/", 1)[-1] for e in self._listed(folder) if e["type"] == "directory"
+        )
 
     def open(self, name: str) -> IO[bytes]:
         """Open `name` for reading bytes. Raises `FileNotFoundError`."""
-        return self._fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
+        if self.is_local:
+            return open(self.path(name), "rb")
+        # In one request: an object that is replaced between two would come in two halves.
+        return io.BytesIO(self.read_bytes(name))
 
     def read_bytes(self, name: str) -> bytes:
         """The whole of `name`. Raises `FileNotFoundError`."""
-        with self.open(name) as file:
-            return file.read()
+        if self.is_local:
+            with self.open(name) as file:
+                return file.read()
+        with self._answering():
+            return bytes(self._fs.cat_file(self.path(name)))
 
     def read_json(self, name: str) -> Any:
         """The JSON document `name`. Raises `FileNotFoundError`."""
@@ -118,7 +150,8 @@ class DataRoot:
         if not self.is_local:  # an object appears when its upload is complete
             buffer = io.BytesIO()
             yield buffer
-            self._fs.pipe_file(path, buffer.getvalue())
+            with self._answering():
+                self._fs.pipe_file(path, buffer.getvalue())
             return
         folder, _, base = path.rpartition("/")
         os.makedirs(folder, exist_ok=True)
@@ -136,5 +169,69 @@ class DataRoot:
 
     def remove(self, name: str) -> None:
         """Delete the file or folder `name` if it exists."""
-        if self.exists(name):
-            self._fs.rm(self.path(name), recursive=True)
+        with self._answering():
+            if self._fs.exists(self.path(name)):
+                self._fs.rm(self.path(name), recursive=True)
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        with self._answering():
+            try:
+                found: list[dict[str, Any]] = self._fs.ls(self.path(folder), detail=True)
+            except FileNotFoundError as error:
+                if _code(error) == "NoSuchBucket":
+                    raise
+                return []
+        return found
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turns what an object store says, or fails to say, into one sentence."""
+        try:
+            yield
+        except CarpriceError:
+            raise
+        except Exception as error:
+            problem = None if self.is_local else self._problem(error)
+            if problem is None:
+                raise
+            raise problem from error
+
+    def _problem(self, error: Exception) -> StoreAway | StoreRefused | None:
+        """What is wrong with the store; None where it only lacks a file, or where we are wrong."""
+        kind, said = type(error).__name__, " ".join(str(error).split())[:200]
+        if isinstance(error, FileNotFoundError):
+            if _code(error) != "NoSuchBucket":
+                return None
+            bucket = self._root.partition("/")[0]
+            return StoreRefused(
+                f"The bucket {bucket} of DATA_DIR={self.location} was expected, found none"
+                f"{_endpoint()}; make it, or correct DATA_DIR"
+            )
+        if isinstance(error, PermissionError) or kind in ("NoCredentialsError", "PartialCredentialsError"):
+            return StoreRefused(
+                f"Keys that may use {self.location} were expected in {_KEYS}, found that they may not"
+                f"{_endpoint()} ({said}); correct them, or what they are allowed"
+            )
+        if kind == "ParamValidationError" or (isinstance(error, ValueError) and "endpoint" in said):
+            return StoreRefused(
+                "DATA_DIR=s3://bucket/prefix and an AWS_ENDPOINT_URL like https://host:port were expected, "
+                f"found DATA_DIR={self.location}{_endpoint()} ({said}); correct them"
+            )
+        library = type(error).__module__.partition(".")[0]
+        if isinstance(error, OSError | TimeoutError) or library in ("botocore", "aiobotocore", "aiohttp"):
+            return StoreAway(
+                f"An answer of the object store of {self.location} was expected, found {kind}"
+                f"{_endpoint()}: {said}; see that it can be reached, the step can then be tried again"
+            )
+        return None
+
+
+def _code(error: BaseException) -> str:
+    """The error code of an S3 answer, as it was before s3fs made one of Python's errors of it."""
+    answer = getattr(error.__cause__ or error, "response", None)
+    return str(answer["Error"].get("Code", "")) if isinstance(answer, dict) and "Error" in answer else ""
+
+
+def _endpoint() -> str:
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return f" at {url}" if url else ""

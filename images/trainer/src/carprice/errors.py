@@ -41,3 +41,11 @@ class NothingToDo(CarpriceError):
     """There is no work for this step, or a gate said no; the task is skipped."""
 
     exit_code = 99
+
+
+class StoreAway(TryAgain, OSError):
+    """The object store does not answer; to who can do without a file, one more that can't be read."""
+
+
+class StoreRefused(UsageProblem, OSError):
+    """The object store has no such bucket, or the keys are not good for it."""

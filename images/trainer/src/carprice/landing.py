@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from carprice.data_root import DataRoot
-from carprice.errors import NothingToDo, UsageProblem
+from carprice.errors import CarpriceError, NothingToDo, UsageProblem
 from carprice.params import LandingParams, Params
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,8 @@ def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
                 continue
         except FileNotFoundError:
             continue
+        except CarpriceError:  # the store as a whole, not this file
+            raise
         except OSError as error:
             log.error("%s can't be read (%s): correct its permissions", name, error.strerror or error)
             continue

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from carprice.data_root import DataRoot
+from carprice.errors import UsageProblem
 from carprice.report_records import (
     Document,
     documents,
@@ -100,7 +101,15 @@ def prepare(root: DataRoot) -> str:
 
 
 def serve(root: DataRoot, host: str, port: int) -> None:
-    """Run Evidently's service on the workspace until it is stopped. Sends nothing to anybody."""
+    """Run Evidently's service on the workspace until it is stopped. Sends nothing to anybody.
+
+    Raises `UsageProblem` where the data root is an object store: the service reads a local folder.
+    """
+    if not root.is_local:
+        raise UsageProblem(
+            f"a local folder was expected in DATA_DIR, as Evidently's service reads no other, found "
+            f"{root.location}; the pages under reports/ show the same figures"
+        )
     os.environ["DO_NOT_TRACK"] = "1"
     from evidently.ui.service.app import get_config, run
 
