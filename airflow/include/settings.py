@@ -53,10 +53,10 @@ class Settings:
     mlflow_tracking_uri: str = _setting(
         "MLFLOW_TRACKING_URI", "", "The MLflow server of the steps; empty: a database under the data root."
     )
-    runtime: Literal["docker", "process"] = _setting(
+    runtime: Literal["docker", "process", "kubernetes"] = _setting(
         "CARPRICE_RUNTIME",
         "docker",
-        "How a step runs: docker, in a container of its own; process, as a child.",
+        "How a step runs: docker, in a container of its own; process, as a child; kubernetes, in a pod.",
     )
     trainer_image: str = _setting(
         "CARPRICE_TRAINER_IMAGE", "carprice-trainer:latest", "The image that holds the `carprice` command."
@@ -82,6 +82,19 @@ class Settings:
         "CARPRICE_DOCKER_HOST_DATA_DIR",
         "",
         "The data folder's path on the engine's host, where it is not DATA_DIR.",
+    )
+    kubernetes_namespace: str = _setting(
+        "CARPRICE_KUBERNETES_NAMESPACE", "", "The namespace of the steps' pods; empty: this process's own."
+    )
+    kubernetes_secret: str = _setting(
+        "CARPRICE_KUBERNETES_SECRET",
+        "",
+        "The Secret in that namespace whose variables every step's pod gets; empty: none.",
+    )
+    kubernetes_service_account: str = _setting(
+        "CARPRICE_KUBERNETES_SERVICE_ACCOUNT",
+        "",
+        "The service account of the steps' pods; empty: the namespace's default.",
     )
     step_user: str = _setting(
         "CARPRICE_STEP_USER",
@@ -135,7 +148,13 @@ class Settings:
             for f in fields(cls)
             if environment.get(f.metadata["name"])
         }
-        return cls(**values)
+        found = cls(**values)
+        if found.runtime == "kubernetes" and found.data_is_local:
+            raise SettingError(
+                "CARPRICE_RUNTIME=kubernetes needs an object-store URL as DATA_DIR, such as "
+                f"s3://bucket/prefix, not {found.data_dir!r}: a pod may run on any machine."
+            )
+        return found
 
     @property
     def data_is_local(self) -> bool:

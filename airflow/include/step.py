@@ -1,8 +1,8 @@
 """`@step`: a task that is one command of `carprice`.
 
 Like Airflow's `@task.bash`, the decorated function computes and returns what to run, here the
-argument list of `carprice`; the operator runs it: in a container of its own or, on machines without
-a Docker engine, as a child process.
+argument list of `carprice`; the operator runs it: in a container of its own, in a pod of a Kubernetes
+cluster or, on machines that have neither, as a child process.
 """
 
 from __future__ import annotations
@@ -32,11 +32,16 @@ def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) ->
 
 def step_operator() -> type[Step]:
     """The operator class of the setting CARPRICE_RUNTIME."""
-    # Imported by need: every task would wait for the Docker client, used or not.
-    if settings().runtime == "docker":
+    # Imported by need: every task would wait for the clients of Docker and Kubernetes, used or not.
+    runtime = settings().runtime
+    if runtime == "docker":
         from include.container_step import ContainerStep
 
         return ContainerStep
+    if runtime == "kubernetes":
+        from include.pod_step import PodStep
+
+        return PodStep
     from include.process_step import ProcessStep
 
     return ProcessStep

@@ -25,7 +25,7 @@ def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("CARPRICE_RUNTIME", "podman", "must be one of docker, process, not 'podman'"),
+        ("CARPRICE_RUNTIME", "podman", "must be one of docker, process, kubernetes, not 'podman'"),
         ("CARPRICE_STEP_CPUS", "two", "must be a number, not 'two'"),
         ("CARPRICE_LANDING_POLL_SECONDS", "0", "must be above zero, not '0'"),
         ("CARPRICE_RETRIES", "1.5", "must be a number, not '1.5'"),
@@ -56,6 +56,13 @@ def test_a_local_data_root_is_absolute_and_a_url_stays_one() -> None:
     assert Settings(data_dir="file:///srv/data").data_root == "/srv/data"
     assert Settings(data_dir="s3://bucket/x").data_root == "s3://bucket/x"
     assert not Settings(data_dir="s3://bucket/x").data_is_local
+
+
+def test_pods_need_a_data_root_that_every_machine_reaches() -> None:
+    with pytest.raises(SettingError, match=r"needs an object-store URL as DATA_DIR, .* not 'data'"):
+        Settings.from_environment({"CARPRICE_RUNTIME": "kubernetes"})
+    there = {"CARPRICE_RUNTIME": "kubernetes", "DATA_DIR": "s3://bucket/x"}
+    assert Settings.from_environment(there).runtime == "kubernetes"
 
 
 def test_a_step_gets_the_secrets_it_needs_and_no_others(tmp_path: Path) -> None:

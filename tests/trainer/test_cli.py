@@ -51,13 +51,14 @@ def test_nothing_to_claim_is_exit_99(tmp_path: Path) -> None:
     assert carprice(tmp_path, "claim-files").returncode == 99
 
 
-def test_a_refused_file_is_exit_65_with_its_receipt_as_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["", "local://"], ids=["file", "url"])
+def test_a_refused_file_is_exit_65_with_its_receipt_as_result(tmp_path: Path, where: str) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "empty.csv").write_bytes(b"")
     result = tmp_path / "result.json"
     sha = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     told = carprice(
-        tmp_path, "check-data-quality", "--file", "empty.csv", "--sha256", sha, "--result", str(result)
+        tmp_path, "check-data-quality", "--file", "empty.csv", "--sha256", sha, "--result", f"{where}{result}"
     )
     assert told.returncode == 65
     assert json.loads(result.read_text())["status"] == "refused"

@@ -1,0 +1,398 @@
+"""A step in a pod of its own, on a Kubernetes cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import fsspec
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.bases.decorator import DecoratedOperator
+from airflow.sdk.definitions.context import Context
+from airflow.sdk.exceptions import AirflowException
+from kubernetes.client import ApiException, V1ContainerState, V1Pod
+from kubernetes.client import models as k8s
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from include.settings import SettingError, Settings, settings
+from include.step_contract import Json, LineLog, Outcome, Step, labels
+
+CONTAINER = "step"
+RESULTS = "step-results"
+"""The folder of the data root through which results come out of pods."""
+
+BACKGROUND_CPU_SHARE = 1 / 16
+SCRATCH_SIZE = "2Gi"
+
+POLL_SECONDS = 0.5
+LONGEST_STALL_SECONDS = 30.0
+LONGEST_START_SECONDS = 600.0
+LONGEST_END_SECONDS = 60.0
+
+_IMAGE_PROBLEMS = {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"}
+_START_PROBLEMS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+
+
+class PodStep(Step, KubernetesPodOperator):
+    """A step in a pod of its own. Every default is here, with its reason.
+
+    The cluster is the one this process runs in, or that of KUBECONFIG.
+    """
+
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, "image", "command")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        "command": "json",
+    }
+
+    def __init__(
+        self, *, serving: bool = False, background: bool = False, do_xcom_push: bool = True, **kwargs: Any
+    ) -> None:
+        here = settings()
+        super().__init__(
+            serving=serving,
+            background=background,
+            # Looking up a connection is a question to Airflow for each step, and there is nothing to tell.
+            kubernetes_conn_id=None,
+            namespace=here.kubernetes_namespace or None,
+            service_account_name=here.kubernetes_service_account or None,
+            base_container_name=CONTAINER,
+            # Works for images with and without an ENTRYPOINT.
+            cmds=["carprice"],
+            image=here.serving_image if serving else here.trainer_image,
+            # Nodes that hold the image ask no registry, be its tag `latest` or not.
+            image_pull_policy="IfNotPresent",
+            # Secrets stay in a Secret: whoever may look at pods does not see them.
+            env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=here.kubernetes_secret))]
+            if here.kubernetes_secret
+            else [],
+            # The one place a step may write to. Unlimited, it could fill the node's disk.
+            volumes=[k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=SCRATCH_SIZE))],
+            volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 - the pod's own
+            container_resources=_resources(here, background),
+            security_context=_pod_security(here),
+            container_security_context=k8s.V1SecurityContext(
+                allow_privilege_escalation=False,
+                capabilities=k8s.V1Capabilities(drop=["ALL"]),  # a step needs no right of root's
+                privileged=False,
+                read_only_root_filesystem=True,
+            ),
+            # A step has no business with the cluster.
+            automount_service_account_token=False,
+            # Steps write atomically, so there is nothing to wait for. Not 0: then the pod would be
+            # forgotten before its node says that the process is gone.
+            termination_grace_period=1,
+            # The last words of a pod whose log can't be read.
+            termination_message_policy="FallbackToLogsOnError",
+            # A step whose worker died is begun anew, as with every other way to run it.
+            durable=False,
+            **kwargs,
+        )
+        # The base class would take it as a wish for a second container, which waits until somebody has
+        # run a command in it: one more image, the right to run commands in pods, and no result of a
+        # pod that was evicted. Results come through the object store that the step writes to anyway,
+        # whatever their size and exit status. The pod's termination message ends at 4096 bytes.
+        self.do_xcom_push = do_xcom_push
+        self.command: list[str] = []
+
+    def run_step(self, arguments: list[str], context: Context) -> Outcome:
+        """Run the step's pod to its end. Raises `AirflowException` when it can't be started or vanishes."""
+        here = settings()
+        told = labels(context)
+        key = _key({name: value for name, value in told.items() if name != "carprice.try"})
+        task = re.sub("[^a-z0-9]+", "-", told["carprice.task"].lower())[:40].strip("-")
+        self.name = f"carprice-{task}-{told['carprice.try']}-{uuid.uuid4().hex[:8]}"
+        self.random_name_suffix = False
+        # Label values are short and of few letters, so a pod is found by a hash; what it stands for
+        # is beside it.
+        self.labels = {
+            "app.kubernetes.io/name": "carprice-step",
+            "carprice.step": key,
+            **{name: _readable(told[name]) for name in ("carprice.dag", "carprice.task", "carprice.try")},
+        }
+        self.annotations = told
+        results = f"{here.data_root.rstrip('/')}/{RESULTS}/{key}"
+        result = f"{results}/{self.name}.json"
+        self.arguments = self.command = [*arguments, "--result", result]
+        self.env_vars = [
+            k8s.V1EnvVar(name=name, value=value)
+            for name, value in {
+                **here.step_environment(),
+                # The rest of what is private comes from the Secret.
+                "CARPRICE_PARAMS": here.step_secrets({})["CARPRICE_PARAMS"],
+                "HOME": "/tmp",  # noqa: S108 - the pod's own
+            }.items()
+        ]
+        try:
+            pod = self._pod_without_sidecar()
+            self._remove_earlier_tries(pod.metadata.namespace, key)
+            _remove(results)
+            self.pod = pod
+            try:
+                self.pod_manager.create_pod(pod)
+                return self._followed(pod, result)
+            finally:
+                self._delete(pod)
+                _remove(results)
+        except ApiException as problem:
+            raise AirflowException(f"The cluster refused: {_said(problem)}") from problem
+        except ConfigException as problem:
+            raise AirflowException(
+                "CARPRICE_RUNTIME=kubernetes needs a cluster: this process is in none, and KUBECONFIG leads "
+                f"to none ({problem})."
+            ) from problem
+
+    def _pod_without_sidecar(self) -> V1Pod:
+        wanted, self.do_xcom_push = self.do_xcom_push, False
+        try:
+            return self.build_pod_request_obj()
+        finally:
+            self.do_xcom_push = wanted
+
+    def _remove_earlier_tries(self, namespace: str, key: str) -> None:
+        """Stop what a killed worker left running, so that no step ever runs twice at a time."""
+
+        def left() -> list[V1Pod]:
+            return list(
+                self.client.list_namespaced_pod(namespace, label_selector=f"carprice.step={key}").items
+            )
+
+        for pod in left():
+            self.log.warning("Removing pod %s of an earlier try", pod.metadata.name)
+            self._delete(pod)
+        if not _comes_true(lambda: not left(), LONGEST_END_SECONDS):
+            names = " ".join(pod.metadata.name for pod in left())
+            raise AirflowException(
+                f"A pod of an earlier try can't be stopped, is its node away? If so, "
+                f"kubectl delete pod --force --namespace {namespace} {names}"
+            )
+
+    def _followed(self, pod: V1Pod, result: str) -> Outcome:
+        """Log what the pod says until it ends, and tell how it did."""
+        self._started(pod)
+        lines = LineLog(self.log.info)
+        heard = 0
+        while True:
+            heard = self._listen(pod, lines, heard)
+            seen = self._read(pod)
+            state = _state(seen)
+            if state.terminated or seen.status.phase in ("Failed", "Succeeded"):
+                break
+            time.sleep(POLL_SECONDS)
+        self._listen(pod, lines, heard, follow=False)
+        lines.close()
+        why = ": ".join(word for word in (seen.status.reason, seen.status.message) if word)
+        if not state.terminated:
+            raise AirflowException(
+                f"The cluster ended the pod before its step: {why or 'it did not say why'}"
+            )
+        remark = f" ({why})" if why else ""
+        if state.terminated.reason == "OOMKilled":
+            remark = f" (it needed more than {settings().step_memory} of memory: raise CARPRICE_STEP_MEMORY)"
+        said = (state.terminated.message or "").strip().splitlines()
+        last_words = lines.last_words or (said[-1] if said else "")
+        return Outcome(state.terminated.exit_code, self._result(result), last_words, remark)
+
+    def _started(self, pod: V1Pod) -> None:
+        """Wait until the step runs, or has ended. Raises `AirflowException` when it will do neither."""
+        waiting_for = ""
+        stalled_at: float | None = None
+
+        def started() -> bool:
+            nonlocal waiting_for, stalled_at
+            seen = self._read(pod)
+            if seen.status.phase not in (None, "Pending", "Unknown"):
+                return True
+            waiting = _state(seen).waiting
+            unmet = [
+                c for c in seen.status.conditions or [] if c.type == "PodScheduled" and c.status == "False"
+            ]
+            reason, message = (
+                (waiting.reason, waiting.message)
+                if waiting
+                else (unmet[0].reason, unmet[0].message)
+                if unmet
+                else ("", "")
+            )
+            now = ": ".join(word for word in (reason, message) if word)
+            if now and now != waiting_for:
+                self.log.info("The pod waits: %s", now)
+            waiting_for = now or waiting_for
+            if reason not in _IMAGE_PROBLEMS | _START_PROBLEMS:
+                stalled_at = None
+                return False
+            # The node tries again by itself, which helps where a registry was busy.
+            stalled_at = stalled_at or time.monotonic()
+            if time.monotonic() - stalled_at > LONGEST_STALL_SECONDS:
+                raise AirflowException(f"The pod can't start: {waiting_for}.{self._advice(reason)}")
+            return False
+
+        if not _comes_true(started, LONGEST_START_SECONDS):
+            raise AirflowException(
+                f"The pod did not start within {LONGEST_START_SECONDS:.0f} s: "
+                f"{waiting_for or 'the cluster did not say why'}"
+            )
+
+    def _advice(self, reason: str | None) -> str:
+        if reason == "CreateContainerConfigError":
+            return " Is the Secret of CARPRICE_KUBERNETES_SECRET in its namespace?"
+        if reason in _IMAGE_PROBLEMS:
+            return (
+                f" See that the nodes can pull {self.image} or hold it, "
+                "or set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE."
+            )
+        return ""
+
+    def _listen(self, pod: V1Pod, lines: LineLog, heard: int, follow: bool = True) -> int:
+        """Log what the step says from byte `heard` on; returns how far that was.
+
+        Ends with the step or with the connection, which is quiet for a minute at most; so the log is
+        read from its beginning again, which shows nothing twice and leaves out nothing. Kubernetes
+        keeps one log for both streams; a step with a result file says nothing on stdout.
+        """
+        position = 0
+        try:
+            log = self.client.read_namespaced_pod_log(
+                pod.metadata.name,
+                pod.metadata.namespace,
+                container=CONTAINER,
+                follow=follow,
+                _preload_content=False,
+            )
+            with contextlib.closing(log):
+                for chunk in log.stream(amt=None, decode_content=True):
+                    news = chunk[max(heard - position, 0) :]
+                    position += len(chunk)
+                    lines.add("stderr", news)
+                    heard = max(heard, position)
+        except (ApiException, HTTPError, OSError) as problem:
+            if not follow:
+                self.log.warning("Could not read the pod's log to its end: %s", problem)
+        return heard
+
+    def _read(self, pod: V1Pod) -> V1Pod:
+        try:
+            return self.pod_manager.read_pod(pod)
+        except ApiException as problem:
+            if problem.status != 404:
+                raise
+            raise AirflowException(
+                f"The pod {pod.metadata.name} is gone: somebody or the cluster removed it."
+            ) from problem
+
+    def _delete(self, pod: V1Pod) -> None:
+        try:
+            self.pod_manager.delete_pod(pod)
+        except (ApiException, HTTPError, AirflowException) as problem:
+            # The next try looks for it; how this one ended matters more.
+            self.log.warning("Could not delete pod %s: %s", pod.metadata.name, problem)
+
+    def _result(self, url: str) -> Json:
+        fs, path = _store(url)
+        try:
+            return json.loads(fs.cat_file(path))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            self.log.warning("The step's result is not JSON; it is left out.")
+            return None
+
+    def on_kill(self) -> None:
+        """Delete the pod at once; steps write atomically, so there is nothing to wait for."""
+        if self.pod:
+            self._delete(self.pod)
+
+
+def _resources(here: Settings, background: bool) -> k8s.V1ResourceRequirements:
+    """What a step gets: as much as it may use at most, so that no node promises it twice.
+
+    A background step asks for a small share of the processor and so gives way to the others, but may
+    use what they leave.
+    """
+    memory = _quantity(here.step_memory)
+    cpus = here.step_cpus * (BACKGROUND_CPU_SHARE if background else 1)
+    return k8s.V1ResourceRequirements(
+        requests={"cpu": f"{max(round(cpus * 1000), 1)}m", "memory": memory},
+        limits={"cpu": f"{max(round(here.step_cpus * 1000), 1)}m", "memory": memory},
+    )
+
+
+def _pod_security(here: Settings) -> k8s.V1PodSecurityContext:
+    """Never root. Anybody may write to an emptyDir, so no group needs to own it."""
+    user = re.fullmatch(r"([1-9]\d*):(\d+)", here.container_user)
+    if user is None:
+        raise SettingError(
+            "With CARPRICE_RUNTIME=kubernetes, CARPRICE_STEP_USER must be uid:gid in numbers, "
+            f"the uid above 0, not {here.container_user!r}."
+        )
+    return k8s.V1PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=int(user[1]),
+        run_as_group=int(user[2]),
+        seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+def _quantity(memory: str) -> str:
+    """`memory` as Docker takes it (2g, 512m, bytes) in Kubernetes' words. Raises `SettingError`."""
+    parts = re.fullmatch(r"(\d+)(?:([kmgt])?b?)", memory.strip().lower())
+    if parts is None:
+        raise SettingError(
+            f"CARPRICE_STEP_MEMORY must be a number with k, m or g, such as 2g, not {memory!r}."
+        )
+    return f"{parts[1]}{parts[2].title()}i" if parts[2] else parts[1]
+
+
+def _key(told: dict[str, str]) -> str:
+    """A label value that stands for all of `told`."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _readable(text: str) -> str:
+    """What a label value can show of `text`."""
+    return re.sub("[^A-Za-z0-9_.-]+", "-", text)[:63].strip("-_.")
+
+
+def _state(pod: V1Pod) -> V1ContainerState:
+    """The state of the step's container; nothing is known of it where it has none yet."""
+    for status in pod.status.container_statuses or []:
+        if status.name == CONTAINER and status.state:
+            return status.state
+    return V1ContainerState()
+
+
+def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether `condition` comes true within `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _said(problem: ApiException) -> str:
+    """The sentence of Kubernetes' answer."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(problem.body)["message"])
+    return str(problem.reason)
+
+
+def _store(url: str) -> tuple[Any, str]:
+    # A listing kept from the last look would hide what another machine has written since.
+    fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    return fs, path
+
+
+def _remove(url: str) -> None:
+    """Remove a folder of results; one that stays harms nobody."""
+    with contextlib.suppress(Exception):
+        fs, path = _store(url)
+        fs.rm(path, recursive=True)
