@@ -131,7 +131,7 @@ class PodStep(Step, KubernetesPodOperator):
             }.items()
         ]
         try:
-            pod = self._pod_without_sidecar()
+            pod = self._pod()
             self._remove_earlier_tries(pod.metadata.namespace, key)
             _remove(results)
             self.pod = pod
@@ -149,12 +149,16 @@ class PodStep(Step, KubernetesPodOperator):
                 f"to none ({problem})."
             ) from problem
 
-    def _pod_without_sidecar(self) -> V1Pod:
-        wanted, self.do_xcom_push = self.do_xcom_push, False
+    def _pod(self) -> V1Pod:
+        """What to ask the cluster for."""
+        wanted, self.do_xcom_push = self.do_xcom_push, False  # no second container, see above
         try:
-            return self.build_pod_request_obj()
+            pod = self.build_pod_request_obj()
         finally:
             self.do_xcom_push = wanted
+        # Otherwise the addresses of services are variables, and one of MLflow's is `MLFLOW_PORT`.
+        pod.spec.enable_service_links = False
+        return pod
 
     def _remove_earlier_tries(self, namespace: str, key: str) -> None:
         """Stop what a killed worker left running, so that no step ever runs twice at a time."""

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from kubernetes.config import kube_config
@@ -122,6 +123,7 @@ def test_a_step_is_a_pod_of_exactly_these_fields(cluster: Cluster, store: Path) 
     assert metadata["namespace"] == "carprice"
     assert filled(spec) == {
         "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
         "hostNetwork": False,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 1,
@@ -478,6 +480,22 @@ def test_no_step_runs_beside_an_earlier_try_that_cant_be_stopped(
 
     assert "kubectl delete pod --force --namespace carprice carprice-left" in str(error)
     assert len(cluster.created) == 1
+
+
+def test_a_step_asks_for_no_more_than_its_role_lets_it(cluster: Cluster) -> None:
+    execute(cluster, Plan(result={}))
+
+    words = {"POST": "create", "DELETE": "delete"}
+    asked = set()
+    for method, address in cluster.requests:
+        path = address.partition("?")[0].split("/")[5:]
+        verb = words.get(method) or ("get" if len(path) > 1 else "list")
+        asked.add(("/".join([path[0], *path[2:]]), verb))
+    manifest = Path(__file__).parents[2] / "kubernetes/namespace.yaml"
+    (role,) = (d for d in yaml.safe_load_all(manifest.read_text()) if d["kind"] == "Role")
+    assert asked == {
+        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
 
 
 def test_a_run_that_timed_out_is_told_without_any_task_of_it(cluster: Cluster) -> None:
