@@ -52,29 +52,37 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A cluster that steps are made on, with nothing on it."""
+    cluster = Cluster()
     environment = {
-        "CARPRICE_RUNTIME": "kubernetes",
-        "CARPRICE_KUBERNETES_NAMESPACE": "carprice",
-        "CARPRICE_KUBERNETES_SECRET": "carprice-steps",
-        "CARPRICE_STEP_USER": "50000:0",
         "DATA_DIR": f"local://{store}",
         "MLFLOW_TRACKING_URI": "http://mlflow:5000",
         "AWS_SECRET_ACCESS_KEY": "hidden-key",
         "CARPRICE_SMTP_URL": "smtp://user:hidden-mail@mail",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
         **IMAGES,
     }
-    for name, value in environment.items():
+    with serving(cluster, tmp_path / "kubeconfig"):
+        for _ in clustered(monkeypatch, tmp_path, **environment):
+            yield cluster
+
+
+def clustered(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> Iterator[None]:
+    """While it goes on, steps are made on the cluster of `folder`/kubeconfig."""
+    usual = {
+        "CARPRICE_RUNTIME": "kubernetes",
+        "CARPRICE_KUBERNETES_NAMESPACE": "carprice",
+        "CARPRICE_KUBERNETES_SECRET": "carprice-steps",
+        "CARPRICE_STEP_USER": "50000:0",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+    for name, value in (usual | environment).items():
         monkeypatch.setenv(name, value)
     # What KUBECONFIG is at import.
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(folder / "kubeconfig"))
     monkeypatch.setattr(pod_step, "POLL_SECONDS", 0.005)
     monkeypatch.setattr(pod_step, "LONGEST_STALL_SECONDS", 0.1)
     settings_module.settings.cache_clear()
-    cluster = Cluster()
-    with serving(cluster, tmp_path / "kubeconfig"):
-        yield cluster
+    yield
     settings_module.settings.cache_clear()
 
 
