@@ -1,0 +1,300 @@
+"""`make doctor`: looks for what keeps the stack from running well, and says what to do about each.
+
+    python3 stack/doctor.py [--folder FOLDER]
+
+One line for each check: `ok`, `look` (can't be told) or `WRONG`. It changes nothing. Exit status 0 when
+nothing is wrong, else 1. CARPRICE_CLOCK_URL in .env may name a web server whose clock is right, such as the
+object store's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from compose import REPOSITORY, Stack, StackProblem, docker, settings_in
+
+OK, LOOK, WRONG = "ok", "look", "WRONG"
+PORTS = {"AIRFLOW": 8080, "MLFLOW": 5000, "PRICE_API": 8000, "PRICE_APP": 8501, "REPORTS": 8502}
+IMAGES = {
+    "TRAINER": "trainer", "AIRFLOW": "airflow", "SERVING": "app", "MLFLOW": "mlflow",
+    "DOCKER_PROXY": "docker-proxy", "POSTGRES": "postgres", "REDIS": "redis",
+}  # fmt: skip
+"""The part of each setting's name, and what `images/build` calls the image."""
+ROOM_GIB = 2.0
+"""A training and its reports take some hundred MiB."""
+CLOCK_SECONDS = 5.0
+UP = "'docker compose up --detach --wait'"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: how bad it is, of what, and a sentence that ends in what to do."""
+
+    level: str
+    subject: str
+    sentence: str
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Look at everything, say what was found, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=REPOSITORY, help="where .env is")
+    wrong = 0
+    for finding in examine(parser.parse_args(argv).folder.resolve()):
+        wrong += finding.level == WRONG
+        sys.stdout.write(f"{finding.level:<6}{finding.subject:<14}{finding.sentence}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"doctor: {wrong or 'nothing'} wrong; docs/runbook.md has the likeliest incidents.\n")
+    return 1 if wrong else 0
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """All checks, those that need no engine first; without one, the rest is left out."""
+    settings = settings_in(folder / ".env")
+    try:
+        stack = Stack.of(folder)
+    except StackProblem as problem:
+        yield Finding(WRONG, "settings", str(problem))
+        stack = None
+    if stack:
+        yield from _checked("secrets", lambda: wrong_with_secrets(stack), "all are there")
+        yield from _checked("data root", lambda: wrong_with_disk(stack.data), "its disk has room")
+    engine_problem = wrong_with_engine()
+    if engine_problem:
+        yield Finding(WRONG, "engine", engine_problem)
+        yield from _checked("ports", lambda: wrong_with_ports(settings, {}), "free")
+        return
+    yield Finding(OK, "engine", "answers")
+    yield from _checked("engine's disk", wrong_with_engines_disk, "has room")
+    yield from _checked(
+        "ports", lambda: wrong_with_ports(settings, published()), "free, or the stack's already"
+    )
+    yield from _checked("clock", lambda: wrong_with_clock(settings), "agrees with what it was compared to")
+    yield from _checked("images", lambda: wrong_with_images(settings), "there, of the files as they are")
+    if stack:
+        yield from _checked("services", lambda: wrong_with_services(stack), "as they should be")
+
+
+def _checked(subject: str, look: Callable[[], Iterable[str]], well: str) -> Iterator[Finding]:
+    """What a check finds; what keeps it from looking is a finding too."""
+    try:
+        wrong = list(look())
+    except (StackProblem, OSError, ValueError) as problem:
+        yield Finding(LOOK, subject, f"this could not be looked at: {problem}")
+        return
+    yield from (Finding(WRONG, subject, sentence) for sentence in wrong)
+    if not wrong:
+        yield Finding(OK, subject, well)
+
+
+def wrong_with_secrets(stack: Stack) -> Iterator[str]:
+    """Secrets that the compose file names and that are missing, empty or not the containers' alone."""
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    for name in sorted(set(re.findall(r"\$\{CARPRICE_SECRETS_DIR[^}]*\}/(\w+)", text))):
+        path = stack.secrets / name
+        if not path.exists() or not path.stat().st_size:
+            state = "empty: remove it, then" if path.exists() else "missing:"
+            yield (
+                f"{path} is {state} put the backed-up one there, or have 'make env' and "
+                "'docker compose up --detach --force-recreate' make and use a new one."
+            )
+        elif (path.stat().st_mode & 0o077, path.stat().st_uid) != (0, stack.uid):
+            yield (
+                f"{path} must be for the containers' user alone, found owner {path.stat().st_uid} and mode "
+                f"{path.stat().st_mode & 0o777:o}: 'sudo chown {stack.uid} {path}; sudo chmod 600 {path}'."
+            )
+
+
+def wrong_with_disk(path: Path, do: str = "move old backups and data/quarantine elsewhere") -> Iterator[str]:
+    """Whether there is too little room on the disk of `path`."""
+    while not path.exists():
+        path = path.parent
+    if (free := shutil.disk_usage(path).free / (1 << 30)) < ROOM_GIB:
+        yield f"{path} must have {ROOM_GIB:.0f} GiB of room, found {free:.1f}: {do}, or make the disk larger."
+
+
+def wrong_with_engines_disk() -> Iterator[str]:
+    """Whether there is too little room for images and volumes, where the engine is on this machine."""
+    root = Path(docker("info", "--format", "{{.DockerRootDir}}").strip())
+    if root.exists():
+        yield from wrong_with_disk(
+            root, "'docker system df' shows what takes it, 'docker image prune' frees replaced images"
+        )
+
+
+def wrong_with_engine() -> str:
+    """Why the stack can't be run by the engine and Compose, or ""."""
+    try:
+        done = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.APIVersion}}"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except FileNotFoundError:
+        return "there is no docker client: 'make docker-engine' installs one on Debian."
+    except subprocess.TimeoutExpired:
+        return "the engine took the call but gave no answer in 30 s: 'sudo systemctl restart docker'."
+    if done.returncode != 0 and "permission denied" in done.stderr.lower():
+        return "its socket is not for you: 'sudo usermod -aG docker $USER', then log in anew."
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split())[:200]
+        return f"none answers ({said}): 'sudo systemctl start docker', or 'make docker-engine'."
+    try:
+        docker("compose", "version")
+    except StackProblem:
+        return "'docker compose' does not answer: 'make compose-plugin' gets it from Debian's packages."
+    return ""
+
+
+def wrong_with_ports(settings: Mapping[str, str], published: Mapping[int, tuple[str, str]]) -> Iterator[str]:
+    """Ports that somebody else has; `published`: container and project by port."""
+    bind = settings.get("CARPRICE_BIND") or "127.0.0.1"
+    for name, default in PORTS.items():
+        variable = f"CARPRICE_{name}_PORT"
+        port = int(settings.get(variable) or default)
+        container, project = published.get(port, ("", ""))
+        if container and project == settings.get("COMPOSE_PROJECT_NAME"):
+            continue
+        with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((bind, port))
+            except OSError as problem:
+                who = f"the container {container}" if container else f"see 'sudo ss -ltnp sport = :{port}'"
+                yield (
+                    f"{bind}:{port} can't be had ({problem.strerror}; {who}): end that, or choose another "
+                    f"with {variable} in .env."
+                )
+
+
+def published() -> dict[int, tuple[str, str]]:
+    """The published ports of all containers: name and compose project of each."""
+    form = '{{.Names}}\t{{.Label "com.docker.compose.project"}}\t{{.Ports}}'
+    rows = (line.split("\t") for line in docker("ps", "--format", form).splitlines())
+    return {
+        int(port): (name, project) for name, project, ports in rows for port in re.findall(r":(\d+)->", ports)
+    }
+
+
+def wrong_with_clock(settings: Mapping[str, str]) -> Iterator[str]:
+    """Whether this machine's clock is off the engine's, which the containers go by, or a web server's.
+
+    Raises `ValueError` where nothing but the engine on this machine is there to compare with.
+    """
+    do = "set the clocks by NTP ('sudo timedatectl set-ntp true')"
+    off = off_by(lambda: docker("info", "--format", "{{.SystemTime}}").strip())
+    if abs(off) > CLOCK_SECONDS:
+        yield f"the engine's clock is {off:+.0f} s off this machine's: {do}."
+    if url := settings.get("CARPRICE_CLOCK_URL"):
+        off = off_by(lambda: date_of(url))
+        if abs(off) > CLOCK_SECONDS:
+            yield f"the clock of {url} is {off:+.0f} s off this machine's: {do}."
+    elif shutil.which("timedatectl"):
+        asked = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+        said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        if said != "yes":
+            raise ValueError(
+                f"nothing sets this machine's clock: {do}, or name a CARPRICE_CLOCK_URL in .env."
+            )
+
+
+def off_by(asked: Callable[[], str]) -> float:
+    """Seconds that a clock's answer, an ISO 8601 time, is ahead of this machine's clock."""
+    before = time.time()
+    said = asked()
+    after = time.time()
+    # The engine says nanoseconds, of which datetime knows the first six digits.
+    theirs = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", said)).timestamp()
+    return min(theirs - before, 0.0) + max(theirs - after, 0.0)
+
+
+def date_of(url: str) -> str:
+    """The time, ISO 8601, in the answer of a web server, whatever else it answers."""
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - who runs it names it
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            date = answer.headers["Date"]
+    except urllib.error.HTTPError as refusal:
+        date = refusal.headers["Date"]
+    if not date:
+        raise ValueError(f"{url} must answer with its time, found no Date header: name another web server.")
+    return parsedate_to_datetime(date).isoformat()
+
+
+def wrong_with_images(settings: Mapping[str, str]) -> Iterator[str]:
+    """Images that are missing, or were built here from other files than there are now."""
+    wanted = {
+        name: settings.get(f"CARPRICE_{part}_IMAGE") or f"carprice-{name}:latest"
+        for part, name in IMAGES.items()
+    }
+    built = {}
+    for name, image in wanted.items():
+        label = '{{index .Config.Labels "carprice.inputs"}}'
+        try:
+            built[name] = docker("image", "inspect", "--format", label, image).strip()
+        except StackProblem:
+            yield f"the engine has no {image}: 'make images' builds it, or 'docker compose pull' gets it."
+    # One of a registry was built from another tree, on another base: nothing to compare.
+    here = [name for name in built if wanted[name].startswith(f"carprice-{name}:")]
+    if not here:
+        return
+    asked = ["env", "SHOW_INPUTS=1", str(REPOSITORY / "images/build"), *here]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ValueError(done.stderr.strip())
+    for line in done.stdout.splitlines():
+        name, inputs = line.split()
+        if inputs != built[name]:
+            yield f"{wanted[name]} is not of the files as they are now: 'images/build {name}', then {UP}."
+
+
+def wrong_with_services(stack: Stack) -> Iterator[str]:
+    """Services that don't run, aren't well or have a replaced image, and jobs that failed."""
+    found = stack.compose("ps", "--all", "--quiet").split()
+    described: list[dict[str, Any]] = json.loads(docker("inspect", *found)) if found else []
+    if not described:
+        raise ValueError(f"none is started: {UP} starts them.")
+    containers = {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in described}
+    for service in sorted(stack.compose("config", "--services").split()):
+        logs = f"'docker compose logs --tail 50 {service}'"
+        container = containers.get(service)
+        if container is None:
+            yield f"{service} has no container: {UP} makes it."
+            continue
+        state = container["State"]
+        ended_well = service.endswith("-init") and state["Status"] == "exited" and not state["ExitCode"]
+        health = state.get("Health", {}).get("Status", "healthy")
+        image = container["Config"]["Image"]
+        if state["OOMKilled"]:
+            limit = container["HostConfig"]["Memory"] >> 20
+            yield f"{service} ran into its {limit} MiB: raise mem_limit in docker-compose.yml, then {UP}."
+        elif not ended_well and state["Status"] != "running":
+            status = f"{state['Status']} with status {state['ExitCode']}"
+            yield f"{service} is {status}: {logs} says why, then {UP}."
+        elif not ended_well and health != "healthy":
+            yield f"{service} is {health}: {logs} says why, then 'docker compose restart {service}'."
+        elif container["Image"] != docker("image", "inspect", "--format", "{{.Id}}", image).strip():
+            yield f"{service} runs an older {image} than the engine has: {UP} makes it anew."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""What `make doctor` finds, each fault made for real where that can be done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from conftest import require
+from team_stack import TeamStack, docker
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def doctor(folder: Path, **environment: str) -> tuple[int, list[str]]:
+    """The doctor's exit status, and the lines that say something is wrong."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("CARPRICE_")}
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "stack/doctor.py", "--folder", folder],
+        env=own | {"no_proxy": "127.0.0.1"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr, done.stderr
+    return done.returncode, [line[6:] for line in done.stdout.splitlines() if line.startswith("WRONG")]
+
+
+def fake_docker(folder: Path, script: str) -> str:
+    """A PATH on which `docker` is `script`, or else the real one."""
+    folder.mkdir()
+    (folder / "docker").write_text(f'#!/bin/sh\n{script}\nexec {shutil.which("docker") or "false"} "$@"\n')
+    (folder / "docker").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def free_ports() -> dict[str, str]:
+    """Ports that nothing listens on, as settings."""
+    names = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    found = {f"CARPRICE_{name}_PORT": str(s.getsockname()[1]) for name, s in zip(names, sockets, strict=True)}
+    for each in sockets:
+        each.close()
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, free_ports: dict[str, str]) -> Path:
+    """What `make env` leaves."""
+    here = tmp_path / "here"
+    here.mkdir()
+    subprocess.run(
+        [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", here],
+        env={"PATH": os.environ["PATH"], "COMPOSE_PROJECT_NAME": f"doctor-{os.getpid()}", **free_ports},
+        check=True,
+    )
+    return here
+
+
+@pytest.fixture
+def no_engine(tmp_path: Path) -> dict[str, str]:
+    """An environment in which no engine answers."""
+    return {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+
+
+def test_an_engine_that_is_away_is_found(folder: Path, no_engine: dict[str, str]) -> None:
+    require("DOCKER", shutil.which("docker") is not None, "There is no docker client.")
+
+    status, wrong = doctor(folder, **no_engine)
+
+    assert status == 1
+    assert len(wrong) == 1
+    assert wrong[0].startswith("engine")
+    assert "systemctl start docker" in wrong[0]
+
+
+def test_a_docker_client_that_is_not_there_is_found(folder: Path, tmp_path: Path) -> None:
+    status, wrong = doctor(folder, PATH=str(tmp_path))
+
+    assert status == 1
+    assert len(wrong) == 1
+    assert "make docker-engine" in wrong[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ('echo "permission denied while trying to connect" >&2; exit 1', "usermod -aG docker"),
+        ('[ "$1" != compose ] || exit 1; echo 1.41; exit', "make compose-plugin"),
+    ],
+)
+def test_an_engine_that_is_not_for_us_and_a_missing_compose_are_found(
+    folder: Path, tmp_path: Path, answer: str, said: str
+) -> None:
+    _, wrong = doctor(folder, PATH=fake_docker(tmp_path / "bin", answer))
+
+    assert len(wrong) == 1
+    assert said in wrong[0]
+
+
+def test_without_make_env_it_says_so(tmp_path: Path, no_engine: dict[str, str]) -> None:
+    _, wrong = doctor(tmp_path, **no_engine)
+
+    assert any("run 'make env' first" in line for line in wrong)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("missing", "redis_password is missing: "),
+        ("empty", "redis_password is empty: "),
+        ("open", "mode 644: 'sudo chown"),
+    ],
+)
+def test_a_secret_that_is_missing_empty_or_readable_by_others_is_found(
+    folder: Path, no_engine: dict[str, str], fault: str, said: str
+) -> None:
+    secret = folder / ".secrets/redis_password"
+    match fault:
+        case "missing":
+            secret.unlink()
+        case "empty":
+            secret.write_text("")
+        case "open":
+            secret.chmod(0o644)
+
+    _, wrong = doctor(folder, **no_engine)
+
+    (line,) = [line for line in wrong if line.startswith("secrets")]
+    assert said in line
+
+
+def test_a_taken_port_is_found(folder: Path, no_engine: dict[str, str], free_ports: dict[str, str]) -> None:
+    port = free_ports["CARPRICE_MLFLOW_PORT"]
+    with socket.create_server(("127.0.0.1", int(port))):
+        _, wrong = doctor(folder, **no_engine)
+
+    (line,) = [line for line in wrong if line.startswith("ports")]
+    assert f"127.0.0.1:{port} can't be had" in line
+    assert "CARPRICE_MLFLOW_PORT in .env" in line
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("Only root may mount a disk.")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_nearly_full_is_found(
+    folder: Path, no_engine: dict[str, str], small_disk: Path
+) -> None:
+    _, wrong = doctor(folder, CARPRICE_HOST_DATA_DIR=str(small_disk / "data"), **no_engine)
+
+    (line,) = [line for line in wrong if line.startswith("data root")]
+    assert f"{small_disk} must have 2 GiB of room, found 0.0" in line
+
+
+@pytest.fixture
+def late_server() -> Iterator[str]:
+    """The address of a web server whose clock is an hour late."""
+
+    class Late(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_error(403)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(time.time() - 3600, usegmt=True)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Late) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.docker
+def test_a_clock_that_is_off_is_found(
+    new_stack: object, folder: Path, tmp_path: Path, late_server: str
+) -> None:
+    late = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime(time.time() - 3600))
+    fake = fake_docker(tmp_path / "bin", f'case "$*" in *SystemTime*) echo {late}; exit ;; esac')
+
+    _, right = doctor(folder)
+    _, wrong = doctor(folder, PATH=fake, CARPRICE_CLOCK_URL=late_server)
+
+    assert [line for line in right if line.startswith("clock")] == []
+    engine, server = [line for line in wrong if line.startswith("clock")]
+    assert "the engine's clock is -36" in engine
+    assert f"the clock of {late_server} is -36" in server
+    assert "NTP" in server
+
+
+@pytest.mark.docker
+def test_a_missing_and_a_stale_image_are_found_and_a_current_one_is_not(
+    new_stack: object, folder: Path, tmp_path: Path
+) -> None:
+    stale, missing = f"carprice-redis:doctor-{os.getpid()}", "carprice-mlflow:there-is-none"
+    (tmp_path / "Dockerfile").write_text("FROM carprice-redis:latest\nLABEL carprice.inputs=another\n")
+    docker("build", "--quiet", "--tag", stale, str(tmp_path))
+    try:
+        _, before = doctor(folder)
+        _, wrong = doctor(folder, CARPRICE_REDIS_IMAGE=stale, CARPRICE_MLFLOW_IMAGE=missing)
+    finally:
+        docker("rmi", stale)
+
+    assert not any("carprice-redis" in line for line in before)
+    assert any(f"the engine has no {missing}: 'make images'" in line for line in wrong)
+    assert any(f"{stale} is not of the files" in line and "images/build redis" in line for line in wrong)
+
+
+@pytest.mark.docker
+@pytest.mark.e2e
+@pytest.mark.timeout(1800)
+def test_a_service_that_is_down_is_found_and_a_stack_that_is_well_is_said_to_be(stack: TeamStack) -> None:
+    def wrong() -> list[str]:
+        # Whether the images are of this tree is another test's affair.
+        return [line for line in doctor(stack.folder)[1] if not line.startswith("images")]
+
+    well = wrong()
+    stack.compose("kill", "reports")
+    killed = wrong()
+    stack.compose("up", "--detach", "--wait", "reports")
+
+    assert well == []
+    (line,) = killed
+    assert "reports is exited with status 137" in line
+    assert "docker compose up" in line
+    assert wrong() == []
