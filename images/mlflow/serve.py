@@ -1,5 +1,7 @@
 """The MLflow server behind a login: reads its secrets from files, and becomes `mlflow server`.
 
+Before that it brings the database of an earlier MLflow, or of another password, up to date.
+
 MLFLOW_DATABASE_URL_FILE names a file with the database's address, MLFLOW_ADMIN_PASSWORD_FILE one with the
 password of the user MLFLOW_ADMIN_USERNAME (default: admin), MLFLOW_ARTIFACTS the folder or object-store URL
 of the artifacts (default: /var/lib/mlflow). Further arguments are handed on to `mlflow server`.
@@ -21,6 +23,7 @@ def main(arguments: list[str]) -> None:
     user = os.environ.get("MLFLOW_ADMIN_USERNAME") or "admin"
     password = _secret("MLFLOW_ADMIN_PASSWORD_FILE")
     _write_auth_file(AUTH_FILE, database, user, password)
+    _update(database, user, password)
     environment = os.environ | {
         "MLFLOW_AUTH_CONFIG_PATH": AUTH_FILE,
         # In the environment of this process only: a command line is for all to see.
@@ -53,6 +56,32 @@ def _secret(variable: str) -> str:
     if not text:
         sys.exit(f"mlflow: the file {path} of {variable} is empty: run `make env` and mount what it makes.")
     return text
+
+
+def _update(database: str, user: str, password: str) -> None:
+    """Migrate the schema and take a changed password; an empty database is the server's to set up."""
+    import sqlalchemy
+    from alembic.util import CommandError
+    from mlflow import db
+    from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
+    from werkzeug.security import generate_password_hash
+
+    engine = create_sqlalchemy_engine_with_retry(database)
+    tables = sqlalchemy.inspect(engine).get_table_names()
+    if "experiments" in tables:
+        # In this process: its command line would show the database's password.
+        try:
+            db.upgrade.callback(database)
+        except CommandError as problem:
+            sys.exit(
+                f"mlflow: the database must be of this MLflow or an earlier one, found another ({problem}): "
+                "start the newer image, or restore the backup that was made before the upgrade."
+            )
+    if "users" in tables:
+        change = sqlalchemy.text("UPDATE users SET password_hash = :hash WHERE username = :user")
+        with engine.begin() as connection:
+            connection.execute(change, {"hash": generate_password_hash(password), "user": user})
+    engine.dispose()
 
 
 def _write_auth_file(path: str, database: str, user: str, password: str) -> None:
