@@ -97,6 +97,14 @@ def test_every_image_is_built_once_and_then_left_alone(workshop: Workshop) -> No
     assert again.stderr.count("up to date") == len(IMAGES)
 
 
+def test_the_inputs_can_be_told_without_building(workshop: Workshop) -> None:
+    told = workshop.build("redis", SHOW_INPUTS="1")
+    assert workshop.built() == []
+    workshop.build("redis")
+    label = (workshop.engine / "images/carprice-redis:latest").read_text()
+    assert told.stdout.split() == ["redis", label.strip()]
+
+
 def test_only_the_images_named_are_built(workshop: Workshop) -> None:
     workshop.build("airflow")
     assert workshop.built() == ["airflow"]
