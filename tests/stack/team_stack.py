@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORTS = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS")
+LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
+
+
+class NoAnswer(Exception):
+    """A service is away."""
 
 
 def docker(*arguments: str, check: bool = True) -> str:
@@ -36,6 +43,7 @@ class TeamStack:
         self.data = folder / "data"
         self.secrets = folder / ".secrets"
         self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        self._files = [REPOSITORY / "docker-compose.yml"]
 
     def make_env(self) -> None:
         """What `make env` does, into a folder of its own."""
@@ -48,8 +56,20 @@ class TeamStack:
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """What a `docker compose` command on this stack prints."""
-        env_file, file = str(self.folder / ".env"), str(REPOSITORY / "docker-compose.yml")
-        return docker("compose", "--env-file", env_file, "--file", file, *arguments, check=check)
+        files = [word for file in self._files for word in ("--file", str(file))]
+        return docker("compose", "--env-file", str(self.folder / ".env"), *files, *arguments, check=check)
+
+    def change(self, services: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]]) -> None:
+        """Before it is started: another compose file over the repository's, and edits of params.yaml."""
+        edited = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+        for section, values in params.items():
+            edited[section] |= values
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(edited))
+        mount = f"{self.folder}/params.yaml:/etc/carprice/params.yaml:ro"
+        mounted = {name: {"volumes": [mount]} for name in ("triggerer", "worker")}
+        changed = {name: services.get(name, {}) | mounted.get(name, {}) for name in services.keys() | mounted}
+        self._files.append(self.folder / "under-test.json")
+        self._files[-1].write_text(json.dumps({"services": changed}))
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """`docker inspect` of each container of the stack, by its service."""
@@ -59,10 +79,32 @@ class TeamStack:
 
     def run_in(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside a service's container."""
-        container = self.containers()[service]["Id"]
-        return subprocess.run(
-            ["docker", "exec", container, *command], capture_output=True, text=True, check=False, timeout=120
-        )
+        executing = ["docker", "exec", f"{self.name}-{service}-1", *command]
+        return subprocess.run(executing, capture_output=True, text=True, check=False, timeout=120)
+
+    def sql(self, database: str, query: str) -> list[str]:
+        """The rows that a query gives, columns parted by `|`. Raises `NoAnswer` when PostgreSQL is away."""
+        psql = ("psql", "--tuples-only", "--no-align", "--dbname", database, "-c", query)
+        done = self.run_in("postgres", *psql)
+        if done.returncode == 2 or "is restarting" in done.stderr or "is not running" in done.stderr:
+            raise NoAnswer(done.stderr)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    def kill(self, service: str) -> None:
+        """Kill -9 a service's main process, as the kernel does when memory is short.
+
+        Not by `docker kill`, after which the engine does not start it again.
+        """
+        pid = int(docker("inspect", "--format", "{{.State.Pid}}", f"{self.name}-{service}-1"))
+        assert pid > 1, f"{service} does not run"
+        os.kill(pid, signal.SIGKILL)
+
+    def steps(self, task: str = "") -> list[str]:
+        """The ids of the containers of steps, running or not; of `task` only those that run."""
+        ours = ["--filter", f"label=carprice.proxy={self.name}"]
+        of_task = ["--filter", f"label=carprice.task={task}", "--filter", "status=running"] if task else []
+        return docker("ps", "--all", "--quiet", *ours, *of_task).split()
 
     def secret(self, name: str) -> str:
         """A secret's text."""
@@ -108,13 +150,21 @@ class TeamStack:
         }
 
 
-def wait_for(found: Callable[[], Any], what: str, seconds: float = 600) -> Any:
-    """What `found` returns once it is true. Raises `AssertionError` when that takes too long."""
+def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: float = 1) -> Any:
+    """What `found` returns once it is true; a service that is away counts as not yet.
+
+    Raises `AssertionError` when that takes too long.
+    """
     until = time.monotonic() + seconds
-    while not (answer := found()):
-        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
-        time.sleep(1)
-    return answer
+    while True:
+        problem: Exception | None = None
+        try:
+            if answer := found():
+                return answer
+        except (NoAnswer, requests.RequestException, FileNotFoundError) as away:
+            problem = away
+        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what} ({problem})"
+        time.sleep(every)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -9,14 +9,11 @@ import shutil
 import pytest
 import requests
 from conftest import require
-from team_stack import TeamStack, docker, wait_for
-
-from carprice import sample
+from team_stack import LOGAN, TeamStack, docker, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
 
 # Prints which of the addresses in its arguments take a connection.
@@ -45,13 +42,6 @@ def addresses_of(stack: TeamStack, service: str, port: int) -> list[str]:
     return [f"{service}:{port}", *(f"{network['IPAddress']}:{port}" for network in networks)]
 
 
-@pytest.fixture(scope="module")
-def in_production(stack: TeamStack) -> str:
-    """The version in production after a file was put into data/raw."""
-    stack.land(sample.to_csv(sample.generate(900, seed=3)).encode(), "first.csv")
-    return str(wait_for(stack.production_version, "the landed file to become a production model"))
-
-
 def test_every_service_is_healthy_and_every_job_has_ended_well(stack: TeamStack) -> None:
     states = {name: container["State"] for name, container in stack.containers().items()}
 
@@ -67,7 +57,7 @@ def test_a_file_put_into_data_raw_on_the_host_becomes_the_production_model(
     assert in_production == "1"
     priced = stack.ask_price("POST", "/v1/predict", json=LOGAN).json()
     assert 10_000 < priced["price_mad"] < 1_000_000
-    assert priced["model"]["version"] == in_production
+    assert priced["model"]["version"] == stack.production_version()
 
 
 @pytest.mark.browser
@@ -103,7 +93,7 @@ def test_the_apps_page_shows_the_price_of_that_model(stack: TeamStack, in_produc
 
     newest = stack.ask_price("GET", "/v1/predictions?page_size=1").json()["predictions"][0]
     assert int(re.sub(r"\D", "", shown.split("MAD")[0])) == pytest.approx(newest["price_mad"], abs=100)
-    assert newest["version"] == in_production
+    assert newest["version"] == stack.production_version()
 
 
 def test_the_app_reaches_the_api_and_neither_a_database_nor_the_docker_proxy(stack: TeamStack) -> None:
@@ -193,6 +183,7 @@ def test_every_volume_has_a_name_so_that_none_is_left_behind(stack: TeamStack) -
 def test_down_leaves_no_container_network_or_volume_but_named_data_when_asked_to_keep_it(
     stack: TeamStack, in_production: str
 ) -> None:
+    version = stack.production_version()
     kept = sorted(f"{stack.name}_{name}" for name in ("postgres", "redis", "mlflow", "airflow-logs"))
 
     stack.compose("down", "--timeout", "20")
@@ -200,7 +191,7 @@ def test_down_leaves_no_container_network_or_volume_but_named_data_when_asked_to
     assert stack.left_over() == {"containers": [], "networks": [], "volumes": kept}
 
     stack.compose("up", "--detach", "--wait", "postgres", "redis", "mlflow", "api")
-    assert wait_for(stack.production_version, "the kept model to be served again", 120) == in_production
+    assert wait_for(stack.production_version, "the kept model to be served again", 120) == version
 
     stack.compose("down", "--volumes", "--timeout", "20")
     assert stack.left_over() == {"containers": [], "networks": [], "volumes": []}
