@@ -241,15 +241,18 @@ class ObjectStore:
     """A data root behind a URL that fsspec opens."""
 
     def __init__(self, url: str) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        # Every look must see what others have written since the last one.
+        self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         self._root = self._root.rstrip("/")
 
     def files(self) -> Iterator[WaitingFile]:
-        """See `Folder`; none where raw/ does not exist yet."""
-        self._fs.invalidate_cache()
+        """See `Folder`; none where raw/ does not exist yet. Raises `FileNotFoundError` without a bucket."""
         try:
             entries = self._fs.ls(f"{self._root}/raw", detail=True)
-        except FileNotFoundError:
+        except FileNotFoundError as problem:
+            answer = getattr(problem.__cause__, "response", None) or {}
+            if answer.get("Error", {}).get("Code") == "NoSuchBucket":
+                raise
             return
         for entry in entries:
             name = entry["name"].rsplit("/", 1)[-1]

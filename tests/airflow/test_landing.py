@@ -6,12 +6,18 @@ import asyncio
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
+
+from s3_server import s3_server
 
 from include import landing as landing_module
 from include.landing import Landing, LandingTrigger, LocalFolder, ObjectStore, SettleTimes, folder_of
@@ -191,6 +197,42 @@ def test_an_object_store_announces_an_object_as_soon_as_it_is_there() -> None:
     digest = hashlib.sha256(b"x").hexdigest()
     folder._fs.pipe(f"/bucket/prefix/receipts/{digest}.json", b'{"names": ["a.csv"]}')
     assert Landing(folder, lambda: (1, 10)).look() == []
+
+
+def test_files_in_an_object_store_are_announced_until_they_have_a_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "buckets").mkdir()
+    with s3_server(tmp_path / "buckets") as server:
+        server.make_bucket("cars")
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        store, _ = fsspec.core.url_to_fs("s3://cars", skip_instance_cache=True)
+        landing = Landing(folder_of("s3://cars/data"), lambda: (1, 10))
+
+        def look() -> list[str]:
+            files = landing.look()
+            landing.mark_announced(files)
+            return [file.name for file in files]
+
+        assert look() == []
+        store.pipe("cars/data/raw/a.csv", b"a")
+        assert look() == ["a.csv"]
+        store.pipe("cars/data/raw/b.csv", b"b")
+        assert look() == ["b.csv"]
+        assert look() == []
+        store.pipe("cars/data/raw/b.csv", b"other content")
+        assert look() == ["b.csv"]
+        digest = hashlib.sha256(b"a").hexdigest()
+        store.pipe(f"cars/data/receipts/{digest}.json", b'{"names": ["a.csv"]}')
+        files = Landing(folder_of("s3://cars/data"), lambda: (1, 10)).look()
+        assert [file.name for file in files] == ["b.csv"]
+
+        with pytest.raises(FileNotFoundError, match="bucket"):
+            Landing(folder_of("s3://no-such-bucket/data"), lambda: (1, 10)).look()
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        with pytest.raises(PermissionError):
+            Landing(folder_of("s3://cars/data"), lambda: (1, 10)).look()
 
 
 def test_settle_times_follow_the_params_file(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ _S3: dict[str, Any] = {
     "config_kwargs": {
         "connect_timeout": 5,
         "read_timeout": 10,
-        "retries": {"mode": "standard", "max_attempts": 2},
+        "retries": {"mode": "standard", "total_max_attempts": 2},
     }
 }
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -55,7 +55,7 @@ class DataRoot:
                 f"DATA_DIR must be a folder or a URL that fsspec can open, found {location}: {error}"
             ) from error
         if hasattr(self._fs, "retries"):
-            self._fs.retries = 3  # of s3fs itself, around those of botocore
+            self._fs.retries = 2  # of s3fs itself, around those of botocore
         self._root = root.rstrip("/")
 
     @classmethod
