@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 
 from carprice.data_root import DataRoot
+from carprice.errors import StoreAway, StoreRefused
 from carprice.listing import shown
+from carprice.report_records import documents
 from price_api import schemas
 from price_api.answers import Json
 from price_api.problems import Refusal
 from price_api.routes import direct, page_of_ours
 from price_api.services import Services
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 KINDS = ("quality", "pipeline", "drift", "models", "live")
 EVIDENTLY = ".evidently.html"
@@ -28,12 +35,12 @@ def add_reports(app: FastAPI, services: Services) -> None:
 
     async def reports(request: Request) -> Response:
         """The reports on data quality, pipeline runs, drift, live accuracy and models, newest first."""
-        return Json({"reports": await services.read(lambda: listed(services.root))})
+        return Json({"reports": await services.read(_told_when_away(lambda: listed(services.root)))})
 
     async def report(request: Request) -> Response:
         """One report, as a page."""
         kind, name = str(request.path_params["kind"]), str(request.path_params["name"])
-        page = await services.read(lambda: page_of(services.root, kind, name))
+        page = await services.read(_told_when_away(lambda: page_of(services.root, kind, name)))
         if page is None:
             raise Refusal(
                 404,
@@ -41,16 +48,32 @@ def add_reports(app: FastAPI, services: Services) -> None:
             )
         return page_of_ours(page)
 
-    direct(app, "/v1/reports", reports, "GET", schemas.Reports, (), tag="reports", summary="All reports")
+    direct(app, "/v1/reports", reports, "GET", schemas.Reports, (503,), tag="reports", summary="All reports")
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in ("kind", "name")
     ]
     direct(
-        app, "/v1/reports/{kind}/{name}", report, "GET", None, (404,), tag="reports", summary="One report",
+        app, "/v1/reports/{kind}/{name}", report, "GET", None, (404, 503), tag="reports",
         answer={"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}},
-        openapi_extra={"parameters": parameters},
+        summary="One report", openapi_extra={"parameters": parameters},
     )  # fmt: skip
+
+
+def _told_when_away(read: Callable[[], Result]) -> Callable[[], Result]:
+    """`read`, which raises `Refusal` (503) where the object store of the data root can't be used."""
+
+    def reading() -> Result:
+        try:
+            return read()
+        except (StoreAway, StoreRefused) as problem:
+            log.warning("%s", problem)
+            raise Refusal(
+                503,
+                "an answer of the reports' object store was expected, found none; try again later",
+            ) from problem
+
+    return reading
 
 
 def page_of(root: DataRoot, kind: str, name: str) -> str | None:
@@ -76,28 +99,20 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[dict[str, Any]]:
         for entry in root.entries(folder)
         if _NAME.fullmatch(entry["name"].rsplit("/", 1)[-1])
     }
-    for page in sorted(written, key=lambda name: written[name], reverse=True)[:MOST_LISTED]:
-        # Evidently's own page of a drift report lies beside ours and shares its record.
-        stem, of_evidently = page.removesuffix(".html"), page.endswith(EVIDENTLY)
-        stem = page.removesuffix(EVIDENTLY) if of_evidently else stem
-        record = _record(root, f"receipts/{stem}.json" if kind == "quality" else f"{folder}/{stem}.json")
+    newest = sorted(written, key=lambda name: written[name], reverse=True)[:MOST_LISTED]
+    # Evidently's own page of a drift report lies beside ours and shares its record.
+    stems = {page: page.removesuffix(EVIDENTLY).removesuffix(".html") for page in newest}
+    records = documents(root, "receipts" if kind == "quality" else folder, set(stems.values()))
+    for page, stem in stems.items():
+        record = records.get(stem, {})
         at = _told(record) or written[page]
         yield {
             "kind": kind,
             "name": page,
-            "title": _title(kind, stem, record) + (" · Evidently" if of_evidently else ""),
+            "title": _title(kind, stem, record) + (" · Evidently" if page.endswith(EVIDENTLY) else ""),
             "verdict": _text(record.get("status") if kind == "quality" else record.get("verdict")),
             "at": at.isoformat(timespec="seconds"),
         }
-
-
-def _record(root: DataRoot, name: str) -> dict[str, Any]:
-    """The JSON that lies beside a page, empty where there is none."""
-    try:
-        found = root.read_json(name)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _told(record: dict[str, Any]) -> datetime | None:

@@ -1,0 +1,77 @@
+"""The API on a data root in an object store, on a real server that speaks S3."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import LOGAN, Api, running_api
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
+
+from s3_server import S3Server, s3_server
+
+from carprice.data_root import DataRoot
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    folder = tmp_path_factory.mktemp("s3") / "buckets"
+    folder.mkdir()
+    with s3_server(folder) as running, pytest.MonkeyPatch.context() as patch:
+        running.make_bucket("cars")
+        for name, value in running.environment().items():
+            patch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def root(server: S3Server, trained_data: Path) -> DataRoot:
+    """A copy of the trained system's data root, but for MLflow's part."""
+    root = DataRoot("s3://cars/data")
+    for path in sorted(trained_data.rglob("*")):
+        name = str(path.relative_to(trained_data))
+        if path.is_file() and not name.startswith(("mlflow/", "serving/")):
+            root.write_bytes(name, path.read_bytes())
+    return root
+
+
+@pytest.fixture(scope="module")
+def api(root: DataRoot, mlflow_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with running_api(tmp_path_factory.mktemp("api"), root.location, mlflow_address) as running:
+        yield running
+
+
+def test_reports_comparables_and_the_pipelines_gauges_come_from_the_store(api: Api, root: DataRoot) -> None:
+    listed = api.get("/v1/reports").json()["reports"]
+    assert {each["kind"] for each in listed} >= {"quality", "pipeline", "models"}
+    for each in listed:
+        page = api.get(f"/v1/reports/{each['kind']}/{each['name']}")
+        assert page.content == root.read_bytes(f"reports/{each['kind']}/{each['name']}")
+    assert "carprice_promoted_version 1.0" in api.get("/metrics").text
+    asked = {name: LOGAN[name] for name in ("make", "model", "model_year", "mileage", "fuel")}
+    assert api.get("/v1/comparables", params=asked).json()["comparables"]
+
+
+def test_a_store_that_is_away_costs_the_reports_and_no_price(
+    server: S3Server, root: DataRoot, mlflow_address: str, tmp_path: Path
+) -> None:
+    with running_api(tmp_path, root.location, mlflow_address, AWS_ENDPOINT_URL="http://127.0.0.1:9") as api:
+        assert api.post("/v1/predict", LOGAN).status_code == 200
+        refused = api.get("/v1/reports")
+        assert refused.status_code == 503
+        assert "object store" in refused.json()["detail"]
+        assert "carprice_production_version 1.0" in api.get("/metrics").text
+
+
+def test_what_was_asked_is_in_the_store_once_the_api_has_ended(
+    server: S3Server, root: DataRoot, mlflow_address: str, tmp_path: Path
+) -> None:
+    with running_api(tmp_path, root.location, mlflow_address) as api:
+        api.post("/v1/predict", LOGAN)
+        assert api.end() == 0
+    assert len(root.read_parquet(f"asked/{datetime.now(UTC):%Y-%m-%d}.parquet")) == 1
+    assert (tmp_path / "state" / "models").is_dir()
