@@ -4,6 +4,10 @@ Writes `.env` (settings, nothing secret) and `.secrets/` (one file for each secr
 what is there is never overwritten: run it again after an upgrade to get what is new.
 
     python3 stack/make_env.py [--folder FOLDER]    FOLDER defaults to the repository
+
+Asked for a data root in an object store, with CARPRICE_DATA_URL=s3://bucket/prefix in the environment (and
+CARPRICE_S3_ENDPOINT, CARPRICE_S3_REGION where it is not Amazon's), it adds that and keeps the keys in
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as secrets.
 """
 
 from __future__ import annotations
@@ -15,11 +19,15 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA_FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "metrics", "serving")
 ENGINE_SOCKET = Path("/var/run/docker.sock")
+OBJECT_STORE = "stack/object-store.yml"
+STORE_KEYS = {"store_key_id": "AWS_ACCESS_KEY_ID", "store_key": "AWS_SECRET_ACCESS_KEY"}
+"""The secrets that open the object store, and the variables they are taken from."""
 HEAD = "# Made by `make env`; edit what you like. No secrets here.\n"
 UNPRIVILEGED = 50000
 """The user of the containers where root sets the stack up, as root's uid must not be it."""
@@ -38,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     folder = parser.parse_args(argv).folder.resolve()
     try:
         settings = write_settings(folder / ".env", settings_of(folder, os.environ))
-        made = write_secrets(folder / ".secrets", int(settings["CARPRICE_UID"]))
+        keys = store_keys(settings, folder / ".secrets", os.environ)
+        made = write_secrets(folder / ".secrets", int(settings["CARPRICE_UID"]), keys)
         make_data_folders(Path(settings["CARPRICE_HOST_DATA_DIR"]))
     except (SetupProblem, OSError) as problem:
         sys.stderr.write(f"make-env: {problem}\n")
@@ -72,12 +81,47 @@ def settings_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     settings["CARPRICE_HOST_DATA_DIR"] = os.path.abspath(settings["CARPRICE_HOST_DATA_DIR"])
     if settings["CARPRICE_UID"] == "0":
         raise SetupProblem("CARPRICE_UID must be a user above 0, found 0: the containers never run as root.")
+    if url := environment.get("CARPRICE_DATA_URL"):
+        if not url.startswith("s3://") or not url.removeprefix("s3://").strip("/"):
+            raise SetupProblem(
+                f"CARPRICE_DATA_URL must be an address like s3://bucket/prefix, found {url!r}."
+            )
+        settings |= {
+            "CARPRICE_DATA_URL": url.rstrip("/"),
+            "COMPOSE_FILE": f"docker-compose.yml:{OBJECT_STORE}",
+        }
+        for name in ("CARPRICE_S3_ENDPOINT", "CARPRICE_S3_REGION"):
+            if environment.get(name):
+                settings[name] = environment[name]
     return settings
+
+
+def store_keys(settings: Mapping[str, str], folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The object store's keys by the names of their secrets, those in `folder` aside; none without a store.
+
+    Raises `SetupProblem` when there is a store and a key is neither in `folder` nor in `environment`, or
+    when Compose is not told of the store.
+    """
+    if not settings.get("CARPRICE_DATA_URL"):
+        return {}
+    if OBJECT_STORE not in settings.get("COMPOSE_FILE", "").split(":"):
+        raise SetupProblem(
+            f"COMPOSE_FILE in .env must have {OBJECT_STORE} in it, as CARPRICE_DATA_URL is set, "
+            f"found {settings.get('COMPOSE_FILE')!r}: add ':{OBJECT_STORE}' behind docker-compose.yml."
+        )
+    missing = {name: variable for name, variable in STORE_KEYS.items() if not (folder / name).exists()}
+    for name, variable in missing.items():
+        if not environment.get(variable):
+            raise SetupProblem(
+                f"{variable} must be set to a key for {settings['CARPRICE_DATA_URL']}, found none: set it "
+                f"and run this again; it is kept in {folder / name}."
+            )
+    return {name: environment[variable] for name, variable in missing.items()}
 
 
 def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
     """Add to `path` the settings it lacks; returns all that it then holds."""
-    present = _settings_in(path)
+    present = settings_in(path)
     missing = {name: value for name, value in wanted.items() if name not in present}
     if missing:
         text = (
@@ -94,13 +138,15 @@ def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
     return present | missing
 
 
-def write_secrets(folder: Path, uid: int) -> list[str]:
-    """Make the secrets that are missing, for the user `uid` to read; returns their names."""
+def write_secrets(folder: Path, uid: int, given: Mapping[str, str]) -> list[str]:
+    """Make the secrets that are missing and keep those `given`, for the user `uid` to read; their names."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    _give(folder, uid)
+    give(folder, uid)
     (folder / ".gitignore").write_text("*\n")
     made: list[str] = []
-    for name, parts, make in _makers(folder):
+    wanted = _makers(folder)
+    wanted += [(name, (), partial(str, text)) for name, text in given.items()]
+    for name, parts, make in wanted:
         path = folder / name
         # What is made of a secret that was lost is made anew with it.
         if path.exists() and not set(parts) & set(made):
@@ -111,7 +157,7 @@ def write_secrets(folder: Path, uid: int) -> list[str]:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(make())
-        _give(unfinished, uid)
+        give(unfinished, uid)
         unfinished.replace(path)
         made.append(name)
     return made
@@ -161,7 +207,8 @@ def _makers(folder: Path) -> list[tuple[str, tuple[str, ...], Callable[[], str]]
     ]
 
 
-def _settings_in(path: Path) -> dict[str, str]:
+def settings_in(path: Path) -> dict[str, str]:
+    """The settings that an env file holds; none where there is no file."""
     if not path.exists():
         return {}
     lines = (line.strip() for line in path.read_text().splitlines())
@@ -169,7 +216,7 @@ def _settings_in(path: Path) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _give(path: Path, uid: int) -> None:
+def give(path: Path, uid: int) -> None:
     """Give `path` to the containers' user; only root can, and anyone else is that user already."""
     if os.getuid() == 0:
         os.chown(path, uid, 0)

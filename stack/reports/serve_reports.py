@@ -1,13 +1,25 @@
-"""The folder /reports as web pages, behind the login `admin` and the password in admin_password."""
+"""The reports as web pages, behind the login `admin` and the password in admin_password.
+
+They are in the folder /reports or, where DATA_DIR is the URL of an object store, in reports/ there.
+"""
 
 from __future__ import annotations
 
 import base64
 import hmac
 import http.server
+import io
+import os
+import posixpath
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from carprice.data_root import DataRoot
 
 FOLDER = "/reports"
 PASSWORD_FILE = Path("/run/secrets/admin_password")
@@ -69,6 +81,34 @@ class ReportHandler(http.server.SimpleHTTPRequestHandler):
             self.wfile.write(text)
 
 
+class StoreHandler(ReportHandler):
+    """The same of an object store; folders other than the first have no list of what is in them."""
+
+    def __init__(self, *args: object, root: DataRoot, **kwargs: object) -> None:
+        self._root = root
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def send_head(self) -> io.BytesIO | None:
+        """Send the head of the answer; the page itself, or None where there is none."""
+        asked = unquote(urlsplit(self.path).path)
+        # Absolute first, so that no '..' leads out of reports/.
+        name = posixpath.normpath("/" + asked).lstrip("/") or "index.html"
+        try:
+            page = self._root.read_bytes(f"reports/{name}")
+        except FileNotFoundError:
+            self._answer(404, b"There is no such report; see index.html.\n")
+            return None
+        except OSError as problem:
+            sys.stderr.write(f"reports: {problem}\n")
+            self._answer(503, b"The object store does not give the report; try again later.\n")
+            return None
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(name))
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        return io.BytesIO(page)
+
+
 def main() -> int:
     """Serve until stopped."""
     password = PASSWORD_FILE.read_text().strip()
@@ -76,7 +116,12 @@ def main() -> int:
         sys.stderr.write(f"reports: {PASSWORD_FILE} is empty: run `make env`.\n")
         return 1
     expected = b"Basic " + base64.b64encode(f"admin:{password}".encode())
-    handler = partial(ReportHandler, expected=expected)
+    handler: Callable[..., ReportHandler] = partial(ReportHandler, expected=expected)
+    url = os.environ.get("DATA_DIR", "")
+    if "://" in url:
+        from carprice.data_root import DataRoot
+
+        handler = partial(StoreHandler, expected=expected, root=DataRoot(url))
     with http.server.ThreadingHTTPServer(("0.0.0.0", PORT), handler) as server:  # noqa: S104 - in a container
         server.serve_forever()
     return 0
