@@ -45,12 +45,12 @@ class TeamStack:
         self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
         self._files = [REPOSITORY / "docker-compose.yml"]
 
-    def make_env(self) -> None:
-        """What `make env` does, into a folder of its own."""
+    def make_env(self, **more: str) -> None:
+        """What `make env` does, into a folder of its own, with `more` in the environment."""
         settings = {f"CARPRICE_{name}_PORT": str(port) for name, port in self.ports.items()}
         subprocess.run(
             [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", self.folder],
-            env=os.environ | settings | {"COMPOSE_PROJECT_NAME": self.name},
+            env=os.environ | settings | {"COMPOSE_PROJECT_NAME": self.name} | more,
             check=True,
         )
 
@@ -58,6 +58,10 @@ class TeamStack:
         """What a `docker compose` command on this stack prints."""
         files = [word for file in self._files for word in ("--file", str(file))]
         return docker("compose", "--env-file", str(self.folder / ".env"), *files, *arguments, check=check)
+
+    def use(self, *files: str) -> None:
+        """Further compose files of the repository, as COMPOSE_FILE in .env has them read."""
+        self._files += [REPOSITORY / file for file in files]
 
     def change(self, services: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]]) -> None:
         """Before it is started: another compose file over the repository's, and edits of params.yaml."""
