@@ -184,12 +184,13 @@ def test_evidently_needs_a_folder_and_says_so(store: str) -> None:
 
 
 UNREACHABLE = "http://127.0.0.1:9"
+NOT_THE_KEY = "another"
 
 
 @pytest.mark.parametrize(
     ("setting", "status", "sentence"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "another"}, 2, "Keys that may use s3://cars/"),
+        ({"AWS_SECRET_ACCESS_KEY": NOT_THE_KEY}, 2, "Keys that may use s3://cars/"),
         ({"DATA_DIR": "s3://no-such-bucket/data"}, 2, "The bucket no-such-bucket of DATA_DIR="),
         ({"AWS_ENDPOINT_URL": UNREACHABLE}, 75, f"found EndpointConnectionError at {UNREACHABLE}"),
         ({"AWS_ENDPOINT_URL": "nonsense"}, 2, "an AWS_ENDPOINT_URL like https://host:port were"),
