@@ -1,0 +1,103 @@
+"""A second Docker engine on this machine, on a network of its own: what another machine is to the first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SecondEngine:
+    """Its socket, its machine's address, and the address of this machine on the wire between the two."""
+
+    socket: Path
+    address: str
+    main_address: str
+
+    def docker(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
+        """What a docker command on this engine prints. Raises `AssertionError` when it fails."""
+        command = ["docker", "--host", f"unix://{self.socket}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+        assert not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def take_images(self, *images: str) -> None:
+        """Copy images from this machine's own engine, as `docker save | ssh … docker load` does."""
+        with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saving:
+            loading = ["docker", "--host", f"unix://{self.socket}", "load", "--quiet"]
+            subprocess.run(loading, stdin=saving.stdout, stdout=subprocess.DEVNULL, check=True)
+        assert saving.returncode == 0
+
+
+def can_be_started() -> bool:
+    """Whether this machine can have a second engine: we are root, and its programs are there."""
+    return os.getuid() == 0 and all(shutil.which(name) for name in ("dockerd", "ip", "nsenter"))
+
+
+@contextmanager
+def second_engine() -> Iterator[SecondEngine]:
+    """An engine with nothing in it, in a network namespace; all of it is removed afterwards."""
+    # Short: the names of sockets have an end.
+    folder = Path(tempfile.mkdtemp(prefix="carprice-engine-"))
+    space, wire = f"carprice-{os.getpid()}", f"cp{os.getpid()}"
+    # From the block for measurements between networks, which nobody routes.
+    net = f"198.18.{os.getpid() % 256}"
+    engine = SecondEngine(folder / "docker.sock", f"{net}.2", f"{net}.1")
+    with contextlib.ExitStack() as made:
+        made.callback(_remove, folder)
+        _run("ip", "netns", "add", space)
+        made.callback(_run, "ip", "netns", "delete", space)
+        _run("ip", "link", "add", f"{wire}a", "type", "veth", "peer", "name", f"{wire}b", "netns", space)
+        made.callback(_run, "ip", "link", "delete", f"{wire}a")
+        _run("ip", "address", "add", f"{engine.main_address}/30", "dev", f"{wire}a")
+        _run("ip", "link", "set", f"{wire}a", "up")
+        _run("ip", "-n", space, "address", "add", f"{engine.address}/30", "dev", f"{wire}b")
+        _run("ip", "-n", space, "link", "set", "lo", "up")
+        _run("ip", "-n", space, "link", "set", f"{wire}b", "up")
+        # Not `ip netns exec`, which hides the control groups.
+        command = [
+            "nsenter", f"--net=/var/run/netns/{space}", "dockerd", "--host", f"unix://{engine.socket}",
+            "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
+            "--containerd-namespace", space, "--containerd-plugins-namespace", f"{space}-plugins",
+            "--storage-driver", "overlay2",
+        ]  # fmt: skip
+        log = made.enter_context((folder / "log").open("wb"))
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        made.callback(_end, process, engine)
+        for _ in range(120):
+            assert process.poll() is None, (folder / "log").read_text()[-3000:]
+            if engine.docker("version", "--format", "{{.Server.Version}}", check=False).strip():
+                break
+            time.sleep(0.5)
+        yield engine
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+
+
+def _end(process: subprocess.Popen[bytes], engine: SecondEngine) -> None:
+    if left := engine.docker("ps", "--all", "--quiet", check=False).split():
+        engine.docker("rm", "--force", *left, check=False)
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _remove(folder: Path) -> None:
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", mount], check=False)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,272 @@
+"""Two workers, each with a Docker engine of its own, and the data root in an object store.
+
+The second engine is another machine as far as the network goes: it has a namespace of its own, and reaches
+the first at the addresses that stack/more-machines.yml publishes. It has what stack/make_worker.py made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import STARTED_BY, UNASKED, require
+from s3_server import S3Server, s3_server
+from second_engine import SecondEngine, can_be_started, second_engine
+from team_stack import REPOSITORY, TeamStack, docker, wait_for
+
+from carprice import sample
+from carprice.data_root import DataRoot
+
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+FILES = 16
+SERVICES = ("scheduler", "triggerer", "dag-processor", "worker", "reports", "api")
+ENDED = " ".join(
+    f'{{{{index .Actor.Attributes "{name}"}}}}'
+    for name in ("carprice.run", "carprice.task", "carprice.map_index", "exitCode")
+)
+
+
+@dataclass
+class Team:
+    """A stack with a worker here and one on the second engine, and what each engine's steps ended with."""
+
+    stack: TeamStack
+    engine: SecondEngine
+    server: S3Server
+    root: DataRoot
+    kit: Path
+    logs: list[Path] = field(default_factory=list)
+
+    def land(self, seeds: range) -> set[str]:
+        """Put a small file for each seed into the store, all at once; the hashes of their contents."""
+        texts = [sample.to_csv(sample.generate(80, seed=seed)).encode() for seed in seeds]
+        for seed, text in zip(seeds, texts, strict=True):
+            self.root.write_bytes(f"raw/listings-{seed}.csv", text)
+        return {hashlib.sha256(text).hexdigest() for text in texts}
+
+    def in_snapshot(self) -> list[str]:
+        """The contents of the newest snapshot."""
+        if not self.root.exists("snapshots/latest.json"):
+            return []
+        newest = self.root.read_json("snapshots/latest.json")["id"]
+        return [file["sha256"] for file in self.root.read_json(f"snapshots/{newest}/manifest.json")["files"]]
+
+    def settled(self) -> bool:
+        """Whether no run is under way, and none is about to start."""
+        running = "SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')"
+        waiting = "SELECT count(*) FROM asset_dag_run_queue"
+        return self.stack.sql("airflow", running) == ["0"] == self.stack.sql("airflow", waiting)
+
+    def ended_well(self, engine: int, task: str) -> Counter[str]:
+        """How often each of a task's steps (run and file) ended with status 0 on an engine."""
+        lines = [line.split() for line in self.logs[engine].read_text().splitlines()]
+        return Counter(
+            f"{run} {index}" for run, name, index, status in lines if (name, status) == (task, "0")
+        )
+
+    def worker_there(self) -> dict[str, Any]:
+        """`docker inspect` of the worker on the second engine."""
+        found = self.engine.docker("compose", "ps", "--all", "--quiet", "worker", cwd=self.kit).strip()
+        described: list[dict[str, Any]] = json.loads(self.engine.docker("inspect", found))
+        return described[0]
+
+    def airflow(self, path: str) -> requests.Response:
+        """What Airflow's API says to its admin."""
+        with requests.Session() as session:
+            session.trust_env = False
+            login = {"username": "admin", "password": self.stack.secret("admin_password")}
+            token = session.post(f"{self.stack.url('AIRFLOW')}/auth/token", json=login, timeout=60).json()
+            session.headers["Authorization"] = f"Bearer {token['access_token']}"
+            return session.get(f"{self.stack.url('AIRFLOW')}/api/v2/{path}", timeout=60)
+
+
+@pytest.fixture(scope="module")
+def team(compose_plugin: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    require("DOCKER", can_be_started(), "A second engine takes root, dockerd, ip and nsenter.")
+    for variable, default in STARTED_BY.items():
+        image = os.environ.get(variable) or default
+        there = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
+        require("DOCKER", there.returncode == 0, f"There is no image {image}; `make images` builds it.")
+    folder = tmp_path_factory.mktemp("two-engines")
+    (folder / "buckets").mkdir()
+    with ExitStack() as made, pytest.MonkeyPatch.context() as patch:
+        engine = made.enter_context(second_engine())
+        server = made.enter_context(s3_server(folder / "buckets", engine.main_address))
+        server.make_bucket("cars")
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        stack = TeamStack(folder / "main")
+        stack.name += "-two"
+        made.callback(stack.down)
+        with ThreadPoolExecutor(1) as copying:
+            copied = copying.submit(copy_images, engine)
+            start_stack(stack, engine, server)
+            copied.result()
+        kit = start_worker(stack, engine, folder / "kit")
+        running = Team(stack, engine, server, DataRoot("s3://cars/data"), kit)
+        for name, host in (("here", ()), ("there", ("--host", f"unix://{engine.socket}"))):
+            running.logs.append(folder / f"{name}.events")
+            watch(made, running.logs[-1], *host)
+        yield running
+
+
+def start_stack(stack: TeamStack, engine: SecondEngine, server: S3Server) -> None:
+    """The main machine's part, as docs/operations.md walks through it."""
+    stack.folder.mkdir()
+    stack.make_env(CARPRICE_DATA_URL="s3://cars/data", CARPRICE_S3_ENDPOINT=server.url)
+    with (stack.folder / ".env").open("a") as settings:
+        settings.write(f"CARPRICE_PRIVATE_ADDRESS={engine.main_address}\n")
+        settings.write(f"CARPRICE_MLFLOW_HOSTS={engine.main_address}:5000\n")
+    stack.use("stack/object-store.yml", "stack/more-machines.yml")
+    airflow = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
+    stack.change({name: {"environment": dict(UNASKED)} for name in airflow}, {})
+    try:
+        stack.compose("up", "--detach", "--wait", *SERVICES)
+    except AssertionError:
+        docker("compose", "--project-name", stack.name, "logs", "--tail", "30", check=False)
+        raise
+
+
+def copy_images(engine: SecondEngine) -> None:
+    names = (f"CARPRICE_{name}_IMAGE" for name in ("AIRFLOW", "TRAINER", "SERVING", "DOCKER_PROXY"))
+    engine.take_images(*[os.environ.get(name) or STARTED_BY[name] for name in names])
+
+
+def start_worker(stack: TeamStack, engine: SecondEngine, kit: Path) -> Path:
+    """The second machine's part; the folder that was copied there."""
+    script = [sys.executable, REPOSITORY / "stack/make_worker.py", "--stack", stack.folder, kit]
+    addresses = ["--main", engine.main_address, "--worker", engine.address]
+    subprocess.run([*script, *addresses], check=True)
+    with (kit / ".env").open("a") as settings:
+        settings.write(f"CARPRICE_DOCKER_GID={engine.socket.stat().st_gid}\n")
+        settings.write(f"CARPRICE_ENGINE_SOCKET={engine.socket}\n")
+    try:
+        engine.docker("compose", "up", "--detach", "--wait", cwd=kit)
+    except AssertionError as problem:
+        logs = engine.docker("compose", "logs", "--tail", "60", cwd=kit, check=False)
+        raise AssertionError(f"{problem}\n{logs[-4000:]}") from problem
+    return kit
+
+
+def watch(made: ExitStack, log: Path, *host: str) -> None:
+    """Write a line to `log` for each step that ends on an engine, until `made` is closed."""
+    command = ["docker", *host, "events", "--filter", "event=die", "--filter", "label=carprice.task"]
+    file = made.enter_context(log.open("wb"))
+    process = subprocess.Popen([*command, "--format", ENDED], stdout=file)
+    made.callback(process.wait)
+    made.callback(process.kill)
+
+
+def test_sixteen_files_landed_at_once_are_ingested_by_both_and_none_twice(team: Team) -> None:
+    shas = team.land(range(100, 100 + FILES))
+
+    wait_for(lambda: set(team.in_snapshot()) == shas, "all files to be in the snapshot")
+    wait_for(team.settled, "the runs to end")
+
+    here, there = (team.ended_well(engine, "check_data_quality") for engine in (0, 1))
+    assert here
+    assert there
+    assert len(here) + len(there) == FILES
+    assert set((here + there).values()) == {1}
+    assert sorted(team.in_snapshot()) == sorted(shas)
+    receipts = [team.root.read_json(f"receipts/{sha}.json") for sha in shas]
+    assert {receipt["status"] for receipt in receipts} == {"accepted"}
+    assert len({receipt["file"] for receipt in receipts}) == FILES
+    by_host = "SELECT DISTINCT hostname FROM task_instance WHERE task_id = 'check_data_quality'"
+    hosts = team.stack.sql("airflow", by_host)
+    assert team.engine.address in hosts
+    assert len(hosts) == 2
+    # What came of them is where the team looks for it.
+    assert team.stack.ask_price("GET", "/v1/reports").json()["reports"]
+    index = f"{team.stack.url('REPORTS')}/"
+    login = ("admin", team.stack.secret("admin_password"))
+    assert requests.get(index, timeout=30).status_code == 401
+    assert requests.get(index, auth=login, timeout=30).content == team.root.read_bytes("reports/index.html")
+    page = f"quality/{min(shas)}.html"
+    assert "listings-" in requests.get(index + page, auth=login, timeout=30).text
+    for nothing in ("quality/", "none.html", "../receipts/", f"..%2freceipts%2f{min(shas)}.json"):
+        assert requests.get(index + nothing, auth=login, timeout=30).status_code == 404
+
+
+def test_the_log_of_a_task_on_the_other_machine_is_read_in_airflow(team: Team) -> None:
+    columns = "hostname, run_id, map_index, try_number"
+    found = team.stack.sql("airflow", f"SELECT {columns} FROM task_instance WHERE map_index >= 0")  # noqa: S608
+    there = [line.split("|")[1:] for line in found if line.startswith(f"{team.engine.address}|")]
+    run, index, turn = there[0]
+    path = f"dags/ingest_listings/dagRuns/{run}/taskInstances/check_data_quality/logs/{turn}"
+
+    told = team.airflow(f"{path}?map_index={index}").text
+
+    assert "rows in" in told, told[:2000]
+
+
+def test_no_key_is_shown_by_docker_inspect_of_a_service(team: Team) -> None:
+    shown = json.dumps([team.worker_there(), *team.stack.containers().values()])
+    for name in ("store_key", "store_key_id", "airflow_broker_url", "mlflow_password"):
+        assert team.stack.secret(name) not in shown, name
+
+
+def test_a_worker_that_is_killed_loses_no_file_and_none_is_ingested_twice(team: Team) -> None:
+    before = team.in_snapshot()
+    shas = team.land(range(200, 200 + FILES))
+    running = ("ps", "--quiet", "--filter", "label=carprice.task=check_data_quality")
+    wait_for(lambda: team.engine.docker(*running).split(), "a step on the other engine", every=0.1)
+
+    # For good: as if the machine's worker never came back.
+    worker = team.worker_there()
+    team.engine.docker("update", "--restart", "no", worker["Id"])
+    os.kill(worker["State"]["Pid"], signal.SIGKILL)
+    wait_for(lambda: set(team.in_snapshot()) == shas | set(before), "all files to be in the snapshot")
+    wait_for(team.settled, "the runs to end")
+
+    assert team.worker_there()["State"]["Status"] == "exited"
+    assert sorted(team.in_snapshot()) == sorted([*before, *shas])
+    receipts = [team.root.read_json(f"receipts/{sha}.json") for sha in shas]
+    assert {receipt["status"] for receipt in receipts} == {"accepted"}
+    for sha in shas:
+        rows = team.root.read_parquet(f"listings/{sha}.parquet")
+        assert set(rows["source_sha256"]) == {sha}
+        assert not rows.duplicated().any()
+    # What had no worker any more was tried again on the other engine.
+    tried = team.stack.sql(
+        "airflow",
+        "SELECT state, hostname, try_number > 1 FROM task_instance "
+        "WHERE task_id = 'check_data_quality' AND map_index >= 0",
+    )
+    assert len(tried) == 2 * FILES
+    assert {line.split("|")[0] for line in tried} == {"success"}
+    again = {line.split("|")[1] for line in tried if line.endswith("|t")}
+    assert len(again) == 1
+    assert team.engine.address not in again
+
+
+def test_a_second_worker_on_the_same_engine_is_one_argument(team: Team) -> None:
+    team.stack.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "worker=2", "worker")
+
+    found = team.stack.compose("ps", "--quiet", "--status", "running", "worker").split()
+    health = docker("inspect", "--format", "{{.State.Health.Status}}", *found).split()
+    assert health == ["healthy", "healthy"]
+
+
+def test_nothing_is_left_where_the_worker_was(team: Team) -> None:
+    left = team.engine.docker("ps", "--all", "--quiet", "--filter", "label=carprice.task").split()
+    team.engine.docker("compose", "down", "--volumes", cwd=team.kit)
+    shutil.rmtree(team.kit)
+    if left:
+        team.engine.docker("rm", "--force", *left)
+    assert team.engine.docker("ps", "--all", "--quiet").split() == []
