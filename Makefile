@@ -64,6 +64,19 @@ stack: env ## start the stack a team runs and wait until all of it is healthy (d
 stack-down: ## stop the stack; its volumes and data/ stay
 	docker compose down
 
+.PHONY: backup
+backup: ## databases, artifacts and data of the running stack into one folder of backups/ [TO=folder SECRETS=1]
+	@$(PYTHON) stack/backup.py $(if $(TO),--to "$(TO)") $(if $(SECRETS),--secrets)
+
+.PHONY: restore
+restore: ## put a backup into an empty stack FROM=backups/… [REPLACE=1 gives up what it holds, SECRETS=1]
+	@$(PYTHON) stack/restore.py "$(or $(FROM),$(error make restore needs FROM=backups/…, a folder that 'make backup' made))" \
+		$(if $(REPLACE),--replace) $(if $(SECRETS),--secrets)
+
+.PHONY: doctor
+doctor: ## find what keeps the stack from running well, and say what to do
+	@$(PYTHON) stack/doctor.py
+
 # --- check
 
 .PHONY: test
@@ -82,7 +95,9 @@ test-setup: setup $(TESTED:%=.venv/%/.test-ready)
 lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
-	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks stack/make_env.py
+	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks
+	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
+		stack/make_worker.py stack/reports/serve_reports.py
 	.venv/app/bin/mypy images/app
 	MYPYPATH=images/docker-proxy .venv/trainer/bin/mypy -p docker_proxy
 	.venv/trainer/bin/mypy airflow/include airflow/dags
@@ -107,6 +122,10 @@ bench-speed: setup ## what a training and a prediction cost DATA=path
 .PHONY: bench-drift
 bench-drift: setup ## how often drift alarms, on random draws and on changed ones DATA=path [SEEDS=100]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.drift
+
+.PHONY: bench-report
+bench-report: setup ## what drift and its reports cost on a large landing [ROWS=300000]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.large_report
 
 .PHONY: bench-serving
 bench-serving: setup ## the price API against `mlflow models serve` [DATA=path DURATION=10]

@@ -14,6 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DATABASES = ("airflow", "mlflow", "predictions")
 ARTIFACTS = "/var/lib/mlflow"
 """Where MLflow's containers have the volume `mlflow`."""
+PARAMS = "/etc/carprice/params.yaml"
+"""Where the worker has params.yaml."""
 
 
 class StackProblem(Exception):
@@ -76,11 +78,12 @@ class Stack:
         lines = docker("volume", "ls", "--filter", ours, "--format", form).splitlines()
         return {short: name for short, _, name in (line.partition(" ") for line in lines)}
 
-    def data_url(self) -> str:
-        """The data root's URL where it is in an object store, else ""."""
-        described = json.loads(self.compose("config", "--format", "json"))
-        where = str(described["services"]["worker"]["environment"].get("DATA_DIR") or "")
-        return where if "://" in where else ""
+    def data_url_and_params(self) -> tuple[str, Path]:
+        """The data root's URL where it is in an object store, else "", and the file params.yaml."""
+        worker = json.loads(self.compose("config", "--format", "json"))["services"]["worker"]
+        where = str(worker["environment"].get("DATA_DIR") or "")
+        (params,) = (each["source"] for each in worker["volumes"] if each["target"] == PARAMS)
+        return where if "://" in where else "", Path(params)
 
     def step_containers(self) -> list[str]:
         """The ids of the steps that run now, which the worker has made beside the stack."""

@@ -1,0 +1,254 @@
+"""`make backup`: databases, MLflow's artifacts, data root and params.yaml of a running stack, as one folder.
+
+The pipeline is held meanwhile: no task begins, and those under way are waited for. Prices are answered.
+The folder has its name only once it is complete; `manifest.json` in it has the SHA-256 of each file.
+
+    python3 stack/backup.py [--to FOLDER] [--secrets] [--wait SECONDS] [--folder FOLDER]
+
+Secrets stay out unless asked for with --secrets: whoever has such a backup has the logins too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from compose import ARTIFACTS, DATABASES, REPOSITORY, Stack, StackProblem, docker, plain_files
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FERNET_KEY = "airflow_fernet_key"
+HELD = ("scheduler", "triggerer", "worker")
+"""Who begins tasks and runs them; in the order in which they are stopped."""
+# Not the volume's own folder, which is the engine's: nobody but root could give it a mode again.
+PACK_ARTIFACTS = f"""
+cd {ARTIFACTS}
+find . -mindepth 1 -print0 >/tmp/names
+exec tar --null --no-recursion --files-from /tmp/names -cf -
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Back up, say where to, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--to", type=Path, help="folder of the backups (default: backups/ beside .env)")
+    parser.add_argument("--secrets", action="store_true", help="put the secrets in, too")
+    parser.add_argument("--wait", type=int, default=900, help="seconds for tasks under way to end (900)")
+    parser.add_argument("--folder", type=Path, default=REPOSITORY, help="where .env is")
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = arguments.folder.resolve()
+    try:
+        stack = Stack.of(folder)
+        made = back_up(
+            stack, (arguments.to or folder / "backups").resolve(), arguments.secrets, arguments.wait
+        )
+    except (StackProblem, OSError) as problem:
+        _say(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted, nothing was kept.")
+        return 130
+    if not arguments.secrets:
+        _say(
+            f"the secrets are not in it (SECRETS=1 puts them in): keep a copy of {stack.secrets} elsewhere, "
+            f"as Airflow's part can't be restored without its {FERNET_KEY}."
+        )
+    _say(f"{made} is complete.")
+    sys.stdout.write(f"{made}\n")
+    return 0
+
+
+def back_up(stack: Stack, backups: Path, with_secrets: bool, wait_seconds: int) -> Path:
+    """Make a backup in the folder `backups` and return its own.
+
+    Raises `StackProblem` when the stack doesn't run, or a task does not end in `wait_seconds`, or a
+    file changed while it was read.
+    """
+    if "postgres" not in stack.running():
+        raise StackProblem(
+            "PostgreSQL must run to be backed up, found it stopped: run 'docker compose up --detach --wait'."
+        )
+    if backups.is_relative_to(stack.data.resolve()):
+        raise StackProblem(
+            f"backups must be kept outside {stack.data}, found {backups}: name another with TO=."
+        )
+    url, params = stack.data_url_and_params()
+    if url:
+        _say(
+            f"{url} is not part of it: keep it by the versioning or replication of its bucket; "
+            f"a restore expects the bucket as it is now, at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+        )
+    with unfinished_folder(backups) as folder:
+        with pipeline_held(stack, wait_seconds):
+            # What a database speaks of is on disk before it does: so the databases come first.
+            for database in DATABASES:
+                _say(f"dumping the database {database}")
+                with (folder / f"{database}.dump").open("xb") as file:
+                    words = ("pg_dump", "--format=custom", f"--dbname={database}")
+                    stack.compose("exec", "-T", "postgres", *words, stdout=file)
+            _say("copying MLflow's artifacts")
+            with (folder / "artifacts.tar").open("xb") as file:
+                tar = ("--entrypoint", "sh", "mlflow", "-euc", PACK_ARTIFACTS)
+                stack.compose("run", "--rm", "--no-deps", "-T", *tar, stdout=file)
+            _say(f"copying {stack.data}")
+            pack(stack.data, folder / "data.tar")
+            shutil.copyfile(params, folder / "params.yaml")
+        if with_secrets:
+            pack(stack.secrets, folder / "secrets.tar")
+        write_manifest(folder, stack, url)
+        made = backups / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        folder.rename(made)
+    _sync(backups)
+    return made
+
+
+@contextlib.contextmanager
+def unfinished_folder(backups: Path) -> Iterator[Path]:
+    """A folder to fill, readable by its owner alone; it's gone afterwards unless it was renamed."""
+    backups.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (backups / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackProblem(f"another backup into {backups} is being made: wait for it.") from None
+        folder = backups / ".unfinished"
+        shutil.rmtree(folder, ignore_errors=True)  # of a backup that was killed
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def pipeline_held(stack: Stack, wait_seconds: int) -> Iterator[None]:
+    """Within, no task runs: those under way have ended, later ones wait until after."""
+    asked: list[str] = []
+    try:
+        _say("holding the pipeline until its tasks have ended; prices are answered")
+        for service in HELD:
+            containers = stack.compose("ps", "--quiet", "--status", "running", service).split()
+            asked += containers
+            # A worker ends when its tasks have.
+            seconds = wait_seconds if service == "worker" else 60
+            if containers:
+                docker("stop", "--time", str(seconds), *containers)
+        until = time.monotonic() + wait_seconds
+        while left := stack.step_containers():
+            if time.monotonic() > until:
+                raise StackProblem(
+                    f"no step may run during a backup, found {len(left)} after {wait_seconds} s: "
+                    "let them end ('docker ps'), then run 'make backup' again."
+                )
+            time.sleep(1)
+        yield
+    finally:
+        if asked:
+            # A stop that was interrupted goes on in the engine, and would end what is started before it.
+            docker("stop", "--time", str(wait_seconds), *asked)
+            # Not by Compose, which starts what they depend on first, migrations included.
+            docker("start", *asked)
+            _say("the pipeline goes on")
+
+
+def pack(root: Path, into: Path) -> None:
+    """Write the folders and regular files below `root` into the new tar file `into`.
+
+    Raises `StackProblem` when a file can't be read or changes meanwhile. One that vanishes was nobody's.
+    """
+    with tarfile.open(into, "x", format=tarfile.PAX_FORMAT) as tar:
+        folders = sorted(path for path in root.rglob("*") if path.is_dir() and not path.is_symlink())
+        for path in folders:
+            tar.add(path, str(path.relative_to(root)), recursive=False)
+        for path in plain_files(root):
+            try:
+                before = path.stat()
+                tar.add(path, str(path.relative_to(root)), recursive=False)
+                after = path.stat()
+            except FileNotFoundError:
+                continue
+            except PermissionError as problem:
+                raise StackProblem(
+                    f"{path} must be readable, found it is not: run the backup as the user of the "
+                    "containers (CARPRICE_UID in .env) or as root."
+                ) from problem
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise StackProblem(
+                    f"{path} must stay as it is while it is copied, found it changing: let whatever writes "
+                    "it end, then run 'make backup' again."
+                )
+
+
+def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
+    """Write what the backup is and the SHA-256 of each of its files, all of it on disk when this returns.
+
+    `data_url` is that of a data root that is not part of it, or "".
+    """
+    files = {}
+    for path in sorted(folder.iterdir()):
+        path.chmod(0o600)
+        files[path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+        _sync(path)
+    manifest = {
+        "format": FORMAT,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stack": stack.name,
+        "data_url": data_url,
+        # Tells whether a stack has the same key, and nothing of the key: it's 256 random bits.
+        FERNET_KEY: fingerprint_of(stack.secrets / FERNET_KEY),
+        "files": files,
+    }
+    path = folder / MANIFEST
+    with path.open("x") as file:
+        json.dump(manifest, file, indent=2)
+        file.write("\n")
+    path.chmod(0o600)
+    _sync(path)
+    _sync(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_of(secret: Path) -> str:
+    """By which two copies of a random secret are known to be the same."""
+    try:
+        return hashlib.sha256(b"carprice backup\n" + secret.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise StackProblem(
+            f"{secret} must be readable, found it is not ({problem.strerror}): run 'make env'."
+        ) from problem
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"backup: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

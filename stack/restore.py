@@ -1,0 +1,218 @@
+"""`make restore`: puts a backup into an empty stack, or in the place of what a stack holds.
+
+What can be wrong is looked for before anything is touched: each file's SHA-256, the key Airflow's part was
+encrypted with, room on the disk, and whether the stack holds data.
+
+    python3 stack/restore.py BACKUP [--replace] [--secrets] [--folder FOLDER]
+
+--replace gives up what the stack holds; --secrets puts the backup's secrets in the place of the stack's.
+Afterwards `docker compose up --detach --wait` starts the stack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backup import FERNET_KEY, FORMAT, MANIFEST, fingerprint_of, sha256_of
+from compose import ARTIFACTS, DATABASES, REPOSITORY, Stack, StackProblem, docker, plain_files
+
+NEEDED = (*(f"{name}.dump" for name in DATABASES), "artifacts.tar", "data.tar", "params.yaml")
+REPLACED_VOLUMES = ("postgres", "mlflow", "redis")
+"""Redis too: what it queued are tasks of the databases that go. Task logs stay."""
+SPARE_BYTES = 1 << 30
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Restore, say what to do next, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("backup", type=Path, help="folder that `make backup` made")
+    parser.add_argument("--replace", action="store_true", help="give up what the stack holds")
+    parser.add_argument("--secrets", action="store_true", help="take the backup's secrets")
+    parser.add_argument("--folder", type=Path, default=REPOSITORY, help="where .env is")
+    arguments = parser.parse_args(argv)
+    backup = arguments.backup.resolve()
+    try:
+        stack = Stack.of(arguments.folder.resolve())
+        manifest = check_backup(backup)
+        check_stack(stack, backup, manifest, arguments.replace, arguments.secrets)
+    except (StackProblem, OSError) as problem:
+        _say(f"{problem}")
+        _say("nothing was touched.")
+        return 1
+    try:
+        restore(stack, backup, arguments.secrets)
+    except (StackProblem, OSError, KeyboardInterrupt) as problem:
+        _say(f"{problem or 'interrupted'}")
+        _say(
+            "the stack is half restored: repair that, then run it again with REPLACE=1. The backup is whole."
+        )
+        return 1
+    if url := manifest["data_url"]:
+        _say(f"{url} is not part of a backup: it must be as it was at {manifest['made']}.")
+    _say("done; 'docker compose up --detach --wait' starts the stack.")
+    return 0
+
+
+def check_backup(backup: Path) -> dict[str, Any]:
+    """The manifest of a backup all of whose files are what they were; raises `StackProblem` otherwise."""
+    path = backup / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+        files = {
+            str(name): (str(each["sha256"]), int(each["bytes"])) for name, each in manifest["files"].items()
+        }
+        found, *_ = (manifest[key] for key in ("format", "made", "data_url", FERNET_KEY))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise StackProblem(
+            f"{path} must describe the backup, found it missing or unreadable ({type(problem).__name__}): "
+            "name a folder that 'make backup' completed, as in FROM=backups/20260131T120000Z."
+        ) from problem
+    if found != FORMAT:
+        raise StackProblem(
+            f"{path} must be of format {FORMAT}, found {found}: restore it with the version that made it."
+        )
+    for name in NEEDED:
+        if name not in files:
+            raise StackProblem(f"{path} must list {name}, found it doesn't: take another backup.")
+    for name, (sha256, size) in files.items():
+        file = backup / name
+        if (
+            Path(name).name != name
+            or not file.is_file()
+            or file.stat().st_size != size
+            or sha256_of(file) != sha256
+        ):
+            raise StackProblem(
+                f"{file} must have the SHA-256 that the manifest says, found it missing or changed: "
+                "take another copy of this backup, or another backup."
+            )
+    return dict(manifest)
+
+
+def check_stack(
+    stack: Stack, backup: Path, manifest: Mapping[str, Any], replace: bool, secrets: bool
+) -> None:
+    """Raise `StackProblem` where the backup can't or must not be put into this stack."""
+    if secrets and "secrets.tar" not in manifest["files"]:
+        raise StackProblem(
+            "SECRETS=1 needs a backup that was made with SECRETS=1, found one without secrets: "
+            f"copy the backed-up stack's secrets to {stack.secrets} yourself, then leave SECRETS=1 out."
+        )
+    if not secrets and fingerprint_of(stack.secrets / FERNET_KEY) != manifest[FERNET_KEY]:
+        raise StackProblem(
+            f"{stack.secrets / FERNET_KEY} must be the key this backup's Airflow was encrypted with, "
+            "found another: put the backed-up stack's file in its place, or take the backup's secrets with "
+            "SECRETS=1, if it was made so."
+        )
+    if backup.is_relative_to(stack.data.resolve()):
+        raise StackProblem(f"{backup} must be outside {stack.data}, which is emptied first: move it.")
+    held = [name for name in REPLACED_VOLUMES if name in stack.volumes()]
+    files = sum(path.name != ".gitkeep" for path in plain_files(stack.data))
+    if (held or files) and not replace:
+        found = [f"the volume {name}" for name in held] + (
+            [f"{files} files in {stack.data}"] if files else []
+        )
+        raise StackProblem(
+            f"the stack must be empty, found {', '.join(found)}: 'make backup' keeps what it holds, then "
+            "REPLACE=1 with 'make restore' gives it up for the backup."
+        )
+    there = sum(path.stat().st_size for path in plain_files(stack.data)) if replace else 0
+    needed = int(manifest["files"]["data.tar"]["bytes"]) + SPARE_BYTES
+    stack.data.mkdir(parents=True, exist_ok=True)
+    if (free := shutil.disk_usage(stack.data).free + there) < needed:
+        raise StackProblem(
+            f"{stack.data} must have {needed >> 20} MiB of room, found {free >> 20}: make room on its disk."
+        )
+
+
+def restore(stack: Stack, backup: Path, secrets: bool) -> None:
+    """Put the backup in the place of what the stack holds; leaves PostgreSQL running, nothing else."""
+    _say("stopping the stack")
+    stack.compose("down", "--timeout", "60")
+    if left := stack.step_containers():
+        docker("rm", "--force", *left)
+    volumes = stack.volumes()
+    if gone := [volumes[name] for name in REPLACED_VOLUMES if name in volumes]:
+        docker("volume", "rm", *gone)
+    if secrets:
+        unpack(backup / "secrets.tar", stack.secrets, stack.uid)
+    _say(f"restoring {stack.data}")
+    _empty(stack.data)
+    unpack(backup / "data.tar", stack.data, stack.uid)
+    _, params = stack.data_url_and_params()
+    if not params.exists() or not filecmp.cmp(backup / "params.yaml", params, shallow=False):
+        _say(f"restoring {params}; the former one is {params}.replaced")
+        if params.exists():
+            params.replace(f"{params}.replaced")
+        shutil.copyfile(backup / "params.yaml", params)
+    _say("restoring MLflow's artifacts")
+    with (backup / "artifacts.tar").open("rb") as file:
+        tar = ("--entrypoint", "tar", "mlflow", "-C", ARTIFACTS, "-xf", "-")
+        stack.compose("run", "--rm", "--no-deps", "-T", *tar, stdin=file)
+    stack.compose("up", "--detach", "--wait", "postgres")
+    for database in DATABASES:
+        _say(f"restoring the database {database}")
+        with (backup / f"{database}.dump").open("rb") as file:
+            whose = ("--no-owner", f"--role={database}", f"--dbname={database}")
+            words = ("pg_restore", "--exit-on-error", "--single-transaction", *whose)
+            stack.compose("exec", "-T", "postgres", *words, stdin=file)
+
+
+def unpack(tar_file: Path, root: Path, uid: int) -> None:
+    """Write what `backup.pack` packed below `root`, as the files of `uid`.
+
+    Raises `StackProblem` for anything but folders and regular files, and for names that lead elsewhere.
+    """
+    with tarfile.open(tar_file) as tar:
+        for member in tar:
+            path = root / member.name
+            if not (member.isdir() or member.isreg()) or not _is_below(path, root):
+                raise StackProblem(
+                    f"{tar_file} must hold folders and files below one folder, found {member.name!r}: it was "
+                    "not made by 'make backup'; take another."
+                )
+            if member.isdir():
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                source = tar.extractfile(member)
+                assert source is not None  # noqa: S101 - a regular file has content
+                unfinished = path.with_name(f".{path.name}.restoring")
+                with source, unfinished.open("wb") as file:
+                    unfinished.chmod(member.mode & 0o777)
+                    shutil.copyfileobj(source, file)
+                unfinished.replace(path)
+                os.utime(path, (member.mtime, member.mtime))
+            if os.getuid() == 0:
+                os.chown(path, uid, 0)
+            path.chmod(member.mode & 0o7777)  # after chown, which takes the set-group bit away
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve()) and ".." not in path.parts
+
+
+def _empty(root: Path) -> None:
+    for path in root.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"restore: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
