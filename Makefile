@@ -82,7 +82,8 @@ doctor: ## find what keeps the stack from running well, and say what to do
 .PHONY: test
 test: test-setup lint ## run everything this machine can run: unit, contract, DAG, container and end-to-end tests
 	@if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build; fi
-	.venv/trainer/bin/pytest tests/trainer tests/demo tests/images
+	.venv/trainer/bin/pytest --numprocesses 2 --dist loadfile tests/trainer tests/demo
+	.venv/trainer/bin/pytest tests/images
 	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
 	.venv/app/bin/pytest tests/app
 	.venv/trainer/bin/pytest tests/e2e
