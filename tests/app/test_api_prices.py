@@ -150,13 +150,18 @@ def test_ten_thousand_rows_are_priced_and_one_more_is_refused(api: Api) -> None:
         headers={"Content-Type": "text/csv"},
     )
     assert answer.json()["priced"] == 10_000
-    refused = api.post(
-        "/v1/predict/batch",
-        data=head + "Dacia,Logan,2015,100000,Diesel\n" * 10_001,
-        headers={"Content-Type": "text/csv"},
-    )
-    assert refused.status_code == 413
-    assert "10,001" in refused.json()["detail"]
+    for rows in (10_001, 100_000):
+        refused = api.post(
+            "/v1/predict/batch",
+            data=head + "Dacia,Logan,2015,100000,Diesel\n" * rows,
+            headers={"Content-Type": "text/csv"},
+        )
+        assert refused.status_code == 413
+        sentence = "at most 10,000 listings were expected, found more; send them in several batches"
+        assert refused.json()["detail"] == sentence
+        refused = api.post("/v1/predict/batch", [{}] * rows)
+        assert refused.status_code == 413
+        assert refused.json()["detail"] == sentence.replace("more", f"{rows:,}")
 
 
 @pytest.mark.parametrize(

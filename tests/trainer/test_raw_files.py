@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 import unicodedata
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from carprice import listing
 from carprice.errors import DataRefused
-from carprice.raw_files import RawFile, read_raw
+from carprice.raw_files import RawFile, TooManyRows, read_raw
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
 ROW = "Dacia;Logan;2015;90 000 - 94 999;Diesel;85000\n"
@@ -275,3 +276,18 @@ def test_what_is_no_table_is_refused_with_one_sentence(content: bytes, words: st
     assert words in sentence
     assert "expected" in sentence
     assert "land" in sentence
+
+
+def test_more_rows_than_are_taken_are_refused_before_they_are_read() -> None:
+    assert len(read_raw((HEADER + ROW * 3).encode(), most_rows=3).table) == 3
+    with pytest.raises(TooManyRows, match=r"at most 3 were expected, found more; send them in several files"):
+        read_raw((HEADER + ROW * 4).encode(), most_rows=3)
+    content = b"x\n" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooManyRows):
+            read_raw(content, most_rows=10_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10 * len(content)

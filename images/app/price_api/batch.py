@@ -138,7 +138,8 @@ def from_json(content: bytes) -> Sent:
             f"{shown(document) if document is not None else 'none'}; /docs has an example",
             [Problem("listings", None if document is None else shown(document), "a list of listings")],
         )
-    _check_count(len(document))
+    if len(document) > MOST_ROWS:
+        raise _too_many(f"{len(document):,}")
     rows: list[Any] = document
 
     def table() -> pd.DataFrame:
@@ -150,11 +151,12 @@ def from_json(content: bytes) -> Sent:
 def from_csv(content: bytes) -> Sent:
     """The rows of a CSV body. Raises `Refusal`."""
     try:
-        raw = raw_files.read_raw(content, "the body")
-        _check_count(len(raw.table))
+        raw = raw_files.read_raw(content, "the body", most_rows=MOST_ROWS)
         found = listing.recognise(list(raw.table.columns), require_price=False)
         if found.missing:
             raise DataRefused(listing.missing_sentence(found, list(raw.table.columns)))
+    except raw_files.TooManyRows as problem:
+        raise _too_many("more") from problem
     except DataRefused as problem:
         sentence = str(problem).replace("land the file again", "send it again")
         raise Refusal(
@@ -169,11 +171,10 @@ def from_csv(content: bytes) -> Sent:
     return Sent(len(raw.table), read, lambda: raw.table.reset_index(drop=True), raw.delimiter)
 
 
-def _check_count(rows: int) -> None:
-    if rows > MOST_ROWS:
-        raise Refusal(
-            413, f"at most {MOST_ROWS:,} listings were expected, found {rows:,}; send them in several batches"
-        )
+def _too_many(found: str) -> Refusal:
+    return Refusal(
+        413, f"at most {MOST_ROWS:,} listings were expected, found {found}; send them in several batches"
+    )
 
 
 def _read(row: Any) -> Row:

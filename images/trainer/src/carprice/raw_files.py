@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ _SIGNATURES = {
     b"%PDF": "a PDF document",
     b"PAR1": "a Parquet file",
 }
+
+
+class TooManyRows(DataRefused):
+    """A file has more rows than its reader takes."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,13 @@ class RawFile:
         return codes.duplicated().to_numpy()
 
 
-def read_raw(content: bytes, name: str = "the file") -> RawFile:
+def read_raw(content: bytes, name: str = "the file", most_rows: int | None = None) -> RawFile:
     """Read the bytes of a CSV file; `name` is what messages call it.
 
     Reads UTF-8 with or without byte order mark, UTF-16 with one, Windows-1252 and Latin-1; `;`, `,`,
     tab or `|`; quoted values over several lines. A row of the wrong shape is a fault of that row.
-    Raises `DataRefused` for an empty file, a header without rows and what is not text.
+    Raises `DataRefused` for an empty file, a header without rows and what is not text, and
+    `TooManyRows` as soon as there are more than `most_rows`: what comes after is not read.
     """
     if not content.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
         raise DataRefused(
@@ -75,13 +81,28 @@ def read_raw(content: bytes, name: str = "the file") -> RawFile:
             "was expected; export it again and land the new file"
         )
     text, encoding = _decode(content, name)
-    lines = list(io.StringIO(text, newline=""))
-    first = next((n for n, line in enumerate(lines) if line.strip("\r\n\t ;,|")), 0)
-    declared = re.fullmatch(r'"?sep=(.)"?\s*', lines[first])  # a line for Excel alone
-    if declared:
-        first += 1
-    delimiter, header, used = _header(lines, first, [declared[1]] if declared else DELIMITERS, name)
-    return _body(lines, first + used, header, encoding, delimiter, name)
+    # A file object, not a list of lines: many short lines take many times the memory of their text.
+    lines = io.StringIO(text, newline="")
+    first, declared = _begin(lines)
+    delimiter, header, used = _header(lines, first, [declared] if declared else DELIMITERS, name)
+    return _body(lines, first + used, header, encoding, delimiter, name, most_rows)
+
+
+def _begin(lines: io.StringIO) -> tuple[int, str | None]:
+    """Go to the header; its 0-based line, and the delimiter where a line before it tells Excel one."""
+    first = position = 0
+    for number, line in enumerate(iter(lines.readline, "")):
+        if line.strip("\r\n\t ;,|"):
+            first = number
+            declared = re.fullmatch(r'"?sep=(.)"?\s*', line)
+            if declared:
+                return first + 1, declared[1]
+            break
+        position = lines.tell()
+    else:
+        position = 0
+    lines.seek(position)
+    return first, None
 
 
 def _decode(content: bytes, name: str) -> tuple[str, str]:
@@ -119,12 +140,16 @@ def _decode(content: bytes, name: str) -> tuple[str, str]:
         return content.decode("latin-1"), "latin-1"
 
 
-def _header(lines: list[str], first: int, delimiters: Iterable[str], name: str) -> tuple[str, list[str], int]:
-    """The delimiter under which most header words are known, the header, the lines it takes."""
+def _header(
+    lines: io.StringIO, first: int, delimiters: Iterable[str], name: str
+) -> tuple[str, list[str], int]:
+    """The delimiter under which most header words are known, the header, its lines; goes below them."""
     best: tuple[tuple[int, int], str, list[str], int] | None = None
+    position = lines.tell()
     for delimiter in delimiters:
+        lines.seek(position)
         # a header over more than a few lines is an unclosed quote
-        reader = csv.reader(iter(lines[first : first + 10]), delimiter=delimiter)
+        reader = csv.reader(islice(lines, 10), delimiter=delimiter)
         try:
             header = next(reader, [])
         except csv.Error:
@@ -139,11 +164,20 @@ def _header(lines: list[str], first: int, delimiters: Iterable[str], name: str) 
             f"line {first + 1}; export it again and land the new file"
         )
     _, delimiter, header, used = best
+    lines.seek(position)
+    for _ in range(used):
+        lines.readline()
     return delimiter, header, used
 
 
 def _body(
-    lines: list[str], start: int, header: list[str], encoding: str, delimiter: str, name: str
+    lines: io.StringIO,
+    start: int,
+    header: list[str],
+    encoding: str,
+    delimiter: str,
+    name: str,
+    most_rows: int | None,
 ) -> RawFile:
     width = len(header)
     columns = _unique(header)
@@ -152,6 +186,11 @@ def _body(
     chunks: list[pd.DataFrame] = []
     chunk: list[list[str]] = []
     for line, fields, unclosed in _records(lines, start, delimiter, width):
+        if len(numbers) == most_rows:
+            raise TooManyRows(
+                f"{name} has too many rows: at most {most_rows:,} were expected, found more; "
+                "send them in several files"
+            )
         if unclosed:
             faults[len(numbers)] = "a quotation mark in the row is not closed"
             fields = _fitted(fields, width, delimiter)
@@ -179,16 +218,17 @@ def _body(
 
 
 def _records(
-    lines: list[str], start: int, delimiter: str, width: int
+    lines: io.StringIO, start: int, delimiter: str, width: int
 ) -> Iterator[tuple[int, list[str], bool]]:
     """0-based first line and values of each record, and whether a quote in it is never closed.
 
-    A quote that is never closed would swallow the lines after it: where a record of several lines
-    does not have `width` values, its first line is taken as it stands and reading goes on below it.
+    `lines` stands at line `start`. A quote that is never closed would swallow the lines after it: where a
+    record of several lines does not have `width` values, its first line is taken as it stands and reading
+    goes on below it.
     """
-    while start < len(lines):
-        reader = csv.reader((lines[n] for n in range(start, len(lines))), delimiter=delimiter)
-        first = start
+    while True:
+        reader = csv.reader(lines, delimiter=delimiter)
+        first, position = start, lines.tell()
         broken = False
         while not broken:
             try:
@@ -203,8 +243,9 @@ def _records(
                 if not broken:
                     if fields and (len(fields) > 1 or fields[0].strip() or width == 1):
                         yield first, fields, False
-                    first = after
-        yield first, lines[first].rstrip("\r\n").split(delimiter), True
+                    first, position = after, lines.tell()
+        lines.seek(position)
+        yield first, lines.readline().rstrip("\r\n").split(delimiter), True
         start = first + 1
 
 
