@@ -118,6 +118,15 @@ def test_many_values_seen_once_are_no_drift(listings: pd.DataFrame) -> None:
     assert column.changes == []
 
 
+def test_rare_values_keep_false_alarms_at_the_level_that_was_asked_for() -> None:
+    lenient = PARAMS.model_copy(update={"false_alarms": 0.4})
+    table = listing.as_canonical(pd.DataFrame({"make": [f"make{i}" for i in range(30)] * 10}))
+    results = [compare(*halves(table, 150, seed), lenient) for seed in range(40)]
+    alarms = sum(any(kind != "shares" for kind in found(result, "make")) for result in results)
+    # Half of what may alarm falsely is for single values; a cut-off of its own would let most draws alarm.
+    assert alarms <= 0.2 * len(results)
+
+
 def test_values_that_moved_one_step_are_told_from_values_that_spread() -> None:
     random = np.random.default_rng(0)
     uneven = np.array([1, 6, 2, 9, 3, 12, 4, 8, 2, 5]) / 52

@@ -114,7 +114,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Test:
-    """A change with its p-value, corrected only for what else its own family of tests looked at."""
+    """A change with its p-value, not corrected; `attainable` is the smallest that its counts can give."""
 
     kind: Kind
     effect: float
@@ -122,6 +122,7 @@ class _Test:
     before: float
     after: float
     value: str | None = None
+    attainable: float = 0.0
 
 
 @dataclass
@@ -135,7 +136,6 @@ class _Column:
     threshold: float = 0.0
     not_to_miss: float = 0.0
     spread: float = 1.0  # of one row's contribution, in units of the effect
-    level_tests: int = 1
 
 
 def compare(
@@ -232,7 +232,7 @@ def _columns(
                 kept = before.to_numpy()[filled[0]], after.to_numpy()[filled[1]]
                 column.families += _number(name, *kept, (ages[0][filled[0]], ages[1][filled[1]]))
             else:
-                column.families += _category(before.dropna(), after.dropna(), column)
+                column.families += _category(before.dropna(), after.dropna())
         found.append(column)
     return found
 
@@ -334,7 +334,7 @@ def _if_all_moved(places: npt.NDArray[np.int64], score: Floats, direction: int) 
     return float(score[moved].mean() - score[places].mean())
 
 
-def _category(before: pd.Series, after: pd.Series, column: _Column) -> list[list[_Test]]:
+def _category(before: pd.Series, after: pd.Series) -> list[list[_Test]]:
     counts = pd.DataFrame({"b": before.value_counts(), "a": after.value_counts()}).fillna(0).astype(int)
     if len(counts) < 2:
         return []
@@ -345,24 +345,20 @@ def _category(before: pd.Series, after: pd.Series, column: _Column) -> list[list
     places = np.arange(len(counts)) if len(counts) > 2 else np.array([int(np.argmax(a - b * m / n))])
     p_values = _fisher(b[places], a[places], n, m)
     attainable = _smallest_fisher((b + a)[places], n, m)
-    # A value with too few rows to ever be an alarm takes no part in the correction.
-    # Source: Tarone, A Modified Bonferroni Method for Discrete Data, Biometrics 46 (1990).
-    ordered = np.sort(attainable)
-    looked_at = int(np.argmax(np.append(ordered * np.arange(1, len(ordered) + 1) > 1e-3, True)))
-    column.level_tests = max(looked_at, 1)
     before_share, after_share = b / n, a / m
     tests = []
-    for place, p_value in zip(places, p_values, strict=True):
+    for place, p_value, smallest in zip(places, p_values, attainable, strict=True):
         was, now = float(before_share[place]), float(after_share[place])
         kind: Kind = "new value" if b[place] == 0 else "share of a value"
         tests.append(
             _Test(
                 kind,
                 abs(_arc(now) - _arc(was)),
-                min(1.0, float(p_value) * column.level_tests),
+                float(p_value),
                 was,
                 now,
                 str(counts.index[place]),
+                float(smallest),
             )
         )
     return [*families, tests]
@@ -405,22 +401,24 @@ def _price_level(before: Floats, after: Floats, params: DriftParams) -> _Column:
 
 
 def _finding(column: _Column, columns: int, params: DriftParams, enough: bool) -> Finding:
-    share = params.false_alarms / max(columns, 1) / max(len(column.families), 1)
-    detectable = _detectable(column, share) if enough else float("inf")
+    factor = max(columns, 1) * max(len(column.families), 1)
+    level = params.false_alarms / factor
+    families = [(family, _looked_at(family, level)) for family in column.families]
+    most = max((looked_at for _, looked_at in families), default=1)
+    detectable = _detectable(column, level / most) if enough else float("inf")
     changes, strongest = [], None
     if enough:
-        factor = columns * len(column.families)
         looked_at = [
             Change(
                 t.kind,
                 t.effect,
                 column.threshold,
-                min(1.0, t.p_value * factor),
+                min(1.0, t.p_value * factor * tests),
                 t.before,
                 t.after,
                 t.value,
             )
-            for family in column.families
+            for family, tests in families
             for t in family
         ]
         changes = [c for c in looked_at if c.chance <= params.false_alarms and c.effect >= c.threshold]
@@ -434,11 +432,21 @@ def _finding(column: _Column, columns: int, params: DriftParams, enough: bool) -
     return Finding(column.name, verdict, *column.rows, *column.empty, detectable, strongest, changes)
 
 
+def _looked_at(family: list[_Test], level: float) -> int:
+    """How many tests of a family count in its correction: those with too few rows ever to alarm do not.
+
+    Source: Tarone, A Modified Bonferroni Method for Discrete Data, Biometrics 46 (1990).
+    """
+    tests = np.arange(1, len(family) + 1)
+    able = np.searchsorted(np.sort([t.attainable for t in family]), level / tests, side="right")
+    return int(tests[np.argmax(able <= tests)])
+
+
 def _detectable(column: _Column, false_alarms: float) -> float:
     """The smallest effect seen with `POWER`, by the normal approximation; infinite without rows."""
     if min(column.rows) == 0:
         return float("inf")
-    z = stats.norm.isf(false_alarms / 2 / column.level_tests) + stats.norm.ppf(POWER)
+    z = stats.norm.isf(false_alarms / 2) + stats.norm.ppf(POWER)
     return float(z * column.spread * np.sqrt(1 / column.rows[0] + 1 / column.rows[1]))
 
 
