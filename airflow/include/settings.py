@@ -16,16 +16,22 @@ from urllib.parse import urlsplit
 
 STEP_SECRETS = (
     "AWS_ACCESS_KEY_ID",
+    "AWS_ACCESS_KEY_ID_FILE",
     "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_ACCESS_KEY_FILE",
     "AWS_SESSION_TOKEN",
     "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION",
     "MLFLOW_S3_ENDPOINT_URL",
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_PASSWORD_FILE",
     "MLFLOW_TRACKING_TOKEN",
 )
-"""Variables handed to every step as they are, and never shown in the Airflow UI."""
+"""Variables handed to every step as they are, and never shown in the Airflow UI.
+
+Those with _FILE name a file in the step's own container, which docker-proxy mounts there.
+"""
 
 STEP_SECRET_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_")
 """Every variable that starts like this is handed to the steps too, in the same way."""

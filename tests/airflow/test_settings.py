@@ -70,9 +70,11 @@ def test_a_step_gets_the_secrets_it_needs_and_no_others(tmp_path: Path) -> None:
     params.write_text("a: 1")
     environment = {
         "AWS_SECRET_ACCESS_KEY": "k",
+        "MLFLOW_TRACKING_PASSWORD_FILE": "/run/secrets/mlflow_password",
         "CARPRICE_SMTP_PASSWORD": "p",
         "CARPRICE_ALERT_URLS": "slack://t",
         "AIRFLOW__CORE__FERNET_KEY": "f",
+        "AIRFLOW__CORE__FERNET_KEY_FILE": "/run/secrets/airflow_fernet_key",
         "OTHER": "o",
     }
 
@@ -80,6 +82,7 @@ def test_a_step_gets_the_secrets_it_needs_and_no_others(tmp_path: Path) -> None:
 
     assert secrets == {
         "AWS_SECRET_ACCESS_KEY": "k",
+        "MLFLOW_TRACKING_PASSWORD_FILE": "/run/secrets/mlflow_password",
         "CARPRICE_SMTP_PASSWORD": "p",
         "CARPRICE_ALERT_URLS": "slack://t",
         "CARPRICE_PARAMS": "a: 1",

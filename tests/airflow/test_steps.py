@@ -368,6 +368,24 @@ def test_a_container_has_its_labels_and_limits_and_is_no_root(in_container: Any,
 
 
 @pytest.mark.docker
+def test_docker_inspect_shows_the_name_of_a_secrets_file_and_no_secret(
+    in_container: Any, trainer: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD_FILE", "/run/secrets/mlflow_password")
+    trainer.plan(train_model={"sleep": 4})
+    thread = threading.Thread(target=execute_step)
+    thread.start()
+    wait_for(lambda: trainer.calls)
+    (container,) = in_container.containers.list(filters={"label": f"carprice.run={TaskInstanceStub.run_id}"})
+    thread.join()
+
+    told = dict(entry.split("=", 1) for entry in container.attrs["Config"]["Env"])
+    assert told["MLFLOW_TRACKING_PASSWORD_FILE"] == "/run/secrets/mlflow_password"
+    assert "MLFLOW_TRACKING_PASSWORD" not in told
+
+
+@pytest.mark.docker
 def test_a_container_that_needs_too_much_memory_fails_with_the_setting_to_raise(
     in_container: Any, trainer: Any, monkeypatch: Any
 ) -> None:

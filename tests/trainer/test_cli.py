@@ -6,10 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from base64 import b64decode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from servers import http_sink
 from systems import System
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -71,6 +75,61 @@ def test_a_server_that_is_away_is_exit_75(tmp_path: Path) -> None:
     )
     assert told.returncode == 75
     assert "see that the server runs" in told.stderr
+
+
+def test_a_secret_is_read_from_the_file_that_a_variable_names(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Login(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode())
+            self.send_error(403)
+
+        do_POST = do_GET  # noqa: N815 - as http.server calls it
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Login) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "password").write_text("from-the-file\n")
+        carprice(
+            tmp_path,
+            "history",
+            MLFLOW_TRACKING_URI=f"http://127.0.0.1:{server.server_address[1]}",
+            MLFLOW_TRACKING_USERNAME="pipeline",
+            MLFLOW_TRACKING_PASSWORD_FILE=str(tmp_path / "password"),
+        )
+        server.shutdown()
+
+    assert set(seen) == {"pipeline:from-the-file"}
+
+
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "webhook_url").write_text("")
+    with http_sink() as (port, posts):
+        named = {"CARPRICE_WEBHOOK_URL_FILE": str(tmp_path / "webhook_url")}
+        plain = {"CARPRICE_WEBHOOK_URL": f"http://127.0.0.1:{port}/"}
+        assert "webhook" not in carprice(tmp_path, "alert", "--test", **named).stdout
+        assert posts == []
+        assert "webhook: ok" in carprice(tmp_path, "alert", "--test", **named, **plain).stdout
+
+    assert len(posts) == 1
+
+
+def test_a_secrets_file_that_cannot_be_read_or_differs_from_the_variable_is_exit_2(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    named = {"AWS_ACCESS_KEY_ID_FILE": str(key)}
+    missing = carprice(tmp_path, "history", **named)
+    assert missing.returncode == 2
+    assert (
+        f"AWS_ACCESS_KEY_ID_FILE must name a file with a secret that can be read, found {key}: No such"
+        in (missing.stderr)
+    )
+    key.write_bytes(b"\xff")
+    assert "it is no UTF-8" in carprice(tmp_path, "history", **named).stderr
+    key.write_text("hidden")
+    twice = carprice(tmp_path, "history", AWS_ACCESS_KEY_ID="another", **named)
+    assert twice.returncode == 2
+    assert "AWS_ACCESS_KEY_ID and AWS_ACCESS_KEY_ID_FILE are both set, and differ" in twice.stderr
+    assert "hidden" not in twice.stderr
 
 
 def test_history_before_the_first_promotion_says_so(tmp_path: Path) -> None:

@@ -47,6 +47,22 @@ STEP_VARIABLES = frozenset(
 )
 """What a step may be told. PATH, PYTHONPATH or LD_PRELOAD would make `carprice` another program."""
 
+SECRETS = "/run/secrets"
+"""Where a step finds its secrets, as Compose has it for the services."""
+
+SECRET_FILES: Mapping[str, str] = {
+    "MLFLOW_TRACKING_PASSWORD_FILE": "mlflow_password",
+    "AWS_ACCESS_KEY_ID_FILE": "store_key_id",
+    "AWS_SECRET_ACCESS_KEY_FILE": "store_key",
+    "CARPRICE_SMTP_URL_FILE": "smtp_url",
+    "CARPRICE_WEBHOOK_URL_FILE": "webhook_url",
+    "CARPRICE_ALERT_URLS_FILE": "alert_urls",
+}
+"""The variables that name a secret's file, each with the one file it may name.
+
+A step with the variable gets the file: the proxy mounts it, from the folder in its own settings.
+"""
+
 STEP_VARIABLE_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_", "CARPRICE_REPORTS_")
 
 SCRATCH = "/tmp"  # noqa: S108 - the container's own
@@ -81,7 +97,7 @@ class ContainerPolicy:
             # Another program, or a shell, could be anything at all.
             "Entrypoint": partial(_exactly, ["carprice"]),
             "Cmd": _words,
-            "Env": _variables,
+            "Env": self._variables,
             "Labels": self._labels,
             "HostConfig": self._host_config,
             "Tty": partial(_exactly, False),
@@ -113,6 +129,7 @@ class ContainerPolicy:
         mounts = host.get("Mounts") or []
         if all(mount["Target"] != SCRATCH for mount in mounts):
             mounts = [*mounts, {"Target": SCRATCH, "Type": "volume"}]
+        mounts = [*mounts, *self._secret_mounts(wanted.get("Env", []))]
         labels = {**wanted["Labels"], PROXY_LABEL: self._settings.system}
         return json.dumps({**wanted, "Labels": labels, "HostConfig": {**host, "Mounts": mounts}}).encode()
 
@@ -132,6 +149,36 @@ class ContainerPolicy:
         if not isinstance(value, str) or not _USER.fullmatch(value):
             # A name is the image's to resolve, so it may well be root.
             raise _refused(where, value, "be uid:gid in numbers with a uid above 0")
+
+    def _variables(self, where: str, value: Json) -> None:
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise Refusal(f"{where} must be a list of NAME=value.")
+        for entry in value:
+            name, mark, text = entry.partition("=")
+            # Never the value, which may be a password.
+            if name in SECRET_FILES:
+                file = f"{SECRETS}/{SECRET_FILES[name]}"
+                if not self._settings.step_secrets_dir:
+                    raise Refusal(
+                        f"{where} may not have {shown(name)}, found it: leave it out, or name the folder of "
+                        "the steps' secrets in CARPRICE_PROXY_STEP_SECRETS_DIR."
+                    )
+                if text != file:
+                    raise Refusal(f"{where} must have {shown(name)} as {shown(file)}, found another value.")
+            elif not mark or not (name in STEP_VARIABLES or name.startswith(STEP_VARIABLE_PREFIXES)):
+                raise Refusal(
+                    f"{where} may have what a step is told only, found {shown(name)}: leave it out."
+                )
+
+    def _secret_mounts(self, variables: list[str]) -> list[dict[str, Json]]:
+        """The mounts of the secrets that checked `variables` name, each a single file, read-only."""
+        names = {entry.partition("=")[0] for entry in variables}
+        folder = self._settings.step_secrets_dir
+        return [
+            {"Target": f"{SECRETS}/{file}", "Source": f"{folder}/{file}", "Type": "bind", "ReadOnly": True}
+            for name, file in SECRET_FILES.items()
+            if name in names
+        ]
 
     def _labels(self, where: str, value: Json) -> None:
         _object(where, value, dict.fromkeys(STEP_LABELS, _text), required=STEP_LABELS)
@@ -260,13 +307,3 @@ def _words(where: str, value: Json) -> None:
 def _source(where: str, value: Json) -> None:
     if value is not None:
         _text(where, value)
-
-
-def _variables(where: str, value: Json) -> None:
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise Refusal(f"{where} must be a list of NAME=value.")
-    for entry in value:
-        name, mark, _ = entry.partition("=")
-        if not mark or not (name in STEP_VARIABLES or name.startswith(STEP_VARIABLE_PREFIXES)):
-            # Never the value, which may be a password.
-            raise Refusal(f"{where} may have what a step is told only, found {shown(name)}: leave it out.")

@@ -59,6 +59,11 @@ class Settings:
     step_pids: int = _setting(
         "CARPRICE_PROXY_STEP_PIDS", 512, "The most processes a step container may have."
     )
+    step_secrets_dir: str = _setting(
+        "CARPRICE_PROXY_STEP_SECRETS_DIR",
+        "",
+        "The folder of the engine's host with the secrets of the steps, one file each; empty: they get none.",
+    )
     trainer_image: str = _setting(
         "CARPRICE_TRAINER_IMAGE", "carprice-trainer:latest", "The image that holds the `carprice` command."
     )
@@ -160,6 +165,8 @@ class Settings:
         _ = self.memory_bytes
         if self.data_is_local:
             self._check_data_root()
+        if self.step_secrets_dir:
+            self._check_step_secrets_dir()
 
     def _check_data_root(self) -> None:
         if not self.data_root:
@@ -171,6 +178,16 @@ class Settings:
             raise SettingError(
                 "CARPRICE_DOCKER_HOST_DATA_DIR must be an absolute folder or the name of a volume, "
                 f"not {self.data_source!r}."
+            )
+
+    def _check_step_secrets_dir(self) -> None:
+        folder, data = self.step_secrets_dir, self.data_source
+        _check_folder("CARPRICE_PROXY_STEP_SECRETS_DIR", folder)
+        if data.startswith("/") and posixpath.commonpath([folder, data]) == data:
+            # A step can put a symbolic link there, which the engine would follow.
+            raise SettingError(
+                "CARPRICE_PROXY_STEP_SECRETS_DIR must be a folder that no step can write to, "
+                f"not {folder!r}: it is in the data root."
             )
 
 

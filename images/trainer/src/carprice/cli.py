@@ -36,11 +36,22 @@ environment:
   DATA_DIR              the data root: a folder or an object-store URL (default ./data)
   MLFLOW_TRACKING_URI   an MLflow server (default: a database under the data root)
   CARPRICE_PARAMS_FILE  the settings (default ./params.yaml); CARPRICE_PARAMS holds their text instead
+  NAME_FILE             a file with the value of NAME, where that is a password or a key
 
 exit status:
   0 done   2 wrong usage or setting   65 the data was refused   75 a service is away, try again
   99 nothing to do, or a gate said no
 """
+
+SECRETS = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "CARPRICE_SMTP_URL",
+    "CARPRICE_WEBHOOK_URL",
+    "CARPRICE_ALERT_URLS",
+)
+"""The variables whose value may be in a file, which NAME_FILE names."""
 
 
 class _Context:
@@ -85,6 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     command: Command = arguments.command
     context = None
     try:
+        _read_secret_files()
         context = _Context()
         result = command(arguments, context)
         _give(arguments, result)
@@ -99,6 +111,30 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _read_secret_files() -> None:
+    """Put what a NAME_FILE names into NAME, where the libraries look; an empty file is no secret.
+
+    In a container whose environment can be seen from outside, secrets are files. Raises `UsageProblem`.
+    """
+    for name in SECRETS:
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            continue
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read().strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            why = problem.strerror if isinstance(problem, OSError) else "it is no UTF-8"
+            raise UsageProblem(
+                f"{name}_FILE must name a file with a secret that can be read, found {path}: {why}; "
+                "correct the path, or the owner of the file"
+            ) from problem
+        if text and os.environ.get(name, "") not in ("", text):
+            raise UsageProblem(f"{name} and {name}_FILE are both set, and differ; keep one of them")
+        if text:
+            os.environ[name] = text
 
 
 def _worked(arguments: argparse.Namespace, context: _Context | None) -> None:
