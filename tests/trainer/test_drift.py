@@ -6,17 +6,34 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from browser import offline_page
 from systems import System
 
-from carprice import drift, landing, pipeline, quality, report_records, sample, snapshots
+from carprice import (
+    drift,
+    drift_report,
+    landing,
+    listing,
+    live_accuracy,
+    pipeline,
+    publishing,
+    quality,
+    raw_files,
+    report_records,
+    sample,
+    snapshots,
+)
 from carprice.data_root import DataRoot
-from carprice.drift_tests import DRIFTED, STABLE, TOO_LITTLE
+from carprice.drift_tests import DRIFTED, STABLE, TOO_LITTLE, compare
 from carprice.errors import NothingToDo
+from carprice.live_accuracy import Scored
 from carprice.params import Params
 from carprice.registry import PRODUCTION, Registry
 
@@ -39,6 +56,14 @@ def detected(system: System) -> dict[str, Any]:
     return drift.detect_drift(system.root, system.params, system.registry, "latest")
 
 
+def ask(root: DataRoot, listings: pd.DataFrame, days_ago: int) -> str:
+    """The file of a day's questions as the API leaves it; its path."""
+    at = datetime.now(UTC) - timedelta(days=days_ago)
+    name = f"asked/{at:%Y-%m-%d}.parquet"
+    root.write_parquet(name, listings.drop(columns="price_mad").assign(at=pd.Timestamp(at)))
+    return name
+
+
 def dearer(table: pd.DataFrame) -> pd.DataFrame:
     table["price_mad"] *= 1.25
     table.loc[table.index % 3 == 0, "fuel"] = None
@@ -54,7 +79,7 @@ Seen = tuple[System, dict[str, Any]]
 def seen(
     _run_once: tuple[Path, dict[str, Any]], fast_params: Params, tmp_path_factory: pytest.TempPathFactory
 ) -> Seen:
-    """A system in which drift was detected twice on a file of the same market, with questions asked."""
+    """A system with every report: drift detected twice on a file of the same market, questions asked."""
     source, report = _run_once
     target = tmp_path_factory.mktemp("seen") / "data"
     shutil.copytree(source, target)
@@ -63,12 +88,13 @@ def seen(
     landed(system, 900, 2)
     _, listings = snapshots.load(root, "latest")
     asked = listings.sample(400, random_state=0).assign(fuel="Electrique", condition=None)
-    asked["at"] = pd.Timestamp("2026-03-01", tz="UTC")
-    old = listings.sample(50, random_state=1).assign(at=pd.Timestamp("2025-01-01", tz="UTC"))
-    questions = pd.concat([asked, asked, old]).drop(columns="price_mad")
-    root.write_parquet("asked/2026-03.parquet", questions)
+    ask(root, pd.concat([asked, asked]), days_ago=1)
+    ask(root, listings.sample(50, random_state=1), days_ago=fast_params.drift.asked_days + 2)
     detected(system)
-    return system, detected(system)
+    found = detected(system)
+    live_accuracy.score_new_listings(root, fast_params, system.registry)
+    publishing.publish(root)
+    return system, found
 
 
 def test_listings_of_the_same_market_are_stable_and_the_version_says_so(seen: Seen) -> None:
@@ -96,12 +122,75 @@ def test_the_pages_open_without_a_network_and_stay_under_five_megabytes(seen: Se
         assert not re.search(asks, content)
 
 
+@pytest.mark.parametrize(
+    "page",
+    ["index.html", "quality/*.html", "pipeline/*.html", "models/*.html", "live/*.html",
+     "drift/*Z-????????????.html", "drift/*.evidently.html"],
+)  # fmt: skip
+def test_each_page_opens_from_its_file_without_a_network_and_without_an_error(seen: Seen, page: str) -> None:
+    system, _ = seen
+    [*_, path] = sorted((system.folder / "reports").glob(page))
+    with offline_page() as opened:
+        asked: list[str] = []
+        opened.on("request", lambda request: asked.append(request.url))
+        opened.goto(path.as_uri())
+        opened.get_by_role("heading").first.wait_for()
+        opened.wait_for_load_state("networkidle")
+        assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
+
+
+def test_evidently_s_page_runs_nothing_that_comes_from_data() -> None:
+    evil = ["</script><img src=x onerror=alert(1)>", "<!--<script>alert(2)"]
+    listings = sample_listings(evil)
+    price = listings["price_mad"].to_numpy(dtype=np.float64)
+    nowhere = np.zeros(len(listings), dtype=bool)
+    side = Scored(listings, price, price * 1.01, price * 0.9, price * 1.1, nowhere)
+    params = Params().drift
+    snapshot, _ = drift_report.evidently_report(compare(listings, listings, params), side, side, 500)
+    page = drift_report.evidently_page(snapshot).decode()
+    assert not [text for text in evil if text in page]
+    assert "<img" not in page.split("var global")[0]
+    with offline_page() as opened:
+        shown: list[str] = []
+        opened.on("dialog", lambda dialog: (shown.append(dialog.message), dialog.dismiss()))
+        opened.set_content(page)
+        opened.get_by_role("heading").first.wait_for()
+        assert opened.get_by_text("onerror=alert(1)").count() > 0
+        assert shown == []
+
+
+def sample_listings(makes: list[str]) -> pd.DataFrame:
+    """Accepted listings of a synthetic file, of these makes in turn."""
+    raw = raw_files.read_raw(sample.to_csv(sample.generate(300, seed=5)).encode())
+    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+    good = parsed.listings[parsed.problems.isna()].reset_index(drop=True)
+    return good.assign(make=[makes[i % len(makes)] for i in range(len(good))])
+
+
+def test_evidently_s_figures_carry_no_style_of_their_own(seen: Seen) -> None:
+    system, found = seen
+    record = system.root.read_bytes(found["evidently"].replace(".html", ".json")).decode()
+    assert len(record) < 1_500_000, "Plotly's default style alone is as much again"
+    assert '"colorway"' not in record
+
+
 def test_what_people_ask_has_a_verdict_of_its_own(seen: Seen) -> None:
     system, found = seen
     assert found["verdict"] == STABLE
     assert found["asked"]["drifted_columns"] == ["fuel"]
     assert found["asked"]["rows_current"] <= 400
     assert "different questions" in system.root.read_bytes(found["report"]).decode()
+
+
+def test_questions_count_from_now_back_and_older_days_are_not_even_read(system: System) -> None:
+    landed(system, 200, 2)
+    _, listings = snapshots.load(system.root, "latest")
+    days = system.params.drift.asked_days
+    old = ask(system.root, listings.sample(100, random_state=0), days_ago=days + 2)
+    assert detected(system)["asked"] is None
+    system.root.write_text(old, "no Parquet")
+    ask(system.root, listings.sample(100, random_state=0), days_ago=days - 1)
+    assert detected(system)["asked"]["rows_current"] == 100
 
 
 def test_the_model_is_judged_by_what_it_promised_on_its_test_rows(seen: Seen) -> None:

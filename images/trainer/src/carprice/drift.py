@@ -29,8 +29,8 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
 
     New are the listings of the newest file that production's snapshot does not hold, and those of older
     such files until there are `drift.enough_rows`. The reference is all of production's snapshot; the
-    model's own errors are compared with those on its test rows. What people asked the API lately is
-    compared too and has its own verdict under `asked`.
+    model's own errors are compared with those on its test rows. At most `drift.max_rows` of each are drawn.
+    What people asked the API lately is compared too and has its own verdict under `asked`.
 
     Writes a page, Evidently's report and a JSON record under `reports/drift/`, named by when the newest
     file was received, so that a repetition replaces them; tags the version with the verdict. Raises
@@ -48,7 +48,7 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     log.info("comparing %d new listings with what version %s learned", len(new), judged.version)
     reference, current = _drawn(judged.known, params.drift), _drawn(new, params.drift)
     pipeline = registry.load(judged.model_uri)
-    before = live_accuracy.score(pipeline, test_listings(root, judged.run))
+    before = live_accuracy.score(pipeline, _drawn(test_listings(root, judged.run), params.drift))
     now = live_accuracy.score(pipeline, current)
     accuracy = live_accuracy.judge(now, before, params.live)
     comparison = compare(reference, current, params.drift, (before.error, now.error))
@@ -141,21 +141,22 @@ def _drawn(listings: pd.DataFrame, params: DriftParams) -> pd.DataFrame:
 def _asked(
     root: DataRoot, registry: Registry, judged: Judged, params: DriftParams
 ) -> drift_report.Compared | None:
-    """What people asked the API in the last `asked_days`, against what today's production learned.
+    """What people asked the API in the `asked_days` until now, against what today's production learned.
 
     Empty fields are no drift: a form is filled in otherwise than an ad. Equal questions count once. None
     where nothing was asked.
     """
-    tables = [root.read_parquet(f"{ASKED}/{name}") for name in root.names(ASKED, ".parquet")]
-    together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if together.empty:
+    since = datetime.now(UTC) - timedelta(days=params.asked_days)
+    days = [name for name in root.names(ASKED, ".parquet") if name >= f"{since:%Y-%m-%d}"]
+    tables = [root.read_parquet(f"{ASKED}/{day}") for day in days]
+    together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["at"])
+    lately = together[pd.to_datetime(together["at"], utc=True) >= since]
+    if lately.empty:
         return None
     current = registry.require(PRODUCTION)
     known = judged.known
     if str(current.version) != judged.version:
         known = snapshots.load(root, registry.get_run(str(current.run_id)).data.tags["snapshot_id"])[1]
-    at = pd.to_datetime(together["at"], utc=True)
-    lately = together[at >= at.max() - timedelta(days=params.asked_days)]
     columns = list(FEATURES)
     questions = _drawn(as_canonical(lately)[columns].drop_duplicates(ignore_index=True), params)
     reference = _drawn(known[columns], params)

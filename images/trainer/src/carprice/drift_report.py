@@ -388,12 +388,15 @@ def evidently_report(
     Summary of the data, drift of every column and regression performance of the production model. Where
     it says that a column drifted, that is our verdict and the score our effect: two verdicts on one page
     would be one too many. An empty column is left out, an unknown category is a value of its own, rare
-    values of a category count as one.
+    values of a category count as one, and "<" in a value reads "‹".
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    import plotly.io
     from evidently import DataDefinition, Dataset, Regression, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset, RegressionPreset
 
+    # Plotly's default style is 7 kB, and Evidently writes it into each of some hundred figures.
+    plotly.io.templates.default = "none"
     sides = [_drawn(side, rows) for side in (before, now)]
     findings = {f.column: f for f in comparison.findings}
     wanted = [c for c in FEATURES if c not in ("mileage_km_min", "mileage_km_max")]
@@ -409,7 +412,8 @@ def evidently_report(
         for table in tables:
             values = table[column].astype(object).where(table[column].notna(), "unknown")
             shown = values.where(values.isin(frequent) | values.isin(named), "other values")
-            table[column] = shown.str.slice(0, LONGEST_VALUE)
+            # Evidently writes values as they are into a script of its page, which a tag of theirs would end.
+            table[column] = shown.str.slice(0, LONGEST_VALUE).str.replace("<", "‹")
     for table, side in zip(tables, sides, strict=True):
         table[numbers] = table[numbers].astype(np.float64)
         table["predicted_mad"] = side.predicted
