@@ -92,6 +92,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "AIRFLOW__API__SECRET_KEY": secret(settings.state, "api-secret"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret(settings.state, "jwt-secret"),
             "AIRFLOW__CORE__FERNET_KEY": _fernet_key(settings),
+            "AIRFLOW__METRICS__STATSD_ON": os.environ.get("CARPRICE_AIRFLOW_METRICS") or "False",
             "PYTHONPATH": str(REPOSITORY / "airflow"),
             "CARPRICE_RUNTIME": settings.runtime,
             "CARPRICE_TRAINER_PYTHON": python_of("trainer"),

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+from demo.services import airflow_environment
+from demo.settings import Settings
 
 from carprice import gauges
 from carprice.report_records import State
@@ -83,6 +85,21 @@ def dashboard() -> dict[str, Any]:
 def rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.mark.parametrize(("told", "sent"), [(None, "False"), ("", "False"), ("True", "True")])
+def test_the_demo_has_airflow_send_its_metrics_where_it_is_told_to(
+    told: str | None, sent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DEMO_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("RUNTIME", "process")
+    if told is None:
+        monkeypatch.delenv("CARPRICE_AIRFLOW_METRICS", raising=False)
+    else:
+        monkeypatch.setenv("CARPRICE_AIRFLOW_METRICS", told)
+    environment = airflow_environment(Settings.from_environment(ports_must_be_free=False))
+    assert environment["AIRFLOW__METRICS__STATSD_ON"] == sent
 
 
 def test_prometheus_takes_configuration_and_rules() -> None:
