@@ -52,7 +52,8 @@ class Workshop:
         skip = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info", "*.crt")
         for part in ("images", "airflow"):
             shutil.copytree(REPOSITORY / part, self.tree / part, ignore=skip)
-        shutil.copy(REPOSITORY / ".dockerignore", self.tree)
+        for name in (".dockerignore", "Makefile"):
+            shutil.copy(REPOSITORY / name, self.tree)
         self.environment = {
             "PATH": f"{binary.parent}:{os.environ['PATH']}",
             "HOME": str(folder),
@@ -64,9 +65,13 @@ class Workshop:
         (self.engine / "images" / image).touch()
 
     def build(self, *names: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run("images/build", *names, **environment)
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (self.engine / "asked").unlink(missing_ok=True)
         return subprocess.run(
-            [self.tree / "images/build", *names],
+            command,
+            cwd=self.tree,
             env=self.environment | environment,
             capture_output=True,
             text=True,
@@ -153,6 +158,38 @@ def test_offline_asks_no_registry(workshop: Workshop) -> None:
     assert refused.returncode == 1
     assert "OFFLINE=1 forbids" in refused.stderr
     assert workshop.asked("pull") == []
+
+
+def test_images_made_offline_on_a_base_of_our_own_are_up_to_date_for_those_who_build_online(
+    workshop: Workshop,
+) -> None:
+    (workshop.engine / "images/carprice-python:3.13").unlink()
+    (workshop.engine / "registry").touch()
+    # Debian's packages take minutes; what counts here is who asks for the base.
+    (workshop.tree / "images/base/make-base-image").write_text('#!/bin/sh\n: >"$ENGINE/images/$BASE_IMAGE"\n')
+
+    offline = workshop.run("make", "images", "OFFLINE=1")
+    assert offline.returncode == 0, offline.stderr
+    assert workshop.asked("pull") == []
+    assert workshop.built() == IMAGES
+    assert all("PYTHON_IMAGE=carprice-python:3.13" in line for line in workshop.asked("build"))
+
+    online = workshop.build()
+    assert online.returncode == 0, online.stderr
+    assert workshop.asked("pull") == workshop.built() == []
+
+
+def test_ci_makes_the_images_offline_before_it_tests(tmp_path: Path) -> None:
+    # No root, so that no package is installed; make takes notes.
+    for name, script in (("id", "echo 1000"), ("make", 'echo "$*" >>"$ASKED"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ASKED": str(tmp_path / "asked")}
+
+    subprocess.run([REPOSITORY / ".ci/run"], env=environment, check=True)
+
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ["docker-engine", "compose-plugin", "images OFFLINE=1", "test"]
 
 
 def test_a_package_index_reaches_the_build_but_not_its_command_line(workshop: Workshop) -> None:
