@@ -65,7 +65,7 @@ class SnapshotParams(Section):
         default=1000,
         ge=100,
         le=5000,
-        description="Listings in the reference sample that drift is measured against.",
+        description="Listings in the reference sample, whose cars the app explains a price against.",
     )
     reference_seed: int = Field(default=0, ge=0, description="Seed of the draw of the reference sample.")
 

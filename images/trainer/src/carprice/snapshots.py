@@ -1,4 +1,4 @@
-"""Snapshots: which accepted files a training used, what they hold together, and a sample of it for drift."""
+"""Snapshots: which accepted files a training used, their listings, and a sample to explain prices against."""
 
 from __future__ import annotations
 
