@@ -296,11 +296,13 @@ def _history_if_told(context: _Context) -> list[dict[str, Any]] | None:
 
 
 def _check_freshness(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, publishing
+    from carprice import alerts, publishing, workspace
 
     found = alerts.for_freshness(context.root, context.params.alerts)
     delivery = alerts.deliver(context.root, context.params.alerts)
     publishing.publish(context.root)
+    # Refused files and first ones, which no drift report brings there.
+    workspace.publish(context.root)
     result = found | {"sent": delivery.sent, "undelivered": delivery.undelivered}
     if not found["stale"] and not delivery.sent and not delivery.undelivered:
         landed = f"{found['file']} landed {found['age_days']:.0f} days ago" if found["file"] else "a new root"
