@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from browser import offline_page
 
-from carprice import workspace
+from carprice import cli, landing, workspace
 from carprice.data_root import DataRoot
 
 pytest.importorskip("evidently")
@@ -101,6 +101,22 @@ def test_a_file_that_nothing_was_compared_with_has_the_figures_there_are(root: D
     )
     workspace.publish(root)
     assert figures(runs(root)["first.csv"]) == {"rows_refused": 5}
+
+
+def test_a_refused_first_file_is_a_run_once_ingestion_has_nothing_more_to_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    root = DataRoot(str(tmp_path))
+    sha256 = str(landing.land(root, str(written(tmp_path / "first.csv", b"")))["sha256"])
+    assert cli.main(["check-data-quality", "--file", "first.csv", "--sha256", sha256]) == 65
+    assert cli.main(["check-freshness"]) == 99
+    assert set(runs(root)) == {"first.csv"}
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def test_broken_records_cost_their_run_alone(root: DataRoot) -> None:
