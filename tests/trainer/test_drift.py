@@ -201,6 +201,16 @@ def test_the_model_is_judged_by_what_it_promised_on_its_test_rows(seen: Seen) ->
     assert promised["rows"] == run.data.metrics["test_unflagged_rows"]
 
 
+def test_of_many_test_rows_as_many_are_scored_as_are_drawn_of_anything_else(
+    system: System, with_params: Callable[[str], Params]
+) -> None:
+    landed(system, 300, 2)
+    few = with_params("drift: {max_rows: 100}")
+    found = drift.detect_drift(system.root, few, system.registry, "latest")
+    column = next(each for each in found["columns"] if each["column"] == "price_at_equal_car")
+    assert (column["rows_reference"], column["rows_current"]) == (100, 100)
+
+
 def test_a_changed_market_is_told_in_words_and_a_later_stable_file_clears_the_flag(system: System) -> None:
     landed(system, 900, 2, dearer)
     found = detected(system)
