@@ -30,13 +30,13 @@ def running_app(folder: Path, api_address: str, **settings: str) -> Iterator[Run
     """A real Streamlit process that asks the API at `api_address`, ended afterwards."""
     port = free_port()
     log = folder / "app.log"
-    main = REPOSITORY / "images" / "app" / "price_app" / "main.py"
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(main), "--server.headless", "true",
-        "--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none",
-        "--browser.gatherUsageStats", "false",
-    ]  # fmt: skip
-    environment = clean_environment(CARPRICE_APP_API_URL=api_address, HOME=str(folder), **settings)
+    command = [sys.executable, "-m", "price_app", "--server.port", str(port)]
+    environment = clean_environment(
+        CARPRICE_APP_API_URL=api_address,
+        HOME=str(folder),
+        PYTHONPATH=str(REPOSITORY / "images" / "app"),
+        **settings,
+    )
     with open(log, "ab") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=folder)
     address = f"http://127.0.0.1:{port}"

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from conftest import LOGAN, Api
+from conftest import LOGAN, REPOSITORY, Api, clean_environment
 from demo.settings import free_port
 
-from price_app import markup, sentences, settings
-from price_app.api_client import ApiClient, ApiProblem
+from carprice.data_root import DataRoot
+from price_api.problems import TYPE_PREFIX, Cause, Refusal
+from price_api.production import Follower, Refused
+from price_app import language, markup, screens, sentences, settings
+from price_app.api_client import CAUSES, ApiClient, ApiProblem
 from price_app.settings import Settings, SettingsProblem, from_environment
 
 
@@ -47,6 +54,22 @@ def test_a_setting_that_cannot_be_used_is_named(environment: dict[str, str], nam
 
 def test_the_settings_that_are_known_are_the_ones_that_are_read() -> None:
     assert all(name.startswith(settings.PREFIX) for name in settings.KNOWN)
+
+
+def test_streamlits_options_stand_in_one_file_and_give_way_to_its_own_variables(tmp_path: Path) -> None:
+    names = ["server.address", "server.headless", "client.toolbarMode", "server.maxUploadSize"]
+    code = (
+        "from streamlit import config; from streamlit.web import bootstrap; "
+        "from price_app.__main__ import main; "
+        f"bootstrap.run = lambda *_: print([config.get_option(name) for name in {names}]); main()"
+    )
+    environment = clean_environment(
+        STREAMLIT_SERVER_MAX_UPLOAD_SIZE="7",
+        PYTHONPATH=str(REPOSITORY / "images" / "app"),
+        HOME=str(tmp_path),
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True)
+    assert done.stdout.decode().strip() == str(["127.0.0.1", True, "minimal", 7]), done.stderr
 
 
 def test_a_price_is_the_apis(api: Api) -> None:
@@ -107,7 +130,8 @@ PROBLEM = {"Content-Type": "application/problem+json"}
         (404, PROBLEM, "not found"),
         (422, PROBLEM, "refused"),
         (429, PROBLEM, "refused"),
-        (503, PROBLEM, "no model"),
+        (409, PROBLEM, "listings-gone"),
+        (503, PROBLEM, "away"),
         (503, {"Content-Type": "text/html"}, "away"),
         (502, {"Content-Type": "text/html"}, "away"),
     ],
@@ -117,6 +141,43 @@ def test_each_status_has_its_screen(status: int, headers: dict[str, str], kind: 
     with answering((status, headers, body)) as address, pytest.raises(ApiProblem) as problem:
         ApiClient(Settings(address)).model()
     assert (problem.value.kind, problem.value.sentence) == (kind, "a sentence")
+
+
+def test_the_app_and_the_api_know_the_same_causes() -> None:
+    assert set(CAUSES) == {f"{TYPE_PREFIX}{cause}" for cause in get_args(Cause)}
+
+
+@pytest.mark.parametrize("cause", get_args(Cause))
+def test_each_cause_of_a_503_has_a_screen_of_its_own_in_both_languages(cause: Cause) -> None:
+    refusal = Refusal(503, "a sentence without a hint", cause=cause).response()
+    with (
+        answering((503, PROBLEM, bytes(refusal.body))) as address,
+        pytest.raises(ApiProblem) as problem,
+    ):
+        ApiClient(Settings(address)).model()
+    assert problem.value.kind == cause
+    titles = [screens.SCREENS[kind][1] for kind in screens.SCREENS]
+    assert titles.count(screens.SCREENS[problem.value.kind][1]) == 1
+    assert all(language.catalogue()[text] for text in screens.SCREENS[problem.value.kind][1:])
+
+
+@pytest.mark.parametrize(
+    ("answers", "alias_set", "refused", "cause"),
+    [
+        (None, True, None, "loading"),
+        (False, True, None, "registry-away"),
+        (True, False, None, "no-model"),
+        (True, True, None, "loading"),
+        (True, True, Refused(("2", "run"), "no prices", datetime.now(UTC), 1, 0), "version-refused"),
+    ],
+)
+def test_why_nothing_serves_is_named(
+    answers: bool | None, alias_set: bool, refused: Refused | None, cause: Cause, tmp_path: Path
+) -> None:
+    follower = Follower(DataRoot(str(tmp_path)), None, None, 1, False)  # type: ignore[arg-type]
+    follower.mlflow_answers, follower.alias_set, follower.refused = answers, alias_set, refused
+    assert follower.missing()[0] == cause
+    assert follower.missing()[1] == follower.state()["detail"]
 
 
 def test_an_answer_that_is_no_json_is_a_service_that_is_away() -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sqlite3
 from collections.abc import Iterator
-from html import escape
+from datetime import UTC, datetime, time, timedelta
+from html import escape, unescape
 from pathlib import Path
 
 import pytest
 import streamlit
 from conftest import LOGAN, REPOSITORY, Api, running_api, running_mlflow, wait_until
 from demo.settings import free_port
+from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
+
+from carprice.registry import MODEL, STAGING
+from price_app import formats, screens
+from price_app.api_client import ApiClient, ApiProblem
+from price_app.views import batch, estimate, reports
 
 MAIN = str(REPOSITORY / "images" / "app" / "price_app" / "main.py")
 PAGE = """
@@ -128,7 +138,12 @@ def test_the_model_page_shows_gates_history_and_figures(api: Api) -> None:
     for words in ("Erreur médiane", "contrôles automatiques", "1 (en production)", "Temps de calcul"):
         assert words in said
     model = api.get("/v1/model").json()
-    assert said.count(">oui</span>") == sum(g["passed"] for d in model["gates"] for g in d["gates"])
+    decisions = model["gates"] + [d for entry in model["history"] for d in entry["gates"]]
+    assert said.count(">oui</span>") == sum(g["passed"] for d in decisions for g in d["gates"])
+    promotion = next(e for e in at.expander if e.label.startswith("Contrôles de la version 1, "))
+    shown = "".join(element.proto.body for element in promotion.get("html"))
+    assert 'data-testid="gates-1-promote_to_staging"' in shown
+    assert 'data-testid="gates-1-validate_staging_model"' in shown
 
 
 def test_reports_are_found_by_their_words(api: Api) -> None:
@@ -140,6 +155,31 @@ def test_reports_are_found_by_their_words(api: Api) -> None:
     assert kinds == {"Qualité des données"}
     at.text_input(key="report search").set_value("no such thing").run()
     assert "Aucun rapport ne correspond" in html_of(at)
+
+
+def test_a_report_leads_to_the_others_in_the_app() -> None:
+    known = {"drift/a.html", "drift/a.evidently.html", "models/b.html"}
+    inside = '<a href="a.evidently.html">Evidently</a><a href="../../reports/models/b.html#gates">card</a>'
+    assert re.findall(r'href="[^"]*"', reports.linked(inside, "drift", known)) == [
+        'href="?report=drift/a.evidently.html"',
+        'href="?report=models/b.html"',
+    ]
+    for other in ("../models/none.html", "https://host/a.html", "#a.html", "../../quarantine/a.csv"):
+        link = f'<a href="{other}">x</a>'
+        assert reports.linked(link, "drift", known) == link
+
+
+def test_an_address_names_its_report(api: Api) -> None:
+    wanted = api.get("/v1/reports").json()["reports"][-1]
+    at = AppTest.from_string(PAGE.format(name="reports"), default_timeout=60)
+    at.query_params["report"] = f"{wanted['kind']}/{wanted['name']}"
+    at.run()
+    assert at.selectbox(key="report").value == f"{wanted['kind']}/{wanted['name']}"
+    at = AppTest.from_string(PAGE.format(name="reports"), default_timeout=60)
+    at.query_params["report"] = "drift/../../mlflow"
+    at.run()
+    assert at.selectbox(key="report").value is None
+    assert not at.exception
 
 
 def test_a_filter_without_a_match_says_so() -> None:
@@ -190,9 +230,248 @@ def test_a_registry_that_is_away_at_the_start_has_its_own_words(
     (tmp_path / "data").mkdir()
     nobody = f"http://127.0.0.1:{free_port()}"
     with running_api(tmp_path, tmp_path / "data", nobody, wait=False) as api:
+        wait_until(lambda: api.get("/readyz").json()["mlflow"] == "away", "the API has asked in vain")
         monkeypatch.setenv("CARPRICE_APP_API_URL", api.address)
         at = page("estimate")
     assert "Le registre des modèles ne répond pas" in [s.value for s in at.subheader]
+
+
+def test_a_log_that_is_away_costs_the_history_and_no_price(
+    trained_data: Path, mlflow_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = f"postgresql://nobody@127.0.0.1:{free_port()}/log"
+    with running_api(tmp_path, trained_data, mlflow_address, CARPRICE_API_DATABASE_URL=nobody) as api:
+        monkeypatch.setenv("CARPRICE_APP_API_URL", api.address)
+        at = page("history")
+        assert [s.value for s in at.subheader] == ["Le journal des estimations ne répond pas"]
+        assert [b.label for b in at.button] == ["Réessayer"]
+        at.session_state["language"] = "en"
+        assert [s.value for s in at.run().subheader] == ["The log of estimates does not answer"]
+        at = fill(main())
+        button(at, "Estimer le prix").click().run()  # type: ignore[attr-defined]
+        assert 'data-testid="price"' in html_of(at)
+
+
+def test_keys_that_cannot_be_read_are_not_a_model_that_is_missing(
+    trained_data: Path, mlflow_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {
+        "CARPRICE_API_DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/log",
+        "CARPRICE_API_KEYS": "required",
+    }
+    monkeypatch.setenv("CARPRICE_APP_API_KEY", "cp_" + 43 * "x")
+    with running_api(tmp_path, trained_data, mlflow_address, **keys) as api:
+        monkeypatch.setenv("CARPRICE_APP_API_URL", api.address)
+        at = page("estimate")
+    assert [s.value for s in at.subheader] == ["Les clés du service de prix ne peuvent pas être lues"]
+
+
+@pytest.fixture(scope="module")
+def without_store(
+    trained_data: Path, mlflow_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """An API whose object store never answers: no listings, no reports."""
+    away = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with running_api(tmp_path_factory.mktemp("away"), "s3://cars/data", mlflow_address, **away) as api:
+        yield api
+
+
+def test_a_store_that_is_away_has_its_own_words(without_store: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARPRICE_APP_API_URL", without_store.address)
+    at = page("reports")
+    assert [s.value for s in at.subheader] == ["Le dépôt des rapports ne répond pas"]
+    at.session_state["language"] = "en"
+    assert [s.value for s in at.run().subheader] == ["The store of the reports does not answer"]
+
+
+def test_without_the_listings_make_and_model_are_typed_in_and_priced(
+    without_store: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_APP_API_URL", without_store.address)
+    assert without_store.get("/v1/choices").status_code == 409
+    at = main()
+    assert "Les annonces connues ne peuvent pas être lues" in html_of(at)
+    at.text_input(key="car other make").set_value("Dacia")
+    at.text_input(key="car other model").set_value("Logan")
+    at.number_input(key="car year").set_value(2015)
+    at.number_input(key="car km").set_value(125_000).run()
+    assert at.selectbox(key="car fuel Dacia/Logan").options == ["Diesel", "Essence", "Hybride", "Electrique"]
+    button(at, "Estimer le prix").click().run()  # type: ignore[attr-defined]
+    car = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 125_000, "fuel": "Diesel"}
+    price = without_store.post("/v1/predict", car).json()["price_mad"]
+    assert f"{price:,.0f}".replace(",", "\u202f") in html_of(at)
+    assert not at.exception
+
+
+def test_what_was_typed_stays_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    typed = "secret 06 12 34 56 78"
+    problem = ApiProblem("refused", f"mileage: a mileage was expected, found '{typed}'")
+
+    @screens.guarded
+    def refused() -> None:
+        raise problem
+
+    with caplog.at_level("DEBUG"):
+        refused()
+        with estimate._missing():
+            raise problem
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("price_app")] == [
+        "refused",
+        "refused",
+    ]
+    assert typed not in caplog.text
+
+
+def test_a_file_is_read_once_however_often_its_page_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    read = batch.raw_files.read_raw
+
+    def counted(content: bytes, name: str, most_rows: int) -> object:
+        reads.append(name)
+        return read(content, name, most_rows)
+
+    monkeypatch.setattr(batch.raw_files, "read_raw", counted)
+    at = page("batch")
+    at.file_uploader(key="upload").set_value(("cars.csv", batch.example().encode(), "text/csv")).run()
+    at.run()
+    button(at, "Estimer ces annonces").click().run()  # type: ignore[attr-defined]
+    assert "4 annonces estimées, 1 sans prix." in html_of(at)
+    assert reads == ["cars.csv"]
+    at.file_uploader(key="upload").set_value(("more.csv", batch.example().encode(), "text/csv")).run()
+    assert reads == ["cars.csv", "more.csv"]
+    assert "annonces estimées" not in html_of(at)
+
+
+def test_a_file_with_too_many_rows_is_refused_in_plain_words() -> None:
+    rows = "Marque,Modèle\n" + "Dacia,Logan\n" * (batch.MOST_ROWS + 1)
+    at = page("batch")
+    at.file_uploader(key="upload").set_value(("cars.csv", rows.encode(), "text/csv")).run()
+    assert "Il a trop de lignes\u00a0: 10,000 au plus." in html_of(at)
+    assert [b.label for b in at.button] == []
+
+
+@pytest.fixture(scope="module")
+def compared(
+    trained_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Api, dict[str, str]]]:
+    """An API whose staging version prices in the shadow, and three predictions' ids by what they are.
+
+    One was made half an hour before a midnight of Morocco, one half an hour after it; for one the price
+    that was paid is known.
+    """
+    folder = tmp_path_factory.mktemp("compared")
+    shutil.copytree(trained_data, folder / "data")
+    with running_mlflow(folder / "data") as (mlflow, _):
+        registry = MlflowClient(mlflow)
+        first = registry.get_model_version(MODEL, "1")
+        second = registry.create_model_version(
+            MODEL, first.source, run_id=first.run_id, model_id=first.source.removeprefix("models:/")
+        )
+        registry.set_registered_model_alias(MODEL, STAGING, second.version)
+        with running_api(folder, folder / "data", mlflow, CARPRICE_API_STAGING="shadow") as api:
+            wait_until(lambda: api.get("/v1/model").json()["staging"]["version"] == "2", "staging is loaded")
+            ids = {
+                name: api.post("/v1/predict", LOGAN).json()["prediction_id"]
+                for name in ("before", "after", "paid")
+            }
+            api.post("/v1/feedback", {"prediction_id": ids["paid"], "price_paid_mad": 70_000})
+            wait_until(
+                lambda: api.get("/v1/comparison").json()["agreement"]["pairs"] == 3, "the shadow has priced"
+            )
+            log = sqlite3.connect(next(api.state.rglob("*.db")))
+            for name, minutes in (("before", -30), ("after", 30)):
+                at = (MIDNIGHT + timedelta(minutes=minutes)).astimezone(UTC).replace(tzinfo=None)
+                moved = "UPDATE predictions SET at = ? WHERE prediction_id = ?"
+                log.execute(moved, (at.isoformat(" ", "microseconds"), ids[name]))
+            log.commit()
+            log.close()
+            yield api, ids
+
+
+MIDNIGHT = datetime.combine(datetime.now(formats.zone()).date() - timedelta(days=9), time(), formats.zone())
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"since": MIDNIGHT.date()}, {"after", "paid"}),
+        ({"since": MIDNIGHT.date(), "until": MIDNIGHT.date()}, {"after"}),
+        ({"until": MIDNIGHT.date() - timedelta(days=1)}, {"before"}),
+        ({"version": "1"}, {"before", "after", "paid"}),
+        ({"version": "2"}, set()),
+        ({"feedback": True}, {"paid"}),
+    ],
+)
+def test_the_history_is_filtered_by_days_of_morocco_version_and_price_paid(
+    filters: dict[str, object],
+    found: set[str],
+    compared: tuple[Api, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served, ids = compared
+    monkeypatch.setenv("CARPRICE_APP_API_URL", served.address)
+    at = page("history")
+    for name, value in filters.items():
+        kind = {"version": at.text_input, "feedback": at.toggle}.get(name, at.date_input)
+        kind(key=f"filter {name}").set_value(value)
+    at.run()
+    assert not at.exception
+    if not found:
+        assert "Aucune estimation ne correspond" in [s.value for s in at.subheader]
+        return
+    made = {p["prediction_id"]: p for p in served.get("/v1/predictions").json()["predictions"]}
+    moments = sorted(formats.moment(made[ids[name]]["at"]) for name in found)
+    assert sorted(re.findall(r'data-label="Quand">([^<]*)<', html_of(at))) == moments
+    assert f"{len(found)} estimation" in at.subheader[1].value
+
+
+def test_the_candidate_is_compared_with_production_and_asked_about_once(
+    compared: tuple[Api, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, _ = compared
+    monkeypatch.setenv("CARPRICE_APP_API_URL", served.address)
+    asked = []
+    comparison = ApiClient.comparison
+    monkeypatch.setattr(ApiClient, "comparison", lambda self: asked.append(1) or comparison(self))
+    at = page("history")
+    at.run()
+    assert len(asked) == 1
+    assert at.subheader[0].value == "Le modèle candidat face au modèle en production"
+    table = re.search(r'data-testid="comparison".*?</table>', html_of(at), re.DOTALL)
+    assert table is not None
+    arms = re.findall(r"<tr>(<td.*?)</tr>", table[0])
+    cells = [[re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td.*?</td>", arm)] for arm in arms]
+    told = served.get("/v1/comparison").json()
+    error = formats.share(told["production"]["median_ape"], 1)
+    assert cells == [["Production", "1", "3", "1", error, error], ["Candidat", "2", "3", "1", error, error]]
+    assert "Sur 3 voitures estimées par les deux, l'écart médian est de 0,0" in unescape(html_of(at))
+
+
+@pytest.mark.parametrize("name", ["history", "model"])
+def test_both_languages_show_the_same_numbers(
+    name: str, compared: tuple[Api, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_APP_API_URL", compared[0].address)
+
+    def numbers(language: str) -> list[str]:
+        at = AppTest.from_string(PAGE.format(name=name), default_timeout=60)
+        at.query_params["lang"] = language
+        at.run()
+        assert not at.exception
+        text = " ".join([html_of(at), *(s.value for s in at.subheader), *(e.label for e in at.expander)])
+        text = unescape(re.sub("<[^>]*>", " ", text))
+        thousands, decimal = ("\u202f", ",") if language == "fr" else (",", r"\.")
+        text = re.sub(rf"(?<=\d){thousands}(?=\d{{3}})", "", text)
+        return sorted(re.findall(r"\d+(?:\.\d+)?", re.sub(rf"(?<=\d){decimal}(?=\d)", ".", text)))
+
+    french = numbers("fr")
+    assert len(french) > 20
+    assert numbers("en") == french
 
 
 def test_an_unknown_setting_stops_the_app_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,8 +276,18 @@ def test_a_report_is_found_and_read_in_a_sandbox(page: Page, served: Api) -> Non
     expect(page.get_by_test_id("reports")).to_contain_text(wanted["title"])
     choose(page, "Rapport", "Qualité des données")
     inner = page.frame_locator("[data-testid=stIFrame]").locator("iframe")
-    expect(inner).to_have_attribute("sandbox", "allow-scripts allow-popups")
+    expect(inner).to_have_attribute("sandbox", "allow-scripts allow-popups allow-popups-to-escape-sandbox")
     expect(inner.content_frame.locator("body")).to_contain_text(wanted["title"])
+
+
+def test_a_link_of_a_report_opens_the_other_report_in_the_app(page: Page, served: Api) -> None:
+    by_kind = {r["kind"]: r for r in served.get("/v1/reports").json()["reports"]}
+    page.goto(f"/rapports?report=pipeline/{by_kind['pipeline']['name']}")
+    inner = page.frame_locator("[data-testid=stIFrame]").frame_locator("iframe")
+    with page.expect_popup() as opened:
+        inner.locator(f'a[href*="{by_kind["quality"]["name"]}"]').first.click()
+    other = opened.value.frame_locator("[data-testid=stIFrame]").frame_locator("iframe")
+    expect(other.locator("body")).to_contain_text(by_kind["quality"]["title"])
 
 
 @pytest.mark.parametrize("place", ["/", "/lot", "/historique", "/modele", "/rapports"])

@@ -132,7 +132,7 @@ class Door:
             )
             if found.state == "unavailable":
                 sentence = "the API keys can't be read just now; try again in a moment"
-                return Refusal(503, sentence, headers={"Retry-After": "2"}), ""
+                return Refusal(503, sentence, headers={"Retry-After": "2"}, cause="keys-away"), ""
             state, name = found.state, found.name or ""
             self._known[digest] = (now + _KEY_SECONDS, state, name)
             self._known.move_to_end(digest)

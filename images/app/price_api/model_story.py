@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Each is a question to MLflow.
+HISTORY_WITH_GATES = 20
+
 
 def story_of(registry: Registry, root: DataRoot, version: ModelVersion) -> tuple[dict[str, Any], str | None]:
     """What `/v1/model` tells of a version, as JSON, and its model card (HTML) where there is one.
@@ -33,9 +36,9 @@ def story_of(registry: Registry, root: DataRoot, version: ModelVersion) -> tuple
         "version": number,
         "run_id": run_id,
         "metrics": {},
-        "gates": list(decisions_of(registry, number).values()),
+        "gates": _gates(registry, number),
         "training": {"snapshot_id": None, "rows": None, "files": [], "trained_at": None},
-        "history": registry.history(),
+        "history": _history(registry),
         "importance": [],
     }
     try:
@@ -58,6 +61,25 @@ def story_of(registry: Registry, root: DataRoot, version: ModelVersion) -> tuple
     }
     story["importance"] = _importance(registry, run_id)
     return story, _card(root, run_id)
+
+
+def _gates(registry: Registry, version: str) -> list[dict[str, Any]]:
+    return list(decisions_of(registry, version).values())
+
+
+def _history(registry: Registry) -> list[dict[str, Any]]:
+    """The registry's history, oldest first, its newest entries with the `gates` that their version passed."""
+    entries = registry.history()
+    recent = {str(entry.get("version")) for entry in entries[-HISTORY_WITH_GATES:]}
+    gates: dict[str, list[dict[str, Any]]] = {}
+    for version in recent:
+        try:
+            gates[version] = _gates(registry, version)
+        except CarpriceError as problem:
+            if problem.exit_code == 75:
+                raise
+            log.warning("version %s of the history has no decisions: %s", version, problem)
+    return [entry | {"gates": gates.get(str(entry.get("version")), [])} for entry in entries]
 
 
 def promoted(history: list[dict[str, Any]], version: str) -> dict[str, Any] | None:

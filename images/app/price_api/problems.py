@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import FastAPI, Request
@@ -20,10 +20,19 @@ from price_api.database import DatabaseAway
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:carprice:problem:"
+
+# What is missing behind a 503, the last part of its `type`; a program tells by it what to say and do.
+Cause = Literal[
+    "registry-away", "loading", "no-model", "version-refused", "database-away", "keys-away", "store-away"
+]
 
 
 class Refusal(Exception):
-    """A request that is not answered: the HTTP status, one sentence, and the fields at fault."""
+    """A request that is not answered: the HTTP status, one sentence, and the fields at fault.
+
+    A 503 names its cause.
+    """
 
     def __init__(
         self,
@@ -31,16 +40,18 @@ class Refusal(Exception):
         detail: str,
         errors: Sequence[Problem] = (),
         headers: Mapping[str, str] | None = None,
+        cause: Cause | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.cause = cause
 
     def response(self) -> Response:
         """The refusal as a response."""
-        return problem(self.status, self.detail, self.errors, self.headers)
+        return problem(self.status, self.detail, self.errors, self.headers, self.cause)
 
 
 def refused_fields(errors: Sequence[Problem]) -> Refusal:
@@ -53,10 +64,11 @@ def problem(
     detail: str,
     errors: Sequence[Problem] = (),
     headers: Mapping[str, str] | None = None,
+    cause: Cause | None = None,
 ) -> Response:
     """A problem+json response."""
     document: dict[str, Any] = {
-        "type": "about:blank",
+        "type": f"{TYPE_PREFIX}{cause}" if cause else "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
@@ -106,7 +118,7 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _database_away(request: Request, error: Exception) -> Response:
-    return problem(503, str(error), headers={"Retry-After": "5"})
+    return problem(503, str(error), headers={"Retry-After": "5"}, cause="database-away")
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from carprice.registry import PRODUCTION, STAGING, Registry, load_folder
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.model_story import as_json, story_of, tables_from
+from price_api.problems import Cause
 from price_api.serving import NoSnapshot, Serving, Surroundings, check
 
 if TYPE_CHECKING:
@@ -308,23 +309,26 @@ class Follower:
         """Whether MLflow `answers`, is `away`, or was `not asked yet`."""
         return {True: "answers", False: "away", None: "not asked yet"}[self.mlflow_answers]
 
+    def missing(self) -> tuple[Cause, str]:
+        """Why nothing serves: the cause and a sentence."""
+        if self.mlflow_answers is False:
+            detail = "MLflow does not answer and no model is cached; it is asked again every few seconds"
+            return "registry-away", detail
+        if self.mlflow_answers is None:
+            return "loading", "MLflow is being asked for the first time"
+        if not self.alias_set:
+            return "no-model", "no model is in production yet; land a file and let the pipeline promote one"
+        refused = self.refused
+        if refused is not None:
+            return "version-refused", f"version {refused.key[0]} was refused: {refused.reason}"
+        return "loading", "the model is being loaded"
+
     def state(self) -> dict[str, Any]:
         """What `/readyz` tells, without its log."""
         serving = self.production
         away = self.mlflow_answers is False
         if serving is None:
-            detail = (
-                "MLflow does not answer and no model is cached; it is asked again every few seconds"
-                if away
-                else "MLflow is being asked for the first time"
-                if self.mlflow_answers is None
-                else "no model is in production yet; land a file and let the pipeline promote one"
-                if not self.alias_set
-                else f"version {self.refused.key[0]} was refused: {self.refused.reason}"
-                if self.refused
-                else "the model is being loaded"
-            )
-            return {"status": "unavailable", "detail": detail}
+            return {"status": "unavailable", "detail": self.missing()[1]}
         problems = []
         if away:
             problems.append(

@@ -71,6 +71,7 @@ def _told_when_away(read: Callable[[], Result]) -> Callable[[], Result]:
             raise Refusal(
                 503,
                 "an answer of the reports' object store was expected, found none; try again later",
+                cause="store-away",
             ) from problem
 
     return reading

@@ -30,7 +30,7 @@ _REFUSALS: dict[int, str] = {
     415: "Another content type.",
     422: "Values that can't be used; `errors` names them.",
     429: "Too many requests.",
-    503: "No model is in production yet, or the object store of the reports is away.",
+    503: "Something is missing that the answer needs; `type` ends with what: no-model, database-away, …",
 }
 
 

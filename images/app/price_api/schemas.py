@@ -281,7 +281,11 @@ class Reports(_Schema):
 
 
 class Problem(_Schema):
-    """Why a request was refused, in one sentence, and the fields at fault."""
+    """Why a request was refused, in one sentence, and the fields at fault.
+
+    `type` is `urn:carprice:problem:` and the cause where something that the answer needs is missing (503),
+    `about:blank` elsewhere.
+    """
 
     type: str
     title: str

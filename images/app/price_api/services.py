@@ -79,9 +79,8 @@ class Services:
         """What is in production. Raises `Refusal` (503) where nothing is loaded."""
         serving = self.follower.production
         if serving is None:
-            raise Refusal(
-                503, f"no price can be given: {self.follower.state()['detail']}", headers={"Retry-After": "5"}
-            )
+            cause, detail = self.follower.missing()
+            raise Refusal(503, f"no price can be given: {detail}", headers={"Retry-After": "5"}, cause=cause)
         return serving
 
     async def work(self, task: Callable[[], Result]) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast, get_args
 from urllib.parse import quote
 
 import requests
@@ -18,7 +18,13 @@ TIMEOUT = (3.05, 30.0)
 PATIENCE = 5
 
 Listing = dict[str, Any]
-Kind = Literal["away", "key", "no model", "not found", "refused"]
+# What is missing behind a 503, as the last part of the problem's `type` names it.
+Cause = Literal[
+    "registry-away", "loading", "no-model", "version-refused", "database-away", "keys-away", "store-away"
+]
+# "listings-gone": the model prices, the listings that it learned from can't be found.
+Kind = Literal["away", "key", "listings-gone", "not found", "refused"] | Cause
+CAUSES: dict[str, Cause] = {f"urn:carprice:problem:{cause}": cause for cause in get_args(Cause)}
 
 
 class ModelVersion(TypedDict):
@@ -335,11 +341,11 @@ def _problem(answer: requests.Response) -> ApiProblem:
     if not isinstance(found, dict):
         found = {}
     sentence = str(found.get("detail") or found.get("title") or f"status {answer.status_code}")
-    kinds: dict[int, Kind] = {401: "key", 403: "key", 404: "not found", 503: "no model"}
+    kinds: dict[int, Kind] = {401: "key", 403: "key", 404: "not found", 409: "listings-gone"}
     kind = kinds.get(answer.status_code, "away" if answer.status_code >= 500 else "refused")
-    # a 503 that is no problem of the API's own comes from what stands before it
-    if kind == "no model" and "problem+json" not in answer.headers.get("Content-Type", ""):
-        kind = "away"
+    # a 503 without a cause comes from what stands before the API
+    if answer.status_code == 503:
+        kind = CAUSES.get(str(found.get("type")), kind)
     faults = [
         Fault(field=str(f.get("field")), value=f.get("value"), accepted=str(f.get("accepted") or ""))
         for f in found.get("errors") or []

@@ -101,11 +101,12 @@ def sandboxed(page: str) -> str:
     """A whole HTML page for an `st.iframe`, kept from everything around it.
 
     Streamlit's own frame shares the app's origin. The page goes into a second frame without one: its
-    scripts draw its charts and reach nothing else.
+    scripts draw its charts and reach nothing else. A link that opens a page of its own opens it whole.
     """
     return (
         "<!doctype html><html><body style='margin:0'>"
-        '<iframe title="page" sandbox="allow-scripts allow-popups" referrerpolicy="no-referrer" '
+        '<iframe title="page" sandbox="allow-scripts allow-popups allow-popups-to-escape-sandbox" '
+        'referrerpolicy="no-referrer" '
         "style='border:0;width:100%;height:100vh;display:block' "
         f'srcdoc="{escape(page, quote=True)}"></iframe></body></html>'
     )

@@ -11,9 +11,9 @@ from typing import Any
 
 import streamlit as st
 
-from price_app import markup, sentences, settings
-from price_app.api_client import ApiClient, ApiProblem, Choices
-from price_app.language import _
+from price_app import markup, sentences, settings, words
+from price_app.api_client import ApiClient, ApiProblem, Choices, Kind, ModelVersion
+from price_app.language import N_, _
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def guarded(page: Callable[[], None]) -> Callable[[], None]:
                 str(problem),
             )
         except ApiProblem as problem:
-            log.warning("%s: %s", problem.kind, problem.sentence)
+            noted(problem)
             show(problem)
         except Exception as error:  # a stranger gets a sentence, the log gets the rest
             log.exception("the page failed")
@@ -51,48 +51,77 @@ def guarded(page: Callable[[], None]) -> Callable[[], None]:
     return shown
 
 
+# Kind of problem -> icon, title and advice of its screen. What is not here is the request's own fault.
+SCREENS: dict[Kind, tuple[str, str, str]] = {
+    "away": (
+        ":material/cloud_off:",
+        N_("Le service de prix ne répond pas"),
+        N_("Rien n'est perdu : il redémarre peut-être. Réessayez dans un instant."),
+    ),
+    "key": (
+        ":material/key_off:",
+        N_("Le service de prix a refusé la clé de cette application"),
+        N_(
+            "La personne qui l'exploite doit donner une clé valable dans CARPRICE_APP_API_KEY, puis "
+            "redémarrer l'application."
+        ),
+    ),
+    "no-model": (
+        ":material/hourglass_empty:",
+        N_("Aucun modèle n'est encore en production"),
+        N_(
+            "Déposez un fichier d'annonces (CSV) dans data/raw : il est vérifié, un modèle en apprend "
+            "les prix, et cette page donne une estimation dès que ce modèle est promu."
+        ),
+    ),
+    "loading": (
+        ":material/hourglass_top:",
+        N_("Le modèle est en cours de chargement"),
+        N_("Il sera prêt dans quelques secondes : réessayez dans un instant."),
+    ),
+    "registry-away": (
+        ":material/hourglass_empty:",
+        N_("Le registre des modèles ne répond pas"),
+        N_("Aucun modèle n'est gardé ici en réserve. Dès que MLflow répond, cette page donne un prix."),
+    ),
+    "version-refused": (
+        ":material/block:",
+        N_("Le modèle choisi ne peut pas servir"),
+        N_(
+            "Le service de prix l'a vérifié et refusé, et il n'en a pas d'autre. La personne qui l'exploite "
+            "doit promouvoir une autre version, ou entraîner celle-ci à nouveau."
+        ),
+    ),
+    "database-away": (
+        ":material/history_toggle_off:",
+        N_("Le journal des estimations ne répond pas"),
+        N_("Les prix sont toujours donnés : seul ce qui a été noté d'eux manque. Réessayez dans un instant."),
+    ),
+    "keys-away": (
+        ":material/key_off:",
+        N_("Les clés du service de prix ne peuvent pas être lues"),
+        N_("La clé de cette application est peut-être bonne : leur base ne répond pas. Réessayez bientôt."),
+    ),
+    "store-away": (
+        ":material/folder_off:",
+        N_("Le dépôt des rapports ne répond pas"),
+        N_("Les prix sont toujours donnés : seuls les rapports manquent. Réessayez dans un instant."),
+    ),
+}
+
+
 def show(problem: ApiProblem) -> None:
     """The screen for what the API could not do."""
-    if problem.kind == "away":
-        state(
-            ":material/cloud_off:",
-            _("Le service de prix ne répond pas"),
-            _("Rien n'est perdu : il redémarre peut-être. Réessayez dans un instant."),
-            problem.sentence,
-            retry=True,
-        )
-    elif problem.kind == "no model" and "MLflow" in problem.sentence:
-        state(
-            ":material/hourglass_empty:",
-            _("Le registre des modèles ne répond pas"),
-            _("Aucun modèle n'est gardé ici en réserve. Dès que MLflow répond, cette page donne un prix."),
-            problem.sentence,
-            retry=True,
-        )
-    elif problem.kind == "no model":
-        state(
-            ":material/hourglass_empty:",
-            _("Aucun modèle n'est encore en production"),
-            _(
-                "Déposez un fichier d'annonces (CSV) dans data/raw : il est vérifié, un modèle en apprend "
-                "les prix, et cette page donne une estimation dès que ce modèle est promu."
-            ),
-            problem.sentence,
-            retry=True,
-        )
-    elif problem.kind == "key":
-        state(
-            ":material/key_off:",
-            _("Le service de prix a refusé la clé de cette application"),
-            _(
-                "La personne qui l'exploite doit donner une clé valable dans CARPRICE_APP_API_KEY, puis "
-                "redémarrer l'application."
-            ),
-            problem.sentence,
-            retry=True,
-        )
-    else:
+    if problem.kind not in SCREENS:
         refusal(problem)
+        return
+    icon, title, advice = SCREENS[problem.kind]
+    state(icon, _(title), _(advice), problem.sentence, retry=True)
+
+
+def noted(problem: ApiProblem) -> None:
+    """Log a problem; not the sentence of a refusal, which quotes what somebody typed."""
+    log.warning("%s%s", problem.kind, f": {problem.sentence}" if problem.kind in SCREENS else "")
 
 
 def refusal(problem: ApiProblem) -> None:
@@ -142,5 +171,31 @@ def model() -> dict[str, Any]:
 
 
 def choices() -> Choices:
-    """What can be chosen with the version in production."""
-    return _choices(client(), settings.from_environment().api_url, str(model()["version"]))
+    """What can be chosen with the version in production; no makes where the listings are gone."""
+    version = str(model()["version"])
+    try:
+        return _choices(client(), settings.from_environment().api_url, version)
+    except ApiProblem as problem:
+        if problem.kind != "listings-gone":
+            raise
+        return Choices(
+            model=ModelVersion(name="", version=version, alias=""),
+            makes={},
+            fuels=list(words.FUELS),
+            gearboxes=list(words.GEARBOXES),
+            conditions=list(words.CONDITIONS),
+            origins=[],
+            cities=[],
+            doors=[],
+            has_equipment=False,
+        )
+
+
+@st.cache_data(ttl=30, max_entries=8, show_spinner=False)
+def _comparison(_client: ApiClient, api_url: str) -> dict[str, Any]:
+    return _client.comparison()
+
+
+def comparison() -> dict[str, Any]:
+    """Production beside staging, at most thirty seconds old: it reads the whole log."""
+    return _comparison(client(), settings.from_environment().api_url)

@@ -70,6 +70,10 @@ _FILES = [
     ),
     (r".* is not text \(.*", N_("Ce n'est pas du texte. Enregistrez les annonces au format CSV.")),
     (r".* has no readable header:.*", N_("La première ligne doit donner le nom des colonnes.")),
+    (
+        r".* has too many rows: at most (?P<most>[\d,]+) were expected.*",
+        N_("Il a trop de lignes : {most} au plus. Envoyez-les en plusieurs fichiers."),
+    ),
     (r".* and no rows:.*", N_("Il n'a qu'un en-tête : il faut des annonces en dessous.")),
     (
         r".*the required columns? (?P<names>.+) (?:is|are) missing; the columns found are (?P<found>.+); .*",

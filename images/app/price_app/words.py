@@ -132,26 +132,20 @@ CONCLUSIONS = {
     "worse": N_("moins bon"),
 }
 
-# The site's own words, which are French, for the English page.
-VALUES = {
-    "Diesel": N_("Diesel"),
-    "Essence": N_("Essence"),
-    "Hybride": N_("Hybride"),
-    "Electrique": N_("Electrique"),
-    "Manuelle": N_("Manuelle"),
-    "Automatique": N_("Automatique"),
-    "Excellent": N_("Excellent"),
-    "Très bon": N_("Très bon"),
-    "Bon": N_("Bon"),
-    "Correct": N_("Correct"),
-    "Neuf": N_("Neuf"),
-    "Endommagé": N_("Endommagé"),
-    "Pour Pièces": N_("Pour Pièces"),
-    "WW au Maroc": N_("WW au Maroc"),
-    "Dédouanée": N_("Dédouanée"),
-    "Importée neuve": N_("Importée neuve"),
-    "Pas encore dédouanée": N_("Pas encore dédouanée"),
-}
+# The site's own words, which are French.
+FUELS = (N_("Diesel"), N_("Essence"), N_("Hybride"), N_("Electrique"))
+GEARBOXES = (N_("Manuelle"), N_("Automatique"))
+CONDITIONS = (
+    N_("Excellent"),
+    N_("Très bon"),
+    N_("Bon"),
+    N_("Correct"),
+    N_("Neuf"),
+    N_("Endommagé"),
+    N_("Pour Pièces"),
+)
+ORIGINS = (N_("WW au Maroc"), N_("Dédouanée"), N_("Importée neuve"), N_("Pas encore dédouanée"))
+VALUES = {*FUELS, *GEARBOXES, *CONDITIONS, *ORIGINS}
 
 
 def field(name: str) -> str:
@@ -161,7 +155,7 @@ def field(name: str) -> str:
 
 def value(text: str) -> str:
     """A category of the site in the language that is on; as it is where the page has no word for it."""
-    return _(VALUES[text]) if text in VALUES else text
+    return _(text) if text in VALUES else text
 
 
 def said(text: str) -> str:

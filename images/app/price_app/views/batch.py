@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carprice import raw_files
 from carprice.errors import DataRefused
@@ -15,7 +15,7 @@ from price_app import formats, markup, screens, sentences, slices
 from price_app.api_client import ApiProblem
 from price_app.language import _, ngettext
 
-PREVIEW_ROWS, PROBLEMS_SHOWN = 8, 50
+MOST_ROWS, PREVIEW_ROWS, PROBLEMS_SHOWN = 10_000, 8, 50
 
 # Made up, for a first try: nobody's listing.
 _EXAMPLE = [
@@ -31,7 +31,7 @@ _EXAMPLE = [
 @screens.guarded
 def page() -> None:
     """Draw the page."""
-    version = screens.model()["version"]
+    screens.model()  # without one there is nothing to offer
     st.title(_("Estimer tout un fichier"), anchor=False)
     markup.paragraph(
         _("Un fichier CSV d'annonces, une par ligne, et le même fichier revient avec un prix pour chacune."),
@@ -44,7 +44,9 @@ def page() -> None:
         markup.paragraph(
             _(
                 "Il faut la marque, le modèle, l'année, le kilométrage et le carburant ; le nom et l'ordre "
-                "des colonnes sont libres, comme le séparateur (virgule, point-virgule ou tabulation)."
+                "des colonnes sont libres, comme le séparateur (virgule, point-virgule ou tabulation). "
+                "{n} annonces au plus.",
+                n=formats.number(MOST_ROWS),
             ),
             "cp-small",
         )
@@ -58,27 +60,25 @@ def page() -> None:
         )
         markup.paragraph(_("Cinq annonces inventées, dont une sans kilométrage."), "cp-small")
     if upload is None:
+        st.session_state.pop("read file", None)
         st.session_state.pop("priced file", None)
         return
-    content = upload.getvalue()
-    try:
-        raw = raw_files.read_raw(content, upload.name)
-    except DataRefused as refused:
-        _refused(sentences.refused_file(str(refused)))
+    raw = _read(upload)
+    if isinstance(raw, str):
+        _refused(sentences.refused_file(raw))
         return
     _preview(raw)
-    mark = (hashlib.sha256(content).hexdigest(), version)
     name = os.path.splitext(os.path.basename(upload.name))[0]
     if st.button(_("Estimer ces annonces"), type="primary", icon=":material/sell:"):
         st.session_state.pop("priced file", None)
         try:
-            st.session_state["priced file"] = (mark, _price(content, raw))
+            st.session_state["priced file"] = (upload.file_id, _price(upload.getvalue(), raw))
         except ApiProblem as problem:
             if problem.kind != "refused":
                 raise
             _refused(sentences.refused_file(problem.sentence))
     done = st.session_state.get("priced file")
-    if done is not None and done[0][0] == mark[0]:
+    if done is not None and done[0] == upload.file_id:
         _result(done[1], name)
 
 
@@ -87,6 +87,18 @@ def example() -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=";", lineterminator="\n").writerows(_EXAMPLE)
     return text.getvalue()
+
+
+def _read(upload: UploadedFile) -> raw_files.RawFile | str:
+    """The file, or why it can't be read; read once, however often the page is drawn."""
+    kept: tuple[str, raw_files.RawFile | str] | None = st.session_state.get("read file")
+    if kept is None or kept[0] != upload.file_id:
+        try:
+            found: raw_files.RawFile | str = raw_files.read_raw(upload.getvalue(), upload.name, MOST_ROWS)
+        except DataRefused as refused:
+            found = str(refused)
+        kept = st.session_state["read file"] = (upload.file_id, found)
+    return kept[1]
 
 
 def _refused(sentence: str) -> None:

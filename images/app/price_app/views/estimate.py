@@ -30,7 +30,7 @@ from price_app.language import _, ngettext
 
 OTHER = ""  # no make or model has an empty name
 OLDEST_YEAR, LARGEST_MILEAGE_KM, LARGEST_PRICE_MAD = 1950, 2_000_000, 100_000_000
-BELIEVED_KM_A_YEAR = 3_500
+BELIEVED_KM_A_YEAR = 5_000
 COMPARABLES = 8
 # contributions below this share of the price are added up under one name
 SMALLEST_SHARE = 0.004
@@ -60,6 +60,10 @@ def page() -> None:
         _("Le prix demandé d'une voiture d'occasion au Maroc, estimé d'après les annonces du marché."),
         "cp-lead",
     )
+    if not choices["makes"]:
+        markup.notice(
+            _("Les annonces connues ne peuvent pas être lues : saisissez la marque et le modèle."), "warning"
+        )
     left, right = st.columns([5, 6], gap="large")
     with left, st.container(border=True):
         _form(choices)
@@ -106,11 +110,14 @@ def _missing() -> Iterator[None]:
     try:
         yield
     except ApiProblem as problem:
-        screens.log.warning("something is missing around the price: %s", problem.sentence)
+        screens.noted(problem)
 
 
 def _sticky_key() -> str:
-    """What keeps one person with one model where two share the requests; it says nothing about them."""
+    """What keeps one visit with one model where two share the requests; it says nothing about anybody.
+
+    It is the browser tab's, and gone when the page is loaded anew.
+    """
     return str(st.session_state.setdefault("sticky key", secrets.token_hex(16)))
 
 
@@ -254,7 +261,7 @@ def _make_and_model(choices: Choices) -> tuple[str, str, ModelChoices]:
     make = left.selectbox(
         _("Marque"),
         [*makes, OTHER],
-        index=None,
+        index=None if makes else 0,
         format_func=lambda name: (
             f"{name} · {formats.number(makes[name]['count'])}" if name else _("Autre (saisir)")
         ),

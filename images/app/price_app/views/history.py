@@ -160,11 +160,11 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
 def _comparison() -> None:
     """Production beside staging, once staging has been asked something."""
     try:
-        found = screens.client().comparison()
+        found = screens.comparison()
     except ApiProblem as problem:
-        if problem.kind == "away" or problem.kind == "key":
-            raise
-        return
+        if problem.kind == "refused" or problem.kind == "not found":
+            return
+        raise
     staging, agreement = found.get("staging"), found.get("agreement") or {}
     if not staging or not (staging.get("predictions") or agreement.get("pairs")):
         return

@@ -183,18 +183,26 @@ def _gates(decisions: list[dict[str, Any]]) -> None:
         return
     st.header(_("Contrôles passés"), anchor=False)
     for decision in decisions:
-        step = str(decision.get("step") or "")
-        st.subheader(_(_STEPS[step]) if step in _STEPS else step.replace("_", " "), anchor=False)
-        rows: list[list[markup.Cell]] = [
-            [
-                _gate_name(str(gate.get("name"))),
-                _figure(gate, "value"),
-                ("≥ " if gate.get("comparison") == ">=" else "≤ ") + _figure(gate, "threshold"),
-                markup.Badge(_("oui"), "good") if gate.get("passed") else markup.Badge(_("non"), "bad"),
-            ]
-            for gate in decision.get("gates") or []
+        st.subheader(_step(decision), anchor=False)
+        _gate_table(decision, f"gates-{decision.get('step')}")
+
+
+def _step(decision: dict[str, Any]) -> str:
+    step = str(decision.get("step") or "")
+    return _(_STEPS[step]) if step in _STEPS else step.replace("_", " ")
+
+
+def _gate_table(decision: dict[str, Any], testid: str) -> None:
+    rows: list[list[markup.Cell]] = [
+        [
+            _gate_name(str(gate.get("name"))),
+            _figure(gate, "value"),
+            ("≥ " if gate.get("comparison") == ">=" else "≤ ") + _figure(gate, "threshold"),
+            markup.Badge(_("oui"), "good") if gate.get("passed") else markup.Badge(_("non"), "bad"),
         ]
-        markup.table([_("Contrôle"), _("Valeur"), _("Seuil"), _("Passé")], rows, f"gates-{step}")
+        for gate in decision.get("gates") or []
+    ]
+    markup.table([_("Contrôle"), _("Valeur"), _("Seuil"), _("Passé")], rows, testid)
 
 
 def _figure(gate: dict[str, Any], which: str) -> str:
@@ -231,6 +239,19 @@ def _history(history: list[dict[str, Any]], version: str) -> None:
         )
     columns = [_("Quand"), _("Décision"), _("Version"), _("Avant"), _("Par"), _("Raison")]
     markup.table(columns, rows, "promotions")
+    for entry in reversed(history):
+        if entry.get("action") == "promotion" and entry.get("gates"):
+            _promotion(entry)
+
+
+def _promotion(entry: dict[str, Any]) -> None:
+    """The gates that a promoted version passed, folded."""
+    version = entry.get("version")
+    title = _("Contrôles de la version {version}, {at}", version=version, at=formats.moment(entry.get("at")))
+    with st.expander(title):
+        for decision in entry["gates"]:
+            markup.paragraph(_step(decision))
+            _gate_table(decision, f"gates-{version}-{decision.get('step')}")
 
 
 def _card(version: str) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 import unicodedata
+from collections.abc import Collection
+from urllib.parse import quote, unquote
 
 import streamlit as st
 
 from price_app import formats, markup, screens, words
 from price_app.api_client import Report
-from price_app.language import _, ngettext
+from price_app.language import _, current, ngettext
 
 MOST_SHOWN = 30
+# The report that the address names, as `?report=drift/NAME.html`.
+ADDRESSED = "report"
+_LINK = re.compile(r'href="([^":#?]+\.html)(?:#[^"]*)?"')
 _GOOD = {"accepted", "promoted", "stable", "in production", "as promised"}
 _BAD = {"refused", "failed", "drifted", "worse"}
 
@@ -42,7 +49,7 @@ def page() -> None:
     markup.table([_("Quand"), _("Sujet"), _("Titre"), _("Verdict")], rows, "reports")
     if len(found) > MOST_SHOWN:
         st.caption(_("Les {n} plus récents ; cherchez pour trouver les autres.", n=MOST_SHOWN))
-    _reader(found)
+    _reader(found, [f"{report['kind']}/{report['name']}" for report in reports])
 
 
 def _searched(reports: list[Report]) -> list[Report]:
@@ -83,28 +90,50 @@ def _verdict(verdict: str | None) -> markup.Cell:
     return markup.Badge(_(words.CONCLUSIONS[verdict]) if verdict in words.CONCLUSIONS else verdict, tone)
 
 
-def _reader(found: list[Report]) -> None:
+def _reader(found: list[Report], known: Collection[str]) -> None:
     st.subheader(_("Lire un rapport"), anchor=False)
-    by_key = {(report["kind"], report["name"]): report for report in found}
+    by_key = {f"{report['kind']}/{report['name']}": report for report in found}
+    addressed = st.query_params.get(ADDRESSED)
+    if addressed in by_key and "report" not in st.session_state:
+        st.session_state["report"] = addressed
     chosen = st.selectbox(
         _("Rapport"),
         list(by_key),
         index=None,
         format_func=lambda key: (
-            f"{_kind(key[0])} · {by_key[key]['title']} · {formats.moment(by_key[key]['at'])}"
+            f"{_kind(by_key[key]['kind'])} · {by_key[key]['title']} · {formats.moment(by_key[key]['at'])}"
         ),
         placeholder=_("Choisir…"),
         key="report",
     )
     if chosen is None:
+        st.query_params.pop(ADDRESSED, None)
         return
-    html = screens.client().report(*chosen)
+    st.query_params[ADDRESSED] = chosen
+    kind, name = chosen.split("/", 1)
+    html = screens.client().report(kind, name)
     st.download_button(
         _("Télécharger le rapport (HTML)"),
         html.encode(),
-        chosen[1],
+        name,
         "text/html",
         icon=":material/download:",
         on_click="ignore",
     )
-    st.iframe(markup.sandboxed(html), height=720)
+    st.iframe(markup.sandboxed(linked(html, kind, known)), height=720)
+
+
+def linked(html: str, kind: str, known: Collection[str]) -> str:
+    """A report of this kind, its links to other `known` reports (`kind/name`) leading to them in the app.
+
+    Each opens a page of its own; other links stay as they are.
+    """
+
+    def link(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join("reports", kind, unquote(found[1]))).removeprefix("reports/")
+        if path not in known:
+            return found[0]
+        address = f"?{ADDRESSED}={quote(path)}" + ("&amp;lang=en" if current() == "en" else "")
+        return f'href="{address}" target="_blank" rel="noopener"'
+
+    return _LINK.sub(link, html)
