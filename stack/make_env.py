@@ -23,11 +23,16 @@ from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DATA_FOLDERS = ("raw", "receipts", "listings", "quarantine", "snapshots", "reports", "metrics", "serving")
+DATA_FOLDERS = (
+    "raw", "receipts", "listings", "quarantine", "snapshots", "reports", "metrics", "monitoring", "serving",
+    "asked",
+)  # fmt: skip
 ENGINE_SOCKET = Path("/var/run/docker.sock")
 OBJECT_STORE = "stack/object-store.yml"
 STORE_KEYS = {"store_key_id": "AWS_ACCESS_KEY_ID", "store_key": "AWS_SECRET_ACCESS_KEY"}
 """The secrets that open the object store, and the variables they are taken from."""
+TO_BE_FILLED = ("smtp_url", "webhook_url", "alert_urls")
+"""Secrets that whoever runs the stack knows alone, empty until then: where alerts go."""
 HEAD = "# Made by `make env`; edit what you like. No secrets here.\n"
 UNPRIVILEGED = 50000
 """The user of the containers where root sets the stack up, as root's uid must not be it."""
@@ -54,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     sys.stderr.write(
         f"make-env: {len(made)} new secrets in {folder / '.secrets'}, the settings in {folder / '.env'}.\n"
-        "make-env: log in to Airflow and MLflow as 'admin' with the password in .secrets/admin_password.\n"
+        "make-env: log in to Airflow and MLflow as 'admin' with the password in .secrets/admin_password, to "
+        "the reports as 'reviewer' with the one in .secrets/reports_password.\n"
     )
     return 0
 
@@ -76,6 +82,7 @@ def settings_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
         "CARPRICE_PRICE_API_PORT": "8000",
         "CARPRICE_PRICE_APP_PORT": "8501",
         "CARPRICE_REPORTS_PORT": "8502",
+        "CARPRICE_EVIDENTLY_PORT": "8002",
     }
     settings = {name: environment.get(name) or value for name, value in found.items()}
     settings["CARPRICE_HOST_DATA_DIR"] = os.path.abspath(settings["CARPRICE_HOST_DATA_DIR"])
@@ -124,11 +131,7 @@ def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
     present = settings_in(path)
     missing = {name: value for name, value in wanted.items() if name not in present}
     if missing:
-        text = (
-            path.read_text()
-            if path.exists()
-            else "# Made by `make env`; edit what you like. No secrets here.\n"
-        )
+        text = path.read_text() if path.exists() else HEAD
         if not text.endswith("\n"):
             text += "\n"
         descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -180,17 +183,20 @@ def _makers(folder: Path) -> list[tuple[str, tuple[str, ...], Callable[[], str]]
     def address(template: str, part: str) -> Callable[[], str]:
         return lambda: template.format((folder / part).read_text())
 
-    made = [
+    made: list[tuple[str, Callable[[], str]]] = [
         ("admin_password", password),
         ("airflow_database_password", password),
         ("mlflow_database_password", password),
         ("mlflow_password", password),
+        ("mlflow_serving_password", password),
         ("predictions_database_password", password),
         ("redis_password", password),
+        ("reports_password", password),
         ("airflow_fernet_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
         ("airflow_secret_key", password),
         ("airflow_jwt_secret", lambda: secrets.token_urlsafe(48)),
         ("app_api_key", lambda: "cp_" + secrets.token_urlsafe(32)),
+        *((name, str) for name in TO_BE_FILLED),
     ]
     airflow, mlflow, predictions = (
         f"{name}_database_password" for name in ("airflow", "mlflow", "predictions")

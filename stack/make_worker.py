@@ -24,6 +24,9 @@ SECRETS = (
     "airflow_result_backend",
     "airflow_secret_key",
     "mlflow_password",
+    "smtp_url",
+    "webhook_url",
+    "alert_urls",
     "store_key_id",
     "store_key",
 )
@@ -31,7 +34,6 @@ FILES = (
     "params.yaml",
     "stack/airflow/team.env",
     "stack/airflow/healthy.py",
-    "stack/bin/with-secrets",
 )
 # What both machines must have alike.
 SHARED = (
@@ -46,6 +48,8 @@ SHARED = (
     "CARPRICE_STEP_MEMORY",
     "CARPRICE_STEP_CPUS",
     "CARPRICE_APPROVAL",
+    "CARPRICE_SMTP_TO",
+    "CARPRICE_SMTP_FROM",
 )
 
 

@@ -1,7 +1,8 @@
-"""Makes the MLflow user `admin` for people, with the password in /run/secrets/admin_password.
+"""Makes MLflow's users: `admin` for people and `serving` for the price API, with passwords from /run/secrets.
 
-The server itself starts with the user `pipeline` alone, which the steps log in as: their password is in the
-environment of their containers, and must open nothing but MLflow.
+The server itself starts with the user `pipeline` alone, which the steps log in as: they register models and
+promote them, so it is an administrator, and its password opens nothing but MLflow. `serving` may do what the
+server lets anybody with a login do: read, and change nothing of what others made.
 """
 
 from __future__ import annotations
@@ -15,22 +16,33 @@ from pathlib import Path
 
 SERVER = "http://mlflow:5000/api/2.0/mlflow/users/"
 SECRETS = Path("/run/secrets")
-PIPELINE, PERSON = "pipeline", "admin"
+PIPELINE = "pipeline"
+USERS = {"admin": ("admin_password", True), "serving": ("mlflow_serving_password", False)}
+"""Each user's secret, and whether it is an administrator."""
 
 
 def main() -> int:
-    """Make the user, or give it the file's password; returns the exit status."""
-    password = (SECRETS / "admin_password").read_text().strip()
-    status, answer = call("POST", "create", {"username": PERSON, "password": password})
-    if status == 400 and answer.get("error_code") == "RESOURCE_ALREADY_EXISTS":
-        status, answer = call("PATCH", "update-password", {"username": PERSON, "password": password})
-    if status == 200:
-        status, answer = call("PATCH", "update-admin", {"username": PERSON, "is_admin": True})
-    if status != 200:
-        sys.stderr.write(f"ensure-admin: MLflow answered {status}: {answer.get('message', answer)}\n")
-        return 1
-    sys.stderr.write(f"ensure-admin: the user {PERSON} is an administrator of MLflow.\n")
+    """Make the users, or give them the files' passwords; returns the exit status."""
+    for user, (secret, is_admin) in USERS.items():
+        status, answer = ensure(user, (SECRETS / secret).read_text().strip(), is_admin)
+        if status != 200:
+            sys.stderr.write(
+                f"ensure-admin: MLflow answered {status} about {user}: {answer.get('message', answer)}\n"
+            )
+            return 1
+        kind = "an administrator" if is_admin else "a reader"
+        sys.stderr.write(f"ensure-admin: the user {user} is {kind} of MLflow.\n")
     return 0
+
+
+def ensure(user: str, password: str, is_admin: bool) -> tuple[int, dict[str, object]]:
+    """Make `user`, or give it the password; status and body of the last answer, 200 when all went well."""
+    status, answer = call("POST", "create", {"username": user, "password": password})
+    if status == 400 and answer.get("error_code") == "RESOURCE_ALREADY_EXISTS":
+        status, answer = call("PATCH", "update-password", {"username": user, "password": password})
+    if status == 200:
+        status, answer = call("PATCH", "update-admin", {"username": user, "is_admin": is_admin})
+    return status, answer
 
 
 def call(method: str, path: str, body: dict[str, object]) -> tuple[int, dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The reports as web pages, behind the login `admin` and the password in admin_password.
+"""The reports as web pages, behind the login `reviewer` and the password in reports_password.
 
 They are in the folder /reports or, where DATA_DIR is the URL of an object store, in reports/ there.
 """
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from carprice.data_root import DataRoot
 
 FOLDER = "/reports"
-PASSWORD_FILE = Path("/run/secrets/admin_password")
+USER = "reviewer"
+PASSWORD_FILE = Path("/run/secrets/reports_password")
 PORT = 8502
 # Reports bring all they show with them; whatever a landed file smuggled into one reaches nobody.
 POLICY = (
@@ -67,7 +68,7 @@ class ReportHandler(http.server.SimpleHTTPRequestHandler):
             return False
         if hmac.compare_digest(self.headers.get("Authorization", "").encode(), self._expected):
             return True
-        self._answer(401, b"Log in as admin.\n")
+        self._answer(401, f"Log in as {USER}.\n".encode())
         return False
 
     def _answer(self, status: int, text: bytes) -> None:
@@ -115,7 +116,7 @@ def main() -> int:
     if not password:
         sys.stderr.write(f"reports: {PASSWORD_FILE} is empty: run `make env`.\n")
         return 1
-    expected = b"Basic " + base64.b64encode(f"admin:{password}".encode())
+    expected = b"Basic " + base64.b64encode(f"{USER}:{password}".encode())
     handler: Callable[..., ReportHandler] = partial(ReportHandler, expected=expected)
     url = os.environ.get("DATA_DIR", "")
     if "://" in url:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from team_stack import TeamStack, docker, wait_for
+from team_stack import Mailbox, TeamStack, wait_for
 
 from carprice import sample
 
@@ -77,14 +77,18 @@ def stack(new_stack: Callable[[], TeamStack]) -> TeamStack:
     """A stack that is up, all of it healthy."""
     stack = new_stack()
     services = {name: {"environment": dict(UNASKED)} for name in AIRFLOW}
-    services["worker"]["environment"]["CARPRICE_WEBHOOK_URL"] = f"http://{stack.name}-mailbox:8080/"
+    (stack.secrets / "webhook_url").write_text(f"{Mailbox.url_in(stack)}\n")
     stack.change(services, PARAMS)
-    try:
-        stack.compose("up", "--detach", "--wait", "--quiet-pull")
-    except AssertionError:
-        docker("compose", "--project-name", stack.name, "logs", "--tail", "30", check=False)
-        raise
+    stack.up()
     return stack
+
+
+@pytest.fixture(scope="module")
+def mailbox(stack: TeamStack) -> Iterator[Mailbox]:
+    """What the stack's webhook is, from here on."""
+    mailbox = Mailbox(stack)
+    yield mailbox
+    mailbox.remove()
 
 
 @pytest.fixture(scope="session")

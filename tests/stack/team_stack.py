@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,8 +20,21 @@ import requests
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PORTS = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS")
+PORTS = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS", "EVIDENTLY")
 LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
+
+# Prints what is posted to it, one line each.
+MAILBOX = """
+import http.server
+class Mailbox(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *words):
+        pass
+http.server.ThreadingHTTPServer(("", 8080), Mailbox).serve_forever()
+"""
 
 
 class NoAnswer(Exception):
@@ -44,6 +58,7 @@ class TeamStack:
         self.secrets = folder / ".secrets"
         self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
         self._files = [REPOSITORY / "docker-compose.yml"]
+        self._unused_before = _unused_volumes()
 
     def make_env(self, **more: str) -> None:
         """What `make env` does, into a folder of its own, with `more` in the environment."""
@@ -59,6 +74,31 @@ class TeamStack:
         files = [word for file in self._files for word in ("--file", str(file))]
         return docker("compose", "--env-file", str(self.folder / ".env"), *files, *arguments, check=check)
 
+    def up(self, *services: str) -> None:
+        """Start it and wait until it is healthy. Raises `AssertionError` with the logs when it is not."""
+        try:
+            self.compose("up", "--detach", "--wait", "--quiet-pull", *services)
+        except AssertionError as problem:
+            logs = self.compose("logs", "--no-color", "--tail", "30", check=False)
+            raise AssertionError(f"{problem}\n{logs[-20_000:]}") from problem
+
+    def make(self, target: str) -> str:
+        """What a target of the Makefile that runs `docker compose` prints, on this stack."""
+        files = {
+            "COMPOSE_FILE": ":".join(map(str, self._files)),
+            "COMPOSE_ENV_FILES": str(self.folder / ".env"),
+        }
+        done = subprocess.run(
+            ["make", "--no-print-directory", target],
+            cwd=REPOSITORY,
+            env=os.environ | files,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
     def use(self, *files: str) -> None:
         """Further compose files of the repository, as COMPOSE_FILE in .env has them read."""
         self._files += [REPOSITORY / file for file in files]
@@ -70,8 +110,11 @@ class TeamStack:
             edited[section] |= values
         (self.folder / "params.yaml").write_text(yaml.safe_dump(edited))
         mount = f"{self.folder}/params.yaml:/etc/carprice/params.yaml:ro"
-        mounted = {name: {"volumes": [mount]} for name in ("triggerer", "worker")}
-        changed = {name: services.get(name, {}) | mounted.get(name, {}) for name in services.keys() | mounted}
+        mounted = {name: {"volumes": [mount]} for name in ("triggerer", "dag-processor", "worker")}
+        # A service that is slow to start on a busy machine is not ill.
+        patient = {"healthcheck": {"start_period": "900s"}}
+        every = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+        changed = {name: patient | services.get(name, {}) | mounted.get(name, {}) for name in every}
         self._files.append(self.folder / "under-test.json")
         self._files[-1].write_text(json.dumps({"services": changed}))
 
@@ -138,20 +181,48 @@ class TeamStack:
 
     def down(self) -> None:
         """Stop and remove all of it, volumes and step containers included."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20", check=False)
-        if left := docker("ps", "--all", "--quiet", "--filter", f"label=carprice.proxy={self.name}").split():
-            docker("rm", "--force", *left)
+        down = ("down", "--volumes", "--remove-orphans", "--timeout", "20")
+        self.compose(*down, check=False)
+        if left := self.steps():
+            docker("rm", "--force", "--volumes", *left)
+            self.compose(*down, check=False)  # their network
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def left_over(self) -> dict[str, list[str]]:
-        """Containers, networks and volumes of this stack that the engine still has."""
+        """Containers, networks and volumes of this stack that the engine still has.
+
+        A step's own volume has neither a name nor a label: any such that no container uses is taken for one.
+        """
         ours = f"label=com.docker.compose.project={self.name}"
         return {
-            "containers": docker("ps", "--all", "--quiet", "--filter", ours).split()
-            + docker("ps", "--all", "--quiet", "--filter", f"label=carprice.proxy={self.name}").split(),
+            "containers": docker("ps", "--all", "--quiet", "--filter", ours).split() + self.steps(),
             "networks": docker("network", "ls", "--quiet", "--filter", ours).split(),
-            "volumes": sorted(docker("volume", "ls", "--quiet", "--filter", ours).split()),
+            "volumes": sorted(docker("volume", "ls", "--quiet", "--filter", ours).split())
+            + sorted(_unused_volumes() - self._unused_before),
         }
+
+
+class Mailbox:
+    """A webhook in the network of the steps, to which the stack's alerts and reports are sent."""
+
+    def __init__(self, stack: TeamStack) -> None:
+        self._name = f"{stack.name}-mailbox"
+        image = stack.containers()["api"]["Config"]["Image"]
+        network = ["--network", f"{stack.name}-steps"]
+        docker("run", "--detach", "--name", self._name, *network, image, "python3", "-c", MAILBOX)
+
+    @staticmethod
+    def url_in(stack: TeamStack) -> str:
+        """Where steps reach it."""
+        return f"http://{stack.name}-mailbox:8080/"
+
+    def messages(self) -> list[str]:
+        """The texts received, oldest first."""
+        return [json.loads(line)["text"] for line in docker("logs", self._name).splitlines()]
+
+    def remove(self) -> None:
+        """Take it away."""
+        docker("rm", "--force", "--volumes", self._name, check=False)
 
 
 def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: float = 1) -> Any:
@@ -169,6 +240,12 @@ def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: f
             problem = away
         assert time.monotonic() < until, f"waited {seconds:.0f} s for {what} ({problem})"
         time.sleep(every)
+
+
+def _unused_volumes() -> set[str]:
+    """The volumes without a name that no container uses."""
+    unused = docker("volume", "ls", "--quiet", "--filter", "dangling=true", check=False).split()
+    return {name for name in unused if re.fullmatch("[0-9a-f]{64}", name)}
 
 
 def _free_ports(count: int) -> list[int]:

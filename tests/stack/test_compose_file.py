@@ -1,21 +1,24 @@
 """What docker-compose.yml promises of every service, read from the file; no engine needed."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from conftest import require
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = REPOSITORY / "docker-compose.yml"
 
 ESSENTIAL = {
     "postgres", "redis", "airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "worker",
-    "mlflow", "docker-proxy", "api", "app", "reports",
+    "mlflow", "docker-proxy", "api", "app", "reports", "evidently",
 }  # fmt: skip
-METRICS = {"prometheus", "grafana"}
+METRICS = {"prometheus", "statsd-exporter", "grafana"}
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
 """Services that do their work and end."""
 
@@ -100,10 +103,12 @@ def test_a_service_waits_for_those_it_needs_to_be_well(service: dict[str, Any]) 
         assert wait["condition"] == wanted, other
 
 
-@each_service
-def test_ports_are_published_on_loopback_unless_told_otherwise(service: dict[str, Any]) -> None:
-    for port in service.get("ports", []):
-        assert port.startswith("${CARPRICE_BIND:-127.0.0.1}:")
+def test_ports_are_published_on_loopback_unless_told_otherwise() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", []):
+            # Evidently asks nobody for a login: on loopback whatever is told.
+            address = "127.0.0.1:" if name == "evidently" else "${CARPRICE_BIND:-127.0.0.1}:"
+            assert port.startswith(address), name
 
 
 @each_service
@@ -111,8 +116,8 @@ def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict
     for name, value in environment_of(service).items():
         if not SECRET_NAME.search(name) or name in HARMLESS_URLS:
             continue
-        if name in ("CARPRICE_API_KEYS", "AIRFLOW__API__EXPOSE_CONFIG"):
-            continue  # whether, not which
+        if name in ("CARPRICE_API_KEYS", "AIRFLOW__API__EXPOSE_CONFIG", "CARPRICE_PROXY_STEP_SECRETS_DIR"):
+            continue  # whether, or where, not which
         assert re.fullmatch(r"(cat )?/run/secrets/[a-z_]+", value), name
 
 
@@ -120,12 +125,18 @@ def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict
 def test_a_service_is_given_every_secret_it_reads_and_no_other(service: dict[str, Any]) -> None:
     words = " ".join([*environment_of(service).values(), *map(str, service.get("entrypoint", []))])
     given = set(service.get("secrets", []))
-    # Those that Airflow's settings name, but only the services with a queue open.
+    # Those that Airflow's settings name, but only the services with a queue open, and the others make tokens.
     queue = {"airflow_broker_url", "airflow_result_backend"}
 
     named = set(re.findall(r"/run/secrets/([a-z_]+)", words))
-    assert named - given <= queue
+    # Those who have steps made tell them where in the step its secrets are, and have none of them.
+    steps = {"mlflow_password", "smtp_url", "webhook_url", "alert_urls"}
+    if "docker-api" in service["networks"]:
+        assert not steps & given
+        named -= steps
+    assert named - given <= queue | {"airflow_jwt_secret"}
     if service.get("env_file"):
+        assert "airflow_jwt_secret" in given or queue <= given
         assert queue <= given or not (queue & given)
 
 
@@ -139,7 +150,7 @@ def test_make_env_makes_every_secret_that_is_mounted() -> None:
     assert {name for service in SERVICES.values() for name in service.get("secrets", [])} <= set(declared)
 
 
-def test_only_the_filter_has_the_engines_socket_and_only_the_worker_can_reach_the_filter() -> None:
+def test_only_the_filter_has_the_engines_socket_and_only_those_who_run_dags_can_reach_the_filter() -> None:
     with_socket = {
         name
         for name, service in SERVICES.items()
@@ -150,15 +161,65 @@ def test_only_the_filter_has_the_engines_socket_and_only_the_worker_can_reach_th
     near = {name for name, service in SERVICES.items() if "docker-api" in service["networks"]}
 
     assert with_socket == {"docker-proxy"}
-    assert near == {"docker-proxy", "worker"}
+    assert near == {"docker-proxy", "worker", "dag-processor"}
     assert SERVICES["docker-proxy"]["networks"] == ["docker-api"]
     assert "ports" not in SERVICES["docker-proxy"]
 
 
-def test_the_app_shares_no_network_with_a_database_the_broker_or_the_filter() -> None:
-    for name in ("postgres", "redis", "docker-proxy", "worker", "mlflow"):
-        assert not set(SERVICES["app"]["networks"]) & set(SERVICES[name]["networks"]), name
-        assert not set(SERVICES["reports"]["networks"]) & set(SERVICES[name]["networks"]), name
+def test_what_people_open_shares_no_network_with_a_database_the_broker_or_the_filter() -> None:
+    for opened in ("app", "reports", "evidently"):
+        for name in ("postgres", "redis", "docker-proxy", "worker", "mlflow"):
+            assert not set(SERVICES[opened]["networks"]) & set(SERVICES[name]["networks"]), (opened, name)
+
+
+def test_the_api_shares_no_network_with_airflow() -> None:
+    for name, service in SERVICES.items():
+        if service.get("env_file"):
+            assert not set(SERVICES["api"]["networks"]) & set(service["networks"]), name
+
+
+def test_the_dag_processor_has_all_that_the_worker_has_a_step_made_with() -> None:
+    worker, processor = SERVICES["worker"], SERVICES["dag-processor"]
+
+    assert processor["environment"] == worker["environment"]
+    assert set(volumes_of(processor)) == set(volumes_of(worker))
+    queue = {"airflow_broker_url", "airflow_result_backend"}
+    assert set(worker["secrets"]) - set(processor["secrets"]) == queue
+    assert "docker-proxy" in processor["depends_on"]
+
+
+def test_steps_alone_log_in_to_mlflow_as_an_administrator() -> None:
+    logins = {
+        name: (service["environment"]["MLFLOW_TRACKING_USERNAME"], password)
+        for name, service in SERVICES.items()
+        for word in service.get("entrypoint", [])
+        if (password := word.partition("MLFLOW_TRACKING_PASSWORD=/run/secrets/")[2])
+    }
+    told = {name for name, service in SERVICES.items() if "mlflow_password" in service.get("secrets", [])}
+
+    assert logins == {"api": ("serving", "mlflow_serving_password")}
+    assert told == {"mlflow", "mlflow-init"}
+    for name in ("worker", "dag-processor"):
+        assert SERVICES[name]["environment"]["MLFLOW_TRACKING_USERNAME"] == "pipeline"
+
+
+def test_the_filter_mounts_the_steps_secrets_from_where_the_services_have_theirs() -> None:
+    folder = "${CARPRICE_SECRETS_DIR}"
+    declared = described()["secrets"]
+
+    assert SERVICES["docker-proxy"]["environment"]["CARPRICE_PROXY_STEP_SECRETS_DIR"] == folder
+    for name in ("mlflow_password", "smtp_url", "webhook_url", "alert_urls"):
+        assert declared[name]["file"] == f"{folder}/{name}"
+
+
+def test_the_administrators_password_is_told_only_to_those_who_make_that_user() -> None:
+    told = {name for name, service in SERVICES.items() if "admin_password" in service.get("secrets", [])}
+
+    assert told == {"airflow-init", "mlflow-init"}
+
+
+def test_the_worker_can_sign_no_token_of_airflows() -> None:
+    assert "airflow_jwt_secret" not in SERVICES["worker"]["secrets"]
 
 
 def test_databases_broker_and_filter_have_no_way_out_and_no_published_port() -> None:
@@ -173,7 +234,7 @@ def test_steps_can_reach_mlflow_and_nothing_else_of_the_stack() -> None:
     assert [name for name, service in SERVICES.items() if "steps" in service["networks"]] == ["mlflow"]
 
 
-def test_only_the_api_writes_to_the_data_root_and_only_to_its_own_folder() -> None:
+def test_only_two_services_write_to_the_data_root_and_only_to_folders_of_their_own() -> None:
     writable = {
         (name, target)
         for name, service in SERVICES.items()
@@ -181,7 +242,49 @@ def test_only_the_api_writes_to_the_data_root_and_only_to_its_own_folder() -> No
         if "CARPRICE_HOST_DATA_DIR" in source and not read_only
     }
 
-    assert writable == {("api", "/data/serving")}
+    assert writable == {
+        ("api", "/data/serving"),
+        ("api", "/data/asked"),
+        ("evidently", "/data/monitoring"),
+    }
+
+
+def test_the_api_has_time_to_write_what_it_was_asked_before_it_is_killed() -> None:
+    assert SERVICES["api"]["stop_grace_period"] == "30s"
+
+
+def test_prometheus_takes_the_stacks_configuration_and_keeps_what_it_scraped(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    require("PROMTOOL", promtool is not None, "There is no promtool; Debian's package prometheus has it.")
+    mounted = {target: source for source, target, _ in volumes_of(SERVICES["prometheus"])}
+    for target, source in mounted.items():
+        if source.startswith("./"):
+            shutil.copy(REPOSITORY / source, tmp_path / Path(target).name)
+
+    checked = subprocess.run(
+        [str(promtool), "check", "config", tmp_path / "prometheus.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert mounted["/prometheus"] in described()["volumes"]
+    assert "--storage.tsdb.path=/prometheus" in SERVICES["prometheus"]["command"]
+
+
+def test_airflows_metrics_go_to_an_exporter_that_prometheus_scrapes_once_they_are_switched_on() -> None:
+    exporter, host = SERVICES["statsd-exporter"], "statsd-exporter"
+    scraped = yaml.safe_load((REPOSITORY / "stack/metrics/prometheus.yml").read_text())["scrape_configs"]
+
+    for name in ("scheduler", "triggerer", "dag-processor", "worker", "api-server"):
+        told = SERVICES[name]["environment"]
+        assert told["AIRFLOW__METRICS__STATSD_ON"] == "${CARPRICE_AIRFLOW_METRICS:-False}"
+        assert told["AIRFLOW__METRICS__STATSD_HOST"] == host
+        assert set(exporter["networks"]) & set(SERVICES[name]["networks"])
+    assert "--statsd.listen-udp=:8125" in exporter["command"]  # Airflow's own default
+    assert set(exporter["networks"]) & set(SERVICES["prometheus"]["networks"])
+    assert [f"{host}:9102"] in [each["static_configs"][0]["targets"] for each in scraped]
 
 
 def test_every_file_of_the_repository_that_is_mounted_is_there_and_read_only() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import requests
-from team_stack import LOGAN, TeamStack, docker, wait_for
+from team_stack import LOGAN, Mailbox, TeamStack, wait_for
 
 from carprice import sample
 
@@ -64,45 +64,8 @@ STEPS = Counter(
     }
 )
 
-# Prints what is posted to it, one line each.
-MAILBOX = """
-import http.server
-class Mailbox(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
-        self.send_response(204)
-        self.end_headers()
-    def log_message(self, *words):
-        pass
-http.server.ThreadingHTTPServer(("", 8080), Mailbox).serve_forever()
-"""
-
 # How long an answered price may wait in the API's memory before it is logged.
 LOGGED_AFTER_SECONDS = 2.0
-
-
-class Mailbox:
-    """A webhook in the network of the steps, to which the stack's alerts and reports are sent."""
-
-    def __init__(self, stack: TeamStack) -> None:
-        self._name = f"{stack.name}-mailbox"
-        image = stack.containers()["api"]["Config"]["Image"]
-        network = ["--network", f"{stack.name}-steps"]
-        docker("run", "--detach", "--name", self._name, *network, image, "python3", "-c", MAILBOX)
-
-    def messages(self) -> list[str]:
-        """The texts received, oldest first."""
-        return [json.loads(line)["text"] for line in docker("logs", self._name).splitlines()]
-
-    def remove(self) -> None:
-        docker("rm", "--force", self._name, check=False)
-
-
-@pytest.fixture(scope="module")
-def mailbox(stack: TeamStack) -> Iterator[Mailbox]:
-    mailbox = Mailbox(stack)
-    yield mailbox
-    mailbox.remove()
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What `make env` writes, and that the stack refuses to start without it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+TO_BE_FILLED = {"smtp_url", "webhook_url", "alert_urls"}
+"""Secrets that whoever runs the stack knows alone."""
 
 
 def make_env(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,8 +40,32 @@ def test_secrets_are_random_and_readable_by_the_containers_user_only(tmp_path: P
     for path in made:
         status = path.stat()
         assert (status.st_mode & 0o777, status.st_uid) == (0o600, owner)
+        if path.name in TO_BE_FILLED:
+            continue
         assert len(path.read_text()) >= 32
         assert path.read_text() != (second / ".secrets" / path.name).read_text()
+
+
+def test_where_alerts_go_is_empty_until_somebody_fills_it_and_then_stays(tmp_path: Path) -> None:
+    make_env(tmp_path)
+    empty = {name for name, text in contents(tmp_path / ".secrets").items() if not text}
+    (tmp_path / ".secrets/webhook_url").write_text("https://chat.example/hook")
+
+    make_env(tmp_path)
+
+    assert empty == TO_BE_FILLED
+    assert (tmp_path / ".secrets/webhook_url").read_text() == "https://chat.example/hook"
+
+
+def test_every_folder_that_a_service_mounts_is_made_before_it_starts(tmp_path: Path) -> None:
+    make_env(tmp_path)
+    mounted = re.findall(
+        r"\$\{CARPRICE_HOST_DATA_DIR\}/([a-z]+)", (REPOSITORY / "docker-compose.yml").read_text()
+    )
+
+    assert {"serving", "asked", "monitoring", "reports"} <= set(mounted)
+    for name in mounted:
+        assert (tmp_path / "data" / name).stat().st_mode & 0o7777 == 0o2775
 
 
 def test_no_secret_is_in_the_settings_or_in_what_is_said(tmp_path: Path) -> None:
@@ -46,7 +73,7 @@ def test_no_secret_is_in_the_settings_or_in_what_is_said(tmp_path: Path) -> None
     settings = (tmp_path / ".env").read_text()
 
     for path in (tmp_path / ".secrets").iterdir():
-        if path.name != ".gitignore":
+        if path.name not in {".gitignore"} | TO_BE_FILLED:
             assert path.read_text() not in settings + said.stdout + said.stderr
 
 

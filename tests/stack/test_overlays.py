@@ -128,10 +128,17 @@ def test_those_who_open_the_store_have_its_keys_as_files_and_the_others_have_non
         if "store_key" in {secret["source"] for secret in service.get("secrets") or []}
     }  # fmt: skip
 
-    assert with_keys == {"triggerer", "worker", "api", "reports"}
+    assert with_keys == {"triggerer", "api", "reports"}
     for name in with_keys:
         assert "AWS_SECRET_ACCESS_KEY=/run/secrets/store_key" in services[name]["entrypoint"]
-        assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(services[name]["environment"])
+    for service in services.values():
+        assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(service.get("environment") or {})
+    for name in ("worker", "dag-processor"):
+        assert services[name]["environment"]["AWS_SECRET_ACCESS_KEY_FILE"] == "/run/secrets/store_key"
+
+
+def test_evidently_which_reads_a_folder_alone_is_not_started(services: dict[str, Any]) -> None:
+    assert "evidently" not in services
 
 
 def test_no_folder_of_this_machine_is_mounted_but_the_apis_own(services: dict[str, Any]) -> None:
@@ -161,13 +168,18 @@ def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
 ) -> None:
     kit = tmp_path / "kit"
     assert make_worker(stored, kit).returncode == 0
-    there = described(kit, kit / "docker-compose.yml", CARPRICE_DOCKER_GID="999")["services"]
+    own = {"CARPRICE_DOCKER_GID": "999", "CARPRICE_SECRETS_DIR": f"{kit}/.secrets"}
+    there = described(kit, kit / "docker-compose.yml", **own)["services"]
 
     differing = {
+        # Nobody listens there.
+        "AIRFLOW__METRICS__STATSD_HOST",
+        "AIRFLOW__METRICS__STATSD_ON",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY",
         "CARPRICE_DOCKER_HOST_DATA_DIR",
         "CARPRICE_DOCKER_NETWORK",
         "CARPRICE_PROXY_ID",
+        "CARPRICE_PROXY_STEP_SECRETS_DIR",
         "MLFLOW_TRACKING_URI",
     }
     for name in ("worker", "docker-proxy"):
@@ -183,7 +195,9 @@ def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
     assert there["worker"]["command"] == services["worker"]["command"]
     assert there["worker"]["entrypoint"] == services["worker"]["entrypoint"]
     secrets = {path.name for path in (kit / ".secrets").iterdir()}
-    assert secrets == {secret["source"] for secret in there["worker"]["secrets"]}
+    of_steps = {"mlflow_password", "smtp_url", "webhook_url", "alert_urls", "store_key_id", "store_key"}
+    assert secrets == {secret["source"] for secret in there["worker"]["secrets"]} | of_steps
+    assert there["docker-proxy"]["environment"]["CARPRICE_PROXY_STEP_SECRETS_DIR"] == f"{kit}/.secrets"
     assert not {"admin_password", "airflow_jwt_secret", "mlflow_database_url"} & secrets
     # Airflow insists on one; the main machine's opens what is in its database.
     key = "airflow_fernet_key"

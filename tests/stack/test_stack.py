@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 
+import pandas as pd
 import pytest
 import requests
 from conftest import require
-from team_stack import LOGAN, TeamStack, docker, wait_for
+from team_stack import LOGAN, REPOSITORY, Mailbox, TeamStack, docker, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -27,6 +29,12 @@ for address in sys.argv[1:]:
     except OSError:
         pass
 """
+
+
+def mebibytes(shown: str) -> float:
+    """A size as `docker stats` shows it, such as 1.2GiB."""
+    number, unit = re.fullmatch(r"([0-9.]+)([KMG]?i?B)", shown).groups()  # type: ignore[union-attr]
+    return float(number) * {"B": 2**-20, "KiB": 2**-10, "MiB": 1, "GiB": 2**10}[unit]
 
 
 def reached_from(stack: TeamStack, service: str, addresses: list[str]) -> list[str]:
@@ -49,6 +57,18 @@ def test_every_service_is_healthy_and_every_job_has_ended_well(stack: TeamStack)
     assert all(states[name]["ExitCode"] == 0 for name in JOBS)
     running = states.keys() - JOBS
     assert {name: states[name]["Health"]["Status"] for name in running} == dict.fromkeys(running, "healthy")
+
+
+def test_all_of_it_takes_less_than_six_gib_of_memory(stack: TeamStack) -> None:
+    containers = stack.compose("ps", "--quiet").split()
+    used = docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers).splitlines()
+
+    mib = {name: mebibytes(memory) for name, memory, *_ in map(str.split, used)}
+    for name, memory in sorted(mib.items(), key=lambda each: -each[1]):
+        print(f"{name.removeprefix(stack.name + '-'):<20} {memory:>6.0f} MiB")  # noqa: T201
+    print(f"{'all of it':<20} {sum(mib.values()):>6.0f} MiB")  # noqa: T201
+    assert len(mib) == len(containers)
+    assert 0 < sum(mib.values()) < 6 * 1024
 
 
 def test_a_file_put_into_data_raw_on_the_host_becomes_the_production_model(
@@ -107,10 +127,19 @@ def test_the_app_reaches_the_api_and_neither_a_database_nor_the_docker_proxy(sta
 
     assert reached_from(stack, "app", ["api:8000", *forbidden]) == ["api:8000"]
     assert reached_from(stack, "reports", ["api:8000", *forbidden]) == []
+    assert reached_from(stack, "evidently", ["api:8000", *forbidden]) == []
     # The addresses are right: the worker reaches all of them but those it shares no network with.
     assert {"postgres:5432", "redis:6379", "docker-proxy:2375"} <= set(
         reached_from(stack, "worker", ["postgres:5432", "redis:6379", "docker-proxy:2375"])
     )
+
+
+def test_the_api_reaches_postgresql_and_mlflow_and_nothing_of_airflow(stack: TeamStack) -> None:
+    reached = ["postgres:5432", "mlflow:5000"]
+    airflow = [*addresses_of(stack, "api-server", 8080), *addresses_of(stack, "worker", 8793)]
+    forbidden = [*addresses_of(stack, "redis", 6379), *addresses_of(stack, "docker-proxy", 2375)]
+
+    assert reached_from(stack, "api", [*reached, *airflow, *forbidden]) == reached
 
 
 def test_the_api_reaches_postgresql_but_not_airflows_database(stack: TeamStack) -> None:
@@ -145,7 +174,11 @@ def test_airflow_mlflow_and_the_reports_ask_for_a_login(stack: TeamStack, in_pro
             stack.url("AIRFLOW") + "/auth/token", json={"username": "admin", "password": password}, timeout=30
         ).json()["access_token"]
         dags = session.get(pages[0], headers={"Authorization": f"Bearer {token}"}, timeout=30)
-        let_in = [session.get(page, auth=("admin", password), timeout=30).status_code for page in pages[1:3]]
+        logins = [("admin", password), ("reviewer", stack.secret("reports_password"))]
+        let_in = [
+            session.get(page, auth=login, timeout=30).status_code
+            for page, login in zip(pages[1:3], logins, strict=True)
+        ]
 
     assert without == [401] * 4
     assert wrong == [401] * 4
@@ -153,12 +186,94 @@ def test_airflow_mlflow_and_the_reports_ask_for_a_login(stack: TeamStack, in_pro
     assert let_in == [200, 200]
 
 
+def test_the_apis_login_reads_mlflow_and_changes_nothing_there(stack: TeamStack, in_production: str) -> None:
+    registered = stack.url("MLFLOW") + "/api/2.0/mlflow/registered-models/"
+    model = {"name": "CarPricePredictor"}
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = ("serving", stack.secret("mlflow_serving_password"))
+        read = session.get(registered + "get", params=model, timeout=30)
+        moved = session.post(
+            registered + "alias", json=model | {"alias": "production", "version": "1"}, timeout=30
+        )
+        removed = session.delete(registered + "delete", json=model, timeout=30)
+
+    assert read.json()["registered_model"]["name"] == model["name"]
+    assert (moved.status_code, removed.status_code) == (403, 403)
+
+
+def test_evidently_shows_the_project_of_the_landed_files(stack: TeamStack, in_production: str) -> None:
+    def runs() -> list[str]:
+        (project,) = requests.get(stack.url("EVIDENTLY") + "/api/projects", timeout=30).json()
+        address = f"{stack.url('EVIDENTLY')}/api/projects/{project['id']}/snapshots"
+        return list(requests.get(address, timeout=30).json())
+
+    assert wait_for(runs, "the landed file to be in Evidently's workspace", 300)
+
+
+def test_what_was_asked_is_in_the_data_root_once_the_api_ended(stack: TeamStack, in_production: str) -> None:
+    asked_at = pd.Timestamp.now("UTC")
+    assert stack.ask_price("POST", "/v1/predict", json=LOGAN).status_code == 200
+
+    stack.compose("restart", "api")
+
+    newest = pd.read_parquet(max((stack.data / "asked").iterdir()))
+    assert newest["at"].max() >= asked_at
+    assert set(newest["make"]) == {LOGAN["make"]}
+    wait_for(stack.production_version, "the API to be back", 120)
+
+
+def test_a_failed_run_without_a_report_is_told_from_inside_the_dag_processor(
+    stack: TeamStack, mailbox: Mailbox
+) -> None:
+    call = """
+from types import SimpleNamespace
+from include.conventions import tell_of_a_run_without_report as tell
+tell({"dag": SimpleNamespace(dag_id="train_car_price"), "run_id": "run-of-the-test", "reason": "timed_out"})
+"""
+    told = stack.run_in("dag-processor", "python3", "-c", call)
+
+    assert told.returncode == 0, told.stderr
+    messages = [text for text in mailbox.messages() if "run-of-the-test" in text]
+    assert len(messages) == 1, told.stdout + told.stderr
+    assert "train_car_price" in messages[0]
+
+
+def test_a_test_alert_is_sent_by_hand_as_the_docs_say(stack: TeamStack, mailbox: Mailbox) -> None:
+    (command,) = re.findall(
+        "docker compose (run .* alert --test)", (REPOSITORY / "docs/stack.md").read_text()
+    )
+    before = len(mailbox.messages())
+
+    said = stack.compose(*command.split())
+
+    assert json.loads(said[said.index("{\n") :])["lines"]
+    assert len(mailbox.messages()) == before + 1
+
+
 def test_docker_inspect_shows_no_secret_of_any_service(stack: TeamStack) -> None:
     shown = docker("inspect", *stack.compose("ps", "--all", "--quiet").split())
     secrets = [path for path in stack.secrets.iterdir() if path.name != ".gitignore"]
 
     assert len(secrets) > 10
-    assert [path.name for path in secrets if path.read_text() in shown] == []
+    assert [path.name for path in secrets if (text := path.read_text().strip()) and text in shown] == []
+
+
+def test_docker_inspect_shows_no_secret_of_a_step(stack: TeamStack) -> None:
+    secrets = [stack.secret(path.name) for path in stack.secrets.iterdir() if path.name != ".gitignore"]
+    shown: dict[str, str] = {}
+
+    def inspected() -> bool:
+        for step in stack.steps():
+            shown[step] = docker("inspect", step, check=False)
+        return "check_data_quality" in "".join(shown.values()) and not stack.steps()
+
+    stack.land(b"no column of ours\n1\n", "refused.csv")
+    wait_for(inspected, "the file to be refused", every=0.2)
+
+    # They had what they need, or nobody could have been told.
+    assert "/run/secrets/mlflow_password" in "".join(shown.values())
+    assert [text for text in secrets if text and text.strip() in "".join(shown.values())] == []
 
 
 def test_no_process_of_a_container_is_root_or_can_write_to_its_image(stack: TeamStack) -> None:
@@ -180,13 +295,15 @@ def test_every_volume_has_a_name_so_that_none_is_left_behind(stack: TeamStack) -
         assert all(name.startswith(f"{stack.name}_") for name in volumes), (service, volumes)
 
 
-def test_down_leaves_no_container_network_or_volume_but_named_data_when_asked_to_keep_it(
+def test_down_leaves_no_container_network_or_volume_but_named_data_even_while_a_step_runs(
     stack: TeamStack, in_production: str
 ) -> None:
     version = stack.production_version()
     kept = sorted(f"{stack.name}_{name}" for name in ("postgres", "redis", "mlflow", "airflow-logs"))
+    step = ("--label", f"carprice.proxy={stack.name}", "--network", f"{stack.name}-steps", "--volume", "/x")
+    docker("run", "--detach", *step, stack.containers()["api"]["Config"]["Image"], "sleep", "600")
 
-    stack.compose("down", "--timeout", "20")
+    stack.make("stack-down")
 
     assert stack.left_over() == {"containers": [], "networks": [], "volumes": kept}
 

@@ -51,6 +51,7 @@ class Team:
     root: DataRoot
     kit: Path
     logs: list[Path] = field(default_factory=list)
+    shown: list[Path] = field(default_factory=list)
 
     def land(self, seeds: range) -> set[str]:
         """Put a small file for each seed into the store, all at once; the hashes of their contents."""
@@ -122,6 +123,8 @@ def team(compose_plugin: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for name, host in (("here", ()), ("there", ("--host", f"unix://{engine.socket}"))):
             running.logs.append(folder / f"{name}.events")
             watch(made, running.logs[-1], *host)
+            running.shown.append(folder / f"{name}.inspected")
+            inspect_steps(made, running.shown[-1], *host)
         yield running
 
 
@@ -135,11 +138,7 @@ def start_stack(stack: TeamStack, engine: SecondEngine, server: S3Server) -> Non
     stack.use("stack/object-store.yml", "stack/more-machines.yml")
     airflow = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
     stack.change({name: {"environment": dict(UNASKED)} for name in airflow}, {})
-    try:
-        stack.compose("up", "--detach", "--wait", *SERVICES)
-    except AssertionError:
-        docker("compose", "--project-name", stack.name, "logs", "--tail", "30", check=False)
-        raise
+    stack.up(*SERVICES)
 
 
 def copy_images(engine: SecondEngine) -> None:
@@ -155,6 +154,7 @@ def start_worker(stack: TeamStack, engine: SecondEngine, kit: Path) -> Path:
     with (kit / ".env").open("a") as settings:
         settings.write(f"CARPRICE_DOCKER_GID={engine.socket.stat().st_gid}\n")
         settings.write(f"CARPRICE_ENGINE_SOCKET={engine.socket}\n")
+        settings.write(f"CARPRICE_SECRETS_DIR={kit}/.secrets\n")
     try:
         engine.docker("compose", "up", "--detach", "--wait", cwd=kit)
     except AssertionError as problem:
@@ -170,6 +170,17 @@ def watch(made: ExitStack, log: Path, *host: str) -> None:
     process = subprocess.Popen([*command, "--format", ENDED], stdout=file)
     made.callback(process.wait)
     made.callback(process.kill)
+
+
+def inspect_steps(made: ExitStack, shown: Path, *host: str) -> None:
+    """Write what `docker inspect` shows of each step that starts on an engine, until `made` is closed."""
+    docker = f"docker {' '.join(host)}"
+    started = f"{docker} events --filter event=start --filter label=carprice.task --format '{{{{.ID}}}}'"
+    script = f"{started} | while read -r step; do {docker} inspect $step; done"
+    file = made.enter_context(shown.open("wb"))
+    process = subprocess.Popen(["sh", "-c", script], stdout=file, start_new_session=True)
+    made.callback(process.wait)
+    made.callback(os.killpg, process.pid, signal.SIGKILL)
 
 
 def test_sixteen_files_landed_at_once_are_ingested_by_both_and_none_twice(team: Team) -> None:
@@ -194,7 +205,7 @@ def test_sixteen_files_landed_at_once_are_ingested_by_both_and_none_twice(team: 
     # What came of them is where the team looks for it.
     assert team.stack.ask_price("GET", "/v1/reports").json()["reports"]
     index = f"{team.stack.url('REPORTS')}/"
-    login = ("admin", team.stack.secret("admin_password"))
+    login = ("reviewer", team.stack.secret("reports_password"))
     assert requests.get(index, timeout=30).status_code == 401
     assert requests.get(index, auth=login, timeout=30).content == team.root.read_bytes("reports/index.html")
     page = f"quality/{min(shas)}.html"
@@ -215,8 +226,11 @@ def test_the_log_of_a_task_on_the_other_machine_is_read_in_airflow(team: Team) -
     assert "rows in" in told, told[:2000]
 
 
-def test_no_key_is_shown_by_docker_inspect_of_a_service(team: Team) -> None:
-    shown = json.dumps([team.worker_there(), *team.stack.containers().values()])
+def test_no_key_is_shown_by_docker_inspect_of_a_service_or_a_step(team: Team) -> None:
+    steps = [shown.read_text() for shown in team.shown]
+    for each in steps:
+        assert "AWS_SECRET_ACCESS_KEY_FILE=/run/secrets/store_key" in each
+    shown = json.dumps([*steps, team.worker_there(), *team.stack.containers().values()])
     for name in ("store_key", "store_key_id", "airflow_broker_url", "mlflow_password"):
         assert team.stack.secret(name) not in shown, name
 
