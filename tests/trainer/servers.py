@@ -35,6 +35,9 @@ class _Smtp(socketserver.StreamRequestHandler):
                 mail = b""
                 while (part := self.rfile.readline()) != b".\r\n":
                     mail += part
+                if b"TOO LARGE" in mail:
+                    self.wfile.write(b"552 message size exceeds the limit\r\n")
+                    continue
                 self.server.mails.append(message_from_bytes(mail))  # type: ignore[attr-defined]
             self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
             if word == b"QUIT":
@@ -44,8 +47,10 @@ class _Smtp(socketserver.StreamRequestHandler):
 class _Sink(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.posts.append(json.loads(body))  # type: ignore[attr-defined]
-        self.send_response(500 if "broken" in self.path else 204)
+        refused = b"TOO LARGE" in body
+        if not refused:
+            self.server.posts.append(json.loads(body))  # type: ignore[attr-defined]
+        self.send_response(400 if refused else 500 if "broken" in self.path else 204)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -58,6 +63,13 @@ def _running(server: Any) -> Iterator[int]:
     yield server.server_address[1]
     server.shutdown()
     server.server_close()
+
+
+class _Rude(socketserver.BaseRequestHandler):
+    """Hangs up at once."""
+
+    def handle(self) -> None:
+        self.server.callers.append(self.client_address)  # type: ignore[attr-defined]
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -75,8 +87,18 @@ def mail_server(port: int = 0) -> Iterator[tuple[int, list[Message]]]:
 
 
 @contextmanager
+def rude_server() -> Iterator[tuple[int, list[Any]]]:
+    """The port of a server that hangs up on everybody, and who called so far."""
+    server: Any = _Server(("127.0.0.1", 0), _Rude)
+    server.callers = []
+    with _running(server) as port:
+        yield port, server.callers
+
+
+@contextmanager
 def http_sink() -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Its port, and the JSON documents posted so far; a path with `broken` in it is answered with 500."""
+    """Its port, and the JSON documents taken so far; a path with `broken` in it is answered with 500,
+    and what says TOO LARGE with 400, as the mail server refuses it."""
     server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
     server.posts = []
     with _running(server) as port:

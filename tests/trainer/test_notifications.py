@@ -10,7 +10,7 @@ from email.message import Message as Mail
 from typing import Any
 
 import pytest
-from servers import http_sink, mail_server, page_of, silent_server, text_of
+from servers import http_sink, mail_server, page_of, rude_server, silent_server, text_of
 
 from carprice.notifications import Message, channels, send
 
@@ -80,6 +80,38 @@ def test_a_channel_that_is_away_keeps_no_other_from_sending(
     assert all("ConnectionRefusedError" in str(problem) for problem in outcome["e-mail"])
     assert caplog.text.count("nothing was sent by e-mail") == 1
     assert len(posts) == 2
+
+
+def test_a_message_that_is_refused_for_good_stops_none_behind_it(
+    mails: list[Mail], posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_ALERT_URLS", "json://" + channels()[1].secrets[0].removeprefix("http://"))
+    outcome = send_to_all(Message("first", "TOO LARGE"), Message("second", "text"), Message("third", "text"))
+    assert [mail["Subject"] for mail in mails] == ["second", "third"]
+    assert sorted(str(post.get("text", post.get("title"))) for post in posts) == [
+        "second", "second\ntext", "third", "third\ntext",
+    ]  # fmt: skip
+    for first, *behind in outcome.values():
+        assert first is not None
+        assert behind == [None, None]
+    assert "552" in str(outcome["e-mail"][0])
+    assert "400" in str(outcome["webhook"][0])
+
+
+def test_a_server_that_hangs_up_is_asked_once_for_all_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    with rude_server() as (port, callers):
+        monkeypatch.setenv("CARPRICE_SMTP_URL", f"smtp://127.0.0.1:{port}")
+        monkeypatch.setenv("CARPRICE_SMTP_TO", "ops@example.invalid")
+        outcome = send_to_all(*[MESSAGE] * 3)
+    assert None not in outcome["e-mail"]
+    assert len(callers) == 1
+
+
+def test_a_file_with_a_line_end_in_its_name_can_be_told(mails: list[Mail]) -> None:
+    assert send_to_all(Message("the file a\nb\r\n .csv was refused", "text"), MESSAGE) == {
+        "e-mail": [None, None]
+    }
+    assert mails[0]["Subject"] == "the file a b .csv was refused"
 
 
 def test_a_server_that_never_answers_holds_nobody_up_for_longer_than_allowed(

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -74,7 +74,7 @@ def send(queues: Mapping[str, Sequence[Message]], seconds: float) -> dict[str, l
     Returns for each channel, and each of its messages, None where it was taken and otherwise a
     sentence why not, without any address or password. Returns within `seconds` whatever the other
     side does: what has no answer by then counts as not sent (and may, rarely, arrive all the same).
-    A channel that failed is not asked again for the messages behind.
+    A channel that is away is not asked again for the messages behind; one that refused a message is.
     """
     until = time.monotonic() + seconds
     silent = f"no answer within {seconds:g} s"
@@ -104,12 +104,27 @@ def _work(channel: Channel, messages: Sequence[Message], until: float, outcome: 
         if time.monotonic() >= until:
             return
         try:
-            channel.send(message, until)
+            # A subject holds the names of files, in which a line may end; in that of a mail none can.
+            channel.send(replace(message, subject=" ".join(message.subject.split())), until)
             outcome[place] = None
         except Exception as error:  # noqa: BLE001 - whatever breaks in a channel must not break the step
             problem = _without_secrets(f"{type(error).__name__}: {error}", channel.secrets)
-            outcome[place:] = [problem] * (len(messages) - place)
-            return
+            if _is_away(error):
+                outcome[place:] = [problem] * (len(messages) - place)
+                return
+            outcome[place] = problem
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the other side can't be reached, or lets nobody in, so that no other message would get
+    through either."""
+    import smtplib
+    import urllib.error
+
+    if isinstance(error, smtplib.SMTPConnectError | smtplib.SMTPAuthenticationError):
+        return True
+    answered = (urllib.error.HTTPError, smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)
+    return isinstance(error, OSError) and not isinstance(error, answered)
 
 
 def _left(until: float) -> float:
@@ -204,7 +219,7 @@ def _apprise_channel(number: int, url: str) -> Channel:
                 attach=attached,
             )
             if not taken:
-                raise OSError(words.last or "the service did not take it")
+                raise RuntimeError(words.last or "the service did not take it")
         finally:
             logging.getLogger("apprise").removeFilter(words)
 
