@@ -2,9 +2,9 @@
 
 **What it does.** There is a new candidate (asset `candidate_model`): registers it as `staging` if it
 passes the gates, validates the registered model the way the app loads it, and makes it `production`
-(asset `production_model`). With `CARPRICE_APPROVAL=on`, or with `promotion.approve_after_drift` while
-production is known to have drifted, a person approves in between, under *Required Actions*. The report is
-sent whatever happened.
+(asset `production_model`). With `CARPRICE_APPROVAL=on`, or with `promotion.approve_after_drift` where the
+market drifted away from production or its live error is too high, a person approves in between, under
+*Required Actions*. The report is sent whatever happened.
 
 **When tasks are skipped.** `approve` alone: nobody had to be asked. Others: a gate said no, or the reviewer
 did. That is a decision, not a failure: the report names the gate, its value and its threshold; the result of
@@ -54,13 +54,17 @@ with DAG(
     doc_md=__doc__,
     **dag_defaults(),
 ):
-
-    @step(inlets=[candidate_model])
+    # A person is asked always, or where it finds production to be off: see `promotion.approve_after_drift`.
+    # Time to measure drift is in it.
+    @step(
+        inlets=[candidate_model],
+        execution_timeout=timedelta(hours=1),
+        only_if={} if settings().approval == "on" else {"approve": "needs_approval"},
+    )
     def promote_to_staging(params: ParamsDict = None, inlet_events: InletEventsAccessors = None) -> list[str]:
         return ["promote-to-staging", "--run-id", candidate(params, inlet_events)]
 
-    # Asked always, or only while production is known to be off: see `promotion.approve_after_drift`.
-    @step(serving=True, only_if={} if settings().approval == "on" else {"approve": "needs_approval"})
+    @step(serving=True)
     def validate_staging_model(staged: dict[str, Any]) -> list[str]:
         return ["validate-staging-model", "--version", str(staged["version"])]
 
@@ -79,16 +83,17 @@ with DAG(
     ) -> list[str]:
         return ["send-pipeline-report", "--run-id", candidate(params, inlet_events), *report_arguments(ti)]
 
-    validated = validate_staging_model(promote_to_staging())
+    staged = promote_to_staging()
+    validated = validate_staging_model(staged)
     approved = ApprovalOperator(
         task_id="approve",
         subject="Put model version {{ ti.xcom_pull('promote_to_staging').version }} into production?",
-        body="{{ ti.xcom_pull('validate_staging_model').approval_reason or '' }}\n"
+        body="{{ ti.xcom_pull('promote_to_staging').approval_reason or '' }}\n"
         "```\n{{ ti.xcom_pull('promote_to_staging').gates | tojson(2) }}\n```",
         response_timeout=timedelta(days=3),
         defaults="Reject",
         execution_timeout=None,
     )
     promoted = promote_to_production(validated, approved.output)
-    validated >> approved
+    [staged, validated] >> approved
     promoted >> [no_step_failed(), send_pipeline_report()]

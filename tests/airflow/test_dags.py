@@ -130,7 +130,7 @@ def test_a_person_stands_between_validation_and_production(
     finally:
         settings_module.settings.cache_clear()
 
-    assert dag.get_task("approve").upstream_task_ids == {"validate_staging_model"}
+    assert dag.get_task("approve").upstream_task_ids == {"promote_to_staging", "validate_staging_model"}
     assert dag.get_task("approve").defaults == ["Reject"]
     assert dag.get_task("promote_to_production").upstream_task_ids == {"approve", "validate_staging_model"}
-    assert dag.get_task("validate_staging_model").only_if == only_if
+    assert dag.get_task("promote_to_staging").only_if == only_if

@@ -12,6 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
+from include.process_step import ProcessStep
+from include.step_contract import Outcome
+
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
@@ -60,6 +63,16 @@ def last_event_extra(asset: str) -> Any:
             .first()
         )
         return event and event.extra
+
+
+def announce(asset: str, extra: dict[str, Any]) -> None:
+    """An event of an asset, as a task that has it as an outlet leaves it."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        known = session.query(AssetModel).filter(AssetModel.name == asset).one()
+        session.add(AssetEvent(asset_id=known.id, extra=extra))
 
 
 def option_reported(trainer: Any, option: str) -> dict[str, str]:
@@ -159,6 +172,30 @@ def test_production_is_scored_on_new_listings_before_anything_trains_on_them(run
 
     called = [call["args"][0] for call in trainer.calls]
     assert called.index("score-new-listings") < called.index("train-model")
+
+
+@pytest.mark.parametrize("status", [0, 99, 65])
+def test_a_snapshot_announced_while_production_is_scored_is_not_learned_unscored(
+    run: Any, trainer: Any, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    real = ProcessStep.run_step
+
+    def run_step(self: ProcessStep, arguments: list[str], context: Any) -> Outcome:
+        outcome = real(self, arguments, context)
+        if arguments[0] == "score-new-listings":
+            announce("listings", {"snapshot_id": "later"})
+        return outcome
+
+    monkeypatch.setattr(ProcessStep, "run_step", run_step)
+    announce("listings", {"snapshot_id": "first"})
+    trainer.plan(score_new_listings={"exit": status})
+
+    run("train_car_price")
+    assert last_event_extra("listings") == {"snapshot_id": "later"}
+    run("train_car_price")
+
+    assert trainer.args("score-new-listings") == [["--snapshot", "first"], ["--snapshot", "later"]]
+    assert trainer.args("train-model") == [["--snapshot", "first"], ["--snapshot", "later"]]
 
 
 @pytest.mark.parametrize(("status", "state"), [(99, "success"), (65, "failed")])
@@ -316,7 +353,7 @@ OFF = {
 
 
 def test_after_drift_a_person_approves_the_promotion(run: Any, trainer: Any, answer: Any) -> None:
-    trainer.plan(validate_staging_model={"result": OFF})
+    trainer.plan(promote_to_staging={"result": OFF})
     answer("Approve")
 
     done = run("promote_car_price", run_id="r42")
@@ -327,7 +364,7 @@ def test_after_drift_a_person_approves_the_promotion(run: Any, trainer: Any, ans
 
 
 def test_after_drift_a_person_can_keep_a_model_out(run: Any, trainer: Any, answer: Any) -> None:
-    trainer.plan(validate_staging_model={"result": OFF})
+    trainer.plan(promote_to_staging={"result": OFF})
     answer("Reject")
 
     done = run("promote_car_price", run_id="r42")

@@ -17,14 +17,16 @@ from typing import Any
 import pytest
 from servers import http_sink, mail_server, page_of, silent_server, text_of
 from systems import System
+from test_drift import dearer, landed
 
-from carprice import alerts, reports
+from carprice import alerts, evaluation, reports, training
 from carprice.alerts import Alert
 from carprice.cli import main
 from carprice.data_root import DataRoot
-from carprice.params import AlertParams, Params, PromotionParams, parse_params
+from carprice.params import AlertParams, Params, parse_params
 from carprice.promotion import approval_wanted
 from carprice.registry import Registry
+from carprice.report_records import state_of
 
 QUICK = AlertParams(send_seconds=1.0)
 REFUSED = b"Marque;Prix\nDacia;90 000 DH\n"
@@ -75,9 +77,29 @@ def some_alert(cause: str = "drift:1") -> Alert:
     return Alert(cause, "drift", f"subject of {cause}", "text")
 
 
+def opened(root: DataRoot) -> list[dict[str, Any]]:
+    """The alerts whose cause is still there, or that somebody was not told yet."""
+    return state_of(root).alerts
+
+
+def undelivered(root: DataRoot) -> list[dict[str, Any]]:
+    return state_of(root).undelivered
+
+
 def carprice(root: DataRoot, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setenv("DATA_DIR", root.location)
     return main(list(arguments))
+
+
+def run_in_production(system: System) -> str:
+    return str(system.registry.version_of("production").run_id)
+
+
+def promotion_untold(system: System) -> str:
+    """The run in production, of which no report has been told yet."""
+    for known in system.root.names("alerts", ".json"):
+        system.root.remove(f"alerts/{known}")
+    return run_in_production(system)
 
 
 def refuse(root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -115,6 +137,19 @@ def test_a_refused_file_is_told_once_with_the_reason_and_its_page(
     assert "may.csv was refused" in post["text"]
     (record,) = alerts.records(root)
     assert record["count"] == 3
+    assert opened(root) == [], "it happened, was told, and is not there until something changes"
+
+
+def test_a_refused_file_is_closed_too_where_nobody_is_to_be_told(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(root, monkeypatch)
+    assert len(opened(root)) == 1
+    alerts.deliver(root, QUICK)
+    assert opened(root) == []
+    alerts.record(root, some_alert())
+    alerts.deliver(root, QUICK)
+    assert [known["cause"] for known in opened(root)] == ["drift:1"], "what is still there stays open"
 
 
 def test_recording_an_alert_sends_nothing_by_itself(
@@ -122,7 +157,7 @@ def test_recording_an_alert_sends_nothing_by_itself(
 ) -> None:
     refuse(root, monkeypatch)
     assert mails == posts == []
-    assert [known["kind"] for known in alerts.status(root)["undelivered"]] == ["file_refused"]
+    assert [known["kind"] for known in undelivered(root)] == ["file_refused"]
 
 
 def test_a_cause_that_was_gone_alerts_again(root: DataRoot, mails: list[Mail]) -> None:
@@ -135,7 +170,7 @@ def test_a_cause_that_was_gone_alerts_again(root: DataRoot, mails: list[Mail]) -
         assert not alerts.resolve(root, "drift:1")
     alerts.deliver(root, QUICK)
     assert len(mails) == 2
-    assert alerts.status(root) == {"open": [], "undelivered": []}
+    assert opened(root) == []
 
 
 def _raise_and_send(location: str, begin: Any) -> None:
@@ -172,6 +207,36 @@ def test_a_channel_configured_later_is_not_flooded_with_what_was_told_before(
     assert len(mails) == 1
 
 
+def test_a_channel_that_is_configured_no_more_keeps_no_alert_waiting(
+    root: DataRoot, posts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_mail(monkeypatch, 9)
+    refuse(root, monkeypatch)
+    alerts.record(root, some_alert())
+    alerts.deliver(root, QUICK)
+    assert len(posts) == len(undelivered(root)) == 2
+    monkeypatch.delenv("CARPRICE_SMTP_URL")
+    alerts.deliver(root, QUICK)
+    assert len(posts) == 2
+    assert undelivered(root) == []
+    assert [known["cause"] for known in opened(root)] == ["drift:1"]
+
+
+def test_what_nobody_was_told_goes_to_the_channel_that_took_the_place_of_the_first(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_mail(monkeypatch, 9)
+    alerts.record(root, some_alert())
+    monkeypatch.delenv("CARPRICE_SMTP_URL")
+    alerts.deliver(root, QUICK)  # in a shell where nothing is configured
+    assert len(undelivered(root)) == 1
+    with http_sink() as (port, posts):
+        monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{port}/")
+        alerts.deliver(root, QUICK)
+    assert len(posts) == 1
+    assert undelivered(root) == []
+
+
 # --- a pipeline that failed
 
 
@@ -200,7 +265,7 @@ def test_a_failed_step_is_told_once_until_it_works_again(
     assert "The pipeline failed at train_model" in str(page_of(mail))
 
     assert carprice(system.root, monkeypatch, "train-model") == 0
-    assert alerts.status(system.root)["open"] == []
+    assert opened(system.root) == []
     assert carprice(system.root, monkeypatch, *told) == 0
     assert len(mails) == len(posts) == 2
 
@@ -256,19 +321,49 @@ def test_a_good_run_without_reports_sends_nothing(
     assert carprice(system.root, monkeypatch, "check-freshness") == 99
     assert carprice(system.root, monkeypatch, "alert", "--deliver") == 0
     assert mails == posts == []
-    assert alerts.status(system.root) == {"open": [], "undelivered": []}
+    assert opened(system.root) == []
 
 
 def test_the_report_of_a_promotion_is_sent_by_default(
     system: System, mails: list[Mail], posts: list[dict[str, Any]]
 ) -> None:
-    run_id = str(system.registry.version_of("production").run_id)
+    run_id = promotion_untold(system)
     sent = reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})["sent"]
     assert sent == ["e-mail", "webhook"]
     (mail,), (post,) = mails, posts
     assert "version 1 is in production" in mail["Subject"]
     assert "Version 1 is in production" in str(page_of(mail))
     assert "promote_to_staging" in post["text"]
+
+
+def test_a_report_that_is_sent_again_has_one_page_and_one_mail(system: System, mails: list[Mail]) -> None:
+    run_id = promotion_untold(system)
+    of_dag = reports.RunOfDag("ingest_listings, run 1")
+    for _ in range(2):
+        reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})
+        reports.send_pipeline_report(
+            system.root, system.registry, None, None, {"claim_files": "failed"}, None, of_dag
+        )
+    assert len(mails) == 2
+    assert len(system.root.names("reports/pipeline", ".html")) == 2
+
+
+def test_the_report_of_a_promotion_reaches_a_mail_server_that_was_dead(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_mail(monkeypatch, 9)
+    told = reports.send_pipeline_report(system.root, system.registry, promotion_untold(system), "1", {})
+    assert "e-mail" in told["undelivered"]
+    attention = system.root.read_bytes("reports/index.html").decode().split("</ul>")[0]
+    assert "An alert did not reach everybody" in attention
+    assert "Version 1 is in production" not in attention, "which is no finding"
+    with mail_server() as (port, mails):
+        configure_mail(monkeypatch, port)
+        for _ in range(2):
+            carprice(system.root, monkeypatch, "check-freshness")
+    (mail,) = mails
+    assert "version 1 is in production" in mail["Subject"]
+    assert "Version 1 is in production" in str(page_of(mail))
 
 
 # --- a mail server that is dead
@@ -283,7 +378,7 @@ def test_a_dead_mail_server_delays_nothing_is_visible_and_gets_it_once_when_it_i
     with silent_server() as port:
         configure_mail(monkeypatch, port)
         refuse(system.root, monkeypatch)
-        alerts.for_drift(system.root, system.params, DRIFTED)
+        alerts.for_drift(system.root, system.params, DRIFTED, "3")
         begun = time.monotonic()
         result = system.folder / "result.json"
         assert (
@@ -299,8 +394,8 @@ def test_a_dead_mail_server_delays_nothing_is_visible_and_gets_it_once_when_it_i
     stored = system.root.read_json(told["report"].replace(".html", ".json"))
     assert stored["undelivered"] == told["undelivered"]
     assert "Not everybody was told" in system.root.read_bytes(told["report"]).decode()
-    assert len(alerts.status(system.root)["undelivered"]) == 3
-    assert all("e-mail" in known["errors"] for known in alerts.records(system.root))
+    assert len(undelivered(system.root)) == 3
+    assert all("e-mail" in known["errors"] for known in undelivered(system.root))
     assert len(posts) == 3
 
     with mail_server() as (port, mails):
@@ -309,7 +404,7 @@ def test_a_dead_mail_server_delays_nothing_is_visible_and_gets_it_once_when_it_i
             carprice(system.root, monkeypatch, "check-freshness")
         assert len({mail["Subject"] for mail in mails}) == len(mails) == 3
     assert len(posts) == 3
-    assert alerts.status(system.root)["undelivered"] == []
+    assert undelivered(system.root) == []
     assert all(known["errors"] == {} for known in alerts.records(system.root))
 
 
@@ -356,7 +451,7 @@ def test_drift_is_told_with_its_report_and_resolved_when_the_market_is_back(
 ) -> None:
     root.write_text("reports/drift/today.html", "<html>drift</html>")
     for verdict in (DRIFTED, DRIFTED, DRIFTED | {"verdict": "too little data"}):
-        alerts.for_drift(root, fast_params, verdict)
+        alerts.for_drift(root, fast_params, verdict, "3")
         alerts.deliver(root, QUICK)
     (mail,) = mails
     assert mail["Subject"] == "Car prices: the market drifted away from version 3"
@@ -364,30 +459,78 @@ def test_drift_is_told_with_its_report_and_resolved_when_the_market_is_back(
         assert part in text_of(mail)
     assert page_of(mail) == "<html>drift</html>"
 
-    alerts.for_drift(root, fast_params, DRIFTED | {"verdict": "stable"})
-    assert alerts.status(root)["open"] == []
+    alerts.for_drift(root, fast_params, DRIFTED | {"verdict": "stable"}, "3")
+    assert opened(root) == []
 
 
 def test_another_version_in_production_ends_what_was_wrong_with_the_one_before(
     root: DataRoot, fast_params: Params
 ) -> None:
-    alerts.for_drift(root, fast_params, DRIFTED)
-    alerts.for_live_error(root, fast_params, WORSE)
-    alerts.for_drift(root, fast_params, DRIFTED | {"verdict": "stable", "production_version": "4"})
-    assert [known["cause"] for known in alerts.status(root)["open"]] == ["live_error:3"]
+    alerts.for_drift(root, fast_params, DRIFTED, "3")
+    alerts.for_live_error(root, fast_params, WORSE, "3")
+    alerts.record(root, Alert("pipeline_failed:x", "pipeline_failed", "subject", "text"))
+    alerts.put_in_production(root, "4")
+    assert [known["cause"] for known in opened(root)] == ["pipeline_failed:x"]
+
+
+@pytest.mark.parametrize("in_production", ["4", None])
+def test_a_verdict_on_a_version_that_is_not_in_production_is_no_alert_and_closes_none(
+    root: DataRoot, fast_params: Params, in_production: str | None
+) -> None:
+    alerts.for_drift(root, fast_params, DRIFTED | {"production_version": "4"}, "4")
+    alerts.for_drift(root, fast_params, DRIFTED, in_production)  # as the daily run after a promotion does
+    alerts.for_live_error(root, fast_params, WORSE, in_production)
+    assert [known["cause"] for known in alerts.records(root)] == ["drift:4"]
+    assert [known["cause"] for known in opened(root)] == ["drift:4"]
+
+
+@pytest.mark.parametrize("how", ["promotion", "rollback"])
+def test_a_promotion_or_rollback_closes_what_was_wrong_with_the_version_before(
+    system: System, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    wrong = {"promotion": "9", "rollback": "1"}[how]
+    if how == "rollback":
+        other = system.registry.register(
+            "other", system.registry.get_run(run_in_production(system)).data.tags["model_uri"]
+        )
+        system.registry.set_alias("previous", str(other.version))
+    else:
+        system.registry.set_alias("production", "1")
+    alerts.for_drift(system.root, system.params, DRIFTED | {"production_version": wrong}, wrong)
+    alerts.for_live_error(system.root, system.params, WORSE | {"version": wrong}, wrong)
+    assert len(opened(system.root)) == 2
+    command = ["rollback"] if how == "rollback" else ["promote-to-production", "--version", "1"]
+    assert carprice(system.root, monkeypatch, *command) == 0
+    assert opened(system.root) == []
+
+
+def test_what_was_wrong_is_told_though_another_version_took_its_place_before_it_was_sent(
+    root: DataRoot, mails: list[Mail], fast_params: Params
+) -> None:
+    alerts.for_live_error(root, fast_params, WORSE, "3")
+    alerts.put_in_production(root, "4")
+    for _ in range(2):
+        alerts.deliver(root, QUICK)
+    (mail,) = mails
+    assert mail["Subject"] == "Car prices: the live error of version 3 is past its limit"
+    assert "Since then version 4 has taken its place in production." in text_of(mail)
+    assert opened(root) == []
+    alerts.for_live_error(root, fast_params, WORSE, "3")  # rolled back, and as bad as before
+    alerts.deliver(root, QUICK)
+    assert len(mails) == 2
 
 
 def test_a_live_error_past_its_limit_is_told_beside_what_was_promised(
     root: DataRoot, mails: list[Mail], fast_params: Params
 ) -> None:
-    alerts.for_live_error(root, fast_params, WORSE)
+    alerts.for_live_error(root, fast_params, WORSE, "3")
     alerts.deliver(root, QUICK)
     (mail,) = mails
     assert mail["Subject"] == "Car prices: the live error of version 3 is past its limit"
     assert "mape: 0.21 (promised 0.14)" in text_of(mail)
     assert "rollback" in text_of(mail)
-    alerts.for_live_error(root, fast_params, WORSE | {"verdict": "as promised"})
-    assert alerts.status(root)["open"] == []
+    alerts.for_live_error(root, fast_params, WORSE | {"verdict": "as promised"}, "3")
+    assert opened(root) == []
 
 
 def test_nothing_landed_for_long_is_told_once_and_resolved_by_the_next_file(
@@ -405,7 +548,7 @@ def test_nothing_landed_for_long_is_told_once_and_resolved_by_the_next_file(
     assert receipt["file"] in text_of(mail)
     system.root.write_json(f"receipts/{name}", receipt)
     assert carprice(system.root, monkeypatch, "check-freshness") == 99
-    assert alerts.status(system.root)["open"] == []
+    assert opened(system.root) == []
 
 
 def test_a_root_into_which_nothing_ever_landed_is_not_late(
@@ -456,7 +599,7 @@ def test_the_list_shows_what_is_open_and_who_was_not_told(
     assert "not told yet by e-mail" in listed
     assert carprice(root, monkeypatch, "alert", "--resolve", "drift:1") == 0
     assert carprice(root, monkeypatch, "alert", "--resolve", "drift:1") == 2
-    assert alerts.status(root)["open"] == []
+    assert opened(root) == []
 
 
 # --- a person before the next promotion
@@ -476,9 +619,32 @@ def test_a_person_is_asked_when_production_is_known_to_be_off_and_params_want_it
 ) -> None:
     production = str(system.version("production"))
     system.registry.tag_version(production, **{tag: value})
-    registry = Registry(system.root)
-    assert approval_wanted(registry, PromotionParams()) is None
-    reason = approval_wanted(registry, parse_params("promotion: {approve_after_drift: true}").promotion)
+    of_run = (Registry(system.root), run_in_production(system))
+    assert approval_wanted(system.root, system.params, *of_run) is None
+    asking = parse_params("promotion: {approve_after_drift: true}")
+    reason = approval_wanted(system.root, asking, *of_run)
     assert (reason is None) == (wanted is None)
     if wanted is not None:
         assert wanted in str(reason)
+
+
+@pytest.mark.parametrize("switch", ["true", "false"])
+def test_drift_of_the_file_that_a_candidate_learned_is_known_before_it_is_promoted(
+    system: System, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    landed(system, 900, 2, dearer)
+    gates = "production_confidence: 0, max_slice_loss: 9, max_mape: 9, max_median_ape: 9, min_r2_log: -9"
+    monkeypatch.setenv("CARPRICE_PARAMS", f"promotion: {{{gates}, approve_after_drift: {switch}}}")
+    result = system.folder / "result.json"
+    run_id = str(training.train(system.root, system.params, system.registry, "latest")["run_id"])
+    evaluation.evaluate(system.root, system.params, system.registry, run_id)
+    told = ["promote-to-staging", "--run-id", run_id, "--result", str(result)]
+    assert carprice(system.root, monkeypatch, *told) == 0
+    decision = json.loads(result.read_text())
+    assert decision["passed"]
+    if switch == "true":
+        assert decision["needs_approval"]
+        assert "version 1 is in production and the market drifted away" in decision["approval_reason"]
+    else:
+        assert not decision["needs_approval"]
+        assert system.root.names("reports/drift") == [], "switched off, it costs nothing"

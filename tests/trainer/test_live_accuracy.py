@@ -104,6 +104,16 @@ def test_without_names_the_files_that_production_has_not_learned_are_scored(syst
     assert [entry["sha256"] for entry in scored(system)["files"]] == shas
 
 
+def test_a_snapshot_that_is_named_is_scored_and_not_the_latest(system: System) -> None:
+    sha = landed(system, 200, 2)
+    snapshot = snapshots.manifest_of(system.root, "latest")["id"]
+    landed(system, 200, 3, name="later.csv")
+    report = live_accuracy.score_new_listings(
+        system.root, system.params, system.registry, snapshot_id=snapshot
+    )
+    assert [entry["sha256"] for entry in report["files"]] == [sha]
+
+
 def test_nothing_new_is_nothing_to_do(system: System) -> None:
     with pytest.raises(NothingToDo):
         scored(system)

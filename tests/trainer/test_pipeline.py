@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from mlflow.types.schema import ColSpec, Schema
 from systems import FAST, System
 
 from carprice import (
+    alerts,
     evaluation,
     pipeline,
     promotion,
@@ -248,3 +251,26 @@ def test_the_model_card_is_an_artifact_and_linked_from_the_report(system: System
     assert "model_card.html" in {a.path for a in system.registry.client.list_artifacts(run_id)}
     newest = system.root.names("reports/pipeline", ".html")[-1]
     assert f"../../{card}" in system.root.read_bytes(f"reports/pipeline/{newest}").decode()
+
+
+def test_a_run_by_hand_tells_what_is_wrong_with_production_before_it_is_replaced(system: System) -> None:
+    strict = parse_params(FAST + "\nlive: {max_mape: 0.001}")
+    path = system.land("second.csv", 2500, 2)
+    head, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text(head + "".join(line for line in lines if "Diesel" in line))
+    with contextlib.suppress(NothingToDo):  # whether it is promoted is another question
+        pipeline.run(system.root, strict, system.registry, str(path))
+    assert {known["cause"] for known in alerts.records(system.root)} >= {"drift:1", "live_error:1"}
+
+
+def test_what_can_not_be_judged_is_told_and_stops_no_training(system: System) -> None:
+    learned = system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id))
+    os.remove(system.folder / "snapshots" / learned.data.tags["snapshot_id"] / "manifest.json")
+    path = system.land("second.csv", 900, 2)
+    with contextlib.suppress(NothingToDo):
+        pipeline.run(system.root, LENIENT, system.registry, str(path))
+    newest = system.root.names("reports/pipeline", ".json")[-1]
+    states = system.root.read_json(f"reports/pipeline/{newest}")["states"]
+    assert states["train_model"] == states["evaluate_model"] == "success"
+    causes = {known["cause"] for known in alerts.records(system.root)}
+    assert causes >= {"pipeline_failed:score_new_listings", "pipeline_failed:detect_drift"}

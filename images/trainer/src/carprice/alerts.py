@@ -3,7 +3,8 @@
 An alert is a JSON record under `alerts/`, named by the hash of its cause. The step that sees a cause
 records it, which takes no time; a later step that nothing waits for sends what was recorded. A channel
 that is away keeps the alert pending, with the reason in the record, until a later step gets it through.
-A cause that is gone is resolved, and alerts again when it comes back.
+A cause that is gone is resolved, and alerts again when it comes back. What only happened, and is not
+there until something changes, is closed once everybody was told: `told`, and never told again.
 
 On a local data root locks see to it that no two processes send the same alert. An object store has
 none: two steps that send in the same second may both do so.
@@ -29,12 +30,15 @@ from carprice.errors import UsageProblem
 from carprice.landing import RAW, RECEIPTS
 from carprice.notifications import Message
 from carprice.params import AlertParams, Params, load_params
+from carprice.report_records import documents
 
 log = logging.getLogger(__name__)
 
 FOLDER = "alerts"
 
-Kind = Literal["drift", "live_error", "file_refused", "pipeline_failed", "nothing_landed"]
+Kind = Literal["drift", "live_error", "file_refused", "pipeline_failed", "nothing_landed", "report"]
+ONCE = ("file_refused", "report")
+"""The kinds that only happen."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def record(root: DataRoot, alert: Alert) -> bool:
     name, now = _name(alert.cause), _now()
     with _never_failing("record an alert"), _locked(root, ".records"):
         known = _read(root, name)
-        if known is not None and known["state"] == "open":
+        if known is not None and known["state"] in ("open", "told") and not known.get("ends"):
             root.write_json(name, known | {"last_at": now, "count": known["count"] + 1})
             log.info("known since %s, not told again: %s", known["first_at"], alert.subject)
             return False
@@ -95,22 +99,23 @@ def record(root: DataRoot, alert: Alert) -> bool:
             "channels": [channel.name for channel in notifications.channels()],
             "delivered": {},
             "errors": {},
+            "ends": None,
         }
         root.write_json(name, fresh)
-        log.warning("alert: %s", alert.subject)
+        log.log(logging.INFO if alert.kind == "report" else logging.WARNING, "alert: %s", alert.subject)
         return True
     return False
 
 
 def resolve(root: DataRoot, cause: str) -> bool:
-    """Note that a cause is gone; whether it was open. The next time it alerts again."""
+    """Note that a cause is gone; whether it was there. The next time it alerts again."""
     name = _name(cause)
     with _never_failing("resolve an alert"):
         if not root.exists(name):  # nearly always: spare the lock
             return False
         with _locked(root, ".records"):
             known = _read(root, name)
-            if known is None or known["state"] != "open":
+            if known is None or known["state"] == "resolved":
                 return False
             root.write_json(name, known | {"state": "resolved", "resolved_at": _now()})
             log.info("resolved: %s", known["subject"])
@@ -118,28 +123,41 @@ def resolve(root: DataRoot, cause: str) -> bool:
     return False
 
 
+def put_in_production(root: DataRoot, version: str) -> None:
+    """Note that `version` is in production: what was wrong with any other is history.
+
+    Who has yet to be told of it is told all the same, and that the version was replaced.
+    """
+    with _never_failing("close the alerts of other versions"):
+        for known in records(root):
+            about_a_version = known["kind"] in ("drift", "live_error")
+            if about_a_version and known["state"] == "open" and known["cause"].split(":")[1] != version:
+                _supersede(root, known["cause"], version)
+
+
+def _supersede(root: DataRoot, cause: str, version: str) -> None:
+    name = _name(cause)
+    with _locked(root, ".records"):
+        known = _read(root, name)
+        if known is None or known["state"] != "open" or known.get("ends"):
+            return
+        text = f"{known['text']}\n\nSince then version {version} has taken its place in production."
+        root.write_json(name, _closed(known | {"ends": "resolved", "text": text}))
+        log.info("version %s is in production, history is: %s", version, known["subject"])
+
+
 def records(root: DataRoot) -> list[dict[str, Any]]:
     """Every alert there was, the newest first."""
-    found = []
-    for name in root.names(FOLDER, ".json"):
-        if re.fullmatch(r"[0-9a-f]{64}\.json", name):
-            known = _read(root, f"{FOLDER}/{name}")
-            if known is not None:
-                found.append(known)
+    names = [name for name in root.names(FOLDER, ".json") if re.fullmatch(r"[0-9a-f]{64}\.json", name)]
+    found = documents(root, FOLDER, [name.removesuffix(".json") for name in names]).values()
     return sorted(found, key=lambda known: str(known["first_at"]), reverse=True)
-
-
-def status(root: DataRoot) -> dict[str, list[dict[str, Any]]]:
-    """`{"open": …, "undelivered": …}`: the records of what is wrong, and of what nobody was told yet."""
-    there = [known for known in records(root) if known["state"] == "open"]
-    return {"open": there, "undelivered": [known for known in there if _awaited(known)]}
 
 
 # --- sending
 
 
-def deliver(root: DataRoot, params: AlertParams, report: Message | None = None) -> Delivery:
-    """Send every open alert to the channels that have not taken it yet, then `report` to all of them.
+def deliver(root: DataRoot, params: AlertParams) -> Delivery:
+    """Send every open alert to the channels that have not taken it yet, and close what that ends.
 
     Takes at most `alerts.send_seconds`, whatever the other side does, and never raises.
     """
@@ -148,20 +166,21 @@ def deliver(root: DataRoot, params: AlertParams, report: Message | None = None) 
         configured = [channel.name for channel in notifications.channels()]
         mine = []
         for known in records(root):
-            if known["state"] != "open" or not set(_awaited(known)) & set(configured):
+            if not _has_work(known, configured):
                 continue
             name = _name(known["cause"])
             # Whoever holds it is sending this alert right now.
             if held.enter_context(_locked(root, f".{name.rpartition('/')[2]}", wait=False)):
                 again = _read(root, name)
-                if again is not None and again["state"] == "open" and _awaited(again):
-                    mine.append(again)
+                if again is not None and _has_work(again, configured):
+                    mine.append(again | {"channels": _asked(again, configured)})
         mine.sort(key=lambda known: str(known["first_at"]))
         messages = [_message(root, known) for known in mine]
-        queues, owed = {}, {}
-        for channel in configured:
-            owed[channel] = [i for i, known in enumerate(mine) if channel in _awaited(known)]
-            queues[channel] = [messages[i] for i in owed[channel]] + ([report] if report else [])
+        owed = {
+            channel: [i for i, known in enumerate(mine) if channel in _awaited(known)]
+            for channel in configured
+        }
+        queues = {channel: [messages[i] for i in owed[channel]] for channel in configured}
         outcomes = notifications.send(queues, params.send_seconds)
         for i, known in enumerate(mine):
             results = {c: outcomes[c][owed[c].index(i)] for c in configured if i in owed[c]}
@@ -253,10 +272,18 @@ def step_worked(root: DataRoot, step: str) -> None:
     resolve(root, _failure(step))
 
 
-def for_drift(root: DataRoot, params: Params, verdict: Mapping[str, Any]) -> None:
+def for_report(
+    root: DataRoot, cause: str, headline: str, text: str, report: str, link: str | None = None
+) -> None:
+    """A run ended well: its report is told once for its `cause`."""
+    record(root, Alert(f"report:{cause}", "report", f"Car prices: {headline}", text, report, link))
+
+
+def for_drift(root: DataRoot, params: Params, verdict: Mapping[str, Any], in_production: str | None) -> None:
     """Tell that the market has moved away from what production learned, or that it has not any more.
 
-    `verdict` is the JSON of a drift report. "too little data" changes nothing.
+    `verdict` is the JSON of a drift report, `in_production` the version that is there now: a verdict on
+    another one is history. "too little data" changes nothing.
     """
     version = verdict["production_version"]
     changes = [str(change) for change in verdict.get("changes") or verdict.get("drifted_columns") or []]
@@ -276,11 +303,17 @@ def for_drift(root: DataRoot, params: Params, verdict: Mapping[str, Any]) -> Non
         ),
     ]
     subject = f"Car prices: the market drifted away from version {version}"
-    _about_version(root, "drift", version, verdict, "drifted", "stable", subject, lines)
+    if _is_about(root, version, in_production):
+        _tell_verdict(root, "drift", version, verdict, "drifted", "stable", subject, lines)
 
 
-def for_live_error(root: DataRoot, params: Params, verdict: Mapping[str, Any]) -> None:
-    """Tell that production's error on new listings is past what was promised, or back within it."""
+def for_live_error(
+    root: DataRoot, params: Params, verdict: Mapping[str, Any], in_production: str | None
+) -> None:
+    """Tell that production's error on new listings is past what was promised, or back within it.
+
+    `in_production` is the version that is there now: a verdict on another one is history.
+    """
     version = verdict["version"]
     lines = [
         *([str(verdict["headline"])] if verdict.get("headline") else []),
@@ -297,7 +330,8 @@ def for_live_error(root: DataRoot, params: Params, verdict: Mapping[str, Any]) -
         + " If the version is at fault, put the previous one back: bin/carprice rollback.",
     ]
     subject = f"Car prices: the live error of version {version} is past its limit"
-    _about_version(root, "live_error", version, verdict, "worse", "as promised", subject, lines)
+    if _is_about(root, version, in_production):
+        _tell_verdict(root, "live_error", version, verdict, "worse", "as promised", subject, lines)
 
 
 def for_freshness(root: DataRoot, params: AlertParams) -> dict[str, Any]:
@@ -335,7 +369,16 @@ def for_freshness(root: DataRoot, params: AlertParams) -> dict[str, Any]:
     }
 
 
-def _about_version(
+def _is_about(root: DataRoot, version: str, in_production: str | None) -> bool:
+    """Whether `version` is the one in production; whatever was wrong with others is history."""
+    if in_production is not None:
+        put_in_production(root, in_production)
+    if version != in_production:
+        log.info("version %s was judged, which is not in production: no alert", version)
+    return version == in_production
+
+
+def _tell_verdict(
     root: DataRoot,
     kind: Literal["drift", "live_error"],
     version: str,
@@ -346,10 +389,6 @@ def _about_version(
     lines: Sequence[str],
 ) -> None:
     cause = f"{kind}:{version}"
-    # Another version is in production: what was wrong with the one before is history.
-    for known in records(root):
-        if known["kind"] == kind and known["state"] == "open" and known["cause"] != cause:
-            resolve(root, known["cause"])
     if verdict.get("verdict") == bad:
         record(root, Alert(cause, kind, subject, "\n".join(lines), verdict.get("report")))
     elif verdict.get("verdict") == good:
@@ -394,9 +433,43 @@ def _note_delivery(root: DataRoot, sent: Mapping[str, Any], results: Mapping[str
         known = _read(root, name)
         if known is None or known["first_at"] != sent["first_at"]:
             return  # resolved and open again meanwhile: this is another alert
-        taken = {channel: now for channel, problem in results.items() if problem is None}
-        errors = {c: p for c, p in (known["errors"] | dict(results)).items() if p is not None}
-        root.write_json(name, known | {"delivered": known["delivered"] | taken, "errors": errors})
+        channels, problems = sent["channels"], known["errors"] | dict(results)
+        noted = {
+            "channels": channels,
+            "delivered": known["delivered"]
+            | {channel: now for channel, problem in results.items() if problem is None},
+            "errors": {c: p for c, p in problems.items() if p is not None and c in channels},
+        }
+        root.write_json(name, _closed(known | noted))
+
+
+def _asked(known: Mapping[str, Any], configured: list[str]) -> list[str]:
+    """The channels that are to take an alert: not those that are configured no more.
+
+    Where none is left and none took it, all that are configured now are asked instead: somebody must
+    learn it. Where nothing is configured, as in somebody's own shell, all stays as it was.
+    """
+    channels: list[str] = known["channels"]
+    if not configured or not channels:
+        return channels
+    return [c for c in channels if c in configured or c in known["delivered"]] or configured
+
+
+def _has_work(known: Mapping[str, Any], configured: list[str]) -> bool:
+    """Whether an alert waits to be sent or closed, or waits for a channel that is no more."""
+    if known["state"] != "open":
+        return False
+    updated = {**known, "channels": _asked(known, configured)}
+    waits = bool(set(_awaited(updated)) & set(configured))
+    return waits or updated["channels"] != known["channels"] or _closed(updated)["state"] != "open"
+
+
+def _closed(known: dict[str, Any]) -> dict[str, Any]:
+    """`known`, closed if it is one that ends once everybody was told, and everybody was."""
+    ends = "told" if known["kind"] in ONCE else known.get("ends")
+    if known["state"] != "open" or not ends or _awaited(known):
+        return known
+    return known | {"state": ends, "resolved_at": _now()}
 
 
 def _awaited(known: Mapping[str, Any]) -> list[str]:

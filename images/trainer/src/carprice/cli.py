@@ -200,12 +200,12 @@ def _assemble_listings(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _score_new_listings(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, live_accuracy
+    from carprice import alerts, live_accuracy, promotion
 
     verdict = live_accuracy.score_new_listings(
-        context.root, context.params, context.registry, arguments.sha256
+        context.root, context.params, context.registry, arguments.sha256, arguments.snapshot
     )
-    alerts.for_live_error(context.root, context.params, verdict)
+    alerts.for_live_error(context.root, context.params, verdict, promotion.in_production(context.registry))
     return verdict
 
 
@@ -224,22 +224,25 @@ def _evaluate_model(arguments: argparse.Namespace, context: _Context) -> Any:
 def _promote_to_staging(arguments: argparse.Namespace, context: _Context) -> Any:
     from carprice import promotion
 
-    decision = promotion.promote_to_staging(context.root, context.params, context.registry, arguments.run_id)
-    return promotion.require_yes(decision)
+    found = (context.root, context.params, context.registry, arguments.run_id)
+    decision = promotion.require_yes(promotion.promote_to_staging(*found))
+    asked = promotion.approval_wanted(*found)
+    return decision | {"needs_approval": asked is not None, "approval_reason": asked}
 
 
 def _validate_staging_model(arguments: argparse.Namespace, context: _Context) -> Any:
     from carprice import promotion
 
     decision = promotion.validate_staging(context.root, context.params, context.registry, arguments.version)
-    asked = promotion.approval_wanted(context.registry, context.params.promotion)
-    return promotion.require_yes(decision) | {"needs_approval": asked is not None, "approval_reason": asked}
+    return promotion.require_yes(decision)
 
 
 def _promote_to_production(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import promotion
+    from carprice import alerts, promotion
 
-    return promotion.promote_to_production(context.registry, arguments.version, arguments.approved_by)
+    promoted = promotion.promote_to_production(context.registry, arguments.version, arguments.approved_by)
+    alerts.put_in_production(context.root, promoted["version"])
+    return promoted
 
 
 def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> Any:
@@ -265,10 +268,10 @@ def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> A
 
 
 def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, drift
+    from carprice import alerts, drift, promotion
 
     verdict = drift.detect_drift(context.root, context.params, context.registry, arguments.snapshot)
-    alerts.for_drift(context.root, context.params, verdict)
+    alerts.for_drift(context.root, context.params, verdict, promotion.in_production(context.registry))
     return verdict
 
 
@@ -389,9 +392,10 @@ def _alert_lines(found: list[dict[str, Any]]) -> str:
 
 
 def _rollback(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import promotion, publishing
+    from carprice import alerts, promotion, publishing
 
     entry = promotion.rollback(context.registry, arguments.by, arguments.reason)
+    alerts.put_in_production(context.root, entry["version"])
     publishing.publish(context.root, context.registry.history())
     return entry
 
@@ -549,6 +553,7 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument(
         "--sha256", nargs="+", default=[], help="their files (default: all that production has not learned)"
     )
+    step.add_argument("--snapshot", default="latest", help="the snapshot they are in (default latest)")
     step = add("train-model", _train_model, "step: train a candidate on a snapshot", True)
     step.add_argument("--snapshot", default="latest", help="its id (default latest)")
     step = add("evaluate-model", _evaluate_model, "step: score a candidate on rows never trained on", True)

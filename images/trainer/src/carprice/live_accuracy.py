@@ -116,15 +116,19 @@ class Accuracy:
 
 
 def score_new_listings(
-    root: DataRoot, params: Params, registry: Registry, shas: Sequence[str] = ()
+    root: DataRoot,
+    params: Params,
+    registry: Registry,
+    shas: Sequence[str] = (),
+    snapshot_id: str = "latest",
 ) -> dict[str, Any]:
     """Judge production on the listings of the files `shas` that it has not seen; the step's result.
 
-    By default the files are those of the latest snapshot that production has not learned from. Doing it
-    again replaces the report. Raises `NothingToDo` when no model is in production or nothing is new.
+    By default the files are those of the snapshot that production has not learned from. Doing it again
+    replaces the report. Raises `NothingToDo` when no model is in production or nothing is new.
     """
-    manifest = snapshots.manifest_of(root, "latest")
-    files = _wanted(root, registry, manifest["files"], shas)
+    manifest = snapshots.manifest_of(root, snapshot_id)
+    files = _wanted(root, registry, manifest, shas)
     judged = judged_on(root, registry, [entry["sha256"] for entry in files])
     new, repeated = judged.unseen(root, files)
     if len(new) == 0:
@@ -287,9 +291,10 @@ def _makes(live: Scored, promised: Scored, min_rows: int) -> list[dict[str, Any]
 
 
 def _wanted(
-    root: DataRoot, registry: Registry, files: list[dict[str, Any]], shas: Sequence[str]
+    root: DataRoot, registry: Registry, manifest: dict[str, Any], shas: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The manifest's entries of `shas`, or of the files that production has not learned from."""
+    files: list[dict[str, Any]] = manifest["files"]
     if not shas:
         run = registry.get_run(str(registry.require(PRODUCTION).run_id))
         learned = snapshots.manifest_of(root, run.data.tags["snapshot_id"])["files"]
@@ -297,7 +302,8 @@ def _wanted(
         found = [entry for entry in files if entry["sha256"] not in known]
         if not found:
             raise NothingToDo(
-                "files that production has not learned from were expected, found none in the latest snapshot"
+                "files that production has not learned from were expected, found none in snapshot "
+                f"{manifest['id']}"
             )
         return found
     registry.require(PRODUCTION)
@@ -305,7 +311,7 @@ def _wanted(
     missing = [sha for sha in shas if sha not in by_sha]
     if missing:
         raise UsageProblem(
-            f"SHA-256 of accepted files in the latest snapshot were expected, found {', '.join(missing)}; "
+            f"SHA-256 of files in snapshot {manifest['id']} were expected, found {', '.join(missing)}; "
             "run assemble-listings first"
         )
     return [entry for entry in files if entry["sha256"] in set(shas)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from carprice import (
+    alerts,
     drift,
     evaluation,
     landing,
@@ -45,10 +47,10 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     receipt = quality.check_data_quality(root, params, name, sha256)
     log.info("[2/8] assemble_listings")
     snapshot = snapshots.assemble(root, params, [sha256])
+    _judge_production(root, params, registry, snapshot["snapshot_id"])
     states: dict[str, str] = {}
     run_id = version = None
     try:
-        _judge_production(root, params, registry, snapshot["snapshot_id"], sha256)
         log.info("[3/8] train_model")
         run_id = training.train(root, params, registry, snapshot["snapshot_id"])["run_id"]
         states["train_model"] = "success"
@@ -65,6 +67,7 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
         states["validate_staging_model"] = "success"
         log.info("[7/8] promote_to_production")
         promotion.promote_to_production(registry, version, "gates")
+        alerts.put_in_production(root, version)
         states["promote_to_production"] = "success"
     except Exception as error:
         steps = ["train_model", "evaluate_model", "promote_to_staging", "validate_staging_model"]
@@ -79,12 +82,30 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     }
 
 
-def _judge_production(
-    root: DataRoot, params: Params, registry: Registry, snapshot_id: str, sha256: str
-) -> None:
-    """Before the training that learns the listings: afterwards they have no honest figure to give."""
+def _judge_production(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) -> None:
+    """Before the training that learns the listings: afterwards they have no honest figure to give.
+
+    What can't be judged is told and stops no training.
+    """
     log.info("production and the new listings: score_new_listings, detect_drift")
-    with contextlib.suppress(NothingToDo):
-        live_accuracy.score_new_listings(root, params, registry, [sha256])
-    with contextlib.suppress(NothingToDo):
-        drift.detect_drift(root, params, registry, snapshot_id)
+
+    def score() -> None:
+        verdict = live_accuracy.score_new_listings(root, params, registry, snapshot_id=snapshot_id)
+        alerts.for_live_error(root, params, verdict, promotion.in_production(registry))
+
+    def compare() -> None:
+        verdict = drift.detect_drift(root, params, registry, snapshot_id)
+        alerts.for_drift(root, params, verdict, promotion.in_production(registry))
+
+    judges: dict[str, Callable[[], None]] = {"score_new_listings": score, "detect_drift": compare}
+    for step, judge in judges.items():
+        try:
+            judge()
+        except NothingToDo as nothing:
+            log.info("%s: %s", step, nothing)
+            alerts.step_worked(root, step)
+        except Exception as error:
+            log.exception("%s failed", step)
+            alerts.for_pipeline(root, {step: "failed"}, {step: str(error)}, "`carprice run`")
+        else:
+            alerts.step_worked(root, step)

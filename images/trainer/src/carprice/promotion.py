@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -132,15 +133,20 @@ def validate_staging(root: DataRoot, params: Params, registry: Registry, version
     )
 
 
-def approval_wanted(registry: Registry, params: PromotionParams) -> str | None:
-    """Why a person has to approve the next promotion, or None where the gates alone decide.
+def approval_wanted(root: DataRoot, params: Params, registry: Registry, run_id: str) -> str | None:
+    """Why a person has to approve the promotion of a run's model, or None where the gates alone decide.
 
-    With `promotion.approve_after_drift`, while the version in production carries a verdict that the
-    market drifted away from it or that its live error is worse than promised.
+    With `promotion.approve_after_drift`, while the market drifted away from the version in production or
+    its live error is worse than promised. What `monitor_drift` finds may come too late: drift is measured
+    here, on the newest listings that the candidate learned.
     """
-    production = registry.version_of(PRODUCTION)
-    if not params.approve_after_drift or production is None:
+    if not params.promotion.approve_after_drift or in_production(registry) is None:
         return None
+    from carprice import drift  # where prices are served, staging is validated without what it needs
+
+    with contextlib.suppress(NothingToDo):
+        drift.detect_drift(root, params, registry, registry.get_run(run_id).data.tags["snapshot_id"])
+    production = registry.require(PRODUCTION)
     told = {
         DRIFT_TAG: ("drifted", "the market drifted away from it"),
         LIVE_TAG: ("worse", "its live error is worse than promised"),
@@ -179,6 +185,12 @@ def rollback(registry: Registry, by: str, reason: str) -> dict[str, Any]:
     entry = registry.put_in_production(previous, "rollback", by, reason)
     log.info("version %s is back in production", previous)
     return entry
+
+
+def in_production(registry: Registry) -> str | None:
+    """The version in production, None where there is none."""
+    production = registry.version_of(PRODUCTION)
+    return None if production is None else str(production.version)
 
 
 def decisions_of(registry: Registry, version: str) -> dict[str, dict[str, Any]]:

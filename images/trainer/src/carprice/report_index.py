@@ -349,8 +349,9 @@ def _attention(state: State) -> list[tuple[str, str]]:
             str(alert.get("report") or "").removeprefix("reports/"),
         )
         for alert in state.alerts
-        # A refused file stays refused; it is worth a look until the next one has landed.
-        if alert.get("subject") and alert.get("kind") != "file_refused"
+        # A refused file is worth a look until the next one has landed; a report that waits to be sent is
+        # no finding.
+        if alert.get("subject") and alert.get("kind") not in ("file_refused", "report")
     ][:5]
     alerted = {alert.get("kind") for alert in state.alerts}
     if state.production_version is None:

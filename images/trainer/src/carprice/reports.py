@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -14,11 +15,11 @@ from carprice.data_root import DataRoot
 from carprice.errors import CarpriceError
 from carprice.html import templates
 from carprice.model_card import path_of
-from carprice.notifications import Message
 from carprice.params import AlertParams
 from carprice.promotion import decisions_of
 from carprice.publishing import publish
 from carprice.registry import PRODUCTION, Registry
+from carprice.report_records import stems
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,11 @@ def send_pipeline_report(
     `states` maps a step's name to how it ended (`success`, `skipped`, `refused`, `failed`,
     `upstream_failed`). What an unfinished run can't tell is left out; the report is written all the
     same. A failed step is told as an alert, once until it works again; a report of anything else is
-    sent where `alerts.send_reports` says so. Alerts that wait are sent along.
+    sent where `alerts.send_reports` says so. Alerts that wait are sent along. Doing it again for the
+    same run replaces the page, and sends nothing that was sent.
     """
     params, about = params or AlertParams(), run_of_dag or RunOfDag()
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = f"reports/pipeline/{stamp}-{re.sub(r'[^A-Za-z0-9]', '', run_id or 'norun')[:12]}"
+    name = _name(root, run_id, about)
     try:
         report = _collect(root, registry, run_id, version, states)
     except CarpriceError as error:
@@ -66,11 +67,10 @@ def send_pipeline_report(
     _write(root, name, report)
     log.info("%s; report at %s", report["headline"], root.uri(f"{name}.html"))
     alerts.for_pipeline(root, states, about.problems, about.name, f"{name}.html", about.link)
-    message = None
     if params.send_reports and report["verdict"] != "failed":
-        page = root.read_bytes(f"{name}.html")
-        message = Message(f"Car prices: {report['headline']}", _plain_text(report), page)
-    delivery = alerts.deliver(root, params, message)
+        cause, text = f"{name}:{report['headline']}", _plain_text(report)
+        alerts.for_report(root, cause, report["headline"], text, f"{name}.html", about.link)
+    delivery = alerts.deliver(root, params)
     if delivery.sent or delivery.undelivered:
         _write(root, name, report | {"sent": delivery.sent, "undelivered": delivery.undelivered})
     publish(root, report["history"])
@@ -82,6 +82,16 @@ def send_pipeline_report(
         "sent": delivery.sent,
         "undelivered": delivery.undelivered,
     }
+
+
+def _name(root: DataRoot, run_id: str | None, about: RunOfDag) -> str:
+    """What the report of a candidate, or else of a run of a DAG, is called, by when it was first written."""
+    of = run_id or hashlib.sha256(about.name.encode()).hexdigest()
+    key = re.sub(r"[^A-Za-z0-9]", "", of)[:12]
+    known = [stem for stem in stems(root, "reports/pipeline") if stem.endswith(f"-{key}")]
+    if known and (run_id or about.name):
+        return f"reports/pipeline/{known[-1]}"
+    return f"reports/pipeline/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{key}"
 
 
 def _write(root: DataRoot, name: str, report: dict[str, Any]) -> None:
