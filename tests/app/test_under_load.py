@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks import serving
 from benchmarks.http_load import Load, load
 from conftest import LOGAN, Api, carprice, running_api, running_mlflow, wait_until
 
@@ -102,3 +103,16 @@ def _logged(api: Api) -> dict[str, tuple[str, float]]:
             return found
         found |= {p["prediction_id"]: (p["version"], p["price_mad"]) for p in document["predictions"]}
         page += 1
+
+
+@pytest.mark.parametrize("missed", [None, 0, 1, 2, 3, 4])
+def test_the_benchmark_tells_each_limit_and_fails_where_one_is_missed(
+    missed: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, beyond = (5.0, 0.33, 8.0, 25.0, 0), (4.9, 0.34, 8.1, 25.1, 1)
+    throughput, ratio, p50, p99, failed = (
+        beyond[place] if place == missed else value for place, value in enumerate(kept)
+    )
+    assert serving.judged(throughput, ratio, p50, p99, int(failed)) is (missed is None)
+    said = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["no" if place == missed else "yes" for place in range(5)]
