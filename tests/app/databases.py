@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import uuid
 from collections.abc import Iterator
@@ -68,3 +69,15 @@ def database_of_kind(kind: str, request: pytest.FixtureRequest, folder: Path) ->
         return f"sqlite:///{folder / 'state' / 'predictions.db'}"
     server: Server = request.getfixturevalue("server")
     return server.new_database()
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """The SQLite file cannot be written to by anyone else."""
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()

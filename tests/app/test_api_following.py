@@ -22,7 +22,14 @@ from demo.settings import free_port
 from mlflow import MlflowClient
 
 from carprice.data_root import DataRoot
+from carprice.errors import TryAgain
+from carprice.explanation import Explainer
 from carprice.registry import MODEL, PRODUCTION, STAGING, TRUSTED_TYPES, Registry
+from price_api.insight import explained
+from price_api.metrics import Metrics
+from price_api.model_cache import ModelCache
+from price_api.production import Follower
+from price_api.serving import NoSnapshot
 
 FOLLOWED_WITHIN_SECONDS = 10
 
@@ -216,6 +223,106 @@ def test_the_shadow_is_logged_and_never_answers_and_an_orderly_end_loses_nothing
         assert 15 < arms.count(STAGING) < 45
         agreement = api.get("/v1/comparison").json()["agreement"]
         assert (agreement["pairs"], agreement["within_5_percent"]) == (200, 1)
+
+
+def test_what_was_staging_and_is_promoted_serves_after_a_restart_without_mlflow(
+    system: System, second: str, tmp_path: Path
+) -> None:
+    bad = system.variant("bad-staging", broken)
+    system.registry.set_alias(STAGING, bad)
+    settings = {"CARPRICE_API_STAGING": "shadow"}
+    with running_api(tmp_path / "shadow", system.data, system.address, **settings) as api:
+
+        def staging() -> dict[str, Any]:
+            found: dict[str, Any] = api.get("/v1/model").json()["staging"]
+            return found
+
+        wait_until(lambda: staging()["refused"], "the bad version is refused for staging")
+        assert staging()["version"] is None
+        assert staging()["refused"]["version"] == bad
+        assert "input example" in staging()["refused"]["reason"]
+        system.registry.set_alias(STAGING, second)
+        wait_until(lambda: staging()["version"] == second, "staging is loaded")
+        assert staging()["refused"] is None
+        system.put(second)
+        try:
+            wait_until(lambda: pointed_at(api.state) == second, "the promoted version is on disk", 20)
+            assert api.end() == 0
+        finally:
+            system.put("1", "rollback")
+    with running_api(tmp_path / "again", tmp_path / "empty", "http://127.0.0.1:9", state=api.state) as api:
+        assert api.version() == second
+        assert api.get("/v1/comparables", params=LOGAN).json()["comparables"]
+
+
+def pointed_at(state: Path) -> str:
+    """The version that a restart without MLflow would serve."""
+    return str(json.loads((state / "models" / "last_good.json").read_text())["version"])
+
+
+class Interrupted(Registry):
+    """A registry that can be away between two questions."""
+
+    away = False
+
+    def history(self) -> list[dict[str, Any]]:
+        if self.away:
+            raise TryAgain("MLflow does not answer")
+        return super().history()
+
+
+def test_a_story_that_cannot_be_read_is_asked_for_again_and_the_cache_does_not_wait_for_it(
+    system: System, second: str, tmp_path: Path
+) -> None:
+    root = DataRoot(str(system.data))
+    cache = ModelCache(str(tmp_path / "models"), root)
+    registry = Interrupted(root)
+    follower = Follower(root, cache, Metrics(), 1, with_staging=False, connect=lambda _: registry)
+    for version, action in (("1", "promotion"), (second, "promotion")):
+        system.put(version, action)
+        follower.poll()
+    system.put("1", "rollback")
+    registry.away = True
+    follower.poll()
+    assert follower.production is not None
+    assert follower.production.version == pointed_at(tmp_path) == "1"
+    registry.away = False
+    follower.poll()
+    assert follower.production.about["history"][-1]["action"] == "rollback"
+    kept = cache.last_good()
+    assert kept is not None
+    assert kept.about["history"] == follower.production.about["history"]
+
+
+def test_cached_listings_that_are_damaged_cost_comparisons_alone_and_only_without_the_data_root(
+    system: System, tmp_path: Path
+) -> None:
+    root = DataRoot(str(system.data))
+    cache = ModelCache(str(tmp_path / "models"), root)
+    Follower(root, cache, Metrics(), 1, with_staging=False).poll()
+    (tmp_path / "models" / "1" / "listings.parquet").write_bytes(b"damaged")
+    cached = cache.last_good()
+    assert cached is not None
+    assert cached.version == "1"
+    assert len(cached.surroundings.comparables.nearest({"make": "Dacia"}, 3)) == 3
+    alone = ModelCache(str(tmp_path / "models"), DataRoot(str(tmp_path / "empty"))).last_good()
+    assert alone is not None
+    with pytest.raises(NoSnapshot, match="comparisons and explanations need them"):
+        _ = alone.surroundings.comparables
+
+
+def test_a_version_explains_all_its_prices_with_one_explainer(system: System, tmp_path: Path) -> None:
+    root = DataRoot(str(system.data))
+    follower = Follower(root, ModelCache(str(tmp_path / "models"), root), Metrics(), 1, with_staging=False)
+    follower.poll()
+    serving = follower.production
+    assert serving is not None
+    made = serving.surroundings.explainer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Explainer, "__init__", None)  # another one can't be made
+        listing = {"make": "Dacia", "model": "Logan", "model_year": 2015.0}
+        found = explained(serving, listing)
+    assert found["price_mad"] == round(made.explain(listing).price_mad)
 
 
 def test_an_alias_that_is_taken_away_is_told_from_a_registry_that_is_away(

@@ -5,10 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LOGAN, Api
+import yaml
+from conftest import LOGAN, REPOSITORY, Api, running_api
+from databases import locked
+from demo.supervisor import GRACE_SECONDS
+
+from price_api.services import REQUEST_SECONDS, STOP_SECONDS
+
+DOCKERS_GRACE_SECONDS = 10
 
 
 @pytest.fixture
@@ -80,3 +88,26 @@ def test_text_of_strangers_is_kept_as_text_and_no_formula(api: Api) -> None:
     assert api.get(f"/v1/predictions/{answer['prediction_id']}").json()["listing"]["model"] == model
     export = api.get("/v1/predictions", params={"model": model}, headers={"Accept": "text/csv"})
     assert next(csv.DictReader(io.StringIO(export.text)))["model"] == f"'{model}"
+
+
+def test_while_the_database_is_locked_a_batch_is_answered_and_the_end_comes_before_a_kill(
+    trained_data: Path, mlflow_address: str, tmp_path: Path
+) -> None:
+    assert min(GRACE_SECONDS, DOCKERS_GRACE_SECONDS, _kubernetes_seconds()) > REQUEST_SECONDS + STOP_SECONDS
+    with running_api(tmp_path, trained_data, mlflow_address, CARPRICE_API_LOG_QUEUE="1000") as api:
+        with locked(f"sqlite:///{api.state / 'predictions.db'}"):
+            assert api.post("/v1/predict/batch", [LOGAN] * 5000).json()["priced"] == 5000
+            assert api.post("/v1/predict", LOGAN).status_code == 200
+            log = api.get("/readyz").json()["prediction_log"]
+            assert (log["waiting"], log["dropped"]) == (501, 4500)
+            api.process.terminate()
+            # Several times what it takes, for a busy machine; waits one after another would take more.
+            assert api.process.wait(timeout=30) == 0
+        assert "501 predictions were not logged" in api.log.read_text()
+
+
+def _kubernetes_seconds() -> int:
+    """What Kubernetes gives the API to end in."""
+    documents = yaml.safe_load_all((REPOSITORY / "kubernetes" / "prices.yaml").read_text())
+    (api,) = (d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", "price-api"))
+    return int(api["spec"]["template"]["spec"]["terminationGracePeriodSeconds"])

@@ -7,15 +7,18 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from conftest import LOGAN, REPOSITORY, Api, clean_environment, running_api
+from conftest import LOGAN, REPOSITORY, Api, clean_environment, running_api, wait_until
 
+from price_api.__main__ import MOST_CONNECTIONS
 from price_api.limits import TokenBuckets
 from price_api.settings import SettingError, Settings
 
@@ -157,36 +160,47 @@ def test_unknown_paths_and_methods_are_problems_too(api: Api) -> None:
 
 
 def sent_and_answered(address: str, head: str, megabytes: int) -> tuple[bytes, int]:
-    """Send zeros until the service has had enough; its answer and the megabytes it let in."""
+    """Send zeros until the service has had enough; its answer, read meanwhile, and the megabytes let in."""
     host, port = address.removeprefix("http://").split(":")
     sent = 0
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    answer = b""
+
+    def read() -> None:
+        nonlocal answer
+        with suppress(OSError):
+            while part := connection.recv(65536):
+                answer += part
+
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        reader = threading.Thread(target=read)
+        reader.start()
         connection.sendall(head.encode())
         chunk = b"0" * 1_000_000
         if "chunked" in head:
             chunk = b"F4240\r\n" + chunk + b"\r\n"
-        try:
+        with suppress(OSError):
             while sent < megabytes:
                 connection.sendall(chunk)
                 sent += 1
-        except OSError:
-            pass
-        answer = b""
-        try:
-            while part := connection.recv(65536):
-                answer += part
-        except OSError:
-            pass
+        reader.join()
     return answer, sent
 
 
-@pytest.mark.parametrize("length", ["Content-Length: 1000000000", "Transfer-Encoding: chunked"])
-def test_a_body_of_a_gigabyte_is_cut_short(api: Api, length: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict/batch"])
+@pytest.mark.parametrize(
+    ("length", "found"),
+    [("Content-Length: 1000000000", b"1,000,000,000"), ("Transfer-Encoding: chunked", b"more")],
+)
+def test_a_body_of_a_gigabyte_is_cut_short_and_told_why(
+    api: Api, path: str, length: str, found: bytes
+) -> None:
     before = _memory(api.process.pid)
-    head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
     answer, sent = sent_and_answered(api.address, head, 1000)
     assert sent < 100
-    assert not answer or answer.startswith(b"HTTP/1.1 413")
+    assert answer.startswith(b"HTTP/1.1 413")
+    most = b"4,194,304" if path.endswith("batch") else b"65,536"
+    assert b"a body of at most %b bytes was expected, found %b;" % (most, found) in answer
     assert _memory(api.process.pid) - before < 100
     assert api.post("/v1/predict", LOGAN).status_code == 200
 
@@ -199,7 +213,36 @@ def test_who_announces_too_much_and_waits_is_told_why(api: Api) -> None:
     answer, _ = sent_and_answered(api.address, head, 0)
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"application/problem+json" in answer
-    assert b"4,194,304 bytes" in answer
+    assert b"65,536 bytes" in answer
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain", "/v1/what-if", "/v1/feedback"])
+def test_what_takes_one_listing_takes_64_kb_and_a_batch_more(api: Api, path: str) -> None:
+    body = json.dumps([LOGAN] * 1000).encode()
+    found = problem_of(api.post(path, data=body, headers=JSON), 413)
+    assert "several only to /v1/predict/batch" in found["detail"]
+    assert api.post("/v1/predict/batch", data=body, headers=JSON).json()["rows"] == 1000
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", b"405"), ("/metrics", b"405"), ("/v2", b"404")])
+def test_outside_v1_no_body_is_waited_for(api: Api, path: str, status: bytes) -> None:
+    host, port = api.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        connection.sendall(head.encode() + b"the beginning of a body")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 " + status)
+
+
+def test_more_connections_than_are_served_are_refused_and_cost_the_others_nothing(api: Api) -> None:
+    host, port = api.address.removeprefix("http://").split(":")
+    assert api.get("/healthz").status_code == 200  # this session's connection stays open
+    with ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+    wait_until(lambda: api.get("/healthz").status_code == 200, "there is room again")
 
 
 def _memory(pid: int) -> float:

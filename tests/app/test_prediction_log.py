@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from databases import APP, KINDS, Server, database_of_kind, running_server
+from databases import APP, KINDS, Server, database_of_kind, locked, running_server
 
 from carprice.listing import FEATURES
 from price_api import database
@@ -85,18 +83,6 @@ def until(happened: Callable[[], object], what: str) -> None:
     while not happened():
         assert time.monotonic() < deadline, f"did not happen in a minute: {what}"
         time.sleep(0.02)
-
-
-@contextmanager
-def locked(url: str) -> Iterator[None]:
-    """The SQLite file cannot be written to by anyone else."""
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 # Writing

@@ -11,6 +11,9 @@ import sys
 from carprice.errors import CarpriceError
 from price_api.settings import SettingError, Settings
 
+# More are answered 503 at once: fewer than the files that a process may have open.
+MOST_CONNECTIONS = 500
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
@@ -47,6 +50,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     import uvicorn
 
     from price_api.application import build
+    from price_api.services import REQUEST_SECONDS
 
     # A thread that computes lets the requests go on every millisecond instead of every five.
     sys.setswitchinterval(0.001)
@@ -62,14 +66,17 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
             access_log=False,
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=REQUEST_SECONDS,
+            limit_concurrency=MOST_CONNECTIONS,
         )
     )
     # The server hands a signal on once it has stopped in good order; then there is nothing left to end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server.run()
-    return 0 if server.started else 1
+    logging.shutdown()
+    # All is written: neither a thread that still computes nor the interpreter's own end is waited for.
+    os._exit(0 if server.started else 1)
 
 
 def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -16,7 +16,7 @@ from price_api.prediction_log import Filters, PredictionLog
 log = logging.getLogger(__name__)
 
 FOLDER = "asked"
-EVERY_SECONDS = 3600.0
+EVERY_SECONDS = 300.0
 # Drift compares samples; a day with more is told well enough by its newest ones.
 ROWS_A_DAY = 20_000
 
@@ -37,12 +37,24 @@ def write_day(predictions: PredictionLog, root: DataRoot, day: datetime) -> int:
     return len(asked)
 
 
-class AskedExport:
-    """A thread that writes today's and yesterday's file every hour, and once more at the end."""
+def remove_old(root: DataRoot, retention_days: float, today: datetime) -> None:
+    """Remove the days of which the prediction log has nothing any more."""
+    oldest = f"{today.astimezone(UTC) - timedelta(days=retention_days):%Y-%m-%d}.parquet"
+    for name in root.names(FOLDER, ".parquet"):
+        if name < oldest:
+            root.remove(f"{FOLDER}/{name}")
 
-    def __init__(self, predictions: PredictionLog, root: DataRoot) -> None:
+
+class AskedExport:
+    """A thread that writes today's file every five minutes, and once more at the end.
+
+    A day that has ended is written once more; files older than `retention_days` are removed.
+    """
+
+    def __init__(self, predictions: PredictionLog, root: DataRoot, retention_days: float) -> None:
         self._predictions = predictions
         self._root = root
+        self._retention_days = retention_days
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="asked", daemon=True)
 
@@ -57,12 +69,17 @@ class AskedExport:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        before = datetime.now(UTC) - timedelta(days=1)
         last = False
         while not last:
             last = self._ended.wait(EVERY_SECONDS)
             now = datetime.now(UTC)
-            for day in (now - timedelta(days=1), now):
-                try:
-                    write_day(self._predictions, self._root, day)
-                except Exception as problem:  # noqa: BLE001 - prices are given whatever becomes of this
-                    log.warning("what was asked on %s was not written: %s", f"{day:%Y-%m-%d}", problem)
+            try:
+                if before.date() != now.date():
+                    write_day(self._predictions, self._root, before)
+                write_day(self._predictions, self._root, now)
+                if before.date() != now.date():
+                    remove_old(self._root, self._retention_days, now)
+                before = now
+            except Exception as problem:  # noqa: BLE001 - prices are given whatever becomes of this
+                log.warning("what was asked on %s was not written: %s", f"{now:%Y-%m-%d}", problem)

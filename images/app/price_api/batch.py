@@ -28,6 +28,7 @@ from price_api.answers import (
     row_problem,
     whole,
 )
+from price_api.limits import BATCH
 from price_api.prediction_log import Prediction
 from price_api.problems import Refusal
 from price_api.routes import body, direct
@@ -92,11 +93,12 @@ def add_batch(app: FastAPI, services: Services) -> None:
         reader = from_json if content_type == JSON else from_csv
         sent = await services.work(lambda: reader(content))
         answers: list[dict[str, Any]] = []
+        until = time.monotonic() + _LOG_SECONDS
         for first in range(0, sent.rows, SLICE_ROWS):
             part = slice(first, min(first + SLICE_ROWS, sent.rows))
             done = await services.work(lambda part=part: price_slice(serving, sent, part))  # type: ignore[misc]
             answers += done.answers
-            await _record(services, done.predictions)
+            await _record(services, done.predictions, until)
         priced = sum("price_mad" in answer for answer in answers)
         services.metrics.prediction(serving.version, serving.alias, "batch", priced)
         if CSV in request.headers.get("accept", ""):
@@ -112,18 +114,23 @@ def add_batch(app: FastAPI, services: Services) -> None:
         "Dacia;Logan;2015;120 000 - 129 999;Diesel\n",
     }
     direct(
-        app, "/v1/predict/batch", batch, "POST", None, (400, 413, 415, 422, 503),
+        app, BATCH, batch, "POST", None, (400, 413, 415, 422, 503),
         summary="Price many listings", openapi_extra=body(schemas.BatchIn, examples, **{CSV: text}),
         answer={"model": schemas.Batch, "content": {CSV: {"schema": {"type": "string"}}}},
     )  # fmt: skip
 
 
-async def _record(services: Services, predictions: list[Prediction]) -> None:
-    """Log a slice; a batch waits for room in the queue, which singles must not miss."""
+async def _record(services: Services, predictions: list[Prediction], until: float) -> None:
+    """Log a slice. Half of the queue is for singles: for room in the other half a batch waits, if that can
+    help, until the moment `until`; after that what has no room there is lost and counted."""
     log = services.predictions
-    if log.waiting + len(predictions) > services.settings.log_queue / 2:
-        await services.read(lambda: log.flush(_LOG_SECONDS))
-    log.record_many(predictions)
+    half = services.settings.log_queue // 2
+    if log.waiting + len(predictions) <= half:
+        log.record_many(predictions)
+        return
+    wait = until - time.monotonic()
+    written = wait > 0 and log.last_error is None and await services.read(lambda: log.flush(wait))
+    log.record_many(predictions, None if written else half)
 
 
 def from_json(content: bytes) -> Sent:

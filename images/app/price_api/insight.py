@@ -81,9 +81,7 @@ def add_insight(app: FastAPI, services: Services) -> None:
 
 def explained(serving: Serving, listing: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of /v1/explain."""
-    from carprice.explanation import explain
-
-    found = explain(serving.pipeline, dict(listing), serving.surroundings.background)
+    found = serving.surroundings.explainer.explain(dict(listing))
     price, base = round(found.price_mad), round(found.base_mad)
     return {
         "price_mad": price,

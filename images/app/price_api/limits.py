@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BODY_SECONDS = 30.0
+BATCH = "/v1/predict/batch"
+LARGEST_SINGLE = 64 * 1024
 LONGEST_QUERY = 16 * 1024
 _REMEMBERED_CLIENTS = 10_000
 _REMEMBERED_KEYS = 1_000
@@ -80,7 +82,8 @@ class Door:
 
         try:
             refusal = await self._refusal(scope)
-            if refusal is None and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            # Nothing outside /v1/ takes a body: there it is not waited for.
+            if refusal is None and _is_of_v1(scope) and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 receive, refusal = await self._with_body(scope, receive)
             if refusal is None:
                 await self._app(scope, receive, counting)
@@ -93,7 +96,7 @@ class Door:
             self._metrics.request(getattr(route, "path", "other"), status)
 
     async def _refusal(self, scope: Scope) -> Refusal | None:
-        if not scope["path"].startswith("/v1/"):
+        if not _is_of_v1(scope):
             return None
         if len(scope["query_string"]) > LONGEST_QUERY:
             return Refusal(
@@ -151,6 +154,8 @@ class Door:
     async def _with_body(self, scope: Scope, receive: Receive) -> tuple[Receive, Refusal | None]:
         """The body read whole, as a `receive` that gives it again, unless it is too large or too slow."""
         most = self._settings.max_body_bytes
+        if scope["path"] != BATCH:
+            most = min(most, LARGEST_SINGLE)
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and (len(value) > 15 or int(value) > most):
                 return receive, _too_large(most, f"{int(value[:15]):,}" if len(value) <= 15 else "more")
@@ -177,6 +182,10 @@ class Door:
             more = message.get("more_body", False)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         return _once({"type": "http.request", "body": body, "more_body": False}, receive), None
+
+
+def _is_of_v1(scope: Scope) -> bool:
+    return bool(scope["path"].startswith("/v1/"))
 
 
 def _once(message: Message, receive: Receive) -> Receive:
@@ -236,6 +245,7 @@ def _unauthorised(what: str) -> Refusal:
 def _too_large(most: int, found: str) -> Refusal:
     return Refusal(
         413,
-        f"a body of at most {most:,} bytes was expected, found {found}; send fewer listings at a time",
+        f"a body of at most {most:,} bytes was expected, found {found}; send fewer listings at a time, "
+        f"and several only to {BATCH}",
         headers={"Connection": "close"},
     )

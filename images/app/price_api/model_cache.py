@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from carprice.data_root import DataRoot
 from carprice.registry import PRODUCTION, load_folder
+from price_api.model_story import tables_from
 from price_api.serving import NoSnapshot, Serving, Surroundings, Tables, check
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ class ModelCache:
     A version's folder appears whole or not at all; the pointer to the newest is written last.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, root: DataRoot) -> None:
         self._folder = folder
+        self._root = root
 
     def new_folder(self) -> str:
         """An empty folder beside the cached ones, to download into."""
@@ -99,7 +102,10 @@ class ModelCache:
             return False
 
     def load(self, version: str) -> Serving:
-        """A cached version, checked. Raises where its files are damaged."""
+        """A cached version, checked. Raises where the model is damaged.
+
+        Where only the listings are, the data root's are looked for when they are asked for.
+        """
         folder = os.path.join(self._folder, version)
         about = self._about(version)
         loaded = load_folder(os.path.join(folder, "model"), f"the cached version {version}")
@@ -116,7 +122,9 @@ class ModelCache:
             pipeline=loaded.pipeline,
             about=about,
             card=card,
-            surroundings=Surroundings(loaded.pipeline, lambda: tables_of(tables, about)),
+            surroundings=Surroundings(
+                loaded.pipeline, lambda: tables or tables_from(self._root, about["training"]["snapshot_id"])
+            ),
             loaded_at=datetime.now(UTC),
             source="cache",
         )
@@ -138,9 +146,13 @@ class ModelCache:
 
         if not os.path.exists(os.path.join(folder, "listings.parquet")):
             return None
-        return Tables(
-            str(about["training"]["snapshot_id"]), table("listings.parquet"), table("reference.parquet")
-        )
+        try:
+            return Tables(
+                str(about["training"]["snapshot_id"]), table("listings.parquet"), table("reference.parquet")
+            )
+        except Exception as problem:  # noqa: BLE001 - damaged in any way, prices need none of it
+            log.warning("the cached listings of version %s can't be read: %s", about["version"], problem)
+            return None
 
     def _versions(self) -> Iterator[str]:
         """The cached versions: the last good one, then the others, newest first."""
@@ -165,13 +177,3 @@ class ModelCache:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-
-
-def tables_of(tables: Tables | None, about: dict[str, Any]) -> Tables:
-    """The tables, or `NoSnapshot` with a sentence."""
-    if tables is None:
-        raise NoSnapshot(
-            f"the listings of snapshot {about['training'].get('snapshot_id')} were expected in the data "
-            f"root, found none; comparisons and explanations of version {about['version']} need them"
-        )
-    return tables

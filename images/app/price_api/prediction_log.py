@@ -205,10 +205,14 @@ class PredictionLog:
             if len(self._queue) in (1, _BATCH_ROWS):
                 self._work.notify()
 
-    def record_many(self, several: Sequence[Prediction]) -> None:
-        """As `record`; where not all fit, the first of them are kept."""
+    def record_many(self, several: Sequence[Prediction], most_waiting: int | None = None) -> None:
+        """As `record`; where not all fit, the first of them are kept.
+
+        With `most_waiting`, only as many fit as leave no more than that waiting.
+        """
+        most = self._room if most_waiting is None else most_waiting
         with self._lock:
-            room = 0 if self._closed else max(0, self._room - len(self._queue))
+            room = 0 if self._closed else max(0, most - len(self._queue))
             kept = several[:room]
             self._queue.extend(kept)
             self._accepted += len(kept)

@@ -80,6 +80,8 @@ class Follower:
         self._connect = connect
         self._registry: Registry | None = None
         self._known: dict[tuple[str, str], Serving] = {}
+        # Why what serves still lacks its place on disk or its story: empty before a try, None if it does not.
+        self._unsettled: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
@@ -141,16 +143,19 @@ class Follower:
         if current is not None and current.key == key:
             self.refused = None
             if current.source == "cache":
-                confirmed = replace(current, source="registry")
-                self.production = confirmed
-                self._tell_again(registry, wanted, confirmed)
+                current = self.production = replace(current, source="registry")
+                self._unsettled = ""
+            if self._unsettled is not None:
+                self._settle(registry, wanted, current)
             return
         known = self._known.get(key)
         if known is not None:
             self.refused = None
             fresh = replace(known, alias=PRODUCTION, loaded_at=datetime.now(UTC), source="registry")
             self._swap(fresh)
-            self._tell_again(registry, wanted, fresh)
+            self._unsettled = ""
+            self._settle(registry, wanted, fresh)
+            self._warm(fresh)
             return
         found = self._loaded(registry, wanted, PRODUCTION, self.refused)
         if isinstance(found, Refused):
@@ -160,6 +165,7 @@ class Follower:
             serving, folder = found
             try:
                 self.refused = None
+                self._unsettled = None
                 self._swap(serving)
                 self._warm(serving)
                 self._keep(serving, folder)
@@ -168,13 +174,14 @@ class Follower:
 
     def _follow_staging(self, registry: Registry, wanted: ModelVersion | None) -> None:
         if wanted is None:
-            self.staging = None
+            self.staging = self.staging_refused = None
             return
         key = (str(wanted.version), str(wanted.run_id or ""))
         if self.staging is not None and self.staging.key == key:
             return
         known = self._known.get(key)
         if known is not None:
+            self.staging_refused = None
             self.staging = replace(known, alias=STAGING)
             return
         self.staging = None  # what is no longer staging gets no share
@@ -251,13 +258,27 @@ class Follower:
         self._metrics.model_refused()
         return Refused(key, reason, datetime.now(UTC), pause, time.monotonic() + pause)
 
-    def _tell_again(self, registry: Registry, wanted: ModelVersion, serving: Serving) -> None:
-        """The story anew, for a model that is in memory: its history has grown."""
+    def _settle(self, registry: Registry, wanted: ModelVersion, serving: Serving) -> None:
+        """What a version that was in memory already still lacks in production; the next poll tries again.
+
+        First its place on disk, since it has none if it came from staging; then its story anew, whose
+        history has grown.
+        """
+        folder: str | None = None
         try:
+            if not self._cache.holds(*serving.key):
+                folder = self._new_folder()
+                registry.download(serving.version, folder)
+            self._keep(serving, folder)
             about, card = story_of(registry, self._root, wanted)
         except Exception as problem:  # noqa: BLE001 - the model serves without it
-            log.warning("the story of version %s can't be read anew: %s", serving.version, problem)
+            if str(problem) != self._unsettled:
+                log.warning("version %s serves, its story is asked for again: %s", serving.version, problem)
+            self._unsettled = str(problem)
             return
+        finally:
+            _remove(folder)
+        self._unsettled = None
         fresh = replace(serving, about=as_json(about), card=card or serving.card)
         self._remember(fresh)
         self.production = fresh
@@ -283,7 +304,7 @@ class Follower:
     def _warm(self, serving: Serving) -> None:
         """Make what explanations and comparisons need before somebody waits for it."""
         try:
-            _ = serving.surroundings.background
+            _ = serving.surroundings.explainer
             _ = serving.surroundings.choices
             _ = serving.surroundings.comparables
         except NoSnapshot as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# An orderly stop: requests may end, then what waits is written, the log first. Docker kills after 10 s
+# where it is not told to wait longer, `make demo` after 12 s.
+REQUEST_SECONDS = 3
+STOP_SECONDS = 6.0
+_SHADOW_SECONDS = 1.0
+_EXPORT_SECONDS = 2.0
+
 Result = TypeVar("Result")
 
 
@@ -41,7 +49,7 @@ class Services:
         self.metrics = Metrics()
         self.follower = Follower(
             self.root,
-            ModelCache(os.path.join(settings.state_folder, "models")),
+            ModelCache(os.path.join(settings.state_folder, "models"), self.root),
             self.metrics,
             settings.poll_seconds,
             settings.staging != "off",
@@ -50,7 +58,7 @@ class Services:
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="work")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="read")
         self.predictions = PredictionLog(settings.log_url, settings.log_queue, settings.retention_days)
-        self.asked = AskedExport(self.predictions, self.root)
+        self.asked = AskedExport(self.predictions, self.root, settings.retention_days)
         self.keys = _keys(settings)
         self.predictor = Predictor()
         self.staging = Staging(settings, self.follower, self.predictions, self.metrics, self._readers)
@@ -63,17 +71,20 @@ class Services:
         self.follower.start()
 
     async def stop(self) -> None:
-        """Price and write all that waits, then end every thread."""
-        await self.staging.finish()
-        await asyncio.get_running_loop().run_in_executor(None, self._stop)
+        """Price and write what waits, then end every thread; all that within STOP_SECONDS."""
+        until = time.monotonic() + STOP_SECONDS
+        await self.staging.finish(_SHADOW_SECONDS)
+        await asyncio.get_running_loop().run_in_executor(None, self._stop, until)
 
-    def _stop(self) -> None:
-        self._workers.shutdown(wait=True, cancel_futures=True)
-        self.predictions.flush(10.0)
-        self.asked.stop()
-        self.predictions.stop(30.0)
+    def _stop(self, until: float) -> None:
+        def left() -> float:
+            return max(0.0, until - time.monotonic())
+
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self.predictions.stop(max(0.0, left() - _EXPORT_SECONDS))
+        self.asked.stop(left())
         self._readers.shutdown(wait=False, cancel_futures=True)
-        self.follower.stop()
+        self.follower.stop(left())
 
     def serving(self) -> Serving:
         """What is in production. Raises `Refusal` (503) where nothing is loaded."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from carprice.comparables import Comparables
+    from carprice.explanation import Explainer
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,13 @@ class Surroundings:
             ).reset_index(drop=True)
 
         return self._once("background", sample)  # type: ignore[no-any-return]
+
+    @property
+    def explainer(self) -> Explainer:
+        """Explains prices against the background."""
+        from carprice.explanation import Explainer
+
+        return self._once("explainer", lambda: Explainer(self._pipeline, self.background))  # type: ignore[no-any-return]
 
     @property
     def choices(self) -> dict[str, Any]:

@@ -70,10 +70,12 @@ class Staging:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
-    async def finish(self) -> None:
-        """Price and log all that waits."""
-        while self._task is not None:
-            await self._task
+    async def finish(self, seconds: float) -> None:
+        """Price and log what waits; what is not priced within `seconds` is logged without the shadow."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+        self._log.record_many([prediction for _, prediction in self._waiting])
+        self._waiting = []
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
@@ -87,11 +89,12 @@ class Staging:
 
     def record_of(self) -> dict[str, Any]:
         """What `/v1/model` tells of it."""
-        staged = self._follower.staging
+        staged, refused = self._follower.staging, self._follower.staging_refused
         return {
             "mode": self.mode,
             "version": staged.version if staged and self.mode != "off" else None,
             "share": self.share if self.mode == "share" else None,
+            "refused": refused.record() if refused else None,
         }
 
 
