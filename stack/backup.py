@@ -1,7 +1,8 @@
-"""`make backup`: databases, MLflow's artifacts, data root and params.yaml of a running stack, as one folder.
+"""`make backup`: databases, artifacts, data root, params.yaml and .env of a running stack, as one folder.
 
-The pipeline is held meanwhile: no task begins, and those under way are waited for. Prices are answered.
-The folder has its name only once it is complete; `manifest.json` in it has the SHA-256 of each file.
+The pipeline is held meanwhile, on every machine that has a worker: no task begins, and those under way are
+waited for. Prices are answered. The folder has its name only once it is complete; `manifest.json` in it has
+the SHA-256 of each file.
 
     python3 stack/backup.py [--to FOLDER] [--secrets] [--wait SECONDS] [--folder FOLDER]
 
@@ -18,6 +19,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tarfile
 import time
@@ -25,13 +27,30 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compose import ARTIFACTS, DATABASES, REPOSITORY, Stack, StackProblem, docker, plain_files
+from compose import (
+    ARTIFACTS,
+    DATABASES,
+    Stack,
+    StackProblem,
+    docker,
+    folders_and_files,
+    images_of,
+    unreadable,
+)
+from make_env import REPOSITORY
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+SETTINGS = "settings.env"
+"""What a backup calls `.env`."""
 FERNET_KEY = "airflow_fernet_key"
-HELD = ("scheduler", "triggerer", "worker")
-"""Who begins tasks and runs them; in the order in which they are stopped."""
+BEGIN_TASKS = ("scheduler", "triggerer", "dag-processor")
+UNDER_WAY = """
+SELECT state, coalesce(nullif(hostname, ''), 'no worker yet'), count(*)
+  FROM task_instance WHERE state IN ('queued', 'running', 'restarting') GROUP BY 1, 2 ORDER BY 1, 2
+"""
+"""Tasks that a worker has or may take, wherever it is: state, host and number of each."""
+SIZE = f"SELECT sum(pg_database_size(datname)) FROM pg_database WHERE datname IN {DATABASES}"  # noqa: S608
 # Not the volume's own folder, which is the engine's: nobody but root could give it a mode again.
 PACK_ARTIFACTS = f"""
 cd {ARTIFACTS}
@@ -108,6 +127,7 @@ def back_up(stack: Stack, backups: Path, with_secrets: bool, wait_seconds: int) 
             _say(f"copying {stack.data}")
             pack(stack.data, folder / "data.tar")
             shutil.copyfile(params, folder / "params.yaml")
+            shutil.copyfile(stack.folder / ".env", folder / SETTINGS)
         if with_secrets:
             pack(stack.secrets, folder / "secrets.tar")
         write_manifest(folder, stack, url)
@@ -137,18 +157,30 @@ def unfinished_folder(backups: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def pipeline_held(stack: Stack, wait_seconds: int) -> Iterator[None]:
-    """Within, no task runs: those under way have ended, later ones wait until after."""
+    """Within, no task runs on any machine: those under way have ended, later ones wait until after."""
     asked: list[str] = []
+
+    def stop(service: str) -> None:
+        if containers := stack.compose("ps", "--quiet", "--status", "running", service).split():
+            asked.extend(containers)
+            docker("stop", "--time", "60", *containers)
+
+    until = time.monotonic() + wait_seconds
     try:
         _say("holding the pipeline until its tasks have ended; prices are answered")
-        for service in HELD:
-            containers = stack.compose("ps", "--quiet", "--status", "running", service).split()
-            asked += containers
-            # A worker ends when its tasks have.
-            seconds = wait_seconds if service == "worker" else 60
-            if containers:
-                docker("stop", "--time", str(seconds), *containers)
-        until = time.monotonic() + wait_seconds
+        for service in BEGIN_TASKS:
+            stop(service)
+        # Before the worker here is stopped: what is queued is for any worker to take.
+        while tasks := stack.sql("airflow", UNDER_WAY):
+            if time.monotonic() > until:
+                found = ", ".join("{2} {0} ({1})".format(*row.split("|")) for row in tasks)
+                raise StackProblem(
+                    f"no task may run during a backup, here or on another machine, found {found} after "
+                    f"{wait_seconds} s: let them end, see to it that the worker there runs, or mark them "
+                    "failed in Airflow; then run 'make backup' again."
+                )
+            time.sleep(1)
+        stop("worker")
         while left := stack.step_containers():
             if time.monotonic() > until:
                 raise StackProblem(
@@ -160,7 +192,7 @@ def pipeline_held(stack: Stack, wait_seconds: int) -> Iterator[None]:
     finally:
         if asked:
             # A stop that was interrupted goes on in the engine, and would end what is started before it.
-            docker("stop", "--time", str(wait_seconds), *asked)
+            docker("stop", "--time", "60", *asked)
             # Not by Compose, which starts what they depend on first, migrations included.
             docker("start", *asked)
             _say("the pipeline goes on")
@@ -172,10 +204,11 @@ def pack(root: Path, into: Path) -> None:
     Raises `StackProblem` when a file can't be read or changes meanwhile. One that vanishes was nobody's.
     """
     with tarfile.open(into, "x", format=tarfile.PAX_FORMAT) as tar:
-        folders = sorted(path for path in root.rglob("*") if path.is_dir() and not path.is_symlink())
-        for path in folders:
-            tar.add(path, str(path.relative_to(root)), recursive=False)
-        for path in plain_files(root):
+        found = list(folders_and_files(root))
+        for folder, _ in found[1:]:
+            with contextlib.suppress(FileNotFoundError):
+                tar.add(folder, str(folder.relative_to(root)), recursive=False)
+        for path in (path for _, files in found for path in files):
             try:
                 before = path.stat()
                 tar.add(path, str(path.relative_to(root)), recursive=False)
@@ -183,10 +216,7 @@ def pack(root: Path, into: Path) -> None:
             except FileNotFoundError:
                 continue
             except PermissionError as problem:
-                raise StackProblem(
-                    f"{path} must be readable, found it is not: run the backup as the user of the "
-                    "containers (CARPRICE_UID in .env) or as root."
-                ) from problem
+                raise unreadable(path) from problem
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise StackProblem(
                     f"{path} must stay as it is while it is copied, found it changing: let whatever writes "
@@ -209,6 +239,10 @@ def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "stack": stack.name,
         "data_url": data_url,
+        "commit": commit(),
+        "images": {name: image_id(image) for name, image in images_of(stack.settings).items()},
+        # On disk, where a dump is a fraction of it.
+        "database_bytes": int(stack.sql("postgres", SIZE)[0]),
         # Tells whether a stack has the same key, and nothing of the key: it's 256 random bits.
         FERNET_KEY: fingerprint_of(stack.secrets / FERNET_KEY),
         "files": files,
@@ -220,6 +254,23 @@ def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
     path.chmod(0o600)
     _sync(path)
     _sync(folder)
+
+
+def commit() -> str:
+    """The commit of the repository, "" where it is no clone."""
+    try:
+        asked = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def image_id(image: str) -> str:
+    """The id of an image, "" where the engine has it no more."""
+    try:
+        return docker("image", "inspect", "--format", "{{.Id}}", image).strip()
+    except StackProblem:
+        return ""
 
 
 def sha256_of(path: Path) -> str:

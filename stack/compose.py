@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from make_env import REPOSITORY, settings_in
+
+COMPOSE_FILE = "docker-compose.yml"
 DATABASES = ("airflow", "mlflow", "predictions")
 ARTIFACTS = "/var/lib/mlflow"
 """Where MLflow's containers have the volume `mlflow`."""
 PARAMS = "/etc/carprice/params.yaml"
 """Where the worker has params.yaml."""
+IMAGES = {
+    "TRAINER": "trainer", "AIRFLOW": "airflow", "SERVING": "app", "MLFLOW": "mlflow",
+    "DOCKER_PROXY": "docker-proxy", "POSTGRES": "postgres", "REDIS": "redis",
+}  # fmt: skip
+"""The part of each setting's name, and what `images/build` calls the image."""
 
 
 class StackProblem(Exception):
@@ -32,7 +40,7 @@ class Stack:
     @classmethod
     def of(cls, folder: Path) -> Stack:
         """The stack of `folder`; raises `StackProblem` where `make env` has not been run."""
-        settings = settings_in(folder / ".env")
+        settings = effective_settings(folder)
         needed = ("COMPOSE_PROJECT_NAME", "CARPRICE_UID", "CARPRICE_HOST_DATA_DIR", "CARPRICE_SECRETS_DIR")
         if missing := [name for name in needed if not settings.get(name)]:
             raise StackProblem(f"{folder / '.env'} must name {', '.join(missing)}: run 'make env' first.")
@@ -58,6 +66,12 @@ class Stack:
         """The folder of the secrets."""
         return Path(self.settings["CARPRICE_SECRETS_DIR"])
 
+    @property
+    def files(self) -> list[Path]:
+        """The compose files it is made of."""
+        named = self.settings.get("COMPOSE_FILE") or COMPOSE_FILE
+        return [REPOSITORY / name for name in named.split(":")]
+
     def compose(
         self, *arguments: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
     ) -> str:
@@ -65,6 +79,19 @@ class Stack:
         settings = str(self.folder / ".env")
         quiet = ("--env-file", settings, "--progress", "quiet")
         return docker("compose", *quiet, *arguments, stdin=stdin, stdout=stdout)
+
+    def sql(self, database: str, query: str) -> list[str]:
+        """The rows a query gives in the PostgreSQL that runs, columns parted by `|`."""
+        psql = (
+            "psql",
+            "--no-psqlrc",
+            "--tuples-only",
+            "--no-align",
+            f"--dbname={database}",
+            "--command",
+            query,
+        )
+        return self.compose("exec", "-T", "postgres", *psql).splitlines()
 
     def running(self) -> set[str]:
         """The services that have a container that runs."""
@@ -115,23 +142,58 @@ def docker(*arguments: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | 
     return (done.stdout or b"").decode(errors="replace")
 
 
-def settings_in(path: Path) -> dict[str, str]:
-    """The settings in an env file; the environment's own win, as they do for `docker compose`."""
-    try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
-    except FileNotFoundError:
-        return {}
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    found = {name.strip(): value.strip() for name, _, value in pairs}
-    own = {k: v for k, v in os.environ.items() if k.startswith("CARPRICE_") or k == "COMPOSE_PROJECT_NAME"}
-    return found | own
+def effective_settings(folder: Path) -> dict[str, str]:
+    """The settings in the `.env` of `folder`; the environment's own win, as they do for `docker compose`."""
+    ours = ("CARPRICE_", "COMPOSE_PROJECT_NAME", "COMPOSE_FILE")
+    own = {name: value for name, value in os.environ.items() if name.startswith(ours)}
+    return settings_in(folder / ".env") | own
+
+
+def images_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """The image that each of `IMAGES` is to be."""
+    return {
+        name: settings.get(f"CARPRICE_{part}_IMAGE") or f"carprice-{name}:latest"
+        for part, name in IMAGES.items()
+    }
+
+
+def engines_folder() -> Path | None:
+    """Where the engine keeps images and volumes; None where that is another machine's."""
+    root = Path(docker("info", "--format", "{{.DockerRootDir}}").strip())
+    return root if root.exists() else None
+
+
+def folders_and_files(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """`root` and every folder below it with its regular files, in the order of names; links are not followed.
+
+    Raises `StackProblem` where one can't be looked at. What vanishes meanwhile is left out.
+    """
+
+    def refuse(problem: OSError) -> None:
+        if not isinstance(problem, FileNotFoundError):
+            raise unreadable(problem.filename) from problem
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        folders.sort()
+        files = []
+        for path in (Path(folder, name) for name in sorted(names)):
+            try:
+                if stat.S_ISREG(path.lstat().st_mode):
+                    files.append(path)
+            except OSError as problem:
+                refuse(problem)
+        yield Path(folder), files
 
 
 def plain_files(root: Path) -> Iterator[Path]:
-    """Every regular file below `root`, in the order of their names; links are not followed."""
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(folder) / name
-            if path.is_file() and not path.is_symlink():
-                yield path
+    """Every regular file below `root`; raises as `folders_and_files` does."""
+    for _, files in folders_and_files(root):
+        yield from files
+
+
+def unreadable(path: Path | str) -> StackProblem:
+    """What is said of a file or folder that is not for us."""
+    return StackProblem(
+        f"{path} must be readable, found it is not: run this as the user of the containers "
+        "(CARPRICE_UID in .env) or as root."
+    )

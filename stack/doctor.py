@@ -26,15 +26,22 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from compose import REPOSITORY, Stack, StackProblem, docker, settings_in
+from compose import (
+    COMPOSE_FILE,
+    Stack,
+    StackProblem,
+    docker,
+    effective_settings,
+    engines_folder,
+    images_of,
+)
+from make_env import ENGINE_SOCKET, REPOSITORY, TO_BE_FILLED
 
 OK, LOOK, WRONG = "ok", "look", "WRONG"
-PORTS = {"AIRFLOW": 8080, "MLFLOW": 5000, "PRICE_API": 8000, "PRICE_APP": 8501, "REPORTS": 8502}
-IMAGES = {
-    "TRAINER": "trainer", "AIRFLOW": "airflow", "SERVING": "app", "MLFLOW": "mlflow",
-    "DOCKER_PROXY": "docker-proxy", "POSTGRES": "postgres", "REDIS": "redis",
-}  # fmt: skip
-"""The part of each setting's name, and what `images/build` calls the image."""
+PUBLISHED = re.compile(r'"(\S+):\$\{(CARPRICE_\w+_PORT):-(\d+)\}:\d+"')
+"""A port in the compose file: its address, the setting's name, and its default."""
+METRICS_PORTS = {"CARPRICE_PROMETHEUS_PORT", "CARPRICE_GRAFANA_PORT"}
+"""Published where somebody asks for the profile `metrics` only."""
 ROOM_GIB = 2.0
 """A training and its reports take some hundred MiB."""
 CLOCK_SECONDS = 5.0
@@ -67,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def examine(folder: Path) -> Iterator[Finding]:
     """All checks, those that need no engine first; without one, the rest is left out."""
-    settings = settings_in(folder / ".env")
+    settings = effective_settings(folder)
     try:
         stack = Stack.of(folder)
     except StackProblem as problem:
@@ -75,6 +82,7 @@ def examine(folder: Path) -> Iterator[Finding]:
         stack = None
     if stack:
         yield from _checked("secrets", lambda: wrong_with_secrets(stack), "all are there")
+        yield from _checked("socket", lambda: wrong_with_socket(settings), "its group is the proxy's")
         yield from _checked("data root", lambda: wrong_with_disk(stack.data), "its disk has room")
     engine_problem = wrong_with_engine()
     if engine_problem:
@@ -105,11 +113,11 @@ def _checked(subject: str, look: Callable[[], Iterable[str]], well: str) -> Iter
 
 
 def wrong_with_secrets(stack: Stack) -> Iterator[str]:
-    """Secrets that the compose file names and that are missing, empty or not the containers' alone."""
-    text = (REPOSITORY / "docker-compose.yml").read_text()
+    """Secrets that the compose files name and that are missing, empty or not the containers' alone."""
+    text = "\n".join(path.read_text() for path in stack.files)
     for name in sorted(set(re.findall(r"\$\{CARPRICE_SECRETS_DIR[^}]*\}/(\w+)", text))):
         path = stack.secrets / name
-        if not path.exists() or not path.stat().st_size:
+        if not path.exists() or (not path.stat().st_size and name not in TO_BE_FILLED):
             state = "empty: remove it, then" if path.exists() else "missing:"
             yield (
                 f"{path} is {state} put the backed-up one there, or have 'make env' and "
@@ -122,6 +130,17 @@ def wrong_with_secrets(stack: Stack) -> Iterator[str]:
             )
 
 
+def wrong_with_socket(settings: Mapping[str, str]) -> Iterator[str]:
+    """Whether the proxy may not speak to the engine, where that is on this machine."""
+    socket_file = Path(settings.get("CARPRICE_ENGINE_SOCKET") or ENGINE_SOCKET)
+    group = settings.get("CARPRICE_DOCKER_GID")
+    if socket_file.exists() and group != (found := str(socket_file.stat().st_gid)):
+        yield (
+            f"CARPRICE_DOCKER_GID in .env must be {found}, the group of {socket_file}, found {group}: "
+            f"change it, then {UP}."
+        )
+
+
 def wrong_with_disk(path: Path, do: str = "move old backups and data/quarantine elsewhere") -> Iterator[str]:
     """Whether there is too little room on the disk of `path`."""
     while not path.exists():
@@ -132,8 +151,7 @@ def wrong_with_disk(path: Path, do: str = "move old backups and data/quarantine 
 
 def wrong_with_engines_disk() -> Iterator[str]:
     """Whether there is too little room for images and volumes, where the engine is on this machine."""
-    root = Path(docker("info", "--format", "{{.DockerRootDir}}").strip())
-    if root.exists():
+    if root := engines_folder():
         yield from wrong_with_disk(
             root, "'docker system df' shows what takes it, 'docker image prune' frees replaced images"
         )
@@ -167,9 +185,10 @@ def wrong_with_engine() -> str:
 
 def wrong_with_ports(settings: Mapping[str, str], published: Mapping[int, tuple[str, str]]) -> Iterator[str]:
     """Ports that somebody else has; `published`: container and project by port."""
-    bind = settings.get("CARPRICE_BIND") or "127.0.0.1"
-    for name, default in PORTS.items():
-        variable = f"CARPRICE_{name}_PORT"
+    for address, variable, default in PUBLISHED.findall((REPOSITORY / COMPOSE_FILE).read_text()):
+        if variable in METRICS_PORTS:
+            continue
+        bind = settings.get("CARPRICE_BIND") or "127.0.0.1" if address.startswith("$") else address
         port = int(settings.get(variable) or default)
         container, project = published.get(port, ("", ""))
         if container and project == settings.get("COMPOSE_PROJECT_NAME"):
@@ -242,10 +261,7 @@ def date_of(url: str) -> str:
 
 def wrong_with_images(settings: Mapping[str, str]) -> Iterator[str]:
     """Images that are missing, or were built here from other files than there are now."""
-    wanted = {
-        name: settings.get(f"CARPRICE_{part}_IMAGE") or f"carprice-{name}:latest"
-        for part, name in IMAGES.items()
-    }
+    wanted = images_of(settings)
     built = {}
     for name, image in wanted.items():
         label = '{{index .Config.Labels "carprice.inputs"}}'
@@ -273,27 +289,36 @@ def wrong_with_services(stack: Stack) -> Iterator[str]:
     described: list[dict[str, Any]] = json.loads(docker("inspect", *found)) if found else []
     if not described:
         raise ValueError(f"none is started: {UP} starts them.")
-    containers = {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in described}
+    # A service may have several containers, such as two workers.
+    containers: dict[str, list[dict[str, Any]]] = {}
+    for each in described:
+        containers.setdefault(each["Config"]["Labels"]["com.docker.compose.service"], []).append(each)
     for service in sorted(stack.compose("config", "--services").split()):
-        logs = f"'docker compose logs --tail 50 {service}'"
-        container = containers.get(service)
-        if container is None:
+        if service not in containers:
             yield f"{service} has no container: {UP} makes it."
-            continue
-        state = container["State"]
-        ended_well = service.endswith("-init") and state["Status"] == "exited" and not state["ExitCode"]
-        health = state.get("Health", {}).get("Status", "healthy")
-        image = container["Config"]["Image"]
-        if state["OOMKilled"]:
-            limit = container["HostConfig"]["Memory"] >> 20
-            yield f"{service} ran into its {limit} MiB: raise mem_limit in docker-compose.yml, then {UP}."
-        elif not ended_well and state["Status"] != "running":
-            status = f"{state['Status']} with status {state['ExitCode']}"
-            yield f"{service} is {status}: {logs} says why, then {UP}."
-        elif not ended_well and health != "healthy":
-            yield f"{service} is {health}: {logs} says why, then 'docker compose restart {service}'."
-        elif container["Image"] != docker("image", "inspect", "--format", "{{.Id}}", image).strip():
-            yield f"{service} runs an older {image} than the engine has: {UP} makes it anew."
+        for container in containers.get(service, []):
+            yield from wrong_with_container(service, container)
+
+
+def wrong_with_container(service: str, container: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a service's container, as `docker inspect` describes it."""
+    number = container["Config"]["Labels"]["com.docker.compose.container-number"]
+    name = service if number == "1" else f"{service} {number}"
+    logs = f"'docker compose logs --tail 50 {service}'"
+    state = container["State"]
+    ended_well = service.endswith("-init") and state["Status"] == "exited" and not state["ExitCode"]
+    health = state.get("Health", {}).get("Status", "healthy")
+    image = container["Config"]["Image"]
+    if state["OOMKilled"]:
+        limit = container["HostConfig"]["Memory"] >> 20
+        yield f"{name} ran into its {limit} MiB: raise mem_limit in docker-compose.yml, then {UP}."
+    elif not ended_well and state["Status"] != "running":
+        status = f"{state['Status']} with status {state['ExitCode']}"
+        yield f"{name} is {status}: {logs} says why, then {UP}."
+    elif not ended_well and health != "healthy":
+        yield f"{name} is {health}: {logs} says why, then 'docker compose restart {service}'."
+    elif container["Image"] != docker("image", "inspect", "--format", "{{.Id}}", image).strip():
+        yield f"{name} runs an older {image} than the engine has: {UP} makes it anew."
 
 
 if __name__ == "__main__":

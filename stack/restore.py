@@ -1,11 +1,12 @@
 """`make restore`: puts a backup into an empty stack, or in the place of what a stack holds.
 
 What can be wrong is looked for before anything is touched: each file's SHA-256, the key Airflow's part was
-encrypted with, room on the disk, and whether the stack holds data.
+encrypted with, room on the disks, and whether the stack holds data.
 
     python3 stack/restore.py BACKUP [--replace] [--secrets] [--folder FOLDER]
 
 --replace gives up what the stack holds; --secrets puts the backup's secrets in the place of the stack's.
+The backup's .env is put beside the stack's own as .env.backup, and what differs is said.
 Afterwards `docker compose up --detach --wait` starts the stack.
 """
 
@@ -15,20 +16,34 @@ import argparse
 import filecmp
 import json
 import os
+import re
 import shutil
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from backup import FERNET_KEY, FORMAT, MANIFEST, fingerprint_of, sha256_of
-from compose import ARTIFACTS, DATABASES, REPOSITORY, Stack, StackProblem, docker, plain_files
+from backup import FERNET_KEY, FORMAT, MANIFEST, SETTINGS, fingerprint_of, sha256_of
+from compose import (
+    ARTIFACTS,
+    DATABASES,
+    Stack,
+    StackProblem,
+    docker,
+    engines_folder,
+    plain_files,
+)
+from make_env import REPOSITORY, settings_in
 
-NEEDED = (*(f"{name}.dump" for name in DATABASES), "artifacts.tar", "data.tar", "params.yaml")
+NEEDED = (*(f"{name}.dump" for name in DATABASES), "artifacts.tar", "data.tar", "params.yaml", SETTINGS)
 REPLACED_VOLUMES = ("postgres", "mlflow", "redis")
 """Redis too: what it queued are tasks of the databases that go. Task logs stay."""
 SPARE_BYTES = 1 << 30
+THIS_MACHINES = re.compile(
+    r"COMPOSE_PROJECT_NAME|CARPRICE_(UID|DOCKER_GID|ENGINE_SOCKET|BIND|\w+_(DIR|PORT|ADDRESS))"
+)
+"""Settings of the machine, which another one's say nothing about."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,7 +87,9 @@ def check_backup(backup: Path) -> dict[str, Any]:
         files = {
             str(name): (str(each["sha256"]), int(each["bytes"])) for name, each in manifest["files"].items()
         }
-        found, *_ = (manifest[key] for key in ("format", "made", "data_url", FERNET_KEY))
+        found = manifest["format"]
+        if found == FORMAT:
+            _ = [manifest[key] for key in ("made", "data_url", "database_bytes", FERNET_KEY)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise StackProblem(
             f"{path} must describe the backup, found it missing or unreadable ({type(problem).__name__}): "
@@ -80,7 +97,8 @@ def check_backup(backup: Path) -> dict[str, Any]:
         ) from problem
     if found != FORMAT:
         raise StackProblem(
-            f"{path} must be of format {FORMAT}, found {found}: restore it with the version that made it."
+            f"{path} must be of format {FORMAT}, found {found}: restore it with the version that made it "
+            f"(commit {manifest.get('commit') or 'unknown'})."
         )
     for name in NEEDED:
         if name not in files:
@@ -127,21 +145,64 @@ def check_stack(
             f"the stack must be empty, found {', '.join(found)}: 'make backup' keeps what it holds, then "
             "REPLACE=1 with 'make restore' gives it up for the backup."
         )
-    there = sum(path.stat().st_size for path in plain_files(stack.data)) if replace else 0
-    needed = int(manifest["files"]["data.tar"]["bytes"]) + SPARE_BYTES
     stack.data.mkdir(parents=True, exist_ok=True)
-    if (free := shutil.disk_usage(stack.data).free + there) < needed:
-        raise StackProblem(
-            f"{stack.data} must have {needed >> 20} MiB of room, found {free >> 20}: make room on its disk."
-        )
+    check_room(room_needed(stack, manifest, [stack.volumes()[name] for name in held]))
+
+
+def room_needed(stack: Stack, manifest: Mapping[str, Any], given_up: list[str]) -> Iterator[tuple[Path, int]]:
+    """Each place that a restore fills and the bytes it takes there, less those of the volumes `given_up`."""
+    sizes = {name: int(each["bytes"]) for name, each in manifest["files"].items()}
+    yield stack.data, sizes["data.tar"] - sum(path.stat().st_size for path in plain_files(stack.data))
+    if engine := engines_folder():
+        gone = volume_bytes(given_up) if given_up else 0
+        yield engine, sizes["artifacts.tar"] + int(manifest["database_bytes"]) - gone
+
+
+def check_room(needed: Iterable[tuple[Path, int]]) -> None:
+    """Raise `StackProblem` where a disk has no room for all the places that are on it."""
+    disks: dict[int, list[tuple[Path, int]]] = {}
+    for path, size in needed:
+        disks.setdefault(path.stat().st_dev, []).append((path, size))
+    for places in disks.values():
+        wanted = sum(size for _, size in places) + SPARE_BYTES
+        if (free := shutil.disk_usage(places[0][0]).free) < wanted:
+            raise StackProblem(
+                f"the disk of {' and '.join(str(path) for path, _ in places)} must have {wanted >> 20} MiB "
+                f"of room, found {free >> 20}: make room on it."
+            )
+
+
+def volume_bytes(volumes: Collection[str]) -> int:
+    """What volumes take on the engine's disk, in the three digits that the engine tells."""
+    form = "{{range .Volumes}}{{.Name}} {{.Size}}\n{{end}}"
+    found = (
+        line.split() for line in docker("system", "df", "--verbose", "--format", form).splitlines() if line
+    )
+    return sum(bytes_in(size) for name, size in found if name in volumes)
+
+
+def bytes_in(size: str) -> int:
+    """The bytes in a size as the engine writes it, such as 63.1MB; 0 in what is none."""
+    units = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    match = re.fullmatch(r"([0-9.]+)([kMGT]?B)", size)
+    return int(float(match[1]) * units[match[2]]) if match else 0
+
+
+def differing_settings(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
+    """The settings of the backed-up stack that this one has not or has otherwise, but the machine's own."""
+    names = [name for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
+    found = [name for name in names if not THIS_MACHINES.fullmatch(name)]
+    return [f"{name}={theirs[name]}" if name in theirs else f"no {name}" for name in found]
 
 
 def restore(stack: Stack, backup: Path, secrets: bool) -> None:
     """Put the backup in the place of what the stack holds; leaves PostgreSQL running, nothing else."""
     _say("stopping the stack")
-    stack.compose("down", "--timeout", "60")
+    # Before it is taken down, which leaves the steps, and their network as long as one is on it.
+    stack.compose("stop", "--timeout", "60")
     if left := stack.step_containers():
-        docker("rm", "--force", *left)
+        docker("rm", "--force", "--volumes", *left)
+    stack.compose("down", "--timeout", "60")
     volumes = stack.volumes()
     if gone := [volumes[name] for name in REPLACED_VOLUMES if name in volumes]:
         docker("volume", "rm", *gone)
@@ -156,6 +217,13 @@ def restore(stack: Stack, backup: Path, secrets: bool) -> None:
         if params.exists():
             params.replace(f"{params}.replaced")
         shutil.copyfile(backup / "params.yaml", params)
+    beside = stack.folder / ".env.backup"
+    shutil.copyfile(backup / SETTINGS, beside)
+    if found := differing_settings(settings_in(beside), settings_in(stack.folder / ".env")):
+        _say(
+            f"{stack.folder / '.env'} stays as it is; the backed-up stack, whose own is {beside}, had "
+            f"{', '.join(found)}: take over what you want before you start the stack."
+        )
     _say("restoring MLflow's artifacts")
     with (backup / "artifacts.tar").open("rb") as file:
         tar = ("--entrypoint", "tar", "mlflow", "-C", ARTIFACTS, "-xf", "-")

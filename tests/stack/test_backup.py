@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -10,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,9 @@ from team_stack import LOGAN, TeamStack, docker, wait_for
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "stack"))
 
-from backup import FERNET_KEY, FORMAT, fingerprint_of, pack, sha256_of, unfinished_folder
+from backup import FERNET_KEY, FORMAT, SETTINGS, fingerprint_of, pack, sha256_of, unfinished_folder
 from compose import Stack, StackProblem
-from restore import NEEDED, check_backup, unpack
+from restore import NEEDED, bytes_in, check_backup, check_room, differing_settings, unpack, volume_bytes
 
 
 def on_a_stack(test: Callable[..., None]) -> Callable[..., None]:
@@ -59,6 +61,19 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): sha256_of(path) for path in files}
 
 
+@contextlib.contextmanager
+def as_anybody() -> Iterator[None]:
+    """As a user to whom a folder can be closed, which it can't to root."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 # --- what is packed, and what is refused: no engine needed
 
 
@@ -71,7 +86,8 @@ def made_backup(tmp_path: Path) -> Path:
     for name in NEEDED:
         (folder / name).write_text(name)
     files = {name: {"sha256": sha256_of(folder / name), "bytes": len(name)} for name in NEEDED}
-    manifest = {"format": FORMAT, "made": "", "data_url": "", FERNET_KEY: fingerprint_of(key), "files": files}
+    manifest = {"format": FORMAT, "made": "", "data_url": "", "database_bytes": 0, "files": files}
+    manifest[FERNET_KEY] = fingerprint_of(key)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -92,6 +108,21 @@ def test_what_was_packed_is_unpacked_with_its_bytes_modes_and_times(tmp_path: Pa
     assert (into / "raw/empty").is_dir()
     assert (into / "raw").stat().st_mode & 0o7777 == 0o2775
     assert (into / "raw/Citroën é.csv").stat().st_mtime == 1_600_000_000
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_folder_that_cannot_be_looked_into_is_refused_and_never_left_out(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place, "root")
+        (root / "raw/closed").mkdir(parents=True)
+        (root / "raw/closed/listings.csv").write_text("not to be lost")
+        Path(place).chmod(0o777)
+        (root / "raw/closed").chmod(mode)
+
+        with as_anybody(), pytest.raises(StackProblem, match=r"closed.* must be readable, found it is not"):
+            pack(root, Path(place, "data.tar"))
+
+        (root / "raw/closed").chmod(0o700)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("../out", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)])
@@ -130,6 +161,60 @@ def test_a_folder_that_is_no_backup_is_refused_and_nothing_is_touched(tmp_path: 
     assert "name a folder that 'make backup' completed" in refused.stderr
     assert refused.stderr.endswith("restore: nothing was touched.\n")
     assert contents(folder) == before
+
+
+def test_a_backup_of_another_format_is_refused_with_the_commit_that_can_restore_it(made_backup: Path) -> None:
+    path = made_backup / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99, "commit": "1a2b3c"}))
+
+    with pytest.raises(StackProblem, match=r"restore it with the version that made it \(commit 1a2b3c\)"):
+        check_backup(made_backup)
+
+
+def test_the_settings_that_differ_are_told_but_those_of_the_machine() -> None:
+    theirs = {
+        "CARPRICE_UID": "1000",
+        "CARPRICE_APPROVAL": "on",
+        "CARPRICE_STEP_CPUS": "2",
+        "COMPOSE_FILE": "a:b",
+    }
+    ours = {"CARPRICE_HOST_DATA_DIR": "/here", "CARPRICE_AIRFLOW_PORT": "1", "CARPRICE_STEP_CPUS": "2"}
+    ours |= {"CARPRICE_AIRFLOW_METRICS": "True"}
+
+    found = differing_settings(theirs, ours)
+
+    assert found == ["no CARPRICE_AIRFLOW_METRICS", "CARPRICE_APPROVAL=on", "COMPOSE_FILE=a:b"]
+
+
+def test_room_is_counted_once_for_each_disk(tmp_path: Path) -> None:
+    two_thirds = shutil.disk_usage(tmp_path).free // 3 * 2 - (2 << 30)
+    check_room([(tmp_path, two_thirds)])
+
+    with pytest.raises(StackProblem, match=f"the disk of {tmp_path} and {tmp_path} must have"):
+        check_room([(tmp_path, two_thirds), (tmp_path, two_thirds)])
+
+
+@pytest.mark.parametrize(("size", "found"), [("0B", 0), ("1.5kB", 1500), ("63.1MB", 63_100_000), ("N/A", 0)])
+def test_the_size_of_a_volume_is_read_as_the_engine_writes_it(size: str, found: int) -> None:
+    assert bytes_in(size) == found
+
+
+@pytest.mark.docker
+def test_databases_that_find_no_room_on_the_engines_disk_are_refused(
+    new_stack: object, tmp_path: Path, made_backup: Path
+) -> None:
+    folder = make_env(tmp_path / "stack")
+    key = {FERNET_KEY: fingerprint_of(folder / ".secrets" / FERNET_KEY)}
+    path = made_backup / "manifest.json"
+    manifest = json.loads(path.read_text()) | key
+    path.write_text(json.dumps(manifest | {"database_bytes": 1 << 60}))
+
+    refused = run("restore.py", folder, made_backup)
+
+    assert refused.returncode == 1
+    assert docker("info", "--format", "{{.DockerRootDir}}").strip() in refused.stderr
+    assert "MiB of room" in refused.stderr
+    assert refused.stderr.endswith("restore: nothing was touched.\n")
 
 
 def test_another_airflow_key_is_refused_with_what_to_do(tmp_path: Path, made_backup: Path) -> None:
@@ -211,6 +296,14 @@ class Restored:
     after: dict[str, Any]
 
 
+def a_step_of(stack: str) -> tuple[str, str]:
+    """The ids of a container that runs as a step of `stack`, and of its scratch volume."""
+    image = os.environ.get("CARPRICE_REDIS_IMAGE") or "carprice-redis:latest"
+    ours = ("--label", f"carprice.proxy={stack}", "--volume", "/tmp", "--entrypoint", "sleep")  # noqa: S108
+    step = docker("run", "--detach", "--network", "none", *ours, image, "600").strip()
+    return step, docker("inspect", "--format", "{{(index .Mounts 0).Name}}", step).strip()
+
+
 def price(stack: TeamStack) -> dict[str, Any]:
     """The price of one listing, once it is in the history."""
     priced = stack.ask_price("POST", "/v1/predict", json=LOGAN).json()
@@ -238,6 +331,8 @@ def restored(stack: TeamStack, in_production: str, tmp_path_factory: pytest.Temp
     """Backup, wipe, restore: with other secrets but Airflow's key, and the database of an earlier MLflow."""
     unfinished = "SELECT run_id FROM dag_run WHERE state IN ('queued', 'running')"
     wait_for(lambda: not stack.sql("airflow", unfinished), "the runs to end")
+    with (stack.folder / ".env").open("a") as settings:
+        settings.write("CARPRICE_STEP_MEMORY=2g\n")
     priced = price(stack)
     files = contents(stack.data) | {"params.yaml": sha256_of(stack.folder / "params.yaml")}
     before = remembered(stack) | {"price": priced, "files": files}
@@ -253,8 +348,8 @@ def restored(stack: TeamStack, in_production: str, tmp_path_factory: pytest.Temp
     shutil.rmtree(stack.data)
     params = stack.folder / "params.yaml"
     params.write_text("# of nobody")
-    # Airflow's own user keeps its password, which is in its database.
-    for name in secrets.keys() - {FERNET_KEY, "admin_password"}:
+    # Airflow's own user keeps its password, which is in its database; where alerts go is known here alone.
+    for name in secrets.keys() - {FERNET_KEY, "admin_password", "smtp_url", "webhook_url", "alert_urls"}:
         (stack.secrets / name).unlink()
     stack.make_env()
     done = run("restore.py", stack.folder, backup)
@@ -290,7 +385,18 @@ def test_a_backup_is_its_owners_alone_and_holds_no_secret_but_those_asked_for(re
 
     assert restored.backup.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
-    assert [name for name, secret in restored.secrets.items() if secret.encode() in held] == []
+    assert [name for name, secret in restored.secrets.items() if secret and secret.encode() in held] == []
+
+
+@on_a_stack
+def test_a_backup_tells_the_commit_and_the_images_it_was_made_with(restored: Restored) -> None:
+    manifest = json.loads((restored.backup / "manifest.json").read_text())
+    head = subprocess.run(["git", "-C", REPOSITORY, "rev-parse", "HEAD"], capture_output=True, text=True)
+    trainer = os.environ.get("CARPRICE_TRAINER_IMAGE") or "carprice-trainer:latest"
+
+    assert manifest["commit"] == head.stdout.strip()
+    assert manifest["images"]["trainer"] == docker("image", "inspect", "--format", "{{.Id}}", trainer).strip()
+    assert manifest["database_bytes"] > 10_000_000
 
 
 @on_a_stack
@@ -303,12 +409,18 @@ def test_a_backup_with_its_secrets_takes_the_place_of_what_another_stack_holds(
     params.write_text("# of nobody")
     mount = {"volumes": [f"{params}:/etc/carprice/params.yaml:ro"]}
     (folder / "under-test.json").write_text(json.dumps({"services": {"worker": mount}}))
+    before = (folder / ".env").read_text()
+    name = Stack.of(folder).name
+    step, scratch = a_step_of(name)
     try:
         refused = run("restore.py", folder, restored.backup, "--secrets")
         done = run("restore.py", folder, restored.backup, "--secrets", "--replace")
-        name = Stack.of(folder).name
         psql = ("psql", "--tuples-only", "--no-align", "--dbname", "mlflow", "--command")
         versions = docker("exec", f"{name}-postgres-1", *psql, "SELECT version FROM model_versions")
+        size = volume_bytes([f"{name}_postgres"])
+        left = (
+            docker("ps", "--all", "--quiet", "--no-trunc").split() + docker("volume", "ls", "--quiet").split()
+        )
     finally:
         Stack.of(folder).compose("down", "--volumes", "--timeout", "20")
 
@@ -319,6 +431,39 @@ def test_a_backup_with_its_secrets_takes_the_place_of_what_another_stack_holds(
     assert contents(folder / "data") | {"params.yaml": sha256_of(params)} == restored.before["files"]
     assert (folder / "params.yaml.replaced").read_text() == "# of nobody"
     assert versions.split() == ["1"]
+    assert size > 10_000_000
+    # The steps of the stack that was given up are gone, with what they wrote.
+    assert not {step, scratch} & set(left)
+    # What the machine is stays; what else was set there is told.
+    assert (folder / ".env").read_text() == before
+    assert (folder / ".env.backup").read_bytes() == (restored.backup / SETTINGS).read_bytes()
+    (told,) = [line for line in done.stderr.splitlines() if ".env.backup" in line]
+    assert "CARPRICE_STEP_MEMORY=2g" in told
+    assert "_PORT" not in told
+
+
+@on_a_stack
+def test_a_task_on_another_machine_keeps_a_backup_from_being_made(
+    restored: Restored, stack: TeamStack, tmp_path: Path
+) -> None:
+    task = stack.sql("airflow", "SELECT id FROM task_instance WHERE state = 'success' LIMIT 1")[0]
+    state = "UPDATE task_instance SET state = '{}', hostname = '{}' WHERE id = '{}'"
+    host = stack.sql("airflow", f"SELECT hostname FROM task_instance WHERE id = '{task}'")[0]  # noqa: S608
+    # As it looks from here: the worker there is at work.
+    alive = f"UPDATE task_instance SET last_heartbeat_at = now() + interval '1 hour' WHERE id = '{task}'"  # noqa: S608
+    stack.sql("airflow", f"{alive}; {state.format('running', '10.0.0.2', task)}")
+    try:
+        refused = run("backup.py", stack.folder, "--to", tmp_path / "backups", "--wait", "3")
+    finally:
+        stack.sql("airflow", state.format("success", host, task))
+
+    assert refused.returncode == 1
+    assert "found 1 running (10.0.0.2) after 3 s" in refused.stderr
+    assert [path.name for path in (tmp_path / "backups").iterdir()] == [".lock"]
+    assert {"scheduler", "triggerer", "worker"} <= set(
+        stack.compose("ps", "--services", "--status", "running").split()
+    )
+    stack.compose("up", "--detach", "--wait", "--no-recreate")
 
 
 @on_a_stack

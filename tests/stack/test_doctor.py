@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,11 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import require
 from team_stack import TeamStack, docker
 
@@ -45,13 +48,23 @@ def fake_docker(folder: Path, script: str) -> str:
 
 @pytest.fixture
 def free_ports() -> dict[str, str]:
-    """Ports that nothing listens on, as settings."""
-    names = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS")
+    """Ports that nothing listens on, as settings: one for each that the stack publishes."""
+    services = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"].values()
+    ports = [port for each in services if "profiles" not in each for port in each.get("ports", [])]
+    names = [re.findall(r"CARPRICE_\w+_PORT", port)[0] for port in ports]
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    found = {f"CARPRICE_{name}_PORT": str(s.getsockname()[1]) for name, s in zip(names, sockets, strict=True)}
+    found = {name: str(each.getsockname()[1]) for name, each in zip(names, sockets, strict=True)}
     for each in sockets:
         each.close()
     return found
+
+
+def make_env(folder: Path, **environment: str) -> None:
+    subprocess.run(
+        [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", folder],
+        env={"PATH": os.environ["PATH"], "COMPOSE_PROJECT_NAME": f"doctor-{os.getpid()}", **environment},
+        check=True,
+    )
 
 
 @pytest.fixture
@@ -59,11 +72,7 @@ def folder(tmp_path: Path, free_ports: dict[str, str]) -> Path:
     """What `make env` leaves."""
     here = tmp_path / "here"
     here.mkdir()
-    subprocess.run(
-        [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", here],
-        env={"PATH": os.environ["PATH"], "COMPOSE_PROJECT_NAME": f"doctor-{os.getpid()}", **free_ports},
-        check=True,
-    )
+    make_env(here, **free_ports)
     return here
 
 
@@ -108,6 +117,29 @@ def test_an_engine_that_is_not_for_us_and_a_missing_compose_are_found(
     assert said in wrong[0]
 
 
+def test_make_env_and_make_doctor_are_about_the_folder_they_are_called_in(
+    tmp_path: Path, free_ports: dict[str, str], no_engine: dict[str, str]
+) -> None:
+    here = tmp_path / "clone"
+    shutil.copytree(REPOSITORY / "stack", here / "stack", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "docker-compose.yml"):
+        shutil.copy(REPOSITORY / name, here)
+
+    def make(*words: str) -> str:
+        environment = {"PATH": os.environ["PATH"], **no_engine}
+        done = subprocess.run(["make", *words], cwd=here, env=environment, capture_output=True, text=True)
+        return done.stdout
+
+    make("env", *[f"{name}={port}" for name, port in free_ports.items()])
+    wrong = [line for line in make("doctor").splitlines() if line.startswith("WRONG")]
+
+    settings = (here / ".env").read_text().splitlines()
+    assert {f"{name}={port}" for name, port in free_ports.items()} <= set(settings)
+    assert f"CARPRICE_HOST_DATA_DIR={here / 'data'}" in settings
+    assert (here / ".secrets/admin_password").stat().st_size > 20
+    assert [line.split()[1] for line in wrong] == ["engine"]
+
+
 def test_without_make_env_it_says_so(tmp_path: Path, no_engine: dict[str, str]) -> None:
     _, wrong = doctor(tmp_path, **no_engine)
 
@@ -140,14 +172,46 @@ def test_a_secret_that_is_missing_empty_or_readable_by_others_is_found(
     assert said in line
 
 
-def test_a_taken_port_is_found(folder: Path, no_engine: dict[str, str], free_ports: dict[str, str]) -> None:
-    port = free_ports["CARPRICE_MLFLOW_PORT"]
-    with socket.create_server(("127.0.0.1", int(port))):
+def test_a_missing_key_of_the_object_store_is_found(folder: Path, no_engine: dict[str, str]) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "an id", "AWS_SECRET_ACCESS_KEY": "a key"}
+    make_env(folder, CARPRICE_DATA_URL="s3://prices/data", **keys)
+    (folder / ".secrets/store_key").unlink()
+
+    _, wrong = doctor(folder, **no_engine)
+
+    (line,) = [line for line in wrong if line.startswith("secrets")]
+    assert "store_key is missing: " in line
+
+
+def test_a_proxy_that_is_not_of_the_sockets_group_is_found(
+    folder: Path, no_engine: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "docker.sock"
+    path.touch()
+    group = path.stat().st_gid
+    at = {"CARPRICE_ENGINE_SOCKET": str(path), **no_engine}
+
+    _, right = doctor(folder, CARPRICE_DOCKER_GID=str(group), **at)
+    _, wrong = doctor(folder, CARPRICE_DOCKER_GID=str(group + 1), **at)
+
+    assert [line for line in right if line.startswith("socket")] == []
+    (line,) = [line for line in wrong if line.startswith("socket")]
+    assert f"must be {group}, the group of {path}, found {group + 1}" in line
+
+
+def test_each_port_that_is_taken_is_found(
+    folder: Path, no_engine: dict[str, str], free_ports: dict[str, str]
+) -> None:
+    with ExitStack() as taken:
+        for port in free_ports.values():
+            taken.enter_context(socket.create_server(("127.0.0.1", int(port))))
         _, wrong = doctor(folder, **no_engine)
 
-    (line,) = [line for line in wrong if line.startswith("ports")]
-    assert f"127.0.0.1:{port} can't be had" in line
-    assert "CARPRICE_MLFLOW_PORT in .env" in line
+    lines = [line for line in wrong if line.startswith("ports")]
+    assert len(lines) == len(free_ports) > 4
+    for name, port in free_ports.items():
+        (line,) = [line for line in lines if f"127.0.0.1:{port} can't be had" in line]
+        assert f"{name} in .env" in line
 
 
 @pytest.fixture
@@ -226,21 +290,38 @@ def test_a_missing_and_a_stale_image_are_found_and_a_current_one_is_not(
     assert any(f"{stale} is not of the files" in line and "images/build redis" in line for line in wrong)
 
 
+def wrong_with(stack: TeamStack) -> list[str]:
+    """What is found but for the images: whether they are of this tree is another test's affair."""
+    return [line for line in doctor(stack.folder)[1] if not line.startswith("images")]
+
+
+@pytest.mark.docker
+@pytest.mark.e2e
+@pytest.mark.timeout(1800)
+def test_one_of_two_containers_of_a_service_that_is_down_is_found(stack: TeamStack) -> None:
+    scale = ("up", "--detach", "--wait", "--no-recreate", "--scale")
+    stack.compose(*scale, "docker-proxy=2", "docker-proxy")
+    first, _ = stack.compose("ps", "--all", "--quiet", "docker-proxy").split()
+    docker("kill", first)
+    found = wrong_with(stack)
+    stack.compose(*scale, "docker-proxy=1", "docker-proxy")
+
+    (line,) = found
+    assert "docker-proxy" in line
+    assert "is exited with status 137" in line
+
+
 @pytest.mark.docker
 @pytest.mark.e2e
 @pytest.mark.timeout(1800)
 def test_a_service_that_is_down_is_found_and_a_stack_that_is_well_is_said_to_be(stack: TeamStack) -> None:
-    def wrong() -> list[str]:
-        # Whether the images are of this tree is another test's affair.
-        return [line for line in doctor(stack.folder)[1] if not line.startswith("images")]
-
-    well = wrong()
+    well = wrong_with(stack)
     stack.compose("kill", "reports")
-    killed = wrong()
+    killed = wrong_with(stack)
     stack.compose("up", "--detach", "--wait", "reports")
 
     assert well == []
     (line,) = killed
     assert "reports is exited with status 137" in line
     assert "docker compose up" in line
-    assert wrong() == []
+    assert wrong_with(stack) == []
