@@ -26,6 +26,21 @@ def test_every_variable_of_a_command_is_in_the_docs() -> None:
     assert {name for name in read if f"`{name}`" not in page} == set()
 
 
+def test_every_test_that_the_docs_name_is_there() -> None:
+    there = {
+        name
+        for path in (REPOSITORY / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(), flags=re.MULTILINE)
+    }
+    named = {
+        (page.name, name)
+        for page in (REPOSITORY / "docs").glob("*.md")
+        for name in re.findall(r"`(test_\w+)`", page.read_text())
+    }
+    assert len(named) > 30
+    assert {(page, name) for page, name in named if name not in there} == set()
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for page in [
         REPOSITORY / "README.md",

@@ -134,6 +134,22 @@ def test_the_app_reaches_the_api_and_neither_a_database_nor_the_docker_proxy(sta
     )
 
 
+def test_a_step_reaches_mlflow_and_no_other_service(stack: TeamStack) -> None:
+    image = stack.containers()["api"]["Config"]["Image"]
+    forbidden = [
+        *addresses_of(stack, "postgres", 5432),
+        *addresses_of(stack, "redis", 6379),
+        *addresses_of(stack, "docker-proxy", 2375),
+        *addresses_of(stack, "api-server", 8080),
+        *addresses_of(stack, "api", 8000),
+    ]
+
+    as_a_step = ("run", "--rm", "--network", f"{stack.name}-steps", "--entrypoint", "python3", image)
+    reached = docker(*as_a_step, "-c", REACH, "mlflow:5000", *forbidden)
+
+    assert reached.split() == ["mlflow:5000"]
+
+
 def test_the_api_reaches_postgresql_and_mlflow_and_nothing_of_airflow(stack: TeamStack) -> None:
     reached = ["postgres:5432", "mlflow:5000"]
     airflow = [*addresses_of(stack, "api-server", 8080), *addresses_of(stack, "worker", 8793)]
