@@ -61,6 +61,11 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): sha256_of(path) for path in files}
 
 
+def kept(data: Path) -> dict[str, str]:
+    """The same of a data root, but for what the API writes there every few minutes whatever else happens."""
+    return {name: sha256 for name, sha256 in contents(data).items() if not name.startswith("asked/")}
+
+
 @contextlib.contextmanager
 def as_anybody() -> Iterator[None]:
     """As a user to whom a folder can be closed, which it can't to root."""
@@ -334,7 +339,7 @@ def restored(stack: TeamStack, in_production: str, tmp_path_factory: pytest.Temp
     with (stack.folder / ".env").open("a") as settings:
         settings.write("CARPRICE_STEP_MEMORY=2g\n")
     priced = price(stack)
-    files = contents(stack.data) | {"params.yaml": sha256_of(stack.folder / "params.yaml")}
+    files = kept(stack.data) | {"params.yaml": sha256_of(stack.folder / "params.yaml")}
     before = remembered(stack) | {"price": priced, "files": files}
     secrets = {path.name: path.read_text() for path in stack.secrets.iterdir() if path.name != ".gitignore"}
 
@@ -354,7 +359,7 @@ def restored(stack: TeamStack, in_production: str, tmp_path_factory: pytest.Temp
     stack.make_env()
     done = run("restore.py", stack.folder, backup)
     assert done.returncode == 0, done.stderr
-    files = contents(stack.data) | {"params.yaml": sha256_of(params)}
+    files = kept(stack.data) | {"params.yaml": sha256_of(params)}
     stack.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "python3", "mlflow", "-c", EARLIER)
     assert stack.sql("mlflow", "SELECT to_regclass('job_locks')") == [""]
     stack.compose("up", "--detach", "--wait")
@@ -428,7 +433,7 @@ def test_a_backup_with_its_secrets_takes_the_place_of_what_another_stack_holds(
     assert f"found 1 files in {folder / 'data'}" in refused.stderr
     assert done.returncode == 0, done.stderr
     assert {name: (folder / ".secrets" / name).read_text() for name in restored.secrets} == restored.secrets
-    assert contents(folder / "data") | {"params.yaml": sha256_of(params)} == restored.before["files"]
+    assert kept(folder / "data") | {"params.yaml": sha256_of(params)} == restored.before["files"]
     assert (folder / "params.yaml.replaced").read_text() == "# of nobody"
     assert versions.split() == ["1"]
     assert size > 10_000_000
