@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 from claims import burst_is_ingested_once, every_step_shows_its_result, worse_candidate_stays_out
 from running_demo import Demo
 
-from carprice import sample
+from carprice import report_records, sample
 from carprice.registry import Registry
 
 
@@ -56,9 +57,9 @@ def test_process_mode_is_said_loudly(demo: Demo) -> None:
     assert "PROCESS MODE: steps run as child processes of Airflow, not in containers" in demo.output
 
 
-@pytest.mark.browser
-def test_the_page_shows_a_price_and_the_version_it_comes_from(demo: Demo, chromium: str) -> None:
-    from demo.browser import describe_logan, estimate
+@pytest.fixture
+def page(chromium: str) -> Iterator[Any]:
+    """A page of a French browser."""
     from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
@@ -68,11 +69,19 @@ def test_the_page_shows_a_price_and_the_version_it_comes_from(demo: Demo, chromi
         page = browser.new_page(locale="fr-FR")
         page.set_default_timeout(120_000)
         expect.set_options(timeout=120_000)
-        page.goto(demo.app_url)
-        describe_logan(page)
-        dirhams = estimate(page)
-        expect(page.get_by_text(f"version {demo.production_version()}", exact=False).first).to_be_visible()
+        yield page
         browser.close()
+
+
+@pytest.mark.browser
+def test_the_page_shows_a_price_and_the_version_it_comes_from(demo: Demo, page: Any) -> None:
+    from demo.browser import describe_logan, estimate
+    from playwright.sync_api import expect
+
+    page.goto(demo.app_url)
+    describe_logan(page)
+    dirhams = estimate(page)
+    expect(page.get_by_text(f"version {demo.production_version()}", exact=False).first).to_be_visible()
 
     assert 10_000 < dirhams < 1_000_000
 
@@ -110,7 +119,7 @@ def test_a_file_that_is_still_written_is_not_read_early(demo: Demo) -> None:
     assert [r["sha256"] for r in demo.receipts().values() if "slow.csv" in r["names"]] == [receipt["sha256"]]
 
 
-def test_the_second_file_is_judged_and_its_reports_are_a_click_away_in_the_app(demo: Demo) -> None:
+def test_the_second_file_is_judged_before_training_and_the_api_serves_its_reports(demo: Demo) -> None:
     demo.wait_until_quiet()
     listed = requests.get(f"{demo.api_url}/v1/reports", timeout=30).json()["reports"]
     kinds = {each["kind"]: each for each in reversed(listed) if ".evidently." not in each["name"]}
@@ -123,6 +132,34 @@ def test_the_second_file_is_judged_and_its_reports_are_a_click_away_in_the_app(d
     tasks = {task["task_id"]: task for task in demo.api.tasks(second["dag_id"], second["dag_run_id"])}
     assert tasks["score_new_listings"]["state"] == "success"
     assert tasks["score_new_listings"]["end_date"] <= tasks["train_model"]["start_date"]
+
+
+@pytest.mark.browser
+def test_the_second_file_s_drift_report_is_a_click_away_in_the_app(demo: Demo, page: Any) -> None:
+    from demo.browser import settled
+    from playwright.sync_api import expect
+
+    *_, stem = report_records.stems(demo.root, "reports/drift")
+    record = demo.root.read_json(f"reports/drift/{stem}.json")
+    page.goto(demo.app_url)
+    settled(page)
+    page.get_by_role("link", name="Rapports").click()
+    expect(page.get_by_role("heading", name="Rapports", exact=True)).to_be_visible()
+    settled(page)
+    box = page.get_by_role("combobox", name="Rapport")
+    box.click()
+    box.fill("Dérive")
+    page.get_by_role("option").filter(has_not_text="Evidently").first.click()
+    report = page.frame_locator("[data-testid=stIFrame]").frame_locator("iframe")
+    headings = {
+        "stable": "New listings are like the ones before",
+        "drifted": "New listings are different",
+        "too little data": "Too little data to say",
+    }
+    expect(report.get_by_role("heading", level=1)).to_contain_text(headings[record["verdict"]])
+    first_screen = report.locator(".band").first
+    expect(first_screen).to_be_visible()
+    expect(first_screen).to_contain_text(f"new listings of {record['file']} against")
 
 
 def test_unusable_files_are_refused_each_with_its_sentence_and_the_next_good_one_goes_through(
