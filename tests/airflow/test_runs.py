@@ -286,7 +286,7 @@ def test_a_failed_promotion_is_reported_and_the_run_is_red(run: Any, trainer: An
     states = states_reported(trainer)
     assert list(states.items())[1:] == [
         ("validate_staging_model", "failed"),
-        ("approve", "upstream_failed"),
+        ("approve", "skipped"),
         ("promote_to_production", "upstream_failed"),
     ]
     assert option_reported(trainer, "--problems") == {"validate_staging_model": "boom"}
