@@ -473,15 +473,22 @@ def test_another_version_in_production_ends_what_was_wrong_with_the_one_before(
     assert [known["cause"] for known in opened(root)] == ["pipeline_failed:x"]
 
 
-@pytest.mark.parametrize("in_production", ["4", None])
-def test_a_verdict_on_a_version_that_is_not_in_production_is_no_alert_and_closes_none(
-    root: DataRoot, fast_params: Params, in_production: str | None
+def test_drift_found_after_the_promotion_is_told_once_and_says_what_took_the_versions_place(
+    root: DataRoot, mails: list[Mail], fast_params: Params
 ) -> None:
     alerts.for_drift(root, fast_params, DRIFTED | {"production_version": "4"}, "4")
-    alerts.for_drift(root, fast_params, DRIFTED, in_production)  # as the daily run after a promotion does
-    alerts.for_live_error(root, fast_params, WORSE, in_production)
-    assert [known["cause"] for known in alerts.records(root)] == ["drift:4"]
+    for _ in range(2):  # the run of the file, and the daily one after it
+        alerts.for_drift(root, fast_params, DRIFTED, "4")
+        alerts.deliver(root, QUICK)
     assert [known["cause"] for known in opened(root)] == ["drift:4"]
+    (mail,) = [mail for mail in mails if "version 3" in str(mail["Subject"])]
+    assert "Since then version 4 has taken its place in production." in text_of(mail)
+
+
+def test_a_verdict_is_no_alert_while_nothing_is_in_production(root: DataRoot, fast_params: Params) -> None:
+    alerts.for_drift(root, fast_params, DRIFTED, None)
+    alerts.for_live_error(root, fast_params, WORSE, None)
+    assert alerts.records(root) == []
 
 
 @pytest.mark.parametrize("how", ["promotion", "rollback"])

@@ -282,8 +282,8 @@ def for_report(
 def for_drift(root: DataRoot, params: Params, verdict: Mapping[str, Any], in_production: str | None) -> None:
     """Tell that the market has moved away from what production learned, or that it has not any more.
 
-    `verdict` is the JSON of a drift report, `in_production` the version that is there now: a verdict on
-    another one is history. "too little data" changes nothing.
+    `verdict` is the JSON of a drift report, `in_production` the version that is there now, which may have
+    replaced the one judged. "too little data" changes nothing.
     """
     version = verdict["production_version"]
     changes = [str(change) for change in verdict.get("changes") or verdict.get("drifted_columns") or []]
@@ -303,8 +303,7 @@ def for_drift(root: DataRoot, params: Params, verdict: Mapping[str, Any], in_pro
         ),
     ]
     subject = f"Car prices: the market drifted away from version {version}"
-    if _is_about(root, version, in_production):
-        _tell_verdict(root, "drift", version, verdict, "drifted", "stable", subject, lines)
+    _tell_verdict(root, "drift", version, in_production, verdict, ("drifted", "stable"), subject, lines)
 
 
 def for_live_error(
@@ -312,7 +311,7 @@ def for_live_error(
 ) -> None:
     """Tell that production's error on new listings is past what was promised, or back within it.
 
-    `in_production` is the version that is there now: a verdict on another one is history.
+    `in_production` is the version that is there now, which may have replaced the one judged.
     """
     version = verdict["version"]
     lines = [
@@ -330,8 +329,8 @@ def for_live_error(
         + " If the version is at fault, put the previous one back: bin/carprice rollback.",
     ]
     subject = f"Car prices: the live error of version {version} is past its limit"
-    if _is_about(root, version, in_production):
-        _tell_verdict(root, "live_error", version, verdict, "worse", "as promised", subject, lines)
+    words = ("worse", "as promised")
+    _tell_verdict(root, "live_error", version, in_production, verdict, words, subject, lines)
 
 
 def for_freshness(root: DataRoot, params: AlertParams) -> dict[str, Any]:
@@ -369,30 +368,28 @@ def for_freshness(root: DataRoot, params: AlertParams) -> dict[str, Any]:
     }
 
 
-def _is_about(root: DataRoot, version: str, in_production: str | None) -> bool:
-    """Whether `version` is the one in production; whatever was wrong with others is history."""
-    if in_production is not None:
-        put_in_production(root, in_production)
-    if version != in_production:
-        log.info("version %s was judged, which is not in production: no alert", version)
-    return version == in_production
-
-
 def _tell_verdict(
     root: DataRoot,
     kind: Literal["drift", "live_error"],
     version: str,
+    in_production: str | None,
     verdict: Mapping[str, Any],
-    bad: str,
-    good: str,
+    words: tuple[str, str],
     subject: str,
     lines: Sequence[str],
 ) -> None:
-    cause = f"{kind}:{version}"
-    if verdict.get("verdict") == bad:
+    """Record or resolve what was found about `version`: `words` are the verdicts that do so, in this order.
+
+    Of a version that was replaced meanwhile it is told once, with what took its place, and never again.
+    """
+    if in_production is None:
+        return
+    cause, replaced = f"{kind}:{version}", version != in_production
+    if verdict.get("verdict") == words[0] and not (replaced and root.exists(_name(cause))):
         record(root, Alert(cause, kind, subject, "\n".join(lines), verdict.get("report")))
-    elif verdict.get("verdict") == good:
+    elif verdict.get("verdict") == words[1]:
         resolve(root, cause)
+    put_in_production(root, in_production)
 
 
 def _figures(verdict: Mapping[str, Any]) -> list[str]:
