@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from carprice.data_root import DataRoot
-from demo.browser import describe_logan, estimate
+from demo.browser import choose, describe_logan, estimate, give, settled
 from demo.settings import REPOSITORY, Settings
 
 PICTURES = REPOSITORY / "docs" / "pictures"
@@ -18,7 +20,9 @@ DESKTOP = {"width": 1240, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 # Page of the app -> what stands on it once it has its content.
-PAGES = {"historique": "Historique", "modele": "Version", "rapports": "Rapports"}
+PAGES = {"historique": "estimations", "modele": "Historique des promotions", "rapports": "Verdict"}
+# What there is to see of these lies below the fold.
+WHOLE = {"historique", "modele"}
 
 
 def main() -> int:
@@ -39,20 +43,46 @@ def main() -> int:
 
 
 def _app(browser: Browser, settings: Settings) -> None:
-    for name, viewport in (("app", DESKTOP | {"height": 1500}), ("app-phone", PHONE)):
+    for name, viewport in (("app", DESKTOP | {"height": 1620}), ("app-phone", PHONE)):
         page = _page(browser, viewport)
         page.goto(settings.app_url)
         describe_logan(page, asking=75_000)
         estimate(page)
         page.get_by_test_id("price").scroll_into_view_if_needed()
         _take(page, name)
+        if name == "app":
+            page.get_by_role("radio", name="English").click()
+            expect(page.get_by_text("See the listing").first).to_be_visible()
+            expect(page.get_by_text("Voir l'annonce")).to_have_count(0)
+            settled(page)
+            _take(page, "app-english", whole=True)
         page.close()
     page = _page(browser, DESKTOP)
+    _priced_file(page, settings)
     for path, words in PAGES.items():
         page.goto(f"{settings.app_url}/{path}")
         expect(page.get_by_text(words).first).to_be_visible()
-        _take(page, f"app-{path}")
+        if path == "historique":
+            choose(page, "Estimation", "Dacia Logan 2015")
+            give(page, re.compile("^Prix réellement payé"), 65_500)
+            page.get_by_role("button", name="Enregistrer").click()
+            expect(page.get_by_text("enregistré pour")).to_be_visible()
+        _take(page, f"app-{path}", whole=path in WHOLE)
     page.close()
+
+
+def _priced_file(page: Page, settings: Settings) -> None:
+    """The page *Lot* with the prices of its own example."""
+    page.goto(f"{settings.app_url}/lot")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Fichier d'exemple").click()
+    example = download.value
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+        {"name": example.suggested_filename, "mimeType": "text/csv", "buffer": example.path().read_bytes()}
+    )
+    page.get_by_role("button", name="Estimer ces annonces").click()
+    expect(page.get_by_text("sans prix.")).to_be_visible()
+    _take(page, "app-lot", whole=True)
 
 
 def _reports(browser: Browser, root: DataRoot) -> None:
@@ -60,24 +90,38 @@ def _reports(browser: Browser, root: DataRoot) -> None:
     page.goto(f"file://{root.path('reports/index.html')}")
     _take(page, "index")
     for kind in ("quality", "pipeline", "models", "drift", "live"):
-        pages = [name for name in root.names(f"reports/{kind}", ".html") if ".evidently." not in name]
-        if pages:
-            page.goto(f"file://{root.path(f'reports/{kind}/{pages[-1]}')}")
-            _take(page, kind)
+        pages = root.names(f"reports/{kind}", ".html")
+        for name, is_evidently in ((kind, False), (f"{kind}-evidently", True)):
+            paths = [root.path(f"reports/{kind}/{p}") for p in pages if (".evidently." in p) is is_evidently]
+            if paths:
+                page.goto(f"file://{max(paths, key=os.path.getmtime)}")
+                _take(page, name)
     page.close()
 
 
 def _page(browser: Browser, viewport: dict[str, int]) -> Page:
     page = browser.new_page(viewport=viewport)  # type: ignore[arg-type]
     page.set_default_timeout(MILLISECONDS)
+    # Chromium gives up what it is loading whenever a network interface of the machine comes or goes.
+    page.route("**/static/**", lambda route: route.fulfill(response=route.fetch()))
     return page
 
 
-def _take(page: Page, name: str) -> None:
+def _take(page: Page, name: str, whole: bool = False) -> None:
+    """A picture of what is in view, or of the `whole` page of the app, which scrolls by itself."""
     page.wait_for_load_state("networkidle")
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement?.blur()")  # no button looks pressed
+    if whole:
+        height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
+        page.set_viewport_size({"width": DESKTOP["width"], "height": height})
+        page.wait_for_load_state("networkidle")
     for unfinished in ("stStatusWidget", "stSkeleton"):  # of Streamlit's pages
         expect(page.get_by_test_id(unfinished)).to_have_count(0)
+    expect(page.locator("[data-testid=stVegaLiteChart]:not(:has(canvas, svg))")).to_have_count(0)
     page.screenshot(path=PICTURES / f"{name}.png")
+    if whole:
+        page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
