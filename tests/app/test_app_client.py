@@ -212,6 +212,14 @@ def test_only_web_addresses_become_links(url: str | None) -> None:
     assert html == "&lt;b&gt;ad&lt;/b&gt;"
 
 
+def test_an_amount_stays_on_one_line_and_a_range_breaks_at_its_dash() -> None:
+    html = markup.cell_html(markup.Figure("56\u202f834 – 80\u202f546\u00a0MAD"))
+    assert html == (
+        '<span class="cp-figure">56\u202f834</span> – <span class="cp-figure">80\u202f546\u00a0MAD</span>'
+    )
+    assert markup.cell_html(markup.Figure("")) == markup.cell_html("")
+
+
 def test_a_web_address_becomes_a_link_that_cannot_leave_its_attribute() -> None:
     html = markup.cell_html(markup.Link("ad", 'https://host/"onclick="x'))
     assert html.startswith('<a href="https://host/&quot;onclick=&quot;x" target="_blank" rel="noopener')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -51,6 +52,22 @@ def test_the_catalogue_holds_nothing_that_the_source_has_lost(
     extracted: set[tuple[str, ...]], translated: dict[tuple[str, ...], tuple[str, ...]]
 ) -> None:
     assert not set(translated) - extracted
+
+
+def test_no_message_hides_where_the_catalogue_does_not_look() -> None:
+    """Babel does not look into f-strings."""
+    hidden = [
+        call.args[0].value
+        for path in SOURCES.rglob("*.py")
+        for text in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in {"_", "N_", "ngettext"}
+        and isinstance(call.args[0], ast.Constant)
+    ]
+    assert hidden == []
 
 
 def test_translations_have_the_placeholders_of_their_messages(

@@ -379,10 +379,11 @@ def compared(
                 name: api.post("/v1/predict", LOGAN).json()["prediction_id"]
                 for name in ("before", "after", "paid")
             }
-            api.post("/v1/feedback", {"prediction_id": ids["paid"], "price_paid_mad": 70_000})
             wait_until(
                 lambda: api.get("/v1/comparison").json()["agreement"]["pairs"] == 3, "the shadow has priced"
             )
+            paid = {"prediction_id": ids["paid"], "price_paid_mad": 70_000}
+            assert api.post("/v1/feedback", paid).status_code == 201
             log = sqlite3.connect(next(api.state.rglob("*.db")))
             for name, minutes in (("before", -30), ("after", 30)):
                 at = (MIDNIGHT + timedelta(minutes=minutes)).astimezone(UTC).replace(tzinfo=None)
@@ -450,6 +451,24 @@ def test_the_candidate_is_compared_with_production_and_asked_about_once(
     error = formats.share(told["production"]["median_ape"], 1)
     assert cells == [["Production", "1", "3", "1", error, error], ["Candidat", "2", "3", "1", error, error]]
     assert "Sur 3 voitures estimées par les deux, l'écart médian est de 0,0" in unescape(html_of(at))
+
+
+def test_a_candidate_that_is_in_production_is_not_on_trial(
+    compared: tuple[Api, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_APP_API_URL", compared[0].address)
+    assert "La version 2 est à l'essai" in unescape(html_of(page("model")))
+    model, comparison = ApiClient.model, ApiClient.comparison
+    same = {"version": "1"}
+    monkeypatch.setattr(
+        ApiClient, "model", lambda self: (m := model(self)) | {"staging": m["staging"] | same}
+    )
+    monkeypatch.setattr(
+        ApiClient, "comparison", lambda self: (c := comparison(self)) | {"staging": c["staging"] | same}
+    )
+    streamlit.cache_data.clear()
+    assert "à l'essai" not in unescape(html_of(page("model")))
+    assert "comparison" not in html_of(page("history"))
 
 
 @pytest.mark.parametrize("name", ["history", "model"])

@@ -29,7 +29,14 @@ class Badge:
     tone: Tone = "plain"
 
 
-Cell = str | Link | Badge
+@dataclass(frozen=True)
+class Figure:
+    """An amount or a range of amounts, each of which stays on one line."""
+
+    text: str
+
+
+Cell = str | Link | Badge | Figure
 
 
 def is_web_address(url: object) -> bool:
@@ -87,6 +94,11 @@ def cell_html(value: Cell) -> str:
     """One cell's content as HTML."""
     if isinstance(value, Badge):
         return f'<span class="cp-badge cp-{value.tone}">{escape(value.text)}</span>'
+    if isinstance(value, Figure):
+        parts = " – ".join(
+            f'<span class="cp-figure">{escape(part)}</span>' for part in value.text.split(" – ")
+        )
+        return parts if value.text else cell_html("")
     if isinstance(value, Link):
         if not is_web_address(value.url):
             return escape(value.text)

@@ -199,3 +199,8 @@ def _comparison(_client: ApiClient, api_url: str) -> dict[str, Any]:
 def comparison() -> dict[str, Any]:
     """Production beside staging, at most thirty seconds old: it reads the whole log."""
     return _comparison(client(), settings.from_environment().api_url)
+
+
+def forget_comparison() -> None:
+    """Ask again: a price that was paid has just been given."""
+    _comparison.clear()

@@ -372,11 +372,9 @@ def _welcome() -> None:
             "Chaque prix vient avec une fourchette qui contient {n} annonces sur 10.",
             n=formats.number(coverage * 10),
         )
+    title = _("En trois étapes")
     items = "".join(f"<li>{escape(step)}</li>" for step in steps)
-    markup.draw(
-        f'<div class="cp-steps"><h2>{escape(_("En trois étapes"))}</h2><ol>{items}</ol>'
-        f"<p>{escape(trust)}</p></div>"
-    )
+    markup.draw(f'<div class="cp-steps"><h2>{escape(title)}</h2><ol>{items}</ol><p>{escape(trust)}</p></div>')
 
 
 def _price(answer: Answer) -> None:
@@ -562,7 +560,7 @@ def _comparables(answer: Answer) -> None:
 
 def _card(found: Comparable) -> str:
     listing: dict[str, Any] = dict(found)
-    alike = formats.share(found["similarity"])
+    alike = _("Ressemblance {share}", share=formats.share(found["similarity"]))
     link = markup.Link(_("Voir l'annonce"), found["url"])
     address = markup.cell_html(link) if markup.is_web_address(found["url"]) else ""
     return (
@@ -570,7 +568,7 @@ def _card(found: Comparable) -> str:
         f'<div class="cp-card-price">{escape(formats.money(found["price_mad"]))}</div>'
         f"<p>{escape(words.details(listing))}</p>"
         f'<span class="cp-like"><i style="width:{round(found["similarity"] * 100)}%"></i></span>'
-        f"<p>{escape(_('Ressemblance {share}', share=alike))}</p>{address}</div>"
+        f"<p>{escape(alike)}</p>{address}</div>"
     )
 
 

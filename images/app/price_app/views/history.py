@@ -95,8 +95,8 @@ def _table(predictions: list[LoggedPrediction]) -> None:
             formats.moment(found["at"]),
             words.car(found["listing"]),
             words.details(found["listing"]),
-            formats.money(found["price_mad"]),
-            f"{formats.number(found['low_mad'])} – {formats.money(found['high_mad'])}",
+            _amount(found["price_mad"]),
+            markup.Figure(f"{formats.number(found['low_mad'])} – {formats.money(found['high_mad'])}"),
             _amount(found["asking_price_mad"]),
             _amount(found["price_paid_mad"]),
             found["version"],
@@ -110,8 +110,8 @@ def _table(predictions: list[LoggedPrediction]) -> None:
     markup.table(columns, rows, "predictions")
 
 
-def _amount(mad: float | None) -> str:
-    return "" if mad is None else formats.money(mad)
+def _amount(mad: float | None) -> markup.Cell:
+    return markup.Figure("" if mad is None else formats.money(mad))
 
 
 def _paid(predictions: list[LoggedPrediction]) -> None:
@@ -148,6 +148,7 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
                 raise
             screens.refusal(problem)
             return
+        screens.forget_comparison()
         st.session_state["thanks"] = (words.car(by_id[chosen]["listing"]), paid)
         st.rerun()
     thanks = st.session_state.pop("thanks", None)
@@ -168,8 +169,10 @@ def _comparison() -> None:
     staging, agreement = found.get("staging"), found.get("agreement") or {}
     if not staging or not (staging.get("predictions") or agreement.get("pairs")):
         return
-    st.subheader(_("Le modèle candidat face au modèle en production"), anchor=False)
     production = found.get("production") or {}
+    if staging.get("version") == production.get("version"):
+        return  # promoted: nothing is on trial
+    st.subheader(_("Le modèle candidat face au modèle en production"), anchor=False)
     markup.table(
         [
             "",

@@ -59,7 +59,7 @@ def page() -> None:
             "warning",
         )
     _figures(model)
-    _staging(model.get("staging") or {})
+    _staging(model.get("staging") or {}, str(model["version"]))
     _importance(model.get("importance") or [])
     _gates(model.get("gates") or [])
     _history(model.get("history") or [], str(model["version"]))
@@ -143,7 +143,7 @@ def _refused(refused: dict[str, Any] | None) -> None:
         )
 
 
-def _staging(staging: dict[str, Any]) -> None:
+def _staging(staging: dict[str, Any], production: str) -> None:
     mode, version = staging.get("mode") or "off", staging.get("version")
     if mode == "shadow" and version:
         text = _(
@@ -158,7 +158,8 @@ def _staging(staging: dict[str, Any]) -> None:
         )
     else:
         return
-    markup.notice(text)
+    if version != production:  # the same once it is promoted
+        markup.notice(text)
 
 
 def _importance(importance: list[dict[str, Any]]) -> None:
