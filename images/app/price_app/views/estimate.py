@@ -546,8 +546,8 @@ def _comparables(answer: Answer) -> None:
     n = len(answer.comparables)
     markup.paragraph(
         ngettext(
-            "L'annonce réelle la plus proche, parmi celles dont le modèle a appris les prix.",
-            "Les {n} annonces réelles les plus proches, parmi celles dont le modèle a appris les prix.",
+            "L'annonce la plus proche, parmi celles dont le modèle a appris les prix.",
+            "Les {n} annonces les plus proches, parmi celles dont le modèle a appris les prix.",
             n,
             n=n,
         ),
