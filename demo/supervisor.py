@@ -152,15 +152,23 @@ class Supervisor:
         return not recent or time.monotonic() - recent[-1] >= pause
 
     def pids(self, service: str | None = None) -> list[int]:
-        """The processes with this supervisor's mark: its services, or one of them, and all they started."""
+        """This supervisor's processes: its services, or one of them, and all they started.
+
+        They carry its mark, or are of the session that a service leads: who writes a title over its
+        command line, as the workers of Airflow's LocalExecutor do, loses the mark with its environment.
+        """
         wanted = {f"{MARK}={self.mark}".encode()}
         if service:
             wanted.add(f"{SERVICE_MARK}={service}".encode())
+        led = [self.services[service]] if service else list(self.services.values())
+        sessions = {each.process.pid for each in led if each.process}
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
-                    if wanted <= set((entry / "environ").read_bytes().split(b"\0")):
+                    marked = wanted <= set((entry / "environ").read_bytes().split(b"\0"))
+                    state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                    if marked or (int(session) in sessions and state != "Z"):
                         found.append(int(entry.name))
         return found
 

@@ -58,6 +58,30 @@ def test_what_a_killed_service_leaves_behind_is_gone_before_it_starts_again(tmp_
         assert {second, other.process.pid} <= set(supervisor.pids())
 
 
+def test_a_process_that_has_lost_its_environment_is_left_behind_by_nobody_either(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    code = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['/usr/bin/env', '-i', 'sleep', '600'])\n"
+        f"open({str(started)!r}, 'a').write(f'{{child.pid}}\\n')\n"
+        "time.sleep(600)"
+    )
+    with Supervisor(tmp_path / "logs") as supervisor:
+        service = python(code)
+        supervisor.start(service)
+        assert eventually(lambda: started.exists() and started.read_text().endswith("\n"))
+        os.kill(service.process.pid, signal.SIGKILL)
+        assert eventually(lambda: started.read_text().count("\n") == 2)
+        first, second = map(int, started.read_text().split())
+        assert eventually(lambda: not runs(first))
+        assert runs(second)
+    assert eventually(lambda: not runs(second))
+
+
+def runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 def test_stopping_ends_services_and_what_left_their_group(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
@@ -71,9 +95,7 @@ def test_stopping_ends_services_and_what_left_their_group(tmp_path: Path) -> Non
         assert eventually(lambda: pid_file.exists() and pid_file.read_text() != "")
         child = int(pid_file.read_text())
         assert psutil.pid_exists(child)
-    assert eventually(
-        lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
-    )
+    assert eventually(lambda: not runs(child))
     assert supervisor.pids() == []
 
 
