@@ -27,7 +27,9 @@ SAMPLE_ROWS = 3000
 
 def main() -> int:
     """Run the demo; returns the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a script's shell has what it starts with & ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     os.umask(0o002)  # a container's user shares the data root by its group
     os.environ.setdefault("CARPRICE_PARAMS_FILE", str(REPOSITORY / "params.yaml"))
     try:
