@@ -311,8 +311,9 @@ def test_every_volume_has_a_name_so_that_none_is_left_behind(stack: TeamStack) -
 
 
 def test_down_leaves_no_container_network_or_volume_but_named_data_even_while_a_step_runs(
-    stack: TeamStack, in_production: str
+    stack: TeamStack, in_production: str, mailbox: Mailbox
 ) -> None:
+    mailbox.remove()  # the tests' own, which would keep the network of the steps
     version = stack.production_version()
     kept = sorted(f"{stack.name}_{name}" for name in ("postgres", "redis", "mlflow", "airflow-logs"))
     step = ("--label", f"carprice.proxy={stack.name}", "--network", f"{stack.name}-steps", "--volume", "/x")
