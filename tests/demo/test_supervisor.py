@@ -37,42 +37,36 @@ def test_a_service_that_is_killed_is_started_again(tmp_path: Path) -> None:
         assert eventually(lambda: service.process.pid != first and service.process.poll() is None)
 
 
-def test_what_a_killed_service_leaves_behind_is_gone_before_it_starts_again(tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    code = (
-        "import subprocess, time\n"
-        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+def killed_once(supervisor: Supervisor, child: str, folder: Path) -> tuple[int, int]:
+    """The children of a service's first start and of its second, after it was killed; `child` makes one."""
+    started = folder / "started"
+    service = python(
+        f"import subprocess, time\nchild = {child}\n"
         f"open({str(started)!r}, 'a').write(f'{{child.pid}}\\n')\n"
         "time.sleep(600)"
     )
+    supervisor.start(service)
+    assert eventually(lambda: started.exists() and started.read_text().endswith("\n"))
+    os.kill(service.process.pid, signal.SIGKILL)
+    assert eventually(lambda: started.read_text().count("\n") == 2)
+    first, second = map(int, started.read_text().split())
+    return first, second
+
+
+def test_what_a_killed_service_leaves_behind_is_gone_before_it_starts_again(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         other = python("import time; time.sleep(600)", name="other")
         supervisor.start(other)
-        service = python(code)
-        supervisor.start(service)
-        assert eventually(lambda: started.exists() and started.read_text().endswith("\n"))
-        os.kill(service.process.pid, signal.SIGKILL)
-        assert eventually(lambda: started.read_text().count("\n") == 2)
-        first, second = map(int, started.read_text().split())
+        child = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
+        first, second = killed_once(supervisor, child, tmp_path)
         assert first not in supervisor.pids()
         assert {second, other.process.pid} <= set(supervisor.pids())
 
 
 def test_a_process_that_has_lost_its_environment_is_left_behind_by_nobody_either(tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    code = (
-        "import subprocess, time\n"
-        "child = subprocess.Popen(['/usr/bin/env', '-i', 'sleep', '600'])\n"
-        f"open({str(started)!r}, 'a').write(f'{{child.pid}}\\n')\n"
-        "time.sleep(600)"
-    )
     with Supervisor(tmp_path / "logs") as supervisor:
-        service = python(code)
-        supervisor.start(service)
-        assert eventually(lambda: started.exists() and started.read_text().endswith("\n"))
-        os.kill(service.process.pid, signal.SIGKILL)
-        assert eventually(lambda: started.read_text().count("\n") == 2)
-        first, second = map(int, started.read_text().split())
+        child = "subprocess.Popen(['/usr/bin/env', '-i', 'sleep', '600'])"
+        first, second = killed_once(supervisor, child, tmp_path)
         assert eventually(lambda: not runs(first))
         assert runs(second)
     assert eventually(lambda: not runs(second))
