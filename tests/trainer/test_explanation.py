@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from carprice import listing, raw_files, sample, training
-from carprice.explanation import PLAYERS, Explainer, explain, shapley_values
+from carprice.explanation import PLAYERS, Explainer, shapley_values
 from carprice.features import COLUMNS, features_of
 from carprice.listing import FEATURES, read_one
 from carprice.model import price_records
@@ -97,7 +97,7 @@ def test_the_values_are_those_of_the_game_of_all_players_played_with_predictions
 ) -> None:
     few = background.head(4)
     worth = by_predicting(fitted, CAR | changes, few)
-    found = explain(fitted, CAR | changes, few)
+    found = Explainer(fitted, few).explain(CAR | changes)
     assert [c.group for c in found.contributions] == list(PLAYERS)
     np.testing.assert_allclose([c.log for c in found.contributions], shapley_values(worth), atol=1e-9)
     assert found.base_mad == pytest.approx(math.exp(worth[0]), rel=1e-9)
@@ -116,14 +116,14 @@ def test_base_and_contributions_add_up_to_the_price_of_the_model(
 
 def test_an_explanation_is_the_same_each_time(fitted: training.Pipeline, background: pd.DataFrame) -> None:
     explainer = Explainer(fitted, background)
-    assert explainer.explain(CAR) == explainer.explain(CAR) == explain(fitted, CAR, background)
+    assert explainer.explain(CAR) == explainer.explain(CAR) == Explainer(fitted, background).explain(CAR)
 
 
 def test_what_does_not_differ_from_the_background_adds_nothing(
     fitted: training.Pipeline, background: pd.DataFrame
 ) -> None:
     alike = background.assign(fuel=CAR["fuel"], gearbox=CAR["gearbox"], city=CAR["city"])
-    found = {c.group: c.mad for c in explain(fitted, CAR, alike).contributions}
+    found = {c.group: c.mad for c in Explainer(fitted, alike).explain(CAR).contributions}
     for group in ("fuel", "gearbox", "city"):
         assert abs(found[group]) < 1e-6
     assert abs(found["make_model"]) > 100
@@ -132,12 +132,12 @@ def test_what_does_not_differ_from_the_background_adds_nothing(
 def test_a_column_that_no_effect_looks_at_adds_nothing(background: pd.DataFrame) -> None:
     bare = background.drop(columns=["city", "origin", "doors", *listing.EQUIPMENT])
     fitted = training.fit(bare.assign(price_mad=np.linspace(50e3, 90e3, len(bare))), Params())
-    found = {c.group: c.mad for c in explain(fitted, CAR, background).contributions}
+    found = {c.group: c.mad for c in Explainer(fitted, background).explain(CAR).contributions}
     assert found["city"] == found["equipment"] == 0
 
 
 def test_a_car_against_itself_costs_its_base(fitted: training.Pipeline) -> None:
-    found = explain(fitted, CAR, features_of(pd.DataFrame([CAR])))
+    found = Explainer(fitted, features_of(pd.DataFrame([CAR]))).explain(CAR)
     assert found.base_mad == pytest.approx(found.price_mad, rel=1e-12)
     assert max(abs(c.mad) for c in found.contributions) < 0.01
 

@@ -66,11 +66,6 @@ class Explanation:
     contributions: list[Contribution]
 
 
-def explain(pipeline: Pipeline, record: Mapping[str, Any], background: pd.DataFrame) -> Explanation:
-    """Explain one price; see `Explainer` for many."""
-    return Explainer(pipeline, background).explain(record)
-
-
 class Explainer:
     """Explains the prices of one model against one background.
 
