@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,11 @@ from carprice.registry import Registry
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_", "CARPRICE_REPORTS_")
     for name in list(os.environ):
-        if name == "CARPRICE_PARAMS" or name.startswith(channels):
+        if name in ("CARPRICE_PARAMS", "MLFLOW_TRACKING_URI") or name.startswith(channels):
             monkeypatch.delenv(name)
-    # MLflow sets this one itself, in whichever test uses it first: nobody is to find it there later.
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    yield
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,11 @@ from carprice import (
     snapshots,
     training,
 )
+from carprice.data_root import DataRoot
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.features import features_of
 from carprice.params import Params, parse_params
-from carprice.registry import PREVIOUS, PRODUCTION, STAGING
+from carprice.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 
 
 def trained(system: System, params: Params | None = None) -> str:
@@ -54,6 +55,14 @@ def test_the_first_landed_file_ends_in_production(system: System) -> None:
     assert system.report["verdict"] == "promoted"
     assert [entry["version"] for entry in system.registry.history()] == ["1"]
     assert system.report["rows_in"] == 900
+
+
+def test_a_data_root_opened_beside_another_has_a_registry_of_its_own(system: System) -> None:
+    os.makedirs(system.folder / "other")
+    other = Registry(DataRoot(str(system.folder / "other")))
+    assert other.tracking_uri != system.registry.tracking_uri
+    assert other.version_of(PRODUCTION) is None
+    assert system.version(PRODUCTION) == "1"
 
 
 def test_the_same_bytes_again_train_nothing_and_say_so(system: System) -> None:

@@ -333,10 +333,9 @@ def _published(root: DataRoot, registry: Registry, judged: Judged, report: dict[
     }
     with registry.answering():
         for key, value in figures.items():
-            # With the time the file was received a repetition is the same point, not another one; its
-            # arithmetic may differ in the last digits, which are nobody's.
+            # With the time the file was received a repetition is the same point, not another one.
             registry.client.log_metric(
-                judged.run.info.run_id, key, round(value, 9), timestamp=int(newest.timestamp() * 1000)
+                judged.run.info.run_id, key, value, timestamp=int(newest.timestamp() * 1000)
             )
     registry.tag_version(
         judged.version,

@@ -34,6 +34,7 @@ TRUSTED_TYPES = [
 ]
 
 _HISTORY_TAG = "history."
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,12 @@ class Registry:
         import mlflow
         from mlflow import MlflowClient
 
-        self.tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or self._embedded(root)
+        configured = os.environ.get(_TRACKING_URI)
+        self.tracking_uri = configured or self._embedded(root)
         mlflow.set_tracking_uri(self.tracking_uri)
+        if not configured:
+            # MLflow writes it there too, and another data root's registry would take it for its own.
+            os.environ.pop(_TRACKING_URI, None)
         self.client: MlflowClient = MlflowClient()
         with self.answering():
             self._ensure_experiment()
@@ -76,7 +81,7 @@ class Registry:
     def _embedded(root: DataRoot) -> str:
         if not root.is_local:
             raise UsageProblem(
-                f"MLFLOW_TRACKING_URI must name an MLflow server when the data root is not a local folder, "
+                f"{_TRACKING_URI} must name an MLflow server when the data root is not a local folder, "
                 f"found none with DATA_DIR={root.location}; set it and start again"
             )
         from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
