@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow.sdk.definitions.context import Context
 from airflow.sdk.exceptions import AirflowException
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.types import Mount
 
 from include.settings import settings
@@ -21,6 +22,7 @@ from include.step_contract import Json, LineLog, Outcome, Step, labels
 
 DEFAULT_CPU_SHARES = 1024
 BACKGROUND_CPU_SHARES = 64
+EXIT_KILLED = 128 + signal.SIGKILL
 
 
 class ContainerStep(Step, DockerOperator):
@@ -137,14 +139,22 @@ class ContainerStep(Step, DockerOperator):
                 lines.add("stdout", stdout)
                 lines.add("stderr", stderr)
             lines.close()
-            exit_code = self.cli.wait(container)["StatusCode"]
-            remark = ""
-            if self.cli.inspect_container(container)["State"].get("OOMKilled"):
-                remark = f" (it needed more than {self.mem_limit} of memory: raise CARPRICE_STEP_MEMORY)"
+            exit_code, remark = self._end(container)
             return Outcome(exit_code, self._result(), lines.last_words, remark)
         finally:
             with contextlib.suppress(APIError):  # on_kill may have removed it already
                 self.cli.remove_container(container, force=True, v=True)
+
+    def _end(self, container: str) -> tuple[int, str]:
+        """The exit status of a container whose output has ended, and what there is to say of it."""
+        try:
+            exit_code: int = self.cli.wait(container)["StatusCode"]
+            out_of_memory = self.cli.inspect_container(container)["State"].get("OOMKilled")
+        except NotFound:  # the engine may forget a removed container before it tells how it ended
+            return EXIT_KILLED, " (its container was removed while it ran)"
+        if out_of_memory:
+            return exit_code, f" (it needed more than {self.mem_limit} of memory: raise CARPRICE_STEP_MEMORY)"
+        return exit_code, ""
 
     def _result(self) -> Json:
         try:

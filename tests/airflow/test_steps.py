@@ -20,6 +20,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from docker import APIClient as DockerClient
 
 from include import settings as settings_module
 from include.conventions import tell_of_a_run_without_report
@@ -394,6 +395,25 @@ def test_a_container_that_needs_too_much_memory_fails_with_the_setting_to_raise(
         error = execute_step().error
 
     assert "it needed more than 64m of memory: raise CARPRICE_STEP_MEMORY" in str(error)
+
+
+@pytest.mark.docker
+def test_a_container_removed_while_it_runs_was_killed_even_if_the_engine_no_longer_knows_how(
+    in_container: Any, trainer: Any, monkeypatch: Any
+) -> None:
+    wait = DockerClient.wait
+
+    def too_late(client: DockerClient, container: str, *args: Any) -> Any:
+        client.remove_container(container, force=True)
+        wait_for(lambda: client.containers(all=True, filters={"id": container}) == [])
+        return wait(client, container, *args)
+
+    monkeypatch.setattr(DockerClient, "wait", too_late)
+    error = execute_step().error
+
+    assert isinstance(error, AirflowException)
+    assert not isinstance(error, AirflowFailException), "it is tried again"
+    assert "exit status 137 (its container was removed while it ran)" in str(error)
 
 
 @pytest.mark.docker
