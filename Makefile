@@ -89,7 +89,7 @@ test: test-setup lint ## run everything this machine can run: unit, contract, DA
 	.venv/trainer/bin/pytest --numprocesses 2 --dist loadfile tests/trainer tests/demo
 	.venv/trainer/bin/pytest tests/images
 	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
-	.venv/app/bin/pytest tests/app
+	.venv/app/bin/pytest --numprocesses 2 --dist loadfile tests/app
 	.venv/trainer/bin/pytest tests/e2e
 	.venv/trainer/bin/pytest tests/stack
 
