@@ -404,7 +404,7 @@ def test_a_container_removed_while_it_runs_was_killed_even_if_the_engine_no_long
     wait = DockerClient.wait
 
     def too_late(client: DockerClient, container: str, *args: Any) -> Any:
-        client.remove_container(container, force=True)
+        client.remove_container(container, force=True, v=True)
         wait_for(lambda: client.containers(all=True, filters={"id": container}) == [])
         return wait(client, container, *args)
 
