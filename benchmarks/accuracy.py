@@ -16,12 +16,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.reference import reference
-from carprice import listing, raw_files, training
-from carprice.features import features_of
-from carprice.metrics import r_squared
-from carprice.model import expected_in_training, flagged_in_training, looks_mistyped
+from carprice.history.splitting import is_test
+from carprice.lifecycle import training
+from carprice.listings import listing, raw_files
+from carprice.model.features import features_of
+from carprice.model.metrics import r_squared
+from carprice.model.price_model import expected_in_training, flagged_in_training, looks_mistyped
 from carprice.params import Params, load_params
-from carprice.splitting import is_test
 
 CORRUPTED = 0.02
 Floats = npt.NDArray[np.float64]

@@ -2,12 +2,12 @@
 
     make bench-drift DATA=listings.csv [SEEDS=100]
 
-Draws two disjoint sets of real listings, changes the second one and asks `carprice.drift_tests` with the
-settings in params.yaml. First in halves of equal size, for information; then as `detect-drift` does it, new
-listings against all that production learned, which is judged: exit 1 where draws alarm too often though
-nothing changed, or a change is too often missed in its column. The model's errors are honest: each price is
-predicted by a model that was fitted without the fifth of the listings that it is in, and of the reference
-only the test rows count.
+Draws two disjoint sets of real listings, changes the second one and asks `carprice.monitoring.drift_tests`
+with the settings in params.yaml. First in halves of equal size, for information; then as `detect-drift` does
+it, new listings against all that production learned, which is judged: exit 1 where draws alarm too often
+though nothing changed, or a change is too often missed in its column. The model's errors are honest: each
+price is predicted by a model that was fitted without the fifth of the listings that it is in, and of the
+reference only the test rows count.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.accuracy import distinct_listings
-from carprice import training
-from carprice.drift_tests import DRIFTED, Comparison, compare
-from carprice.features import features_of
+from carprice.history.splitting import is_test
+from carprice.lifecycle import training
+from carprice.model.features import features_of
+from carprice.monitoring.drift_tests import DRIFTED, Comparison, compare
 from carprice.params import Params, load_params
-from carprice.splitting import is_test
 
 SIZES = (500, 2000)
 FOLDS = 5

@@ -22,7 +22,7 @@ from typing import Any
 
 from demo.settings import REPOSITORY
 
-from carprice import sample
+from carprice.listings import sample
 
 SMALL_ROWS = 2_000
 # A step of a background task on a small machine, and a page that a browser opens from a mail.

@@ -24,20 +24,21 @@ from demo.follow import now
 from demo.settings import REPOSITORY, Settings, engine_answers, free_port, python_of
 from demo.supervisor import Supervisor
 
-from carprice import landing, sample
-from carprice.data_root import DataRoot
-from carprice.registry import PRODUCTION, Registry
+from carprice.landing import landing
+from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.listings import sample
+from carprice.store import DataRoot
 
 # What each step imports before it can begin, measured by importing just that in a fresh process.
 STEPS = {
-    "claim_files": "carprice.landing",
-    "check_data_quality": "carprice.quality",
-    "assemble_listings": "carprice.snapshots, pandas",
-    "train_model": "carprice.training, mlflow.sklearn, matplotlib.figure",
-    "evaluate_model": "carprice.evaluation, mlflow.sklearn, matplotlib.figure",
-    "promote_to_staging": "carprice.promotion, mlflow.sklearn",
-    "validate_staging_model": "carprice.promotion, mlflow.sklearn",
-    "promote_to_production": "carprice.promotion, mlflow",
+    "claim_files": "carprice.landing.landing",
+    "check_data_quality": "carprice.quality.quality",
+    "assemble_listings": "carprice.history.snapshots, pandas",
+    "train_model": "carprice.lifecycle.training, mlflow.sklearn, matplotlib.figure",
+    "evaluate_model": "carprice.lifecycle.evaluation, mlflow.sklearn, matplotlib.figure",
+    "promote_to_staging": "carprice.lifecycle.promotion, mlflow.sklearn",
+    "validate_staging_model": "carprice.lifecycle.promotion, mlflow.sklearn",
+    "promote_to_production": "carprice.lifecycle.promotion, mlflow",
 }
 REST_SECONDS = 45
 

@@ -23,9 +23,10 @@ from demo.settings import REPOSITORY, Settings, free_port, python_of
 from demo.supervisor import Service, Supervisor
 
 from benchmarks.http_load import Load, load
-from carprice import sample, snapshots
-from carprice.data_root import DataRoot
-from carprice.features import features_of
+from carprice.history import snapshots
+from carprice.listings import sample
+from carprice.model.features import features_of
+from carprice.store import DataRoot
 
 LEAST_THROUGHPUT, MOST_P99 = 5.0, 1 / 3  # of what `mlflow models serve` does
 STEADY_P50_MS, STEADY_P99_MS = 8.0, 25.0

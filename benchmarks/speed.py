@@ -22,10 +22,13 @@ import pandas as pd
 from demo.settings import REPOSITORY
 
 from benchmarks.accuracy import distinct_listings
-from carprice import landing, quality, snapshots, training
-from carprice.data_root import DataRoot
-from carprice.features import features_of
+from carprice.history import snapshots
+from carprice.landing import landing
+from carprice.lifecycle import training
+from carprice.model.features import features_of
 from carprice.params import load_params
+from carprice.quality import quality
+from carprice.store import DataRoot
 
 SINGLE, BATCH = 300, 10_000
 

@@ -11,11 +11,12 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-from carprice import landing, sample
-from carprice.data_root import DataRoot
 from carprice.errors import CarpriceError
+from carprice.landing import landing
+from carprice.lifecycle.registry import Registry
+from carprice.listings import sample
 from carprice.params import load_params
-from carprice.registry import Registry
+from carprice.store import DataRoot
 from demo import follow, services
 from demo.airflow_api import AirflowApi
 from demo.settings import REPOSITORY, DemoProblem, Settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from carprice.data_root import DataRoot
+from carprice.store import DataRoot
 from demo.airflow_api import OPEN, AirflowApi
 from demo.settings import DemoProblem
 

@@ -9,7 +9,7 @@ import sys
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from carprice.data_root import DataRoot
+from carprice.store import DataRoot
 from demo.browser import choose, describe_logan, estimate, give, settled
 from demo.settings import REPOSITORY, Settings
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from carprice.data_root import DataRoot
-from carprice.promotion import decisions_of
-from carprice.registry import PRODUCTION, Registry
+from carprice.lifecycle.promotion import decisions_of
+from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.store import DataRoot
 
 
 def summary(root: DataRoot, registry: Registry, sha256: str) -> tuple[list[str], bool]:

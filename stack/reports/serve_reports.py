@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from carprice.data_root import DataRoot
+    from carprice.store import DataRoot
 
 FOLDER = "/reports"
 USER = "reviewer"
@@ -120,7 +120,7 @@ def main() -> int:
     handler: Callable[..., ReportHandler] = partial(ReportHandler, expected=expected)
     url = os.environ.get("DATA_DIR", "")
     if "://" in url:
-        from carprice.data_root import DataRoot
+        from carprice.store import DataRoot
 
         handler = partial(StoreHandler, expected=expected, root=DataRoot(url))
     with http.server.ThreadingHTTPServer(("0.0.0.0", PORT), handler) as server:  # noqa: S104 - in a container

@@ -21,10 +21,10 @@ from conftest import LOGAN, Api, running_api, running_mlflow, wait_until
 from demo.settings import free_port
 from mlflow import MlflowClient
 
-from carprice.data_root import DataRoot
 from carprice.errors import TryAgain
-from carprice.explanation import Explainer
-from carprice.registry import MODEL, PRODUCTION, STAGING, TRUSTED_TYPES, Registry
+from carprice.lifecycle.registry import MODEL, PRODUCTION, STAGING, TRUSTED_TYPES, Registry
+from carprice.model.explanation import Explainer
+from carprice.store import DataRoot
 from price_api.insight import explained
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 
 from s3_server import S3Server, s3_server
 
-from carprice.data_root import DataRoot
+from carprice.store import DataRoot
 
 
 @pytest.fixture(scope="module")

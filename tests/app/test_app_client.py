@@ -17,7 +17,7 @@ import pytest
 from conftest import LOGAN, REPOSITORY, Api, clean_environment
 from demo.settings import free_port
 
-from carprice.data_root import DataRoot
+from carprice.store import DataRoot
 from price_api.problems import TYPE_PREFIX, Cause, Refusal
 from price_api.production import Follower, Refused
 from price_app import language, markup, screens, sentences, settings

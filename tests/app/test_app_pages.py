@@ -17,7 +17,7 @@ from demo.settings import free_port
 from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
 
-from carprice.registry import MODEL, STAGING
+from carprice.lifecycle.registry import MODEL, STAGING
 from price_app import formats, screens
 from price_app.api_client import ApiClient, ApiProblem
 from price_app.views import batch, estimate, reports

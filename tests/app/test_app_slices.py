@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Api, carprice
 
-from carprice import raw_files
+from carprice.listings import raw_files
 from price_app import slices
 from price_app.api_client import ApiClient
 from price_app.settings import Settings

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import wait_until
 
-from carprice.data_root import DataRoot
-from carprice.listing import FEATURES
+from carprice.listings.listing import FEATURES
+from carprice.store import DataRoot
 from price_api import asked
 from price_api.asked import AskedExport, write_day
 from price_api.prediction_log import Filters, Prediction, PredictionLog

@@ -15,8 +15,8 @@ from benchmarks import serving
 from benchmarks.http_load import Load, load
 from conftest import LOGAN, Api, carprice, running_api, running_mlflow, wait_until
 
-from carprice.data_root import DataRoot
-from carprice.registry import Registry
+from carprice.lifecycle.registry import Registry
+from carprice.store import DataRoot
 
 LOAD_SECONDS, PER_SECOND, CONNECTIONS = 60.0, 40.0, 8
 FOLLOWED_WITHIN = 10.0

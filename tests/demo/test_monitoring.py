@@ -16,8 +16,8 @@ import yaml
 from demo.services import airflow_environment
 from demo.settings import Settings
 
-from carprice import gauges
-from carprice.report_records import State
+from carprice.monitoring import gauges
+from carprice.reports.report_records import State
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MONITORING = REPOSITORY / "monitoring"

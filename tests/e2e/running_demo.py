@@ -22,9 +22,10 @@ from demo.airflow_api import OPEN, AirflowApi
 from demo.settings import REPOSITORY, free_port
 from demo.supervisor import MARK
 
-from carprice import landing, sample
-from carprice.data_root import DataRoot
-from carprice.registry import PRODUCTION, Registry
+from carprice.landing import landing
+from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.listings import sample
+from carprice.store import DataRoot
 
 # Generous on purpose: a busy machine is slow, not wrong.
 START_SECONDS = 600

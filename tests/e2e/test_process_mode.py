@@ -12,8 +12,9 @@ import requests
 from claims import burst_is_ingested_once, every_step_shows_its_result, worse_candidate_stays_out
 from running_demo import Demo
 
-from carprice import report_records, sample
-from carprice.registry import Registry
+from carprice.lifecycle.registry import Registry
+from carprice.listings import sample
+from carprice.reports import report_records
 
 
 @pytest.fixture(scope="module")

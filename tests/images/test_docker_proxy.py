@@ -351,7 +351,7 @@ def run_step(
 def test_a_real_step_runs_from_start_to_result(proxy: RunningProxy, data: Path, tmp_path: Path) -> None:
     import hashlib
 
-    from carprice import sample
+    from carprice.listings import sample
 
     sample.write_sample(str(data / "raw/sample.csv"), 200, 1)
     digest = hashlib.sha256((data / "raw/sample.csv").read_bytes()).hexdigest()

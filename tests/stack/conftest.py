@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from team_stack import Mailbox, TeamStack, wait_for
 
-from carprice import sample
+from carprice.listings import sample
 
 STARTED_BY = {
     "CARPRICE_AIRFLOW_IMAGE": "carprice-airflow:latest",

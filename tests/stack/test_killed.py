@@ -22,7 +22,7 @@ import pytest
 import requests
 from team_stack import LOGAN, Mailbox, TeamStack, wait_for
 
-from carprice import sample
+from carprice.listings import sample
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -28,8 +28,8 @@ from s3_server import S3Server, s3_server
 from second_engine import SecondEngine, can_be_started, second_engine
 from team_stack import REPOSITORY, TeamStack, docker, wait_for
 
-from carprice import sample
-from carprice.data_root import DataRoot
+from carprice.listings import sample
+from carprice.store import DataRoot
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from systems import FAST, System
 
-from carprice import pipeline, sample
-from carprice.data_root import DataRoot
+from carprice.lifecycle import pipeline
+from carprice.lifecycle.registry import Registry
+from carprice.listings import sample
 from carprice.params import Params, parse_params
-from carprice.registry import Registry
+from carprice.store import DataRoot
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carprice import sample
-from carprice.data_root import DataRoot
+from carprice.lifecycle.registry import Registry
+from carprice.listings import sample
 from carprice.params import Params
-from carprice.registry import Registry
+from carprice.store import DataRoot
 
 FAST = """
 promotion: {production_confidence: 0.8, max_mape: 0.35, max_median_ape: 0.3, min_r2_log: 0.3}

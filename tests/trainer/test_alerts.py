@@ -19,14 +19,16 @@ from servers import http_sink, mail_server, page_of, silent_server, text_of
 from systems import System
 from test_drift import dearer, landed
 
-from carprice import alerts, evaluation, reports, training
-from carprice.alerts import Alert
+from carprice.alerts import alerts
+from carprice.alerts.alerts import Alert
 from carprice.cli import main
-from carprice.data_root import DataRoot
+from carprice.lifecycle import evaluation, training
+from carprice.lifecycle.promotion import approval_wanted
+from carprice.lifecycle.registry import Registry
 from carprice.params import AlertParams, Params, parse_params
-from carprice.promotion import approval_wanted
-from carprice.registry import Registry
-from carprice.report_records import state_of
+from carprice.reports import reports
+from carprice.reports.report_records import state_of
+from carprice.store import DataRoot
 
 QUICK = AlertParams(send_seconds=1.0)
 REFUSED = b"Marque;Prix\nDacia;90 000 DH\n"
@@ -415,7 +417,7 @@ def test_a_step_that_was_killed_while_sending_leaves_the_alert_to_the_next(
         configure_mail(monkeypatch, port)
         alerts.record(root, some_alert())
         code = (
-            "import sys; from carprice import alerts; from carprice.data_root import DataRoot; "
+            "import sys; from carprice.alerts import alerts; from carprice.store import DataRoot; "
             "from carprice.params import AlertParams; print('begun', flush=True); "
             "alerts.deliver(DataRoot(sys.argv[1]), AlertParams(send_seconds=60))"
         )

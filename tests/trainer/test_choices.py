@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from carprice import listing, raw_files, sample
-from carprice.choices import choices_of
-from carprice.listing import read_one
+from carprice.listings import listing, raw_files, sample
+from carprice.listings.listing import read_one
+from carprice.model.choices import choices_of
 
 GOOD = {
     "make": "Dacia",

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice import listing, raw_files, sample, training
-from carprice.comparables import SHOWN, Comparables
-from carprice.features import features_of
-from carprice.listing import FEATURES, read_one
-from carprice.model import looks_mistyped
+from carprice.lifecycle import training
+from carprice.listings import listing, raw_files, sample
+from carprice.listings.listing import FEATURES, read_one
+from carprice.model.comparables import SHOWN, Comparables
+from carprice.model.features import features_of
+from carprice.model.price_model import looks_mistyped
 from carprice.params import Params
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from carprice.data_root import DataRoot
+from carprice.store import DataRoot
 
 
 def half_written(root: DataRoot) -> None:

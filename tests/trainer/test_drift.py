@@ -16,26 +16,19 @@ import pytest
 from browser import offline_page
 from systems import System
 
-from carprice import (
-    drift,
-    drift_report,
-    landing,
-    listing,
-    live_accuracy,
-    pipeline,
-    publishing,
-    quality,
-    raw_files,
-    report_records,
-    sample,
-    snapshots,
-)
-from carprice.data_root import DataRoot
-from carprice.drift_tests import DRIFTED, STABLE, TOO_LITTLE, compare
 from carprice.errors import NothingToDo
-from carprice.live_accuracy import Scored
+from carprice.history import snapshots
+from carprice.landing import landing
+from carprice.lifecycle import pipeline
+from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.listings import listing, raw_files, sample
+from carprice.monitoring import drift, drift_report, live_accuracy, publishing
+from carprice.monitoring.drift_tests import DRIFTED, STABLE, TOO_LITTLE, compare
+from carprice.monitoring.live_accuracy import Scored
 from carprice.params import Params
-from carprice.registry import PRODUCTION, Registry
+from carprice.quality import quality
+from carprice.reports import report_records
+from carprice.store import DataRoot
 
 pytest.importorskip("evidently")
 Change = Callable[[pd.DataFrame], pd.DataFrame]

@@ -10,8 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice import listing, raw_files, sample
-from carprice.drift_tests import DRIFTED, MILEAGE, PRICE_LEVEL, STABLE, TOO_LITTLE, Comparison, compare
+from carprice.listings import listing, raw_files, sample
+from carprice.monitoring.drift_tests import (
+    DRIFTED,
+    MILEAGE,
+    PRICE_LEVEL,
+    STABLE,
+    TOO_LITTLE,
+    Comparison,
+    compare,
+)
 from carprice.params import DriftParams
 
 REAL_DATA = Path(

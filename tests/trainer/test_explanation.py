@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice import listing, raw_files, sample, training
-from carprice.explanation import PLAYERS, Explainer, shapley_values
-from carprice.features import COLUMNS, features_of
-from carprice.listing import FEATURES, read_one
-from carprice.model import price_records
+from carprice.lifecycle import training
+from carprice.listings import listing, raw_files, sample
+from carprice.listings.listing import FEATURES, read_one
+from carprice.model.explanation import PLAYERS, Explainer, shapley_values
+from carprice.model.features import COLUMNS, features_of
+from carprice.model.price_model import price_records
 from carprice.params import Params
 
 CAR: dict[str, Any] = read_one(

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from systems import System
 
-from carprice import cli, gauges, publishing, workspace
-from carprice.data_root import DataRoot
-from carprice.report_index import INDEX
-from carprice.report_records import State
+from carprice import cli
+from carprice.monitoring import gauges, publishing, workspace
+from carprice.reports.report_index import INDEX
+from carprice.reports.report_records import State
+from carprice.store import DataRoot
 
 
 def told(text: str) -> dict[str, float]:

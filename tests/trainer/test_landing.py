@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from carprice import landing, quality, sample, snapshots
-from carprice.data_root import DataRoot
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
+from carprice.history import snapshots
+from carprice.landing import landing
+from carprice.listings import sample
 from carprice.params import LandingParams, Params
+from carprice.quality import quality
+from carprice.store import DataRoot
 
 AT_ONCE = Params(landing=LandingParams(settle_seconds=0, settle_seconds_renamed=0))
 SLOW = Params(landing=LandingParams(settle_seconds=60, settle_seconds_renamed=60))
@@ -199,7 +202,7 @@ def test_a_file_that_was_accepted_but_never_assembled_is_claimed_again_after_a_w
 
 def test_claiming_starts_without_the_libraries_that_only_later_steps_need() -> None:
     code = (
-        "import sys, carprice.landing, carprice.params, carprice.data_root;"
+        "import sys, carprice.landing.landing, carprice.params, carprice.store;"
         "print(sorted({'pandas', 'numpy', 'pandera', 'mlflow', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

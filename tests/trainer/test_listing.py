@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carprice import listing
 from carprice.errors import DataRefused
+from carprice.listings import listing
 
 Reader = Callable[[str], object]
 

@@ -13,14 +13,16 @@ import pytest
 from systems import System
 from test_drift import landed
 
-from carprice import live_accuracy, pipeline, snapshots
-from carprice.data_root import DataRoot
 from carprice.errors import NothingToDo, UsageProblem
-from carprice.evaluation import Split
-from carprice.features import features_of
-from carprice.live_accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Scored, judge
+from carprice.history import snapshots
+from carprice.lifecycle import pipeline
+from carprice.lifecycle.evaluation import Split
+from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.model.features import features_of
+from carprice.monitoring import live_accuracy
+from carprice.monitoring.live_accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Scored, judge
 from carprice.params import LiveParams, Params
-from carprice.registry import PRODUCTION, Registry
+from carprice.store import DataRoot
 
 PARAMS = LiveParams()
 

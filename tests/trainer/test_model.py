@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from carprice import listing, raw_files, sample, training
-from carprice.features import features_of
-from carprice.kernel_regression import KernelRegressor
-from carprice.model import expected_in_training, flagged_in_training, looks_mistyped
+from carprice.history.splitting import is_test
+from carprice.lifecycle import training
+from carprice.listings import listing, raw_files, sample
+from carprice.model.features import features_of
+from carprice.model.kernel_regression import KernelRegressor
+from carprice.model.price_model import expected_in_training, flagged_in_training, looks_mistyped
+from carprice.model.typing_errors import suggestion, typing_errors
 from carprice.params import Params
-from carprice.splitting import is_test
-from carprice.typing_errors import suggestion, typing_errors
 
 REAL_DATA = Path(
     os.environ.get("CARPRICE_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared/data/avito_cars.csv"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from servers import http_sink, mail_server, page_of, rude_server, silent_server, text_of
 
-from carprice.notifications import Message, channels, send
+from carprice.alerts.notifications import Message, channels, send
 
 MESSAGE = Message("subject", "text", b"<html>page</html>")
 

@@ -21,10 +21,13 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "stack"))
 
 from s3_server import S3Server, s3_server
 
-from carprice import cli, sample, snapshots, workspace
-from carprice.data_root import DataRoot
+from carprice import cli
 from carprice.errors import StoreAway, StoreRefused, UsageProblem
-from carprice.registry import PRODUCTION, Registry
+from carprice.history import snapshots
+from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.listings import sample
+from carprice.monitoring import workspace
+from carprice.store import DataRoot
 
 
 @pytest.fixture(scope="session")

@@ -12,22 +12,16 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
 from systems import FAST, System
 
-from carprice import (
-    alerts,
-    evaluation,
-    pipeline,
-    promotion,
-    publishing,
-    report_index,
-    reports,
-    snapshots,
-    training,
-)
-from carprice.data_root import DataRoot
+from carprice.alerts import alerts
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
-from carprice.features import features_of
+from carprice.history import snapshots
+from carprice.lifecycle import evaluation, pipeline, promotion, training
+from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
+from carprice.model.features import features_of
+from carprice.monitoring import publishing
 from carprice.params import Params, parse_params
-from carprice.registry import PREVIOUS, PRODUCTION, STAGING, Registry
+from carprice.reports import report_index, reports
+from carprice.store import DataRoot
 
 
 def trained(system: System, params: Params | None = None) -> str:
@@ -187,10 +181,10 @@ def test_training_leaves_all_that_a_reviewer_asks_for_in_mlflow(system: System) 
 
 
 def test_a_model_made_of_foreign_types_is_not_loaded(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    from carprice import registry
+    from carprice.lifecycle import registry
 
     monkeypatch.setattr(registry, "TRUSTED_TYPES", [])
-    with pytest.raises(CarpriceError, match=r"carprice\.features\.ListingFeatures"):
+    with pytest.raises(CarpriceError, match=r"carprice\.model\.features\.ListingFeatures"):
         system.registry.load_version(PRODUCTION)
 
 

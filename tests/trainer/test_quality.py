@@ -13,12 +13,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from carprice import listing, quality, sample
-from carprice.data_root import DataRoot
 from carprice.errors import DataRefused, NothingToDo
-from carprice.landing import sha256_of
+from carprice.landing.landing import sha256_of
+from carprice.listings import listing, sample
+from carprice.listings.raw_files import read_raw
 from carprice.params import Params, QualityParams
-from carprice.raw_files import read_raw
+from carprice.quality import quality
+from carprice.store import DataRoot
 
 PARAMS = Params()
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
@@ -256,7 +257,7 @@ def test_a_file_that_is_gone_is_named(root: DataRoot) -> None:
 
 def test_checking_does_not_load_the_libraries_of_training() -> None:
     code = (
-        "import sys, carprice.quality as q, carprice.params as p;"
+        "import sys, carprice.quality.quality as q, carprice.params as p;"
         "q.judge(b'Marque;Prix\\n1;2\\n', 'x', p.Params().quality);"
         "print(sorted({'mlflow', 'sklearn', 'matplotlib', 'evidently'} & set(sys.modules)))"
     )

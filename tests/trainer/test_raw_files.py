@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carprice import listing
 from carprice.errors import DataRefused
-from carprice.raw_files import RawFile, TooManyRows, read_raw
+from carprice.listings import listing
+from carprice.listings.raw_files import RawFile, TooManyRows, read_raw
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
 ROW = "Dacia;Logan;2015;90 000 - 94 999;Diesel;85000\n"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from carprice import publishing
-from carprice.data_root import DataRoot
-from carprice.report_index import INDEX, LISTED
+from carprice.monitoring import publishing
+from carprice.reports.report_index import INDEX, LISTED
+from carprice.store import DataRoot
 
 SHA = "ab" * 32
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice import listing, sample
 from carprice.errors import UsageProblem
+from carprice.listings import listing, sample
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,13 @@ import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carprice import listing, raw_files, sample, training
-from carprice.features import features_of
-from carprice.listing import FEATURES, read_one
-from carprice.model import price_records
+from carprice.lifecycle import training
+from carprice.lifecycle.registry import TRUSTED_TYPES
+from carprice.listings import listing, raw_files, sample
+from carprice.listings.listing import FEATURES, read_one
+from carprice.model.features import features_of
+from carprice.model.price_model import price_records
 from carprice.params import Params
-from carprice.registry import TRUSTED_TYPES
 
 GOOD = {
     "make": "Dacia",
@@ -220,7 +221,7 @@ def test_no_json_object_makes_reading_fail_and_all_it_says_can_be_sent(record: R
 
 def test_reading_one_listing_loads_no_table_checks() -> None:
     code = (
-        "import sys; from carprice.listing import read_one; read_one({'make': 'Dacia'}); "
+        "import sys; from carprice.listings.listing import read_one; read_one({'make': 'Dacia'}); "
         "assert not {m for m in sys.modules if m.startswith('pandera')}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

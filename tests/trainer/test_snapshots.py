@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from carprice import listing, quality, snapshots
-from carprice.data_root import DataRoot
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
-from carprice.landing import sha256_of
+from carprice.history import snapshots
+from carprice.landing.landing import sha256_of
+from carprice.listings import listing
 from carprice.params import Params, QualityParams, SnapshotParams
+from carprice.quality import quality
+from carprice.store import DataRoot
 
 PARAMS = Params(quality=QualityParams(min_rows=1), snapshots=SnapshotParams(reference_rows=100))
 

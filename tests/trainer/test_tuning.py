@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice import cli, listing, raw_files, sample, snapshots, tuning
-from carprice.data_root import DataRoot
+from carprice import cli
 from carprice.errors import DataRefused, UsageProblem
+from carprice.history import snapshots
+from carprice.history.splitting import is_test
+from carprice.lifecycle import tuning
+from carprice.lifecycle.registry import Registry
+from carprice.listings import listing, raw_files, sample
 from carprice.params import KernelTerm, Params, TrainingParams, parse_params
-from carprice.registry import Registry
-from carprice.splitting import is_test
+from carprice.store import DataRoot
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = Params()

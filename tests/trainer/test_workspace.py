@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from browser import offline_page
 
-from carprice import cli, landing, workspace
-from carprice.data_root import DataRoot
+from carprice import cli
+from carprice.landing import landing
+from carprice.monitoring import workspace
+from carprice.store import DataRoot
 
 pytest.importorskip("evidently")
 

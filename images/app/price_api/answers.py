@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from carprice.listing import FEATURES, OneRead, Problem, read_one, shown
+from carprice.listings.listing import FEATURES, OneRead, Problem, read_one, shown
 from price_api.caveats import ignored, verdict_of, warnings_of
 from price_api.problems import Refusal, refused_fields
 from price_api.serving import Serving

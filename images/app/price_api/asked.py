@@ -9,8 +9,8 @@ from itertools import islice
 
 import pandas as pd
 
-from carprice.data_root import DataRoot
-from carprice.features import features_of
+from carprice.model.features import features_of
+from carprice.store import DataRoot
 from price_api.prediction_log import Filters, PredictionLog
 
 log = logging.getLogger(__name__)

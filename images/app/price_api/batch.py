@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 from fastapi import FastAPI, Request, Response
 
-from carprice import listing, prediction, raw_files
 from carprice.errors import DataRefused
-from carprice.listing import FEATURES, Problem, read_one, shown
-from carprice.model import price_records
+from carprice.lifecycle import prediction
+from carprice.listings import listing, raw_files
+from carprice.listings.listing import FEATURES, Problem, read_one, shown
+from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.answers import (
     JSON,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from carprice.features import COLUMNS, CORE_CATEGORIES, EXTRA_CATEGORIES, plain
-from carprice.listing import TEXT_FEATURES
+from carprice.listings.listing import TEXT_FEATURES
+from carprice.model.features import COLUMNS, CORE_CATEGORIES, EXTRA_CATEGORIES, plain
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

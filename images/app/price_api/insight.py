@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 
-from carprice.listing import COLUMNS, FIRST_YEAR, Problem, shown
-from carprice.model import price_records
+from carprice.listings.listing import COLUMNS, FIRST_YEAR, Problem, shown
+from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.answers import LISTING_EXAMPLE, Json, asked_of, json_body, object_body, whole
 from price_api.problems import refused_fields
@@ -19,7 +19,7 @@ from price_api.services import Services
 from price_api.serving import Serving
 
 if TYPE_CHECKING:
-    from carprice.explanation import Explanation
+    from carprice.model.explanation import Explanation
 
 MOST_POINTS = 60
 MOST_COMPARABLES = 50

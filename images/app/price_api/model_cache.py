@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from carprice.data_root import DataRoot
-from carprice.registry import PRODUCTION, load_folder
+from carprice.lifecycle.registry import PRODUCTION, load_folder
+from carprice.store import DataRoot
 from price_api.model_story import tables_from
 from price_api.serving import NoSnapshot, Serving, Surroundings, Tables, check
 
@@ -139,7 +139,7 @@ class ModelCache:
     def _tables(self, folder: str, about: dict[str, Any]) -> Tables | None:
         import pandas as pd
 
-        from carprice.listing import as_canonical
+        from carprice.listings.listing import as_canonical
 
         def table(name: str) -> pd.DataFrame:
             return as_canonical(pd.read_parquet(os.path.join(folder, name)))

@@ -9,16 +9,17 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from carprice import model_card, snapshots
-from carprice.data_root import DataRoot
 from carprice.errors import CarpriceError
-from carprice.promotion import decisions_of
+from carprice.history import snapshots
+from carprice.lifecycle import model_card
+from carprice.lifecycle.promotion import decisions_of
+from carprice.store import DataRoot
 from price_api.serving import NoSnapshot, Tables
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from carprice.registry import Registry
+    from carprice.lifecycle.registry import Registry
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carprice.model import price_records
+from carprice.model.price_model import price_records
 from price_api.serving import Serving
 
 MOST_AT_ONCE = 64

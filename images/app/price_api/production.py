@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from carprice.data_root import DataRoot
 from carprice.errors import TryAgain
-from carprice.registry import PRODUCTION, STAGING, Registry, load_folder
+from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry, load_folder
+from carprice.store import DataRoot
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.model_story import as_json, story_of, tables_from

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 
-from carprice.data_root import DataRoot
 from carprice.errors import StoreAway, StoreRefused
-from carprice.listing import shown
-from carprice.report_records import documents
+from carprice.listings.listing import shown
+from carprice.reports.report_records import documents
+from carprice.store import DataRoot
 from price_api import schemas
 from price_api.answers import Json
 from price_api.problems import Refusal

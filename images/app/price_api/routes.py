@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from carprice.registry import MODEL, PRODUCTION
+from carprice.lifecycle.registry import MODEL, PRODUCTION
 from price_api import metrics, schemas
 from price_api.answers import Json, answer_of, asked_of, json_body, new_id, now
 from price_api.model_story import promoted

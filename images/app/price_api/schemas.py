@@ -1,4 +1,4 @@
-"""What goes in and out, for /openapi.json and /docs: the routes themselves read with `carprice.listing`."""
+"""Requests and answers, for /openapi.json and /docs; the routes read with `carprice.listings`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from carprice.listing import EQUIPMENT, FIRST_YEAR, HEADERS
+from carprice.listings.listing import EQUIPMENT, FIRST_YEAR, HEADERS
 
 Scalar = str | float | bool | None
 

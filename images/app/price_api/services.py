@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from carprice.data_root import DataRoot
-from carprice.gauges import GAUGES
+from carprice.monitoring.gauges import GAUGES
+from carprice.store import DataRoot
 from price_api.asked import AskedExport
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from carprice.errors import CarpriceError
-from carprice.features import features_of
-from carprice.model import model_signature
-from carprice.registry import MODEL, LoadedModel
+from carprice.lifecycle.registry import MODEL, LoadedModel
+from carprice.model.features import features_of
+from carprice.model.price_model import model_signature
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from carprice.comparables import Comparables
-    from carprice.explanation import Explainer
+    from carprice.model.comparables import Comparables
+    from carprice.model.explanation import Explainer
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Surroundings:
     @property
     def comparables(self) -> Comparables:
         """The snapshot's listings, to look for similar ones in."""
-        from carprice.comparables import Comparables
+        from carprice.model.comparables import Comparables
 
         return self._once(  # type: ignore[no-any-return]
             "comparables", lambda: Comparables(self._pipeline, self.tables.listings)
@@ -91,14 +91,14 @@ class Surroundings:
     @property
     def explainer(self) -> Explainer:
         """Explains prices against the background."""
-        from carprice.explanation import Explainer
+        from carprice.model.explanation import Explainer
 
         return self._once("explainer", lambda: Explainer(self._pipeline, self.background))  # type: ignore[no-any-return]
 
     @property
     def choices(self) -> dict[str, Any]:
         """What a form can offer."""
-        from carprice.choices import choices_of
+        from carprice.model.choices import choices_of
 
         return self._once("choices", lambda: choices_of(self.tables.listings))  # type: ignore[no-any-return]
 

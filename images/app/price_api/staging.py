@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from carprice.model import price_records
+from carprice.model.price_model import price_records
 from price_api.metrics import Metrics
 from price_api.production import Follower
 from price_api.serving import Serving

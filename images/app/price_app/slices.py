@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from carprice import raw_files
-from carprice.prediction import PRICE, PROBLEM
+from carprice.lifecycle.prediction import PRICE, PROBLEM
+from carprice.listings import raw_files
 
 ROWS, BYTES = 2_000, 3_000_000
 

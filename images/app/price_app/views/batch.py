@@ -9,8 +9,8 @@ import os
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from carprice import raw_files
 from carprice.errors import DataRefused
+from carprice.listings import raw_files
 from price_app import formats, markup, screens, sentences, slices
 from price_app.api_client import ApiProblem
 from price_app.language import _, ngettext

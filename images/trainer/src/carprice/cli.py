@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from carprice.data_root import DataRoot
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
+from carprice.store import DataRoot
 
 # Each command imports what it needs when it runs: a step is a fresh process, and the first one of
 # a pipeline should not wait for libraries that only the last one uses.
 if TYPE_CHECKING:
+    from carprice.lifecycle.registry import Registry
     from carprice.params import Params
-    from carprice.registry import Registry
 
 log = logging.getLogger("carprice")
 
@@ -70,7 +70,7 @@ class _Context:
     @property
     def registry(self) -> Registry:
         if self._registry is None:
-            from carprice.registry import Registry
+            from carprice.lifecycle.registry import Registry
 
             self._registry = Registry(self.root)
         return self._registry
@@ -140,7 +140,7 @@ def _read_secret_files() -> None:
 def _worked(arguments: argparse.Namespace, context: _Context | None) -> None:
     """Close the alert that this step failed, if there is one."""
     if getattr(arguments, "is_step", False) and context is not None:
-        from carprice import alerts
+        from carprice.alerts import alerts
 
         alerts.step_worked(context.root, arguments.name_of_step)
 
@@ -166,13 +166,14 @@ def _give(arguments: argparse.Namespace, result: Any) -> None:
 
 
 def _claim_files(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import landing
+    from carprice.landing import landing
 
     return landing.claim(context.root, context.params)
 
 
 def _check_data_quality(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, quality
+    from carprice.alerts import alerts
+    from carprice.quality import quality
 
     with _telling_refusal(context):
         receipt = quality.check_data_quality(context.root, context.params, arguments.file, arguments.sha256)
@@ -187,20 +188,22 @@ def _telling_refusal(context: _Context) -> Iterator[None]:
         yield
     except DataRefused as refused:
         if isinstance(refused.result, dict) and refused.result.get("status") == "refused":
-            from carprice import alerts
+            from carprice.alerts import alerts
 
             alerts.for_refused_file(context.root, refused.result)
         raise
 
 
 def _assemble_listings(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import snapshots
+    from carprice.history import snapshots
 
     return snapshots.assemble(context.root, context.params, arguments.sha256)
 
 
 def _score_new_listings(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, live_accuracy, promotion
+    from carprice.alerts import alerts
+    from carprice.lifecycle import promotion
+    from carprice.monitoring import live_accuracy
 
     verdict = live_accuracy.score_new_listings(
         context.root, context.params, context.registry, arguments.sha256, arguments.snapshot
@@ -210,19 +213,19 @@ def _score_new_listings(arguments: argparse.Namespace, context: _Context) -> Any
 
 
 def _train_model(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import training
+    from carprice.lifecycle import training
 
     return training.train(context.root, context.params, context.registry, arguments.snapshot)
 
 
 def _evaluate_model(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import evaluation
+    from carprice.lifecycle import evaluation
 
     return evaluation.evaluate(context.root, context.params, context.registry, arguments.run_id)
 
 
 def _promote_to_staging(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import promotion
+    from carprice.lifecycle import promotion
 
     found = (context.root, context.params, context.registry, arguments.run_id)
     decision = promotion.require_yes(promotion.promote_to_staging(*found))
@@ -231,14 +234,15 @@ def _promote_to_staging(arguments: argparse.Namespace, context: _Context) -> Any
 
 
 def _validate_staging_model(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import promotion
+    from carprice.lifecycle import promotion
 
     decision = promotion.validate_staging(context.root, context.params, context.registry, arguments.version)
     return promotion.require_yes(decision)
 
 
 def _promote_to_production(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, promotion
+    from carprice.alerts import alerts
+    from carprice.lifecycle import promotion
 
     promoted = promotion.promote_to_production(context.registry, arguments.version, arguments.approved_by)
     alerts.put_in_production(context.root, promoted["version"])
@@ -246,7 +250,8 @@ def _promote_to_production(arguments: argparse.Namespace, context: _Context) -> 
 
 
 def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, reports
+    from carprice.alerts import alerts
+    from carprice.reports import reports
 
     about = reports.RunOfDag(arguments.dag_run, arguments.link, arguments.problems)
     try:
@@ -268,7 +273,9 @@ def _send_pipeline_report(arguments: argparse.Namespace, context: _Context) -> A
 
 
 def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, drift, promotion
+    from carprice.alerts import alerts
+    from carprice.lifecycle import promotion
+    from carprice.monitoring import drift
 
     verdict = drift.detect_drift(context.root, context.params, context.registry, arguments.snapshot)
     alerts.for_drift(context.root, context.params, verdict, promotion.in_production(context.registry))
@@ -276,7 +283,9 @@ def _detect_drift(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _publish_report(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, publishing, report_index, workspace
+    from carprice.alerts import alerts
+    from carprice.monitoring import publishing, workspace
+    from carprice.reports import report_index
 
     delivery = alerts.deliver(context.root, alerts.settings_of_alerts())
     publishing.publish(context.root, _history_if_told(context))
@@ -299,7 +308,8 @@ def _history_if_told(context: _Context) -> list[dict[str, Any]] | None:
 
 
 def _check_freshness(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, publishing, workspace
+    from carprice.alerts import alerts
+    from carprice.monitoring import publishing, workspace
 
     found = alerts.for_freshness(context.root, context.params.alerts)
     delivery = alerts.deliver(context.root, context.params.alerts)
@@ -317,20 +327,21 @@ def _check_freshness(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _sample(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import sample
+    from carprice.listings import sample
 
     sample.write_sample(arguments.output, arguments.rows, arguments.seed)
     return {"file": arguments.output, "rows": arguments.rows, "seed": arguments.seed}
 
 
 def _land(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import landing
+    from carprice.landing import landing
 
     return landing.land(context.root, arguments.file, arguments.name)
 
 
 def _run(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, pipeline
+    from carprice.alerts import alerts
+    from carprice.lifecycle import pipeline
 
     try:
         with _telling_refusal(context):
@@ -341,7 +352,7 @@ def _run(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _alert(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts
+    from carprice.alerts import alerts
 
     params = alerts.settings_of_alerts()
     if arguments.test:
@@ -392,7 +403,9 @@ def _alert_lines(found: list[dict[str, Any]]) -> str:
 
 
 def _rollback(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import alerts, promotion, publishing
+    from carprice.alerts import alerts
+    from carprice.lifecycle import promotion
+    from carprice.monitoring import publishing
 
     entry = promotion.rollback(context.registry, arguments.by, arguments.reason)
     alerts.put_in_production(context.root, entry["version"])
@@ -405,20 +418,20 @@ def _history(arguments: argparse.Namespace, context: _Context) -> Any:
 
 
 def _predict(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import prediction
+    from carprice.lifecycle import prediction
 
     return prediction.predict_file(context.registry, arguments.file, arguments.output, arguments.alias)
 
 
 def _evidently_ui(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import workspace
+    from carprice.monitoring import workspace
 
     workspace.serve(context.root, arguments.host, arguments.port)
     return {"workspace": workspace.FOLDER}
 
 
 def _tune(arguments: argparse.Namespace, context: _Context) -> Any:
-    from carprice import tuning
+    from carprice.lifecycle import tuning
 
     return tuning.tune(
         context.root,

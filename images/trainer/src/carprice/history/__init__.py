@@ -1,0 +1,1 @@
+"""Which listings there are, and the immutable states a training uses."""

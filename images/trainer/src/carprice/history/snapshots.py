@@ -1,0 +1,153 @@
+"""Snapshots: which accepted files a training used, their listings, and a sample to explain prices against."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from carprice.errors import NothingToDo, UsageProblem
+from carprice.landing.landing import LATEST_SNAPSHOT, LISTINGS, RECEIPTS
+from carprice.params import Params
+from carprice.store import DataRoot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+
+def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, Any]:
+    """Make the snapshot of all accepted files, because those of `shas` were checked; the step's result.
+
+    The counts `rows_*` are those of the accepted files among `shas`; `rows_total` and
+    `listings_total` (distinct) are of the whole snapshot. Raises `NothingToDo` when none of `shas` was
+    accepted.
+    """
+    given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
+    for sha, receipt in given.items():
+        if receipt is None:
+            log.warning("no receipt for %s: the file was not checked and is claimed again", sha)
+    accepted = [r for r in given.values() if r is not None and r["status"] == "accepted"]
+    if not accepted:
+        raise NothingToDo(
+            f"At least one accepted file was expected, found none among {len(given)}; "
+            "the quality pages say why each was refused."
+        )
+    files = _accepted_files(root)
+    listings = distinct(root, files)
+    snapshot_id = hashlib.sha256("\n".join(sorted(f["sha256"] for f in files)).encode()).hexdigest()[:12]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = {
+        "id": snapshot_id,
+        "created_at": now,
+        "files": files,
+        "rows": sum(f["rows"] for f in files),
+        "listings": len(listings),
+    }
+    folder = f"snapshots/{snapshot_id}"
+    if root.exists(f"{folder}/manifest.json"):
+        before = root.read_json(f"{folder}/manifest.json")
+        manifest["created_at"] = before["created_at"]
+    sample = listings.sample(
+        min(len(listings), params.snapshots.reference_rows), random_state=params.snapshots.reference_seed
+    )
+    root.write_parquet(f"{folder}/reference.parquet", sample.sort_index())
+    root.write_json(f"{folder}/manifest.json", manifest)
+    root.write_json(
+        LATEST_SNAPSHOT, {"id": snapshot_id, "assembled_at": now, "sha256": [f["sha256"] for f in files]}
+    )
+    log.info("snapshot %s: %d files, %d distinct listings", snapshot_id, len(files), len(listings))
+    return {
+        "snapshot_id": snapshot_id,
+        "files": [r["file"] for r in accepted],
+        "sha256": [r["sha256"] for r in accepted],
+        **{
+            key: sum(r[key] for r in accepted)
+            for key in ("rows_in", "rows_accepted", "rows_refused", "rows_repeated")
+        },
+        "rows_total": manifest["rows"],
+        "listings_total": manifest["listings"],
+    }
+
+
+def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
+    """The manifest of a snapshot, or of the `latest`; its files stand in order of receipt.
+
+    Raises `UsageProblem` when there is no such snapshot.
+    """
+    try:
+        if snapshot_id == "latest":
+            snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
+        manifest: dict[str, Any] = root.read_json(f"snapshots/{snapshot_id}/manifest.json")
+    except FileNotFoundError as error:
+        there = ", ".join(root.folders("snapshots")[:20]) or "none"
+        raise UsageProblem(
+            f"A snapshot was expected, found none called {snapshot_id!r} (there: {there}); "
+            "land a file or name one of those."
+        ) from error
+    return manifest
+
+
+def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A snapshot's manifest and its listings: canonical columns, one row per `listing_id`.
+
+    Of several rows of one listing the newest counts: by `scraped_at` (where a file does not say, the
+    time it was received), then by order of receipt, then by place in the file. Raises `UsageProblem`
+    when there is no such snapshot.
+    """
+    manifest = manifest_of(root, snapshot_id)
+    return manifest, distinct(root, manifest["files"])
+
+
+def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
+    """The reference sample of a snapshot: canonical columns, at most `snapshots.reference_rows` rows."""
+    from carprice.listings import listing
+
+    manifest = manifest_of(root, snapshot_id)
+    return listing.as_canonical(root.read_parquet(f"snapshots/{manifest['id']}/reference.parquet"))
+
+
+def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The listings of `files` (in order of receipt), the newest row of each, in order of appearance."""
+    import pandas as pd
+
+    from carprice.listings import listing
+
+    tables, times = [], []
+    for entry in files:
+        table = listing.as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
+        received = pd.Timestamp(entry["received_at"]).tz_convert("UTC").as_unit("us")
+        tables.append(table)
+        times.append(table["scraped_at"].fillna(received))
+    together = pd.concat(tables, ignore_index=True)
+    newest_last = pd.concat(times, ignore_index=True).sort_values(kind="stable").index
+    kept = together.loc[newest_last].drop_duplicates("listing_id", keep="last").index
+    return together.loc[kept.sort_values()].reset_index(drop=True)
+
+
+def _receipt(root: DataRoot, sha: str) -> dict[str, Any] | None:
+    try:
+        receipt: dict[str, Any] = root.read_json(f"{RECEIPTS}/{sha}.json")
+    except FileNotFoundError:
+        return None
+    return receipt
+
+
+def _accepted_files(root: DataRoot) -> list[dict[str, Any]]:
+    """Every accepted file, in order of receipt."""
+    receipts = [root.read_json(f"{RECEIPTS}/{name}") for name in root.names(RECEIPTS, ".json")]
+    accepted = sorted(
+        (r for r in receipts if r["status"] == "accepted"), key=lambda r: (r["checked_at"], r["sha256"])
+    )
+    return [
+        {
+            "sha256": r["sha256"],
+            "file": r["file"],
+            "rows": r["rows_accepted"],
+            "received_at": r["checked_at"],
+        }
+        for r in accepted
+    ]

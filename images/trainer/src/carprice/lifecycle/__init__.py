@@ -1,0 +1,1 @@
+"""A model's life: training, evaluation, promotion, registry."""

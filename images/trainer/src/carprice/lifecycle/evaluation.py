@@ -1,0 +1,138 @@
+"""Score a candidate on the listings that no model was ever trained on."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carprice.errors import DataRefused
+from carprice.history import snapshots
+from carprice.history.splitting import is_test
+from carprice.lifecycle import model_card
+from carprice.lifecycle.registry import Registry
+from carprice.model.features import features_of
+from carprice.model.metrics import Floats, regression_metrics, slice_metrics
+from carprice.model.price_model import looks_mistyped
+from carprice.model.typing_errors import publish, typing_errors
+from carprice.params import Params
+from carprice.store import DataRoot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a run chose its test rows; written with the run's parameters."""
+
+    test_share: float
+    seed: int
+
+    @classmethod
+    def of_run(cls, run: Any) -> Split:
+        """The split that an MLflow run was trained with."""
+        logged = run.data.params
+        return cls(float(logged["evaluation.test_share"]), int(logged["evaluation.split_seed"]))
+
+    def test_rows(self, listings: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which listings are test rows, of shape (n,)."""
+        return is_test(listings["listing_id"], self.test_share, self.seed)
+
+
+def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) -> dict[str, Any]:
+    """Score a run's model on its snapshot's test rows and log metrics and pictures to the run.
+
+    Metrics named `test_*` are on all test rows, `test_unflagged_*` on those whose price does not
+    look like a typing error. `interval_coverage` is the share of prices inside the interval,
+    `interval_width` its mean width as a share of the price.
+    """
+    import mlflow
+    import mlflow.artifacts
+
+    from carprice.lifecycle import pictures
+
+    run = registry.get_run(run_id)
+    listings = test_listings(root, run)
+    actual = listings["price_mad"].to_numpy(dtype=np.float64)
+    pipeline = registry.load(run.data.tags["model_uri"])
+    predicted, low, high = pipeline.predict(features_of(listings), return_interval=True).T
+    flagged = looks_mistyped(pipeline, features_of(listings), actual)
+    covered = (low <= actual) & (actual <= high)
+    slices = slice_metrics(
+        listings[~flagged],
+        predicted[~flagged],
+        params.evaluation.slice_min_rows,
+        datetime.now(UTC).year,
+        covered[~flagged],
+    )
+    metrics = {f"test_{name}": value for name, value in regression_metrics(actual, predicted).items()}
+    unflagged = regression_metrics(actual[~flagged], predicted[~flagged])
+    metrics |= {f"test_unflagged_{name}": value for name, value in unflagged.items()}
+    metrics["test_unflagged_interval_coverage"] = float(covered[~flagged].mean())
+    metrics["test_unflagged_interval_width"] = float(((high - low) / predicted)[~flagged].mean())
+    with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
+        mlflow.log_metrics(metrics)
+        mlflow.log_dict({"metrics": metrics, "slices": slices}, "evaluation/evaluation.json")
+        drawn = [
+            draw(actual, predicted, flagged, folder)
+            for draw in (pictures.predicted_against_actual, pictures.residuals)
+        ]
+        for picture in drawn:
+            mlflow.log_artifact(picture, "evaluation")
+        importance = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"runs:/{run_id}/importance/importance.png", dst_path=folder
+        )
+        manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
+        page = model_card.render(
+            run, manifest, metrics, slices, [importance, *drawn], lowest=float(actual.min())
+        )
+        mlflow.log_text(page, "model_card.html")
+        root.write_text(model_card.path_of(run_id), page)
+        in_training = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"runs:/{run_id}/data/typing_errors.csv", dst_path=folder
+        )
+        limit = params.training.typing_error_log_distance
+        found = [pd.read_csv(in_training), typing_errors(listings, predicted, flagged, limit)]
+        publish(root, pd.concat(found), [entry["sha256"] for entry in manifest["files"]])
+    log.info(
+        "%d test rows, %d look like typing errors; on the others: mean error %.1f %%, median error %.1f %%",
+        len(actual), flagged.sum(), 100 * unflagged["mape"], 100 * unflagged["median_ape"],
+    )  # fmt: skip
+    return {
+        "run_id": run_id,
+        "snapshot_id": run.data.tags["snapshot_id"],
+        "rows_test": len(actual),
+        "rows_flagged": int(flagged.sum()),
+        "metrics": metrics,
+        "model_card": model_card.path_of(run_id),
+        "slices": {name: {"rows": m["rows"], "mape": m["mape"]} for name, m in slices.items()},
+    }
+
+
+def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
+    """The listings of the first run's snapshot that are test rows of every given run.
+
+    Raises `DataRefused` when there are fewer than two.
+    """
+    _, listings = snapshots.load(root, runs[0].data.tags["snapshot_id"])
+    chosen = np.ones(len(listings), dtype=bool)
+    for run in runs:
+        chosen &= Split.of_run(run).test_rows(listings)
+    if chosen.sum() < 2:
+        raise DataRefused(
+            f"at least 2 test listings were expected, found {chosen.sum()} in snapshot "
+            f"{runs[0].data.tags['snapshot_id']}; land more listings or raise evaluation.test_share"
+        )
+    return listings[chosen].reset_index(drop=True)
+
+
+def prices_of(pipeline: Any, listings: pd.DataFrame) -> Floats:
+    """The pipeline's price in MAD for each listing, of shape (n,)."""
+    predicted: Floats = np.asarray(pipeline.predict(features_of(listings)), dtype=np.float64)
+    return predicted

@@ -1,0 +1,64 @@
+"""Batch prediction: a raw file in, the same rows with a price out."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from carprice.errors import UsageProblem
+from carprice.lifecycle.registry import Registry
+from carprice.listings import listing, raw_files
+from carprice.model.features import features_of
+
+log = logging.getLogger(__name__)
+
+PRICE, LOW, HIGH, PROBLEM = "predicted_price_mad", "low_mad", "high_mad", "problem"
+
+
+def predict_file(registry: Registry, source: str, target: str, alias: str) -> dict[str, Any]:
+    """Price every row of the raw file `source` with the version that `alias` names.
+
+    Writes `target` (CSV, UTF-8, the source's delimiter): every input row in its order with its own
+    columns and words, then price, low and high in whole MAD and, where a row can't be priced, why not.
+    `target` appears as a whole or not at all. Raises `UsageProblem` when `source` can't be read.
+    """
+    try:
+        with open(source, "rb") as file:
+            raw = raw_files.read_raw(file.read(), os.path.basename(source))
+    except OSError as error:
+        raise UsageProblem(f"a readable CSV file was expected, found {source}: {error.strerror}") from error
+    priced = price_rows(registry, raw, alias)
+    text = io.StringIO()
+    pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
+        text, index=False, sep=raw.delimiter
+    )
+    partial = f"{target}.part"
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        file.write(text.getvalue())
+    os.replace(partial, target)
+    without = int(priced[PRICE].isna().sum())
+    log.info(
+        "%d rows priced, %d without a price (see the column `%s`)", len(priced) - without, without, PROBLEM
+    )
+    return {"rows": len(priced), "priced": len(priced) - without, "without_price": without, "file": target}
+
+
+def price_rows(registry: Registry, raw: raw_files.RawFile, alias: str) -> pd.DataFrame:
+    """Price, low and high (whole MAD, missing where unknown) and `problem` of each raw row."""
+    loaded = registry.load_version(alias)
+    parsed = listing.parse(raw.table, require_price=False, faults=raw.faults)
+    good = parsed.problems.isna().to_numpy()
+    prices = np.full((len(raw.table), 3), np.nan)
+    if good.any():
+        listings = features_of(parsed.listings[good])
+        prices[good] = np.round(loaded.pipeline.predict(listings, return_interval=True))
+    columns: dict[str, Any] = {
+        name: pd.array(prices[:, i], dtype="Float64").astype("Int64")
+        for i, name in enumerate((PRICE, LOW, HIGH))
+    }
+    return pd.DataFrame(columns | {PROBLEM: parsed.problems.fillna("")})

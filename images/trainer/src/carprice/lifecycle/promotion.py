@@ -1,0 +1,333 @@
+"""Gates between a candidate and production, and the record of each decision."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from carprice.errors import NothingToDo, UsageProblem
+from carprice.lifecycle.evaluation import prices_of, test_listings
+from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
+from carprice.model.features import features_of
+from carprice.model.metrics import Floats, regression_metrics, share_of_resamples_better, slice_metrics
+from carprice.model.price_model import looks_mistyped, model_signature
+from carprice.params import Params, PromotionParams
+from carprice.store import DataRoot
+
+log = logging.getLogger(__name__)
+
+DRIFT_TAG, LIVE_TAG = "drift.verdict", "live.verdict"
+"""Tags of a model version: the newest verdict on it."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition of a promotion: a value, its threshold, and whether it holds."""
+
+    name: str
+    value: float
+    comparison: Literal[">=", "<="]
+    threshold: float
+    explanation: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value is on the right side of the threshold."""
+        return self.value >= self.threshold if self.comparison == ">=" else self.value <= self.threshold
+
+    def record(self) -> dict[str, Any]:
+        """The gate as JSON."""
+        return asdict(self) | {"value": round(float(self.value), 6), "passed": self.passed}
+
+    def sentence(self) -> str:
+        """The gate in words."""
+        verdict = "yes" if self.passed else "NO"
+        return f"{verdict}: {self.name} is {self.value:.4g}, must be {self.comparison} {self.threshold:g}"
+
+
+def promote_to_staging(root: DataRoot, params: Params, registry: Registry, run_id: str) -> dict[str, Any]:
+    """Register a run's model and, when every gate on its figures says yes, make it `staging`."""
+    run = registry.get_run(run_id)
+    version = str(registry.register(run_id, run.data.tags["model_uri"]).version)
+    production = registry.version_of(PRODUCTION)
+    gates = _absolute_gates(run.data.metrics, params.promotion)
+    compared: dict[str, Any] = {"production_version": None}
+    if production is not None and str(production.version) != version:
+        found, compared = _against_production(root, params, registry, run, production)
+        gates += found
+    decision = _decide(registry, run_id, version, "promote_to_staging", gates, compared)
+    if decision["passed"]:
+        registry.set_alias(STAGING, version)
+    return decision
+
+
+def validate_staging(root: DataRoot, params: Params, registry: Registry, version: str) -> dict[str, Any]:
+    """Load `staging` from the registry as the app will, and check what it promises."""
+    staging = registry.version_of(STAGING)
+    if staging is None or str(staging.version) != version:
+        raise UsageProblem(
+            f"version {version} was expected to be '{STAGING}', found version "
+            f"{'none' if staging is None else staging.version}; run promote-to-staging first"
+        )
+    run = registry.get_run(str(staging.run_id))
+    limits = params.promotion
+    begun = time.perf_counter()
+    loaded = registry.load_version(STAGING)
+    load_seconds = time.perf_counter() - begun
+    expected = model_signature()
+    listings = test_listings(root, run)
+    prices = prices_of(loaded.pipeline, listings)
+    actual = listings["price_mad"].to_numpy(dtype=np.float64)
+    logged = run.data.metrics["test_mape"]
+    gates = [
+        Gate(
+            "signature_matches",
+            float(loaded.signature == expected),
+            ">=",
+            1,
+            "the registered signature is the listing's definition",
+        ),
+        Gate(
+            "input_example_priced",
+            _share_plausible(prices_of(loaded.pipeline, loaded.example)),
+            ">=",
+            1,
+            "share of the logged input example that gets a finite, positive price",
+        ),
+        Gate(
+            "test_rows_priced",
+            _share_plausible(prices),
+            ">=",
+            1,
+            "share of the test rows that get a finite, positive price",
+        ),
+        Gate(
+            "same_as_evaluated",
+            abs(regression_metrics(actual, prices)["mape"] - logged),
+            "<=",
+            1e-6,
+            "the loaded model's mean error differs this much from the evaluated one's",
+        ),
+        Gate(
+            "prediction_cpu_ms",
+            _prediction_ms(loaded.pipeline, listings),
+            "<=",
+            limits.max_prediction_ms,
+            "median processor time of one prediction, whatever else the machine is doing",
+        ),
+    ]
+    return _decide(
+        registry,
+        str(staging.run_id),
+        version,
+        "validate_staging_model",
+        gates,
+        {"load_seconds": load_seconds},
+    )
+
+
+def approval_wanted(root: DataRoot, params: Params, registry: Registry, run_id: str) -> str | None:
+    """Why a person has to approve the promotion of a run's model, or None where the gates alone decide.
+
+    With `promotion.approve_after_drift`, while the market drifted away from the version in production or
+    its live error is worse than promised. What `monitor_drift` finds may come too late: drift is measured
+    here, on the newest listings that the candidate learned.
+    """
+    if not params.promotion.approve_after_drift or in_production(registry) is None:
+        return None
+    from carprice.monitoring import (
+        drift,  # where prices are served, staging is validated without what it needs
+    )
+
+    with contextlib.suppress(NothingToDo):
+        drift.detect_drift(root, params, registry, registry.get_run(run_id).data.tags["snapshot_id"])
+    production = registry.require(PRODUCTION)
+    told = {
+        DRIFT_TAG: ("drifted", "the market drifted away from it"),
+        LIVE_TAG: ("worse", "its live error is worse than promised"),
+    }
+    reasons = [words for tag, (bad, words) in told.items() if production.tags.get(tag) == bad]
+    return f"version {production.version} is in production and {' and '.join(reasons)}" if reasons else None
+
+
+def promote_to_production(registry: Registry, version: str, approved_by: str) -> dict[str, Any]:
+    """Make a validated version `production`, and what was there `previous`."""
+    decisions = decisions_of(registry, version)
+    for step in ("promote_to_staging", "validate_staging_model"):
+        if not decisions.get(step, {}).get("passed"):
+            raise UsageProblem(
+                f"a version that passed {step} was expected, found version {version} with "
+                f"{'a no' if step in decisions else 'no decision'}; see its report"
+            )
+    entry = registry.put_in_production(version, "promotion", approved_by, "all gates said yes")
+    registry.tag_version(version, promoted_at=entry["at"], approved_by=approved_by)
+    log.info("version %s is in production", version)
+    run = registry.get_run(str(registry.version(version).run_id))
+    return {
+        "version": version,
+        "previous_version": entry["previous_version"],
+        "run_id": run.info.run_id,
+        "snapshot_id": run.data.tags["snapshot_id"],
+        "approved_by": approved_by,
+        "at": entry["at"],
+        "metrics": {k: v for k, v in run.data.metrics.items() if k.startswith("test_unflagged_")},
+    }
+
+
+def rollback(registry: Registry, by: str, reason: str) -> dict[str, Any]:
+    """Put `previous` back into production. Raises `NothingToDo` where there is no previous version."""
+    previous = str(registry.require(PREVIOUS).version)
+    entry = registry.put_in_production(previous, "rollback", by, reason)
+    log.info("version %s is back in production", previous)
+    return entry
+
+
+def in_production(registry: Registry) -> str | None:
+    """The version in production, None where there is none."""
+    production = registry.version_of(PRODUCTION)
+    return None if production is None else str(production.version)
+
+
+def decisions_of(registry: Registry, version: str) -> dict[str, dict[str, Any]]:
+    """The decision records of a version, by the name of the step that took them."""
+    tags = registry.version(version).tags
+    prefix = "decision."
+    return {
+        key.removeprefix(prefix): json.loads(value) for key, value in tags.items() if key.startswith(prefix)
+    }
+
+
+def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[Gate]:
+    rows = "on the test rows whose price does not look like a typing error"
+    return [
+        Gate(
+            "test_rows",
+            metrics["test_unflagged_rows"],
+            ">=",
+            limits.min_test_rows,
+            "test listings the figures rest on",
+        ),
+        Gate("mape", metrics["test_unflagged_mape"], "<=", limits.max_mape, f"mean relative error {rows}"),
+        Gate(
+            "median_ape",
+            metrics["test_unflagged_median_ape"],
+            "<=",
+            limits.max_median_ape,
+            f"median relative error {rows}",
+        ),
+        Gate(
+            "r2_log", metrics["test_unflagged_r2_log"], ">=", limits.min_r2_log, f"R² of the log price {rows}"
+        ),
+    ]
+
+
+def _against_production(
+    root: DataRoot, params: Params, registry: Registry, run: Any, production: Any
+) -> tuple[list[Gate], dict[str, Any]]:
+    """Gates of the candidate against production, both scored on rows neither was trained on."""
+    limits = params.promotion
+    listings = test_listings(root, run, registry.get_run(str(production.run_id)))
+    actual = listings["price_mad"].to_numpy(dtype=np.float64)
+    pipelines = [
+        registry.load(run.data.tags["model_uri"]),
+        registry.load(f"models:/{production.name}/{production.version}"),
+    ]
+    candidate, champion = (prices_of(pipeline, listings) for pipeline in pipelines)
+    # A price that only one of the two finds odd stays in: a bad model must not hide its own errors.
+    kept = ~np.logical_and(*(looks_mistyped(p, features_of(listings), actual) for p in pipelines))
+    listings, actual, candidate, champion = listings[kept], actual[kept], candidate[kept], champion[kept]
+    confidence = share_of_resamples_better(
+        np.abs(candidate - actual) / actual,
+        np.abs(champion - actual) / actual,
+        limits.production_margin,
+        limits.bootstrap_resamples,
+        limits.bootstrap_seed,
+    )
+    year = datetime.now(UTC).year
+    slices = {
+        "candidate": slice_metrics(listings, candidate, params.evaluation.slice_min_rows, year),
+        "production": slice_metrics(listings, champion, params.evaluation.slice_min_rows, year),
+    }
+    worse = {
+        name: slices["candidate"][name]["mape"] / slices["production"][name]["mape"] - 1
+        for name in slices["candidate"]
+    }
+    worst = max(worse, key=lambda name: worse[name], default=None)
+    gates = [
+        Gate(
+            "better_than_production",
+            confidence,
+            ">=",
+            limits.production_confidence,
+            "confidence that the mean error is below production's on the same rows (paired bootstrap)",
+        ),
+        Gate(
+            "worst_slice_loss",
+            worse[worst] if worst else 0.0,
+            "<=",
+            limits.max_slice_loss,
+            f"how much worse than production the worst slice is ({worst or 'no slice is large enough'})",
+        ),
+    ]
+    compared = {
+        "production_version": str(production.version),
+        "rows": len(actual),
+        "candidate": regression_metrics(actual, candidate),
+        "production": regression_metrics(actual, champion),
+    }
+    return gates, compared
+
+
+def _decide(
+    registry: Registry, run_id: str, version: str, step: str, gates: list[Gate], compared: dict[str, Any]
+) -> dict[str, Any]:
+    for gate in gates:
+        log.info("gate %s", gate.sentence())
+    record = {
+        "step": step,
+        "version": version,
+        "run_id": run_id,
+        "passed": all(gate.passed for gate in gates),
+        "gates": [gate.record() for gate in gates],
+        "compared": compared,
+        "decided_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    registry.record_decision(run_id, version, step, record)
+    return record
+
+
+def _share_plausible(prices: Floats) -> float:
+    return float(np.mean(np.isfinite(prices) & (prices > 0)))
+
+
+def _prediction_ms(pipeline: Any, listings: Any, calls: int = 30) -> float:
+    taken = []
+    for row in range(calls):
+        one = features_of(listings.iloc[[row % len(listings)]])
+        begun = time.process_time()
+        pipeline.predict(one)
+        taken.append(1000 * (time.process_time() - begun))
+    return float(np.median(taken))
+
+
+class GateSaidNo(NothingToDo):
+    """A gate said no: not a failure, the remaining promotion steps are skipped."""
+
+
+def require_yes(decision: dict[str, Any]) -> dict[str, Any]:
+    """The decision, if every gate said yes. Raises `GateSaidNo` naming each one that did not."""
+    if decision["passed"]:
+        return decision
+    words = "; ".join(
+        f"{gate['name']} must be {gate['comparison']} {gate['threshold']:g}, found {gate['value']:.4g}"
+        for gate in decision["gates"]
+        if not gate["passed"]
+    )
+    raise GateSaidNo(f"version {decision['version']} is not promoted: {words}", result=decision)

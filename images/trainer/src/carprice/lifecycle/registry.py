@@ -1,0 +1,345 @@
+"""MLflow as this system uses it: one experiment, one registered model, three aliases, one history."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from carprice.errors import CarpriceError, NothingToDo, TryAgain, UsageProblem
+from carprice.store import DataRoot
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from sklearn.pipeline import Pipeline
+
+EXPERIMENT = "car_price_prediction"
+MODEL = "CarPricePredictor"
+STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
+
+# What a saved pipeline may be made of besides what skops trusts by itself. A file that asks for
+# anything else is not loaded, whatever its own list of trusted types says.
+TRUSTED_TYPES = [
+    "carprice.model.features.ListingFeatures",
+    "carprice.model.kernel_regression.KernelRegressor",
+    "carprice.model.price_model.PriceModel",
+]
+
+_HISTORY_TAG = "history."
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A registered model in memory, with the signature and input example logged beside it."""
+
+    pipeline: Pipeline
+    signature: Any
+    example: pd.DataFrame
+
+
+class Registry:
+    """The tracking database and model registry of one system.
+
+    Named by `MLFLOW_TRACKING_URI`; without it, a SQLite database and a folder under the data
+    root, which an MLflow server can serve at the same time.
+    """
+
+    def __init__(self, root: DataRoot) -> None:
+        self._quiet()
+        import mlflow
+        from mlflow import MlflowClient
+
+        configured = os.environ.get(_TRACKING_URI)
+        self.tracking_uri = configured or self._embedded(root)
+        mlflow.set_tracking_uri(self.tracking_uri)
+        if not configured:
+            # MLflow writes it there too, and another data root's registry would take it for its own.
+            os.environ.pop(_TRACKING_URI, None)
+        self.client: MlflowClient = MlflowClient()
+        with self.answering():
+            self._ensure_experiment()
+
+    @staticmethod
+    def _quiet() -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        for name in ("alembic", "mlflow.store.db.utils"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    @staticmethod
+    def _embedded(root: DataRoot) -> str:
+        if not root.is_local:
+            raise UsageProblem(
+                f"{_TRACKING_URI} must name an MLflow server when the data root is not a local folder, "
+                f"found none with DATA_DIR={root.location}; set it and start again"
+            )
+        from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
+        from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+        folder = root.path("mlflow")
+        os.makedirs(folder, exist_ok=True)
+
+        # A server records artifacts as `mlflow-artifacts:/...`, relative to its own folder. Reading
+        # them from that folder lets the command line share one database with a server.
+        def in_the_servers_folder(artifact_uri: str, **_: Any) -> Any:
+            return LocalArtifactRepository(f"file://{folder}/artifacts{urlparse(artifact_uri).path}")
+
+        _artifact_repository_registry.register("mlflow-artifacts", in_the_servers_folder)
+        return f"sqlite:///{folder}/mlflow.db"
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turns the many ways in which a server can be away into `TryAgain`."""
+        import requests
+        from mlflow.exceptions import MlflowException, RestException
+
+        try:
+            yield
+        except RestException as error:
+            if error.get_http_status_code() >= 500:
+                raise TryAgain(self._away(error)) from error
+            raise
+        except (MlflowException, requests.RequestException) as error:
+            text = str(error)
+            if isinstance(error, requests.RequestException) or "API request to" in text:
+                raise TryAgain(self._away(error)) from error
+            raise
+
+    def _away(self, error: Exception) -> str:
+        return (
+            f"an answer of MLflow at {self.tracking_uri} was expected, found {type(error).__name__}: "
+            f"{str(error)[:200]}; see that the server runs, the step can then be tried again"
+        )
+
+    def _ensure_experiment(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if self.client.get_experiment_by_name(EXPERIMENT) is None:
+            try:
+                self.client.create_experiment(EXPERIMENT, artifact_location=f"mlflow-artifacts:/{EXPERIMENT}")
+            except MlflowException:  # made by another process in the meantime
+                if self.client.get_experiment_by_name(EXPERIMENT) is None:
+                    raise
+
+    @property
+    def experiment_id(self) -> str:
+        """The id of the one experiment."""
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        return str(experiment.experiment_id)
+
+    # --- versions and aliases
+
+    def version_of(self, alias: str) -> ModelVersion | None:
+        """The version that `alias` names, or None where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        with self.answering():
+            try:
+                return self.client.get_model_version_by_alias(MODEL, alias)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+    def require(self, alias: str) -> ModelVersion:
+        """The version that `alias` names. Raises `NothingToDo` where there is none."""
+        version = self.version_of(alias)
+        if version is None:
+            raise NothingToDo(
+                f"a version of {MODEL} with the alias '{alias}' was expected, found none; "
+                f"land a file and let the pipeline promote a model first"
+            )
+        return version
+
+    def version(self, number: str) -> ModelVersion:
+        """Version `number` of the registered model. Raises `UsageProblem` where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        with self.answering():
+            try:
+                return self.client.get_model_version(MODEL, number)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise UsageProblem(
+                        f"a version of {MODEL} was expected, found '{number}'; `carprice history` lists them"
+                    ) from error
+                raise
+
+    def register(self, run_id: str, model_uri: str) -> ModelVersion:
+        """The version made of a run's model; registering the same run again finds the same version."""
+        from mlflow.exceptions import MlflowException
+
+        with self.answering():
+            try:
+                self.client.create_registered_model(
+                    MODEL, description="Asking price in MAD of a used car in Morocco."
+                )
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            for known in self.client.search_model_versions(f"name='{MODEL}' and run_id='{run_id}'"):
+                return known
+            return self.client.create_model_version(
+                MODEL, model_uri, run_id=run_id, model_id=model_uri.rsplit("/", 1)[-1]
+            )
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Point `alias` at `version`."""
+        with self.answering():
+            self.client.set_registered_model_alias(MODEL, alias, version)
+
+    def tag_version(self, version: str, **tags: str) -> None:
+        """Set tags of a version."""
+        with self.answering():
+            for key, value in tags.items():
+                self.client.set_model_version_tag(MODEL, version, key, value)
+
+    # --- the history of what was in production
+
+    def history(self) -> list[dict[str, Any]]:
+        """Who was in production when, oldest first.
+
+        Each entry holds `at` (UTC, ISO 8601), `action` (promotion or rollback), `version`,
+        `previous_version` (None at first), `by` and `reason`.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.answering():
+            try:
+                tags = self.client.get_registered_model(MODEL).tags
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return []
+                raise
+        return [json.loads(tags[key]) for key in sorted(tags) if key.startswith(_HISTORY_TAG)]
+
+    def put_in_production(self, version: str, action: str, by: str, reason: str) -> dict[str, Any]:
+        """Point `production` at `version` and `previous` at what was there; returns the history entry.
+
+        Killed at any point and called again, it ends in the same state: the entry is written last
+        and is written again only while the newest one names another version.
+        """
+        current = self.version_of(PRODUCTION)
+        entries = self.history()
+        recorded = entries[-1] if entries else None
+        if current is not None and str(current.version) != version:
+            self.set_alias(PREVIOUS, str(current.version))
+        self.set_alias(PRODUCTION, version)
+        if recorded is not None and recorded["version"] == version:
+            return recorded
+        now = datetime.now(UTC)
+        entry = {
+            "at": now.isoformat(timespec="seconds"),
+            "action": action,
+            "version": version,
+            "previous_version": recorded["version"] if recorded else None,
+            "by": by,
+            "reason": reason,
+        }
+        with self.answering():
+            self.client.set_registered_model_tag(
+                MODEL, f"{_HISTORY_TAG}{now:%Y%m%dT%H%M%S%f}", json.dumps(entry, ensure_ascii=False)
+            )
+        return entry
+
+    # --- runs and models
+
+    @contextmanager
+    def run(self, run_id: str | None = None, name: str | None = None) -> Iterator[Any]:
+        """A new run of the experiment, or `run_id` again, as MLflow's active run."""
+        import mlflow
+
+        with (
+            self.answering(),
+            mlflow.start_run(
+                run_id=run_id, experiment_id=None if run_id else self.experiment_id, run_name=name
+            ) as run,
+        ):
+            yield run
+
+    def get_run(self, run_id: str) -> Any:
+        """A run by its id. Raises `UsageProblem` where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        with self.answering():
+            try:
+                return self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    raise UsageProblem(f"the id of an MLflow run was expected, found '{run_id}'") from error
+                raise
+
+    def load(self, model_uri: str) -> Pipeline:
+        """The pipeline behind a model URI, made of types this system trusts and nothing else."""
+        return self._load(model_uri).pipeline
+
+    def load_version(self, alias: str) -> LoadedModel:
+        """The version that `alias` names. Raises `NothingToDo` where there is none."""
+        version = self.require(alias)
+        return self._load(f"models:/{MODEL}/{version.version}")
+
+    def record_decision(self, run_id: str, version: str, step: str, record: dict[str, Any]) -> None:
+        """Attach a decision to the version, whole as an artifact of its run and as a tag."""
+        with self.answering():
+            self.client.log_dict(run_id, record, f"decisions/{step}-v{version}.json")
+            self.client.set_model_version_tag(
+                MODEL, version, f"decision.{step}", json.dumps(record, ensure_ascii=False)
+            )
+
+    def download(self, version: str, folder: str) -> str:
+        """Put the model of `version` into `folder`, for `load_folder`; returns where exactly it lies."""
+        from mlflow.artifacts import download_artifacts
+
+        with self.answering():
+            return str(download_artifacts(artifact_uri=f"models:/{MODEL}/{version}", dst_path=folder))
+
+    def _load(self, model_uri: str) -> LoadedModel:
+        from mlflow.artifacts import download_artifacts
+
+        with self.answering():
+            folder = download_artifacts(artifact_uri=model_uri)
+        return load_folder(folder, model_uri)
+
+
+def load_folder(folder: str, name: str) -> LoadedModel:
+    """The model whose files lie in `folder`; messages call it `name`.
+
+    Raises `CarpriceError` for one that was not saved with skops or asks for types this system does not
+    trust: such a file is not loaded.
+    """
+    import mlflow.sklearn
+    import skops.io
+    import yaml
+    from mlflow.models import Model
+
+    with open(os.path.join(folder, "MLmodel")) as file:
+        flavour = yaml.safe_load(file)["flavors"]["sklearn"]
+    if flavour.get("serialization_format") != mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS:
+        raise CarpriceError(
+            f"a model saved with skops was expected at {name}, found "
+            f"{flavour.get('serialization_format')}; it was not loaded, train it again with this system"
+        )
+    path = os.path.join(folder, flavour["pickled_model"])
+    unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)
+    if unknown:
+        raise CarpriceError(
+            f"a model made of this system's own types was expected at {name}, found "
+            f"{', '.join(sorted(unknown))}; it was not loaded, train it again with this system"
+        )
+    described = Model.load(folder)
+    return LoadedModel(
+        skops.io.load(path, trusted=TRUSTED_TYPES),
+        described.signature,
+        described.load_input_example(folder),
+    )

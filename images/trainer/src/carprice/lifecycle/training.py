@@ -1,0 +1,149 @@
+"""Train a candidate on a snapshot and log all of it to MLflow."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+
+from carprice.errors import DataRefused
+from carprice.history import snapshots
+from carprice.history.splitting import is_test
+from carprice.lifecycle.registry import TRUSTED_TYPES, Registry
+from carprice.listings.listing import FEATURES
+from carprice.model.features import features_of
+from carprice.model.metrics import regression_metrics
+from carprice.model.price_model import (
+    build_pipeline,
+    expected_in_training,
+    flagged_in_training,
+    model_signature,
+)
+from carprice.model.typing_errors import typing_errors
+from carprice.params import Params
+from carprice.store import DataRoot
+
+log = logging.getLogger(__name__)
+
+
+def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
+    """Fit the pipeline on training listings (canonical columns, n rows)."""
+    pipeline = build_pipeline(params.training)
+    log.info("fitting on %d listings", len(listings))
+    return pipeline.fit(features_of(listings), listings["price_mad"].to_numpy(dtype=np.float64))
+
+
+def importance_of(pipeline: Pipeline, listings: pd.DataFrame) -> pd.DataFrame:
+    """How much worse prices get when one column is shuffled.
+
+    Returns columns `feature`, `importance` (increase of the mean absolute log error), `spread`
+    (standard deviation over 3 shuffles), largest first. Source: Breiman (2001), permutation importance.
+    """
+    sample = listings.sample(min(len(listings), 800), random_state=0)
+    features = features_of(sample)
+    varying = [column for column in FEATURES if features[column].nunique(dropna=False) > 1]
+    fixed = features.drop(columns=varying)
+
+    def score(_: Any, varied: pd.DataFrame, price: npt.NDArray[np.float64]) -> float:
+        predicted = pipeline.predict(pd.concat([varied, fixed], axis=1)[list(FEATURES)])
+        return -float(np.abs(np.log(predicted) - np.log(price)).mean())
+
+    found = permutation_importance(
+        pipeline,
+        features[varying],
+        sample["price_mad"].to_numpy(dtype=np.float64),
+        scoring=score,
+        n_repeats=3,
+        random_state=0,
+    )
+    table = pd.DataFrame(
+        {"feature": varying, "importance": found.importances_mean, "spread": found.importances_std}
+    )
+    return table.sort_values("importance", ascending=False, ignore_index=True)
+
+
+def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) -> dict[str, Any]:
+    """Train on the snapshot's training rows; returns the step's result.
+
+    Raises `DataRefused` when the snapshot holds too few listings to train and test on.
+    """
+    import mlflow
+    import mlflow.sklearn
+
+    from carprice.lifecycle import pictures
+
+    manifest, listings = snapshots.load(root, snapshot_id)
+    in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
+    training = listings[~in_test].reset_index(drop=True)
+    if len(training) < params.training.min_rows:
+        raise DataRefused(
+            f"at least {params.training.min_rows} distinct training listings were expected "
+            f"(training.min_rows), found {len(training)} in snapshot {manifest['id']}; land more listings"
+        )
+    log.info(
+        "snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), in_test.sum()
+    )
+    training = training.tail(params.training.max_rows).reset_index(drop=True)
+    pipeline = fit(training, params)
+    flagged, expected = flagged_in_training(pipeline), expected_in_training(pipeline)
+    clean = training[~flagged]
+    log.info("%d training prices look like typing errors and have no say", flagged.sum())
+    metrics = regression_metrics(clean["price_mad"].to_numpy(dtype=np.float64), expected[~flagged])
+    importance = importance_of(pipeline, clean)
+    errors = typing_errors(training, expected, flagged, params.training.typing_error_log_distance)
+
+    with registry.run(name=f"snapshot-{manifest['id']}") as run, tempfile.TemporaryDirectory() as folder:
+        log.info("logging to MLflow run %s", run.info.run_id)
+        mlflow.log_params(
+            {
+                f"training.{key}": value
+                for key, value in params.training.model_dump().items()
+                if not isinstance(value, list)
+            }
+            | {f"evaluation.{key}": value for key, value in params.evaluation.model_dump().items()}
+            | {"model": type(pipeline.named_steps["price"]).__name__}
+        )
+        mlflow.log_dict(params.model_dump(), "params.yaml")
+        # What all other training listings say of each one: honest, unlike the fit itself.
+        mlflow.log_metrics({f"train_loo_{name}": value for name, value in metrics.items()})
+        mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_flagged": float(flagged.sum())})
+        mlflow.log_dict(manifest, "data/manifest.json")
+        mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
+        mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")
+        mlflow.log_artifact(pictures.importance(importance, folder), "importance")
+        logged = mlflow.sklearn.log_model(
+            pipeline,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES,
+            signature=model_signature(),
+            input_example=features_of(clean.head(3)),
+            # Named here, because finding them out takes MLflow longer than training.
+            pip_requirements=[
+                f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "pandas", "numpy")
+            ],
+        )
+        mlflow.set_tags(
+            {
+                "snapshot_id": manifest["id"],
+                "files": ", ".join(entry["file"] for entry in manifest["files"])[:4000],
+                "sha256": ", ".join(entry["sha256"][:12] for entry in manifest["files"])[:4000],
+                "model_uri": logged.model_uri,
+            }
+        )
+    return {
+        "run_id": run.info.run_id,
+        "model_uri": logged.model_uri,
+        "snapshot_id": manifest["id"],
+        "rows_train": len(training),
+        "rows_test": int(in_test.sum()),
+        "rows_flagged": int(flagged.sum()),
+        "metrics": metrics,
+    }

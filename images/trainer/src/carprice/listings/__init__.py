@@ -1,0 +1,1 @@
+"""What a listing is, and how files and records are read into listings."""

@@ -1,0 +1,1 @@
+"""The price model: features, regression, interval, explanation."""

@@ -1,0 +1,71 @@
+"""The listings that are most like a car, in the eyes of the model that prices it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from carprice.model.features import features_of
+from carprice.model.price_model import looks_mistyped
+
+SHOWN = (
+    "url",
+    "make",
+    "model",
+    "model_year",
+    "mileage_km_min",
+    "mileage_km_max",
+    "fuel",
+    "gearbox",
+    "fiscal_power_cv",
+    "city",
+    "price_mad",
+)
+
+
+class Comparables:
+    """The listings of a snapshot (canonical columns, n rows), ready to be compared with cars.
+
+    Similarity is the correlation of two log prices before any price was seen, the model's own prior: 1
+    for cars it can't tell apart. Listings without a price or with one that looks mistyped are left out,
+    and of those with one link all but the newest.
+    """
+
+    def __init__(self, pipeline: Pipeline, listings: pd.DataFrame) -> None:
+        # A model that was not trained on is still the same model as itself.
+        self._features = pipeline.named_steps["features"].telling_apart(listings)
+        self._level = pipeline.named_steps["price"].level_
+        newest_first = _newest_first(listings[listings["price_mad"] > 0])
+        features = features_of(newest_first)
+        price = newest_first["price_mad"].to_numpy(dtype=np.float64)
+        usable = ~looks_mistyped(pipeline, features, price) if len(price) else np.zeros(0, dtype=bool)
+        self._shown = newest_first.loc[usable, list(SHOWN)].reset_index(drop=True)
+        self._known = self._level.embed(self._features.transform(features[usable])) if usable.any() else []
+
+    def nearest(self, record: Mapping[str, Any], count: int) -> pd.DataFrame:
+        """The `count` listings most like `record`, values of FEATURES (None or absent: unknown).
+
+        Columns SHOWN and `similarity` (0 to 1), the most similar first, then the newest.
+        """
+        if not self._known:
+            return self._shown.assign(similarity=np.zeros(0))
+        car = self._level.embed(self._features.transform_records([record]))
+        # the same for every car: the prior's variance does not depend on where it stands
+        variance = self._level.prior_covariance(car, car)[0, 0]
+        covariance = self._level.prior_covariance(car, self._known)[0]
+        similarity = np.clip(covariance / variance, 0, 1)
+        # Equal cars differ by the rounding of sums; they are to be found newest first.
+        nearest = np.argsort(-np.round(similarity, 9), kind="stable")[: max(count, 0)]
+        return self._shown.iloc[nearest].assign(similarity=similarity[nearest]).reset_index(drop=True)
+
+
+def _newest_first(listings: pd.DataFrame) -> pd.DataFrame:
+    """The listings, the newest first (later rows are newer where no date says), each link once."""
+    backwards = listings.iloc[::-1]
+    if "scraped_at" in backwards:
+        backwards = backwards.sort_values("scraped_at", ascending=False, kind="stable", na_position="last")
+    return backwards[backwards["url"].isna() | ~backwards["url"].duplicated()]

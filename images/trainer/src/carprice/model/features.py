@@ -1,0 +1,281 @@
+"""From canonical listing columns to the numbers and codes that the model compares cars by."""
+
+from __future__ import annotations
+
+import copy
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from carprice.listings.listing import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
+
+Floats = npt.NDArray[np.float64]
+
+CORE_CATEGORIES = ("fuel", "gearbox", "first_owner", "condition")
+EXTRA_CATEGORIES = ("city", "origin", "doors", *EQUIPMENT)
+NUMBERS = ("year", "km", "power", "rarity")
+COLUMNS = ("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES)
+
+_NUMERIC_FEATURES = tuple(column for column in FEATURES if column not in TEXT_FEATURES)
+_GROUPS = ("make", "root", "model")
+_LEVELS = ("model", "make")
+
+
+def features_of(listings: pd.DataFrame) -> pd.DataFrame:
+    """The columns a model is given, in the types of its signature: text (None unknown) and float64 (NaN)."""
+    # Two arrays instead of a column at a time: this is most of what a single prediction costs.
+    rows = len(listings)
+    text = np.full((rows, len(TEXT_FEATURES)), None, dtype=object)
+    for i, column in enumerate(TEXT_FEATURES):
+        if column in listings.columns:
+            values = listings[column].to_numpy(dtype=object, copy=True)
+            values[pd.isna(values)] = None
+            text[:, i] = values
+    numbers = np.full((rows, len(_NUMERIC_FEATURES)), np.nan)
+    for i, column in enumerate(_NUMERIC_FEATURES):
+        if column in listings.columns:
+            numbers[:, i] = _numbers(listings[column])
+    return pd.concat(
+        [
+            pd.DataFrame(text, index=listings.index, columns=list(TEXT_FEATURES), dtype=object),
+            pd.DataFrame(numbers, index=listings.index, columns=list(_NUMERIC_FEATURES)),
+        ],
+        axis=1,
+    )[list(FEATURES)]
+
+
+def _numbers(column: pd.Series) -> Floats:
+    """The column as float64, NaN where it holds no number."""
+    if column.dtype == np.float64:
+        return column.to_numpy(copy=True)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+
+
+class ListingFeatures(TransformerMixin, BaseEstimator):
+    """Listings in, one float matrix of shape (n, len(COLUMNS)) out.
+
+    Numbers are scaled so that one is a large step; categories are integer codes, -1 for a value
+    never seen in training. `root` is the first word of the model (a family such as "Classe"),
+    `rarity` the log of how many training listings share the model, `km_doubt` whether the mileage
+    is too small to be believed.
+
+    A core category that is missing in at least `own_missing` of the training rows makes "missing" a
+    value of its own; a rarer gap is filled with what is usual for the model, else the make, else
+    all. An extra category is used only when at least `min_filled` of the training rows have it.
+    """
+
+    def __init__(self, min_filled: float = 0.05, own_missing: float = 0.01) -> None:
+        self.min_filled = min_filled
+        self.own_missing = own_missing
+
+    def fit(self, listings: pd.DataFrame, y: Any = None) -> Self:
+        """Learn codes, usual values and ranges from training listings (n rows)."""
+        words, numbers = _read_table(listings)
+        rows = len(listings)
+        self.newest_year_ = float(np.nanmax(numbers["year"]))
+        self.range_ = {
+            column: [float(v) for v in np.nanpercentile(numbers[column], (0.1, 99.9))]
+            if np.isfinite(numbers[column]).any()
+            else [0.0, 0.0]
+            for column in ("year", "km", "power")
+        }
+        used = [
+            column
+            for column in EXTRA_CATEGORIES
+            if sum(word != "" for word in words[column]) >= self.min_filled * rows
+            and len(set(words[column])) > 1
+        ]
+        self.codes_ = {
+            column: {word: code for code, word in enumerate(sorted(set(words[column])))}
+            for column in (*_GROUPS, *CORE_CATEGORIES, *used)
+        }
+        self.usual_word_ = {}
+        for column in CORE_CATEGORIES:
+            missing = sum(word == "" for word in words[column])
+            if not missing or missing < self.own_missing * rows:
+                self.usual_word_[column] = _usual_words(words[column], words)
+        self.usual_number_ = {
+            column: _usual_numbers(numbers[column], words) for column in ("year", "km", "power")
+        }
+        self.count_ = {
+            str(model): int(count) for model, count in pd.Series(words["model"]).value_counts().items()
+        }
+        return self
+
+    def fit_transform(self, listings: pd.DataFrame, y: Any = None) -> Floats:
+        """The matrix of the training rows; unlike `transform`, no row counts itself as one of its kind."""
+        return self.fit(listings)._matrix(*_read_table(listings), own=1)
+
+    def transform(self, listings: pd.DataFrame) -> Floats:
+        """The matrix of rows that were not trained on."""
+        return self._matrix(*_read_table(listings), own=0)
+
+    def transform_records(self, records: Sequence[Mapping[str, Any]]) -> Floats:
+        """The same as `transform` for listings as mappings of FEATURES (None or absent: unknown)."""
+        return self._matrix(*_read_records(records), own=0)
+
+    def telling_apart(self, listings: pd.DataFrame) -> Self:
+        """A copy that gives makes and models of `listings` that were not trained on codes of their own."""
+        words, _ = _read_table(listings)
+        other = copy.copy(self)
+        other.codes_ = dict(self.codes_)
+        for column in _GROUPS:
+            new = sorted(set(words[column]) - set(self.codes_[column]))
+            first = len(self.codes_[column])
+            other.codes_[column] = self.codes_[column] | {word: first + i for i, word in enumerate(new)}
+        return other
+
+    def _matrix(self, words: dict[str, list[str]], numbers: dict[str, Floats], own: int) -> Floats:
+        for column, usual_word in self.usual_word_.items():
+            if "" in words[column]:
+                words[column] = [word or _usual(usual_word, words, i) for i, word in enumerate(words[column])]
+        for column, usual_number in self.usual_number_.items():
+            for i in np.flatnonzero(np.isnan(numbers[column])):
+                numbers[column][i] = _usual(usual_number, words, int(i))
+        year, km, power = (
+            np.clip(numbers[column], self.range_[column][0], self.range_[column][1])
+            for column in ("year", "km", "power")
+        )
+        age = np.maximum(self.newest_year_ + 1 - year, 0)
+        high = np.where(np.isnan(numbers["km_high"]), km, numbers["km_high"])
+        # The lowest bracket on an old car: nobody filled it in.
+        unsaid = (high < 5000) & (age > 3)
+        columns: dict[str, Any] = {
+            "year": (year - 2012) / 5,
+            "km": 2 * np.log((np.where(unsaid, 150e3, km) + 30e3) / 150e3),
+            "power": 4 * np.log(np.maximum(power, 1) / 7),
+            "rarity": np.log([max(self.count_.get(model, 0) - own, 0) + 1 for model in words["model"]]),
+            "km_doubt": np.where(unsaid, 2, (km < 3000 * age) & (age > 3)),
+        }
+        for column, codes in self.codes_.items():
+            columns[column] = [codes.get(word, -1) for word in words[column]]
+        matrix = np.zeros((len(words["make"]), len(COLUMNS)))
+        for place, column in enumerate(COLUMNS):
+            if column in columns:
+                matrix[:, place] = columns[column]
+        return matrix
+
+
+def _read_table(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """What `_read` gives, of a table with any of the columns of FEATURES."""
+    folded: dict[Any, str] = {}
+
+    def words_of(column: str) -> list[str]:
+        if column not in listings.columns:
+            return [""] * len(listings)
+        found = []
+        for value in listings[column].to_numpy(dtype=object):
+            if value is None or value != value:  # NaN is the one value that differs from itself
+                found.append("")
+                continue
+            if value not in folded:
+                folded[value] = plain(value)
+            found.append(folded[value])
+        return found
+
+    def numbers_of(column: str) -> Floats:
+        if column not in listings.columns:
+            return np.full(len(listings), np.nan)
+        return _numbers(listings[column])
+
+    return _read(words_of, numbers_of)
+
+
+def _read_records(
+    records: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """What `_read` gives, of mappings of FEATURES; much faster than a table for a few listings."""
+
+    def words_of(column: str) -> list[str]:
+        values = [record.get(column) for record in records]
+        if column in TEXT_FEATURES:
+            return [_word(value) for value in values]
+        return [_word(_number(value)) for value in values]
+
+    def numbers_of(column: str) -> Floats:
+        return np.array([_number(record.get(column)) for record in records], dtype=np.float64)
+
+    return _read(words_of, numbers_of)
+
+
+def _read(
+    words_of: Callable[[str], list[str]], numbers_of: Callable[[str], Floats]
+) -> tuple[dict[str, list[str]], dict[str, Floats]]:
+    """Plain words of each category ("" unknown) and numbers (NaN unknown) of each listing."""
+    make, model = words_of("make"), words_of("model")
+    pairs = list(zip(make, model, strict=True))
+    words = {
+        "make": make,
+        "root": [f"{a}/{b.split(' ')[0]}" for a, b in pairs],
+        "model": [f"{a}/{b}" for a, b in pairs],
+    } | {column: words_of(column) for column in (*CORE_CATEGORIES, *EXTRA_CATEGORIES)}
+    low, high = numbers_of("mileage_km_min"), numbers_of("mileage_km_max")
+    low, high = np.where(np.isnan(low), high, low), np.where(np.isnan(high), low, high)
+    return words, {
+        "year": numbers_of("model_year"),
+        "km": (low + high) / 2,
+        "km_high": high,
+        "power": numbers_of("fiscal_power_cv"),
+    }
+
+
+def _number(value: Any) -> float:
+    """A number as `_numbers` reads it."""
+    try:
+        return np.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def _word(value: Any) -> str:
+    """`plain` of a value, "" where it is unknown."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, str | float) and len(str(value)) <= LONGEST_TEXT:
+        return _plain_of_short(value)
+    return plain(value)
+
+
+def plain(value: object) -> str:
+    """Case, accents, punctuation and doubled spaces do not make another car."""
+    text = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
+    return " ".join(re.sub(r"[^a-z0-9+ ]", " ", text).split())
+
+
+# Few words come again and again; what strangers send must not fill the memory.
+_plain_of_short = lru_cache(maxsize=4096)(plain)
+
+
+def _usual_words(found: Sequence[str], words: dict[str, list[str]]) -> dict[str, str]:
+    """The most common word per model, per make and ("") of all."""
+    filled = [i for i, word in enumerate(found) if word]
+    series = pd.Series([found[i] for i in filled], dtype=object)
+    usual: dict[str, str] = {"": str(series.mode().iloc[0]) if filled else ""}
+    for level in _LEVELS:
+        groups = series.groupby(np.array([words[level][i] for i in filled], dtype=object))
+        usual |= {str(name): str(group.mode().iloc[0]) for name, group in groups}
+    return usual
+
+
+def _usual_numbers(found: Floats, words: dict[str, list[str]]) -> dict[str, float]:
+    """The median number per model, per make and ("") of all."""
+    series = pd.Series(found)
+    usual: dict[str, float] = {"": float(series.median()) if series.notna().any() else 0.0}
+    for level in _LEVELS:
+        medians = series.groupby(words[level]).median().dropna()
+        usual |= {str(name): float(value) for name, value in medians.items()}
+    return usual
+
+
+def _usual(table: dict[str, Any], words: dict[str, list[str]], row: int) -> Any:
+    for level in _LEVELS:
+        if words[level][row] in table:
+            return table[words[level][row]]
+    return table[""]

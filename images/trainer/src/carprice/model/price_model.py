@@ -1,0 +1,207 @@
+"""The model: one scikit-learn pipeline from canonical listing columns to a price in MAD with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.pipeline import Pipeline
+
+from carprice.listings.listing import FEATURES, TEXT_FEATURES
+from carprice.model.features import COLUMNS, EXTRA_CATEGORIES, NUMBERS, Floats, ListingFeatures
+from carprice.model.kernel_regression import KernelRegressor
+from carprice.params import TrainingParams
+
+# An error smaller than this (log price) says nothing about how large errors are around it.
+SMALLEST_ERROR = 0.05
+
+MAKE, RARITY = COLUMNS.index("make"), COLUMNS.index("rarity")
+
+
+class PriceModel(RegressorMixin, BaseEstimator):
+    """Kernel regression on the log price, with a conformal interval, robust to typing errors.
+
+    Input: the matrix of `ListingFeatures`. A training price that stands further than `reach` allows from
+    what all other listings say of it is flagged in `flagged_` and has no say; `expected_mad_` holds what
+    they say. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors, each
+    divided by the error size that `spread_terms` predict for its kind of car, and by a factor of its make,
+    shrunk towards 1 with the weight of `make_shrinkage` listings.
+
+    Source of the interval: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, Distribution-Free Predictive
+    Inference for Regression (2018), section 5.2, with leave-one-out in place of a split.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Mapping[str, Any]],
+        spread_terms: Sequence[Mapping[str, Any]],
+        noise: float,
+        nu: float,
+        rounds: int,
+        extra_sd: float,
+        extra_weight: float,
+        spread_noise: float,
+        typing_error_at: float,
+        coverage: float,
+        make_shrinkage: float,
+    ) -> None:
+        self.terms = terms
+        self.spread_terms = spread_terms
+        self.noise = noise
+        self.nu = nu
+        self.rounds = rounds
+        self.extra_sd = extra_sd
+        self.extra_weight = extra_weight
+        self.spread_noise = spread_noise
+        self.typing_error_at = typing_error_at
+        self.coverage = coverage
+        self.make_shrinkage = make_shrinkage
+
+    def fit(self, rows: Floats, price_mad: Floats) -> Self:
+        """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD."""
+        log_price = np.log(np.asarray(price_mad, dtype=np.float64))
+        self.level_ = KernelRegressor(
+            self._all_terms(rows), COLUMNS, NUMBERS, self.noise, self.nu, self.rounds
+        ).fit(rows, log_price, drop_at=self.reach(rows))
+        expected = self.level_.leave_one_out_
+        self.expected_mad_ = np.exp(expected)
+        self.flagged_ = np.abs(log_price - expected) > self.reach(rows)
+        kept = ~self.flagged_
+        self._calibrate(rows[kept], expected[kept], (log_price - expected)[kept])
+        return self
+
+    def _calibrate(self, rows: Floats, expected: Floats, error: Floats) -> None:
+        """Learn the interval from leave-one-out errors (log price), of shape (n,)."""
+        self.spread_ = KernelRegressor(
+            list(self.spread_terms), (*COLUMNS, "price"), (*NUMBERS, "price"), noise=self.spread_noise
+        ).fit(_with_price(rows, expected), np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
+        score = error / np.exp(self.spread_.leave_one_out_)
+        tail = (1 - self.coverage) / 2
+        low, high = np.quantile(score, (tail, 1 - tail))
+        width = np.maximum(score / low, score / high)  # 1: the price sits on an end of its interval
+        make = rows[:, MAKE].astype(int)
+        self.make_factor_ = np.ones(make.max() + 2)  # the last one is for a make never seen
+        for code in np.unique(make):
+            own = width[make == code]
+            self.make_factor_[code] = (len(own) * np.quantile(own, self.coverage) + self.make_shrinkage) / (
+                len(own) + self.make_shrinkage
+            )
+        widened = np.quantile(width / self.make_factor_[make], self.coverage)
+        self.quantiles_ = [float(low * widened), float(high * widened)]
+
+    def predict(self, rows: Floats, return_interval: bool = False) -> Floats:
+        """Prices in MAD, of shape (n,); with `return_interval` price, low and high, of shape (n, 3)."""
+        log_price = self.level_.predict(rows)
+        if not return_interval:
+            price: Floats = np.exp(log_price)
+            return price
+        make = np.clip(rows[:, MAKE].astype(int), -1, len(self.make_factor_) - 2)
+        spread = np.exp(self.spread_.predict(_with_price(rows, log_price))) * self.make_factor_[make]
+        low, high = self.quantiles_
+        interval: Floats = np.exp(
+            np.column_stack([log_price, log_price + low * spread, log_price + high * spread])
+        )
+        return interval
+
+    def reach(self, rows: Floats) -> Floats:
+        """How far (log price) a price may stand from its comparables, of shape (n,).
+
+        Twice as far where there are none of its model: a rare car is not a typing error.
+        """
+        reach: Floats = self.typing_error_at * (1 + np.exp(-rows[:, RARITY]))
+        return reach
+
+    def _all_terms(self, rows: Floats) -> list[Mapping[str, Any]]:
+        """The given terms, and one for whatever extra categories the training rows have."""
+        used = [c for c in EXTRA_CATEGORIES if rows[:, COLUMNS.index(c)].max() > 0]
+        if not used:
+            return list(self.terms)
+        extra = {"sd": self.extra_sd, "same": [], "near": dict.fromkeys(used, self.extra_weight)}
+        return [*self.terms, extra]
+
+
+def build_pipeline(params: TrainingParams) -> Pipeline:
+    """An unfitted pipeline; `fit(listings, price_mad)`, `predict(listings, return_interval=…)` in MAD."""
+    return Pipeline(
+        [
+            ("features", ListingFeatures()),
+            (
+                "price",
+                PriceModel(
+                    terms=[term.model_dump() for term in params.terms],
+                    spread_terms=[term.model_dump() for term in params.spread_terms],
+                    noise=params.noise,
+                    nu=params.nu,
+                    rounds=params.rounds,
+                    extra_sd=params.extra_sd,
+                    extra_weight=params.extra_weight,
+                    spread_noise=params.spread_noise,
+                    typing_error_at=params.typing_error_log_distance,
+                    coverage=params.interval_coverage,
+                    make_shrinkage=params.make_shrinkage,
+                ),
+            ),
+        ]
+    )
+
+
+def price_records(pipeline: Pipeline, records: Sequence[Mapping[str, Any]]) -> Floats:
+    """Price, low and high in MAD of each listing, of shape (n, 3), without pandas.
+
+    `records` hold values of FEATURES in their canonical types (None or absent: unknown). The prices are
+    those of the pipeline for a table of the same listings.
+    """
+    if not records:
+        return np.zeros((0, 3))
+    rows = pipeline.named_steps["features"].transform_records(records)
+    prices: Floats = pipeline.named_steps["price"].predict(rows, return_interval=True)
+    return prices
+
+
+def looks_mistyped(pipeline: Pipeline, features: pd.DataFrame, price_mad: Floats) -> npt.NDArray[np.bool_]:
+    """Whether each price, of shape (n,) in MAD, stands too far from what the model says: shape (n,).
+
+    `features` are rows that were not trained on, as `carprice.model.features.features_of` gives them.
+    """
+    rows = pipeline.named_steps["features"].transform(features)
+    model = pipeline.named_steps["price"]
+    far: npt.NDArray[np.bool_] = np.abs(np.log(price_mad) - model.level_.predict(rows)) > model.reach(rows)
+    return far
+
+
+def flagged_in_training(pipeline: Pipeline) -> npt.NDArray[np.bool_]:
+    """Which training rows, in their order, were left out as typing errors: of shape (n,)."""
+    flagged: npt.NDArray[np.bool_] = pipeline.named_steps["price"].flagged_
+    return flagged
+
+
+def expected_in_training(pipeline: Pipeline) -> Floats:
+    """What all other listings say of each training row: prices in MAD, of shape (n,)."""
+    expected: Floats = pipeline.named_steps["price"].expected_mad_
+    return expected
+
+
+def _with_price(rows: Floats, log_price: Floats) -> Floats:
+    """The rows with the price as a column more, in units of its logarithm against 100,000 MAD."""
+    # Rounded, so that many rows of a batch are equal and computed once.
+    return np.column_stack([rows, np.round(log_price - np.log(1e5), 2)])
+
+
+def model_signature() -> Any:
+    """What the registered model takes and gives: every feature optional, a price in MAD."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+
+    inputs = [
+        ColSpec("string" if column in TEXT_FEATURES else "double", column, required=False)
+        for column in FEATURES
+    ]
+    return ModelSignature(
+        inputs=Schema(inputs),
+        outputs=Schema([ColSpec("double", "predicted_price_mad")]),
+        params=ParamSchema([ParamSpec("return_interval", "boolean", False)]),
+    )

@@ -1,0 +1,69 @@
+"""Prices that are probably typing errors: far from what comparable listings say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carprice.model.features import Floats
+from carprice.reports.html import templates
+from carprice.store import DataRoot
+
+MOST_SHOWN = 50
+
+# What people mistype: a zero too many or too few, centimes (or the old "riyal" of 5 centimes) for dirhams.
+_READINGS = (10, 100, 1000, 1 / 10, 1 / 100, 20, 1 / 20)
+
+
+def suggestion(price_mad: float, expected_mad: float, limit: float) -> str:
+    """What the seller may have meant, in words for the data owner; "" where nothing fits within `limit`."""
+    readings = [(abs(np.log(price_mad / factor / expected_mad)), price_mad / factor) for factor in _READINGS]
+    distance, reading = min(readings)
+    return f"{price_mad:,.0f} looks like {reading:,.0f}" if distance <= limit else ""
+
+
+def typing_errors(
+    listings: pd.DataFrame, expected_mad: Floats, flagged: npt.NDArray[np.bool_], limit: float
+) -> pd.DataFrame:
+    """The flagged listings, one row each, with what comparable listings say and what may have been meant.
+
+    `listings` (canonical columns), `expected_mad` and `flagged` have n rows in the same order.
+    """
+    columns = ["listing_id", "url", "make", "model", "model_year", "price_mad", "source_sha256"]
+    found = listings.loc[flagged, columns].reset_index(drop=True)
+    found["expected_mad"] = np.round(expected_mad[flagged])
+    found["suggestion"] = [
+        suggestion(price, expected, limit)
+        for price, expected in zip(found["price_mad"], found["expected_mad"], strict=True)
+    ]
+    return found
+
+
+def publish(root: DataRoot, found: pd.DataFrame, files: Iterable[str]) -> None:
+    """Tell the data owner: put what was found in each of `files` (SHA-256) on its quality page.
+
+    The rows of `found` (see `typing_errors`) go to a CSV file beside the page too. Doing it again, with
+    other findings, replaces what was there.
+    """
+    begin, end = "<!-- typing errors -->", "<!-- end of typing errors -->"
+    far = np.abs(np.log(found["price_mad"].to_numpy() / found["expected_mad"].to_numpy()))
+    furthest_first = found.iloc[np.argsort(-far)]
+    for sha256 in files:
+        page = f"reports/quality/{sha256}.html"
+        rows = furthest_first[furthest_first["source_sha256"] == sha256]
+        csv = f"{sha256}-typing-errors.csv"
+        if not root.exists(page):
+            continue
+        if len(rows):
+            root.write_text(f"reports/quality/{csv}", rows.drop(columns="source_sha256").to_csv(index=False))
+        section = (
+            templates()
+            .get_template("typing_errors.html")
+            .render(rows=rows.to_dict("records"), csv=csv, most=MOST_SHOWN)
+        )
+        before, _, rest = root.read_bytes(page).decode().partition(begin)
+        _, _, after = rest.partition(end)
+        root.write_text(page, f"{before}{begin}{section}{end}{after}")

@@ -1,0 +1,1 @@
+"""Records that reports are made from, and the pages people read."""
