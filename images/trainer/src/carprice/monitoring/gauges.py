@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
 from carprice.reports.report_records import (
     State,
     drift_share,
@@ -45,16 +47,15 @@ def write(root: DataRoot, state: State) -> None:
 
 def text_of(state: State) -> str:
     """The gauges in Prometheus' text format."""
-    lines = []
+    registry = CollectorRegistry()
     for name, value in _values(state).items():
-        if value is None:
-            continue
-        lines += [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge"]
         if isinstance(value, dict):
-            lines += [f'{name}{{kind="{kind}"}} {count:g}' for kind, count in value.items()]
-        else:
-            lines.append(f"{name} {value!r}")
-    return "\n".join(lines) + "\n"
+            by_kind = Gauge(name, HELP[name], ["kind"], registry=registry)
+            for kind, count in value.items():
+                by_kind.labels(kind).set(count)
+        elif value is not None:
+            Gauge(name, HELP[name], registry=registry).set(value)
+    return generate_latest(registry).decode()
 
 
 def _values(state: State) -> dict[str, float | dict[str, float] | None]:

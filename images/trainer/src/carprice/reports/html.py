@@ -1,15 +1,17 @@
-"""The HTML pages' common ground."""
+"""The one Jinja environment that every HTML page is rendered with."""
 
 from __future__ import annotations
 
 import jinja2
 
+from carprice.formats import percent, thousands
+
 
 def templates() -> jinja2.Environment:
-    """The package's HTML templates; whatever comes from data is escaped."""
+    """The package's HTML templates. Values are escaped, and a name that a template lacks is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("carprice.reports"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["thousands"] = lambda number: f"{number:,.0f}".replace(",", " ")
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["thousands"] = thousands
+    environment.filters["percent"] = percent
     return environment

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from carprice.formats import percent, thousands
 from carprice.lifecycle.model_card import path_of
 from carprice.reports.html import templates
 from carprice.reports.report_records import (
@@ -116,7 +117,7 @@ def _pipeline(root: DataRoot) -> list[Row]:
                 _sentence(report.get("headline")) or stem,
                 _joined(
                     _files(report),
-                    f"{_percent(error)} mean error on test listings" if error is not None else "",
+                    f"{percent(error)} mean error on test listings" if error is not None else "",
                 ),
                 str(report.get("verdict") or ""),
                 tuple(
@@ -138,7 +139,7 @@ def _drift(root: DataRoot) -> list[Row]:
     for stem in pages:
         report = reports.get(stem, {})
         share = drift_share(report)
-        told = f"{_percent(share)} of the columns drifted" if share is not None else ""
+        told = f"{percent(share)} of the columns drifted" if share is not None else ""
         rows.append(
             Row(
                 "drift",
@@ -163,8 +164,8 @@ def _live(root: DataRoot) -> list[Row]:
         report = reports.get(stem, {})
         error, promised = live_error(report), promised_error(report)
         told = _joined(
-            f"{_percent(error)} off" if error is not None else "",
-            f"{_percent(promised)} promised" if promised is not None else "",
+            f"{percent(error)} off" if error is not None else "",
+            f"{percent(promised)} promised" if promised is not None else "",
             between=", ",
         )
         count = number(report, "metrics", "rows")
@@ -176,7 +177,7 @@ def _live(root: DataRoot) -> list[Row]:
                 _sentence(report.get("headline"))
                 or _joined(_version("Version {}", report.get("version")), told, between=": ")
                 or stem,
-                _joined(_files(report), f"{_thousands(count)} new listings" if count else ""),
+                _joined(_files(report), f"{thousands(count)} new listings" if count else ""),
                 str(report.get("verdict") or ""),
             )
         )
@@ -192,7 +193,7 @@ def _quality(root: DataRoot, receipts: Mapping[str, Document]) -> list[Row]:
         if verdict == "accepted" and refused:
             verdict = "some rows refused"
         counts = [
-            f"{_thousands(count)} {words}"
+            f"{thousands(count)} {words}"
             for key, words in (
                 ("rows_in", "rows in"),
                 ("rows_accepted", "accepted"),
@@ -246,7 +247,7 @@ def _models(root: DataRoot, state: State) -> list[Row]:
                 path_of(run_id).removeprefix("reports/"),
                 _version("Version {}", version) or "A candidate that was not registered",
                 _joined(
-                    f"{_percent(error)} mean error on {_thousands(rows_scored)} test listings"
+                    f"{percent(error)} mean error on {thousands(rows_scored)} test listings"
                     if error is not None and rows_scored
                     else "",
                     f"run {run_id[:12]}",
@@ -295,9 +296,9 @@ def _tiles(state: State) -> list[Tile]:
         ),
         Tile(
             "Live error",
-            _percent(error) if error is not None else "–",
+            percent(error) if error is not None else "–",
             _joined(
-                f"{_percent(promised)} promised" if promised is not None else "",
+                f"{percent(promised)} promised" if promised is not None else "",
                 str(live.get("verdict") or "") if live else "no new listings priced yet",
                 _of_version(live.get("version"), state),
             ),
@@ -320,8 +321,8 @@ def _tiles(state: State) -> list[Tile]:
         ),
         Tile(
             "Newest file",
-            "Refused" if whole else f"{_thousands(refused)} refused" if refused is not None else "–",
-            _joined(f"of {_thousands(rows_in)} rows" if rows_in is not None else "", file.get("file"))
+            "Refused" if whole else f"{thousands(refused)} refused" if refused is not None else "–",
+            _joined(f"of {thousands(rows_in)} rows" if rows_in is not None else "", file.get("file"))
             if file
             else "no file has landed yet",
             "no" if whole else "wait" if refused else "yes" if file else "",
@@ -406,14 +407,6 @@ def _files(report: Mapping[str, Any]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{len(names)} files, the newest {names[-1]}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _thousands(count: float) -> str:
-    return f"{count:,.0f}".replace(",", " ")
 
 
 def _page_of(record: Document, kind: str) -> str:
