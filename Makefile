@@ -86,7 +86,7 @@ doctor: ## find what keeps the stack from running well, and say what to do
 .PHONY: test
 test: test-setup lint ## run everything this machine can run: unit, contract, DAG, container and end-to-end tests
 	@if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build; fi
-	.venv/trainer/bin/pytest --numprocesses 2 --dist loadfile tests/trainer tests/demo
+	.venv/trainer/bin/pytest --numprocesses 2 --dist loadfile tests/trainer tests/demo tests/test_makefile.py
 	.venv/trainer/bin/pytest tests/images
 	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
 	.venv/app/bin/pytest --numprocesses 2 --dist loadfile tests/app
@@ -94,7 +94,7 @@ test: test-setup lint ## run everything this machine can run: unit, contract, DA
 	.venv/trainer/bin/pytest tests/stack
 
 .PHONY: test-setup
-test-setup: setup $(TESTED:%=.venv/%/.test-ready)
+test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to the virtual environments
 
 .PHONY: lint
 lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
@@ -155,21 +155,22 @@ lock: .venv/tools/.ready ## compile every requirements.in anew
 	@.venv/tools/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-.venv/%/bin/python: .venv/tools/.ready
+# A stamp, because .venv/*/bin/python is a link: its time is that of the interpreter outside the repository.
+.venv/%/.created: .venv/tools/.ready
 	@$(uv) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --allow-existing .venv/$*
 	@touch $@
 
-.venv/airflow/.ready: airflow/requirements.txt .venv/airflow/bin/python
+.venv/airflow/.ready: airflow/requirements.txt .venv/airflow/.created
 	@echo "setting up the environment 'airflow'"
 	@$(uv) pip install --quiet -p .venv/airflow -r $<
 	@touch $@
 
-.venv/mlflow/.ready: images/mlflow/requirements.txt .venv/mlflow/bin/python
+.venv/mlflow/.ready: images/mlflow/requirements.txt .venv/mlflow/.created
 	@echo "setting up the environment 'mlflow'"
 	@$(uv) pip install --quiet -p .venv/mlflow -r $<
 	@touch $@
 
-.venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml .venv/%/bin/python
+.venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml .venv/%/.created
 	@echo "setting up the environment '$*'"
 	@$(uv) pip install --quiet -p .venv/$* -r $<
 	@$(uv) pip install --quiet -p .venv/$* --no-deps -e images/trainer
