@@ -100,7 +100,7 @@ test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to 
 lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
-	.venv/trainer/bin/mypy images/trainer/src/carprice demo benchmarks
+	.venv/trainer/bin/mypy images/contract/src/carprice_contract images/trainer/src/carprice demo benchmarks
 	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
 		stack/make_worker.py stack/reports/serve_reports.py
 	.venv/app/bin/mypy images/app
@@ -160,9 +160,10 @@ lock: .venv/tools/.ready ## compile every requirements.in anew
 	@$(uv) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" --allow-existing .venv/$*
 	@touch $@
 
-.venv/airflow/.ready: airflow/requirements.txt .venv/airflow/.created
+.venv/airflow/.ready: airflow/requirements.txt images/contract/pyproject.toml .venv/airflow/.created
 	@echo "setting up the environment 'airflow'"
 	@$(uv) pip install --quiet -p .venv/airflow -r $<
+	@$(uv) pip install --quiet -p .venv/airflow --no-deps -e images/contract
 	@touch $@
 
 .venv/mlflow/.ready: images/mlflow/requirements.txt .venv/mlflow/.created
@@ -170,10 +171,10 @@ lock: .venv/tools/.ready ## compile every requirements.in anew
 	@$(uv) pip install --quiet -p .venv/mlflow -r $<
 	@touch $@
 
-.venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml .venv/%/.created
+.venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml images/contract/pyproject.toml .venv/%/.created
 	@echo "setting up the environment '$*'"
 	@$(uv) pip install --quiet -p .venv/$* -r $<
-	@$(uv) pip install --quiet -p .venv/$* --no-deps -e images/trainer
+	@$(uv) pip install --quiet -p .venv/$* --no-deps -e images/contract -e images/trainer
 	@touch $@
 
 .venv/%/.test-ready: tests/requirements.txt .venv/%/.ready

@@ -118,6 +118,7 @@ def test_only_the_images_named_are_built(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("changed", "rebuilt"),
     [
+        ("images/contract/src/carprice_contract/steps.py", ["trainer", "airflow", "app", "docker-proxy"]),
         ("images/trainer/src/carprice/__init__.py", ["trainer", "app"]),
         ("images/trainer/requirements.txt", ["trainer"]),
         ("airflow/dags/ingest_listings.py", ["airflow"]),

@@ -68,9 +68,9 @@ def test_the_trainer_image_runs_carprice_by_itself() -> None:
 @pytest.mark.parametrize(
     ("image", "modules"),
     [
-        ("trainer", ("mlflow", "sklearn", "pandas", "evidently", "carprice", "json")),
-        ("airflow", ("airflow", "docker", "json")),
-        ("app", ("streamlit", "mlflow", "sklearn", "carprice", "json")),
+        ("trainer", ("mlflow", "sklearn", "pandas", "evidently", "carprice", "carprice_contract", "json")),
+        ("airflow", ("airflow", "docker", "carprice_contract", "json")),
+        ("app", ("streamlit", "mlflow", "sklearn", "carprice", "carprice_contract", "json")),
     ],
 )
 def test_bytecode_is_compiled_so_that_a_start_compiles_nothing(image: str, modules: tuple[str, ...]) -> None:
@@ -104,20 +104,29 @@ def test_an_image_holds_nothing_of_another_ones_work(image: str, absent: tuple[s
     assert python_in(image, program) == "[]"
 
 
-@pytest.mark.parametrize("image", ["trainer", "app"])
-def test_the_carprice_in_an_image_is_the_carprice_of_this_tree(image: str) -> None:
-    project = tomllib.loads((REPOSITORY / "images/trainer/pyproject.toml").read_text())["project"]
-    source = REPOSITORY / "images/trainer/src/carprice"
+@pytest.mark.parametrize(
+    ("image", "package", "folder"),
+    [
+        ("trainer", "carprice", "trainer"),
+        ("app", "carprice", "trainer"),
+        ("trainer", "carprice_contract", "contract"),
+        ("airflow", "carprice_contract", "contract"),
+        ("app", "carprice_contract", "contract"),
+    ],
+)
+def test_a_package_in_an_image_is_the_package_of_this_tree(image: str, package: str, folder: str) -> None:
+    project = tomllib.loads((REPOSITORY / "images" / folder / "pyproject.toml").read_text())["project"]
+    source = REPOSITORY / "images" / folder / "src" / package
     expected = {
         str(path.relative_to(source)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in source.rglob("*.py")
     }
     program = (
-        "import carprice, hashlib, importlib.metadata, json, pathlib\n"
-        "home = pathlib.Path(carprice.__file__).parent\n"
+        f"import {package}, hashlib, importlib.metadata, json, pathlib\n"
+        f"home = pathlib.Path({package}.__file__).parent\n"
         "digest = lambda file: hashlib.sha256(file.read_bytes()).hexdigest()\n"
         "files = {str(file.relative_to(home)): digest(file) for file in home.rglob('*.py')}\n"
-        "print(json.dumps([importlib.metadata.version('carprice'), files]))"
+        f"print(json.dumps([importlib.metadata.version({package!r}), files]))"
     )
     assert json.loads(python_in(image, program)) == [project["version"], expected]
 

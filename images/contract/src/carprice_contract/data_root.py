@@ -1,0 +1,53 @@
+"""The layout of the data root: which folder holds what. Paths are relative to it, separated by `/`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+RAW = "raw"
+RECEIPTS = "receipts"
+LISTINGS = "listings"
+QUARANTINE = "quarantine"
+SNAPSHOTS = "snapshots"
+REPORTS = "reports"
+ALERTS = "alerts"
+METRICS = "metrics"
+MONITORING = "monitoring"
+QUESTIONS = "asked"
+SERVING = "serving"
+MLFLOW = "mlflow"
+STEP_RESULTS = "step-results"
+
+FOLDERS: Mapping[str, str] = MappingProxyType(
+    {
+        RAW: "The files as they landed; they are never changed.",
+        RECEIPTS: "<sha256>.json says what became of the file with these bytes.",
+        LISTINGS: "<sha256>.parquet holds a file's accepted rows.",
+        QUARANTINE: "<sha256>.csv holds a file's refused rows, each with the reason.",
+        SNAPSHOTS: "<id>/ lists the files that a training used; latest.json is the newest snapshot.",
+        REPORTS: "The HTML pages that people read, and the JSON documents behind them.",
+        ALERTS: "One record for each cause that people are told of.",
+        METRICS: "The gauges that Prometheus reads.",
+        MONITORING: "Evidently's workspace.",
+        QUESTIONS: "The cars that the price API was asked about, for the drift report.",
+        SERVING: "The price API's own state: the last good models and, without a database, its log.",
+        MLFLOW: "MLflow's database and artifacts, where no server elsewhere keeps them.",
+    }
+)
+"""The folders that exist from the start, each with a sentence about what it holds.
+
+Whoever sets a local data root up makes all of them. `STEP_RESULTS` is only in an object store, and only
+while a step of Kubernetes runs.
+"""
+
+LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
+REPORT_INDEX = f"{REPORTS}/index.html"
+GAUGES = f"{METRICS}/carprice.prom"
+EVIDENTLY_WORKSPACE = f"{MONITORING}/evidently"
+
+REPORT_KINDS = ("quality", "pipeline", "drift", "models", "live")
+"""The folders in `REPORTS`."""
+
+
+def receipt(sha256: str) -> str:
+    """The receipt of the file with these bytes; a file without one waits to be claimed."""
+    return f"{RECEIPTS}/{sha256}.json"
