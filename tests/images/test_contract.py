@@ -31,8 +31,22 @@ def test_a_name_counts_when_it_ends_in_csv_and_is_not_hidden(name: str, listed: 
 
 @pytest.mark.parametrize(
     ("modified", "changed", "now", "complete"),
-    [(0, 0, 9.9, False), (0, 0, 10, True), (0, 5, 5.9, False), (0, 5, 6, True), (99, 0, 10, True)],
-    ids=["just written", "left alone", "just renamed", "renamed", "modified in the future"],
+    [
+        (0, 0, 9.9, False),
+        (0, 0, 10, True),
+        (0, 5, 5.9, False),
+        (0, 5, 6, True),
+        (6, 6, 8, False),
+        (99, 0, 10, True),
+    ],
+    ids=[
+        "just written",
+        "left alone",
+        "just renamed",
+        "renamed",
+        "renamed and written on",
+        "modified in the future",
+    ],
 )
 def test_a_renamed_file_is_complete_sooner_than_one_written_in_place(
     modified: float, changed: float, now: float, complete: bool

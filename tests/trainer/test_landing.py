@@ -139,24 +139,6 @@ def test_a_file_that_was_just_written_is_not_claimed(root: DataRoot, listings: P
     assert claimed(root, SLOW) == []
 
 
-def test_a_renamed_file_is_complete_sooner_than_one_written_in_place() -> None:
-    params = LandingParams(settle_seconds=10, settle_seconds_renamed=1)
-    second = 1_000_000_000
-    start = 1_700_000_000 * second
-    assert not landing.is_complete(start, start, start + 9 * second, params)
-    assert landing.is_complete(start, start, start + 10 * second, params)
-    renamed = start + 5 * second
-    assert not landing.is_complete(start, renamed, renamed + second // 2, params)
-    assert landing.is_complete(start, renamed, renamed + second, params)
-    # a program that writes on after the rename is waited for in full
-    assert not landing.is_complete(renamed + second, renamed + second, renamed + 3 * second, params)
-
-
-def test_a_file_whose_modification_time_lies_in_the_future_is_claimed_all_the_same() -> None:
-    now = 1_700_000_000_000_000_000
-    assert landing.is_complete(now * 2, now, now + 10_000_000_000, LandingParams(settle_seconds=10))
-
-
 def test_a_known_name_with_a_new_content_of_the_same_size_is_claimed(root: DataRoot, listings: Path) -> None:
     landed = landing.land(root, str(listings), "a.csv")
     quality.check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])

@@ -5,6 +5,8 @@ Every message is one sentence for a stranger: what was expected, what was found,
 
 from typing import Any
 
+from carprice_contract.steps import ExitCode
+
 
 class CarpriceError(Exception):
     """A step ended without doing its work; `exit_code` tells the caller why.
@@ -12,7 +14,7 @@ class CarpriceError(Exception):
     `result` is what the step's result file holds all the same, where there is something to tell.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
     def __init__(self, message: str, result: Any = None) -> None:
         super().__init__(message)
@@ -22,25 +24,25 @@ class CarpriceError(Exception):
 class UsageProblem(CarpriceError):
     """The command line, a setting or `params.yaml` is wrong."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class DataRefused(CarpriceError):
     """The data can't be used; trying again would change nothing."""
 
-    exit_code = 65
+    exit_code = ExitCode.REFUSED
 
 
 class TryAgain(CarpriceError):
     """A service is away; the same step may succeed later."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class NothingToDo(CarpriceError):
     """There is no work for this step, or a gate said no; the task is skipped."""
 
-    exit_code = 99
+    exit_code = ExitCode.NOTHING_TO_DO
 
 
 class StoreAway(TryAgain, OSError):

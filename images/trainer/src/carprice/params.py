@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from carprice.errors import UsageProblem
+from carprice_contract.landing import SETTLE_SECONDS, SETTLE_SECONDS_RENAMED
 
 if TYPE_CHECKING:
     import yaml
@@ -31,10 +32,12 @@ class LandingParams(Section):
     """When a file in `raw/` counts as complete and is claimed."""
 
     settle_seconds_renamed: float = Field(
-        default=1.0, ge=0, description="Seconds without a change after which a renamed file is complete."
+        default=SETTLE_SECONDS_RENAMED,
+        ge=0,
+        description="Seconds without a change after which a renamed file is complete.",
     )
     settle_seconds: float = Field(
-        default=10.0,
+        default=SETTLE_SECONDS,
         ge=0,
         description="Seconds without a change after which a file written in place is complete.",
     )

@@ -27,10 +27,10 @@ from typing import Any, Literal
 from carprice.alerts import notifications
 from carprice.alerts.notifications import Message
 from carprice.errors import UsageProblem
-from carprice.landing.landing import RAW, RECEIPTS
 from carprice.params import AlertParams, Params, load_params
 from carprice.reports.report_records import documents
 from carprice.store import DataRoot
+from carprice_contract.data_root import RAW, RECEIPTS
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from carprice.errors import NothingToDo, UsageProblem
-from carprice.landing.landing import LATEST_SNAPSHOT, LISTINGS, RECEIPTS
 from carprice.params import Params
 from carprice.store import DataRoot
+from carprice_contract.data_root import LATEST_SNAPSHOT, LISTINGS, RECEIPTS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,13 +19,13 @@ from typing import Any
 from carprice.errors import CarpriceError, NothingToDo, UsageProblem
 from carprice.params import LandingParams, Params
 from carprice.store import DataRoot
+from carprice_contract.data_root import LATEST_SNAPSHOT, RAW, RECEIPTS
+from carprice_contract.landing import is_complete, is_listed
 
 log = logging.getLogger(__name__)
 
-RAW, RECEIPTS, LISTINGS, QUARANTINE = "raw", "receipts", "listings", "quarantine"
 # what object stores call the version of an object
 _VERSION_KEYS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
-LATEST_SNAPSHOT = "snapshots/latest.json"
 
 
 def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
@@ -75,22 +75,6 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
         )
         _remember(root, receipt, name, fingerprint(root, name))
     return {"file": name, "sha256": digest, "bytes": size, "already": already}
-
-
-def is_listed(name: str) -> bool:
-    """Whether a file of this base name in `raw/` is one to ingest."""
-    return name.casefold().endswith(".csv") and not name.startswith(".")
-
-
-def is_complete(modified_ns: int, changed_ns: int, now_ns: int, params: LandingParams) -> bool:
-    """Whether a local file with these times (ns since the epoch) is no longer being written.
-
-    Writing sets both times alike; renaming, or setting the time as a copy program does at its end,
-    moves the change time alone. Such a file is complete after a shorter wait. The wait is counted from
-    the change time, which nobody can set: a modification time may lie in the future.
-    """
-    wait = params.settle_seconds_renamed if changed_ns > modified_ns else params.settle_seconds
-    return now_ns - changed_ns >= wait * 1e9
 
 
 def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
@@ -183,7 +167,13 @@ def _settled(root: DataRoot, name: str, params: LandingParams) -> bool:
     if not root.is_local:  # an object appears as a whole
         return True
     status = os.stat(root.path(f"{RAW}/{name}"))
-    return is_complete(status.st_mtime_ns, status.st_ctime_ns, time.time_ns(), params)
+    return is_complete(
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        time.time_ns(),
+        params.settle_seconds,
+        params.settle_seconds_renamed,
+    )
 
 
 def _receipts(root: DataRoot) -> dict[str, dict[str, Any]]:

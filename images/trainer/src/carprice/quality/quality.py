@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused, NothingToDo
-from carprice.landing.landing import LISTINGS, QUARANTINE, RAW, RECEIPTS, fingerprint
+from carprice.landing.landing import fingerprint
 from carprice.listings import listing
 from carprice.listings.raw_files import RawFile, read_raw
 from carprice.params import Params, QualityParams
 from carprice.store import DataRoot
+from carprice_contract.data_root import LISTINGS, QUARANTINE, RAW, RECEIPTS
 
 log = logging.getLogger(__name__)
 
