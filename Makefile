@@ -141,7 +141,7 @@ bench-serving: setup ## the price API against `mlflow models serve` [DATA=path D
 
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in anew
-	for folder in airflow images/trainer images/mlflow images/app tests; do \
+	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests; do \
 		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--no-emit-index-url --no-header requirements.in -o requirements.txt); \
 	done

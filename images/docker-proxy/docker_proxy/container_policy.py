@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from docker_proxy.refusal import Json, Refusal, shown
+from docker_proxy.refusal import Json, Refusal, quoted
 from docker_proxy.settings import Settings
 
 PROXY_LABEL = "carprice.proxy"
@@ -160,14 +160,14 @@ class ContainerPolicy:
                 file = f"{SECRETS}/{SECRET_FILES[name]}"
                 if not self._settings.step_secrets_dir:
                     raise Refusal(
-                        f"{where} may not have {shown(name)}, found it: leave it out, or name the folder of "
+                        f"{where} may not have {quoted(name)}, found it: leave it out, or name the folder of "
                         "the steps' secrets in CARPRICE_PROXY_STEP_SECRETS_DIR."
                     )
                 if text != file:
-                    raise Refusal(f"{where} must have {shown(name)} as {shown(file)}, found another value.")
+                    raise Refusal(f"{where} must have {quoted(name)} as {quoted(file)}, found another value.")
             elif not mark or not (name in STEP_VARIABLES or name.startswith(STEP_VARIABLE_PREFIXES)):
                 raise Refusal(
-                    f"{where} may have what a step is told only, found {shown(name)}: leave it out."
+                    f"{where} may have what a step is told only, found {quoted(name)}: leave it out."
                 )
 
     def _secret_mounts(self, variables: list[str]) -> list[dict[str, Json]]:
@@ -237,8 +237,8 @@ def _distinct(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        values = " and ".join(_shown_at(twice, value) for name, value in pairs if name == twice)
-        raise Refusal(f"The key {shown(twice)} may be there once, found {values}.")
+        values = " and ".join(_quoted_unless_secret(twice, value) for name, value in pairs if name == twice)
+        raise Refusal(f"The key {quoted(twice)} may be there once, found {values}.")
     return found
 
 
@@ -255,7 +255,7 @@ def _object(where: str, value: Json, checks: Mapping[str, Check], required: tupl
         if key not in checks:
             raise Refusal(
                 f"A step's container may not have {prefix}{key}, "
-                f"found {_shown_at(key, value[key])}: leave it out."
+                f"found {_quoted_unless_secret(key, value[key])}: leave it out."
             )
     for key in required:
         if key not in value:
@@ -264,24 +264,24 @@ def _object(where: str, value: Json, checks: Mapping[str, Check], required: tupl
         checks[key](f"{prefix}{key}", found)
 
 
-def _shown_at(key: str, value: Json) -> str:
+def _quoted_unless_secret(key: str, value: Json) -> str:
     # The steps' passwords are among the variables, and a refusal is logged.
-    return "variables" if key.casefold() == "env" else shown(value)
+    return "variables" if key.casefold() == "env" else quoted(value)
 
 
 def _refused(where: str, value: Json, must: str) -> Refusal:
-    return Refusal(f"{where} must {must}, found {shown(value)}.")
+    return Refusal(f"{where} must {must}, found {quoted(value)}.")
 
 
 def _exactly(expected: Json, where: str, value: Json) -> None:
     # As JSON, because in Python 0 == False.
     if json.dumps(value) != json.dumps(expected):
-        raise _refused(where, value, f"be {shown(expected)}")
+        raise _refused(where, value, f"be {quoted(expected)}")
 
 
 def _one_of(allowed: tuple[str, ...], where: str, value: Json) -> None:
     if not isinstance(value, str) or value not in allowed:
-        raise _refused(where, value, f"be {' or '.join(map(shown, allowed))}")
+        raise _refused(where, value, f"be {' or '.join(map(quoted, allowed))}")
 
 
 def _boolean(where: str, value: Json) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from docker_proxy.container_policy import PROXY_LABEL, RESULT_PATH, ContainerPolicy
 from docker_proxy.engine import EngineRequest
 from docker_proxy.http_request import Request
-from docker_proxy.refusal import Refusal, shown
+from docker_proxy.refusal import Refusal, quoted
 from docker_proxy.settings import Settings
 
 OLDEST_VERSION = 41
@@ -87,7 +87,7 @@ class Endpoints:
             if endpoint.needs_version if number is None else int(number) < OLDEST_VERSION:
                 raise Refusal(
                     f"The path must begin with the API's version, /v1.{OLDEST_VERSION} or newer, "
-                    f"found {shown(request.path)}."
+                    f"found {quoted(request.path)}."
                 )
             if request.body and not endpoint.has_body:
                 raise Refusal(f"{request.method} {path} has no body, found {len(request.body)} bytes.")
@@ -101,7 +101,7 @@ class Endpoints:
         images = self._settings.images
         if set(filters) != {"reference"} or not wanted or any(image not in images for image in wanted):
             raise Refusal(
-                f"Only {' and '.join(images)} may be asked for, found the filters {shown(filters)}: "
+                f"Only {' and '.join(images)} may be asked for, found the filters {quoted(filters)}: "
                 "set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE to the same here as in Airflow."
             )
         return EngineRequest("GET", path, (("filters", json.dumps({"reference": wanted})),))
@@ -113,7 +113,7 @@ class Endpoints:
         )
         filters = _filters(request)
         if set(filters) - {"label"}:
-            raise Refusal(f"Containers may be looked for by label, found the filters {shown(filters)}.")
+            raise Refusal(f"Containers may be looked for by label, found the filters {quoted(filters)}.")
         labels = [*filters.get("label", []), f"{PROXY_LABEL}={self._settings.system}"]
         every = "1" if request.arguments.get("all") in _YES else "0"
         return EngineRequest("GET", path, (("all", every), ("filters", json.dumps({"label": labels}))))
@@ -122,10 +122,10 @@ class Endpoints:
         _arguments(request, {"name": None})
         name = request.arguments.get("name", "")
         if not _NAME.fullmatch(name):
-            raise Refusal(f"name must be carprice-TASK-TRY-8 hexadecimal digits, found {shown(name)}.")
+            raise Refusal(f"name must be carprice-TASK-TRY-8 hexadecimal digits, found {quoted(name)}.")
         kind = request.headers.get("content-type", "")
         if kind != "application/json":  # what a form in a browser can't send
-            raise Refusal(f"Content-Type must be application/json, found {shown(kind)}.")
+            raise Refusal(f"Content-Type must be application/json, found {quoted(kind)}.")
         return EngineRequest("POST", path, (("name", name),), self._containers.checked(request.body))
 
 
@@ -139,10 +139,10 @@ def _attach(request: Request, path: str) -> EngineRequest:
     upgrade = request.headers.get("upgrade", "")
     if upgrade != "tcp" or request.headers.get("connection", "").lower() != "upgrade":
         raise Refusal(
-            f"Output is followed with Connection: Upgrade and Upgrade: tcp, found {shown(upgrade)}."
+            f"Output is followed with Connection: Upgrade and Upgrade: tcp, found {quoted(upgrade)}."
         )
     streams = tuple((name, "1") for name in ("stdout", "stderr") if request.arguments.get(name) in _YES)
-    return EngineRequest("POST", path, (("stream", "1"), *streams), hijack=True)
+    return EngineRequest("POST", path, (("stream", "1"), *streams), becomes_stream=True)
 
 
 def _archive(request: Request, path: str) -> EngineRequest:
@@ -165,11 +165,11 @@ def _arguments(
     for name, value in request.arguments.items():
         if name not in allowed:
             raise Refusal(
-                f"{request.method} {request.path} has no argument {name} here, found {shown(value)}."
+                f"{request.method} {request.path} has no argument {name} here, found {quoted(value)}."
             )
         values = allowed[name]
         if values is not None and value not in values:
-            raise Refusal(f"{name} must be {' or '.join(sorted(values))}, found {shown(value)}.")
+            raise Refusal(f"{name} must be {' or '.join(sorted(values))}, found {quoted(value)}.")
     for name in required:
         if name not in request.arguments:
             raise Refusal(f"{request.method} {request.path} must have the argument {name}, found none.")
@@ -185,5 +185,5 @@ def _filters(request: Request) -> dict[str, list[str]]:
         isinstance(values, list) and all(isinstance(value, str) for value in values)
         for values in filters.values()
     ):
-        raise Refusal(f"filters must be JSON, an object of lists of words, found {shown(text)}.")
+        raise Refusal(f"filters must be JSON, an object of lists of words, found {quoted(text)}.")
     return filters

@@ -1,7 +1,8 @@
-"""Reading one HTTP/1.1 request, strictly: what could be read in two ways is refused.
+"""Reads one HTTP/1.1 request with h11, and refuses a message that two servers could read differently.
 
-Nothing read here is handed on as it came. The proxy writes a request of its own to the engine from
-the method, path, arguments and body it understood, so the two can't understand different things.
+h11 tolerates some of them: a bare line feed, a folded line, a length given twice. The checks around it
+refuse these. The proxy forwards none of the bytes read here. It writes a request of its own to the
+engine from the method, path, arguments and body, so the engine can't understand anything else.
 """
 
 from __future__ import annotations
@@ -12,22 +13,24 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-from docker_proxy.refusal import MalformedRequest, shown
+import h11
+
+from docker_proxy.refusal import MalformedRequest, quoted
 
 MAX_HEAD_BYTES = 32 * 1024
-MAX_CHUNK_LINE_BYTES = 64
 MAX_ARGUMENTS = 16
+READ_BYTES = 65536
 
-_REQUEST_LINE = re.compile(r"([A-Z]{3,10}) (/[!-~]*) HTTP/1\.1")
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([ -~\t]*)")
-_PATH = re.compile(r"[A-Za-z0-9/_.:-]+")
-_LENGTH = re.compile(r"[0-9]{1,10}")
-_CHUNK_LENGTH = re.compile(rb"[0-9a-fA-F]{1,8}\r\n")
+_PLAIN_HEAD = re.compile(rb"(?:[!-~][\t -~]*\r\n)+\r\n")
+"""Lines of printable ASCII, none of them folded, each ended by one carriage return and line feed."""
+_METHOD = re.compile(r"[A-Z]{3,10}")
+_PATH = re.compile(r"/[A-Za-z0-9/_.:-]*")
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as the proxy understood it; header names are in lower case."""
+    """A request as the proxy understands it; header names are in lower case."""
 
     method: str
     path: str
@@ -37,7 +40,32 @@ class Request:
 
 
 async def read_request(reader: asyncio.StreamReader, max_body_bytes: int) -> Request | None:
-    """The next request; None when the client closed without one. Raises `MalformedRequest`."""
+    """The next request, or None if the client closes without one. Raises `MalformedRequest`.
+
+    `reader` must have MAX_HEAD_BYTES as its limit.
+    """
+    head = await _read_head(reader)
+    if head is None:
+        return None
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+    connection.receive_data(head)
+    event = _next_event(connection)
+    if not isinstance(event, h11.Request):
+        raise MalformedRequest("A request must begin with METHOD /path HTTP/1.1, found something else.")
+    method, target = event.method.decode(), event.target.decode()
+    if event.http_version != b"1.1" or not _METHOD.fullmatch(method) or not target.startswith("/"):
+        first_line = head.partition(b"\r\n")[0].decode()
+        raise MalformedRequest(
+            f"A request must begin with METHOD /path HTTP/1.1, found {quoted(first_line)}."
+        )
+    headers = _checked_headers(head, event)
+    path, arguments = _parsed_target(target)
+    body = await _read_body(connection, reader, headers, max_body_bytes)
+    return Request(method, path, arguments, headers, body)
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes | None:
+    """The request line and the headers, up to and with the empty line."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as end:
@@ -45,58 +73,64 @@ async def read_request(reader: asyncio.StreamReader, max_body_bytes: int) -> Req
             return None
         raise MalformedRequest("The connection ended in the middle of a request's head.") from None
     except asyncio.LimitOverrunError:
-        raise _head_too_long() from None
-    if len(head) > MAX_HEAD_BYTES:
-        raise _head_too_long()
-    method, target, headers = _parsed_head(head)
-    path, arguments = _parsed_target(target)
-    body = await _body(reader, headers, max_body_bytes)
-    return Request(method, path, arguments, headers, body)
+        head = b""
+    if not 0 < len(head) <= MAX_HEAD_BYTES:
+        raise MalformedRequest(
+            f"A request's head may have {MAX_HEAD_BYTES} bytes, found more.",
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        )
+    if not _PLAIN_HEAD.fullmatch(head):
+        raise MalformedRequest(
+            "A request's head must be lines of printable ASCII that end with a carriage return and a line "
+            "feed and do not begin with a space, found another line."
+        )
+    return head
 
 
-def _head_too_long() -> MalformedRequest:
-    return MalformedRequest(
-        f"A request's head may have {MAX_HEAD_BYTES} bytes, found more.",
-        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    )
-
-
-def _parsed_head(head: bytes) -> tuple[str, str, dict[str, str]]:
-    """Method, target and headers."""
+def _next_event(connection: h11.Connection) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
     try:
-        first, *lines = head.decode("ascii").removesuffix("\r\n\r\n").split("\r\n")
-    except UnicodeDecodeError:
-        raise MalformedRequest("A request's head must be ASCII.") from None
-    request_line = _REQUEST_LINE.fullmatch(first)
-    if not request_line:
-        raise MalformedRequest(f"A request must begin with METHOD /path HTTP/1.1, found {shown(first)}.")
+        return connection.next_event()
+    except h11.RemoteProtocolError as problem:
+        raise MalformedRequest(
+            f"A request must be well-formed HTTP/1.1, found a fault: {quoted(str(problem))}."
+        ) from None
+
+
+def _checked_headers(head: bytes, request: h11.Request) -> dict[str, str]:
+    """The headers, each of them there once and exactly as the client wrote it."""
+    fields = [line.partition(b":") for line in head.removesuffix(b"\r\n\r\n").split(b"\r\n")[1:]]
+    written = [(name, value.strip(b" \t")) for name, _, value in fields]
+    # h11 makes one length of several that are equal, and lower case of a coding in capitals.
+    for found, understood in zip(written, request.headers.raw_items(), strict=False):
+        if found != understood:
+            raise MalformedRequest(
+                f"A header must be in its plain form, found {quoted(b': '.join(found).decode())}."
+            )
+    if len(written) != len(request.headers):
+        raise MalformedRequest("The header Content-Length may be there once, found it again.")
     headers: dict[str, str] = {}
-    for line in lines:
-        header = _HEADER.fullmatch(line)
-        if not header:  # a folded line, a space before the colon, a bare line feed, a control character
-            raise MalformedRequest(f"A header must be one line of name: value, found {shown(line)}.")
-        name = header[1].lower()
-        if name in headers:
-            raise MalformedRequest(f"The header {header[1]} may be there once, found it again.")
-        headers[name] = header[2].strip(" \t")
-    if "host" not in headers:
-        raise MalformedRequest("A request must have a Host header, found none.")
+    for name, value in request.headers:
+        if name.decode() in headers:
+            raise MalformedRequest(f"The header {name.decode()} may be there once, found it again.")
+        headers[name.decode()] = value.decode()
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise MalformedRequest("A request may have Content-Length or Transfer-Encoding, found both.")
     if "expect" in headers:
         raise MalformedRequest(
-            f"The header Expect is not understood, found {shown(headers['expect'])}: leave it out.",
+            f"The proxy does not support the header Expect, found {quoted(headers['expect'])}: leave it out.",
             HTTPStatus.EXPECTATION_FAILED,
         )
-    return request_line[1], request_line[2], headers
+    return headers
 
 
 def _parsed_target(target: str) -> tuple[str, dict[str, str]]:
     """Path and query arguments."""
-    path, mark, query = target.partition("?")
+    path, _, query = target.partition("?")
     if not _PATH.fullmatch(path):
         raise MalformedRequest(
-            f"A path may have letters, digits and / _ . : - and nothing encoded, found {shown(path)}."
+            f"A path may have letters, digits and / _ . : - and nothing encoded, found {quoted(path)}."
         )
-    if not mark or not query:
+    if not query:
         return path, {}
     try:
         pairs = parse_qsl(
@@ -104,54 +138,43 @@ def _parsed_target(target: str) -> tuple[str, dict[str, str]]:
         )
     except ValueError:
         raise MalformedRequest(
-            f"A query must be name=value joined by &, in UTF-8, found {shown(query)}."
+            f"A query must be up to {MAX_ARGUMENTS} name=value joined by &, in UTF-8, found {quoted(query)}."
         ) from None
     arguments = dict(pairs)
     if len(arguments) != len(pairs):
-        raise MalformedRequest(f"Each argument of a query may be there once, found {shown(query)}.")
+        raise MalformedRequest(f"Each argument of a query may be there once, found {quoted(query)}.")
     return path, arguments
 
 
-async def _body(reader: asyncio.StreamReader, headers: dict[str, str], max_bytes: int) -> bytes:
-    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
-    if length is not None and coding is not None:
-        raise MalformedRequest("A request may have Content-Length or Transfer-Encoding, found both.")
-    try:
-        if coding is not None:
-            if coding != "chunked":
-                raise MalformedRequest(f"Transfer-Encoding must be chunked, found {shown(coding)}.")
-            return await _chunks(reader, max_bytes)
-        if length is None:
-            return b""
-        if not _LENGTH.fullmatch(length):
-            raise MalformedRequest(f"Content-Length must be a number, found {shown(length)}.")
-        if int(length) > max_bytes:
-            raise _body_too_long(max_bytes)
-        return await reader.readexactly(int(length))
-    except asyncio.IncompleteReadError:
-        raise MalformedRequest("The connection ended in the middle of a request's body.") from None
-
-
-async def _chunks(reader: asyncio.StreamReader, max_bytes: int) -> bytes:
+async def _read_body(
+    connection: h11.Connection, reader: asyncio.StreamReader, headers: dict[str, str], max_bytes: int
+) -> bytes:
+    if int(headers.get("content-length", "0")) > max_bytes:
+        raise _body_too_long(max_bytes)
     body = bytearray()
-    while True:
-        try:
-            line = await reader.readuntil(b"\r\n")
-        except asyncio.LimitOverrunError:
-            line = b""
-        # No extensions: nothing needs them.
-        if len(line) > MAX_CHUNK_LINE_BYTES or not _CHUNK_LENGTH.fullmatch(line):
+    received_bytes = plain_bytes = chunk_bytes = 0
+    while not isinstance(event := _next_event(connection), h11.EndOfMessage):
+        if isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > max_bytes:
+                raise _body_too_long(max_bytes)
+            chunk_bytes += len(event.data)
+            if event.chunk_end:
+                plain_bytes += len(f"{chunk_bytes:x}\r\n\r\n") + chunk_bytes
+                chunk_bytes = 0
+        else:
+            part = await reader.read(READ_BYTES)
+            received_bytes += len(part)
+            connection.receive_data(part)
+    if "transfer-encoding" in headers:
+        # h11 skips the extension and padding of a chunk, and trailers: without them no byte is left over.
+        following, _ = connection.trailing_data
+        if received_bytes - len(following) != plain_bytes + len(_LAST_CHUNK):
             raise MalformedRequest(
-                "A chunk must begin with its length in hexadecimal digits and nothing else."
+                "A chunk must begin with its length in hexadecimal digits and nothing else, and the last one "
+                "must be followed by an empty line: found an extension, padding or a trailer."
             )
-        length = int(line, 16)
-        if len(body) + length > max_bytes:
-            raise _body_too_long(max_bytes)
-        body += await reader.readexactly(length)
-        if await reader.readexactly(2) != b"\r\n":
-            raise MalformedRequest("A chunk must be as long as it says, and have no trailer.")
-        if not length:
-            return bytes(body)
+    return bytes(body)
 
 
 def _body_too_long(max_bytes: int) -> MalformedRequest:

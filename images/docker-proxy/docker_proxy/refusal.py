@@ -9,7 +9,7 @@ from typing import Any
 Json = Any
 """A JSON document."""
 
-SHOWN_CHARACTERS = 200
+QUOTED_CHARACTERS = 200
 
 
 class Refusal(Exception):
@@ -38,7 +38,7 @@ class MalformedRequest(Refusal):
         super().__init__(sentence, status)
 
 
-def shown(value: Json) -> str:
+def quoted(value: Json) -> str:
     """`value` as JSON, short enough for a sentence and safe for a log."""
     text = json.dumps(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]}…"

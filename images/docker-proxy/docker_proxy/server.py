@@ -15,7 +15,7 @@ from docker_proxy.container_policy import PROXY_LABEL
 from docker_proxy.endpoints import Call, Endpoints
 from docker_proxy.engine import Engine
 from docker_proxy.http_request import MAX_HEAD_BYTES, read_request
-from docker_proxy.refusal import MalformedRequest, Refusal, shown
+from docker_proxy.refusal import MalformedRequest, Refusal, quoted
 from docker_proxy.settings import Settings
 
 LINGER_SECONDS = 2.0
@@ -89,11 +89,12 @@ class Proxy:
         call = self._endpoints.call(request)
         await self._check_owner(call)
         log.info("%s %s", call.request.method, call.request.path)
-        engine_reader, engine_writer = await self._engine.open(call.request)
+        connection = await self._engine.send(call.request)
         try:
-            await _until_either_ends(_copy(engine_reader, writer), _silence(reader))
+            # As it comes, because an answer may go on for as long as the step runs.
+            await _until_either_ends(_copy(connection.reader, writer), _wait_for_more(reader))
         finally:
-            engine_writer.close()
+            connection.close()
 
     async def _check_owner(self, call: Call) -> None:
         """Refuses a container that this proxy did not have made."""
@@ -103,7 +104,7 @@ class Proxy:
         if found != self._settings.system:
             raise Refusal(
                 f"Container {call.container} was not made through this proxy: its label {PROXY_LABEL} "
-                f"must be {shown(self._settings.system)}, found {shown(found)}."
+                f"must be {quoted(self._settings.system)}, found {quoted(found)}."
             )
 
 
@@ -113,8 +114,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
 
 
-async def _silence(reader: asyncio.StreamReader) -> None:
-    """Until the client closes, or says a word more than its one request."""
+async def _wait_for_more(reader: asyncio.StreamReader) -> None:
+    """Returns when the client closes, or sends more than its one request."""
     await reader.read(1)
 
 
