@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.reference import reference
 from carprice.history.splitting import is_test
 from carprice.lifecycle import training
-from carprice.listings import listing, raw_files
+from carprice.listings import reading, tables
 from carprice.model.features import features_of
 from carprice.model.metrics import r_squared
 from carprice.model.price_model import expected_in_training, flagged_in_training, looks_mistyped
@@ -63,8 +63,8 @@ def main() -> int:
 def distinct_listings(path: str) -> pd.DataFrame:
     """Accepted listings of a raw file, the newest price of each."""
     with open(path, "rb") as file:
-        raw = raw_files.read_raw(file.read(), path)
-    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+        raw = reading.read_raw(file.read(), path)
+    parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
     good = parsed.listings[parsed.problems.isna()]
     return good.drop_duplicates("listing_id", keep="last").reset_index(drop=True)
 

@@ -329,13 +329,13 @@ def test_what_was_typed_stays_out_of_the_log(caplog: pytest.LogCaptureFixture) -
 
 def test_a_file_is_read_once_however_often_its_page_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    read = batch.raw_files.read_raw
+    read = batch.reading.read_raw
 
     def counted(content: bytes, name: str, most_rows: int) -> object:
         reads.append(name)
         return read(content, name, most_rows)
 
-    monkeypatch.setattr(batch.raw_files, "read_raw", counted)
+    monkeypatch.setattr(batch.reading, "read_raw", counted)
     at = page("batch")
     at.file_uploader(key="upload").set_value(("cars.csv", batch.example().encode(), "text/csv")).run()
     at.run()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Api, carprice
 
-from carprice.listings import raw_files
+from carprice.listings import reading
 from price_app import slices
 from price_app.api_client import ApiClient
 from price_app.settings import Settings
@@ -29,7 +29,7 @@ ROWS = [
 
 
 def in_slices(api: Api, content: bytes, rows: int) -> tuple[slices.Priced, int]:
-    raw = raw_files.read_raw(content)
+    raw = reading.read_raw(content)
     client, priced, pieces = ApiClient(Settings(api.address)), slices.Priced(), 0
     for piece in slices.slices_of(content, raw, rows=rows):
         slices.add(priced, client.predict_csv(piece), raw.delimiter)
@@ -65,7 +65,7 @@ def test_rows_without_a_price_are_told_by_their_place_in_the_file(api: Api) -> N
 
 def test_a_slice_is_small_enough_for_one_request() -> None:
     content = (HEADER + ROWS[0] * 50).encode()
-    raw = raw_files.read_raw(content)
+    raw = reading.read_raw(content)
     pieces = list(slices.slices_of(content, raw, size=200))
     assert len(pieces) > 10
     assert all(len(piece) < 200 + 2 * len(HEADER.encode()) for piece in pieces)

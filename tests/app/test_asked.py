@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import wait_until
 
-from carprice.listings.listing import FEATURES
+from carprice.listings.schema import FEATURES
 from carprice.store import DataRoot
 from price_api import asked
 from price_api.asked import AskedExport, write_day

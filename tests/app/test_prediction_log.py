@@ -20,7 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from databases import APP, KINDS, Server, database_of_kind, locked, running_server
 
-from carprice.listings.listing import FEATURES
+from carprice.listings.schema import FEATURES
 from price_api import database
 from price_api.database import DatabaseAway, DatabaseRefused, engine_of, migrate, reading, writing
 from price_api.prediction_log import Filters, Logged, Prediction, PredictionLog, without_personal_data

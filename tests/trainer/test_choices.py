@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from carprice.listings import listing, raw_files, sample
-from carprice.listings.listing import read_one
+from carprice.listings import reading, sample, tables
+from carprice.listings.records import read_one
 from carprice.model.choices import choices_of
 
 GOOD = {
@@ -23,7 +23,7 @@ GOOD = {
 
 def listings(*changes: dict[str, str]) -> pd.DataFrame:
     rows = pd.DataFrame([GOOD | change for change in changes]).fillna("").astype("str")
-    return listing.parse(rows, require_price=True).listings
+    return tables.parse(rows, require_price=True).listings
 
 
 def test_the_choices_are_those_of_the_contract() -> None:
@@ -108,8 +108,8 @@ def test_no_listings_give_no_choices() -> None:
 
 def test_every_choice_of_a_file_can_be_sent_and_is_read_back(tmp_path: Path) -> None:
     sample.write_sample(str(tmp_path / "synthetic.csv"), 600, 2)
-    parsed = listing.parse(
-        raw_files.read_raw((tmp_path / "synthetic.csv").read_bytes()).table, require_price=True
+    parsed = tables.parse(
+        reading.read_raw((tmp_path / "synthetic.csv").read_bytes()).table, require_price=True
     )
     found = json.loads(json.dumps(choices_of(parsed.listings[parsed.good]), allow_nan=False))
     assert sum(make["count"] for make in found["makes"].values()) == parsed.good.sum()

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from carprice.lifecycle import training
-from carprice.listings import listing, raw_files, sample
-from carprice.listings.listing import FEATURES, read_one
+from carprice.listings import reading, sample, tables
+from carprice.listings.records import read_one
+from carprice.listings.schema import FEATURES
 from carprice.model.comparables import SHOWN, Comparables
 from carprice.model.features import features_of
 from carprice.model.price_model import looks_mistyped
@@ -21,7 +22,7 @@ from carprice.params import Params
 def listings(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     path = tmp_path_factory.mktemp("sample") / "synthetic.csv"
     sample.write_sample(str(path), 900, 11)
-    parsed = listing.parse(raw_files.read_raw(path.read_bytes()).table, require_price=True)
+    parsed = tables.parse(reading.read_raw(path.read_bytes()).table, require_price=True)
     return parsed.listings[parsed.good].drop_duplicates("listing_id").reset_index(drop=True)
 
 

@@ -21,7 +21,7 @@ from carprice.history import snapshots
 from carprice.landing import landing
 from carprice.lifecycle import pipeline
 from carprice.lifecycle.registry import PRODUCTION, Registry
-from carprice.listings import listing, raw_files, sample
+from carprice.listings import reading, sample, tables
 from carprice.monitoring import drift, drift_report, live_accuracy, publishing
 from carprice.monitoring.drift_tests import DRIFTED, STABLE, TOO_LITTLE, compare
 from carprice.monitoring.live_accuracy import Scored
@@ -154,8 +154,8 @@ def test_evidently_s_page_runs_nothing_that_comes_from_data() -> None:
 
 def sample_listings(makes: list[str]) -> pd.DataFrame:
     """Accepted listings of a synthetic file, of these makes in turn."""
-    raw = raw_files.read_raw(sample.to_csv(sample.generate(300, seed=5)).encode())
-    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+    raw = reading.read_raw(sample.to_csv(sample.generate(300, seed=5)).encode())
+    parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
     good = parsed.listings[parsed.problems.isna()].reset_index(drop=True)
     return good.assign(make=[makes[i % len(makes)] for i in range(len(good))])
 

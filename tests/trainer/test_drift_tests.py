@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice.listings import listing, raw_files, sample
+from carprice.listings import reading, sample, schema, tables
 from carprice.monitoring.drift_tests import (
     DRIFTED,
     MILEAGE,
@@ -30,8 +30,8 @@ HALF = 1000
 
 
 def distinct(content: bytes) -> pd.DataFrame:
-    raw = raw_files.read_raw(content)
-    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+    raw = reading.read_raw(content)
+    parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
     good = parsed.listings[parsed.problems.isna()]
     return good.drop_duplicates("listing_id", keep="last").reset_index(drop=True)
 
@@ -61,8 +61,8 @@ def test_random_halves_do_not_alarm(listings: pd.DataFrame) -> None:
 
 def test_more_rows_make_no_small_difference_an_alarm() -> None:
     random = np.random.default_rng(0)
-    table = pd.DataFrame({c: np.full(40_000, None, dtype=object) for c in listing.FEATURES})
-    table = listing.as_canonical(table)
+    table = pd.DataFrame({c: np.full(40_000, None, dtype=object) for c in schema.FEATURES})
+    table = tables.as_canonical(table)
     table["fiscal_power_cv"] = random.normal(8, 2, len(table))
     table["fuel"] = np.where(random.random(len(table)) < 0.5, "Diesel", "Essence")
     moved = table.assign(fiscal_power_cv=table["fiscal_power_cv"] + 0.2)
@@ -75,7 +75,7 @@ def test_more_rows_make_no_small_difference_an_alarm() -> None:
 def test_the_same_shift_is_stable_or_drifted_by_its_size_alone() -> None:
     random = np.random.default_rng(0)
     error = random.standard_t(4, 3000) * 0.12
-    table = listing.as_canonical(pd.DataFrame({"make": ["a", "b"] * 500}))
+    table = tables.as_canonical(pd.DataFrame({"make": ["a", "b"] * 500}))
     for shift, verdict in ((0.02, STABLE), (0.08, DRIFTED), (-0.08, DRIFTED)):
         result = compare(table, table, PARAMS, (error[:1500], error[1500:] + shift))
         assert {f.column: f.verdict for f in result.findings}[PRICE_LEVEL] == verdict
@@ -128,7 +128,7 @@ def test_many_values_seen_once_are_no_drift(listings: pd.DataFrame) -> None:
 
 def test_rare_values_keep_false_alarms_at_the_level_that_was_asked_for() -> None:
     lenient = PARAMS.model_copy(update={"false_alarms": 0.4})
-    table = listing.as_canonical(pd.DataFrame({"make": [f"make{i}" for i in range(30)] * 10}))
+    table = tables.as_canonical(pd.DataFrame({"make": [f"make{i}" for i in range(30)] * 10}))
     results = [compare(*halves(table, 150, seed), lenient) for seed in range(40)]
     alarms = sum(any(kind != "shares" for kind in found(result, "make")) for result in results)
     # Half of what may alarm falsely is for single values; a cut-off of its own would let most draws alarm.
@@ -138,7 +138,7 @@ def test_rare_values_keep_false_alarms_at_the_level_that_was_asked_for() -> None
 def test_values_that_moved_one_step_are_told_from_values_that_spread() -> None:
     random = np.random.default_rng(0)
     uneven = np.array([1, 6, 2, 9, 3, 12, 4, 8, 2, 5]) / 52
-    table = listing.as_canonical(pd.DataFrame({"make": ["a", "b"] * 1000}))
+    table = tables.as_canonical(pd.DataFrame({"make": ["a", "b"] * 1000}))
     steps = random.choice(10, (2, len(table)), p=uneven)
     for direction in (1, -1):
         moved = np.clip(steps[1] + direction * (random.random(len(table)) < 0.4), 0, 9)

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from carprice.lifecycle import training
-from carprice.listings import listing, raw_files, sample
-from carprice.listings.listing import FEATURES, read_one
+from carprice.listings import reading, sample, schema, tables
+from carprice.listings.records import read_one
+from carprice.listings.schema import FEATURES
 from carprice.model.explanation import PLAYERS, Explainer, shapley_values
 from carprice.model.features import COLUMNS, features_of
 from carprice.model.price_model import price_records
@@ -38,7 +39,7 @@ CAR: dict[str, Any] = read_one(
 def listings(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     path = tmp_path_factory.mktemp("sample") / "synthetic.csv"
     sample.write_sample(str(path), 700, 7)
-    parsed = listing.parse(raw_files.read_raw(path.read_bytes()).table, require_price=True)
+    parsed = tables.parse(reading.read_raw(path.read_bytes()).table, require_price=True)
     return parsed.listings[parsed.good].drop_duplicates("listing_id").reset_index(drop=True)
 
 
@@ -131,7 +132,7 @@ def test_what_does_not_differ_from_the_background_adds_nothing(
 
 
 def test_a_column_that_no_effect_looks_at_adds_nothing(background: pd.DataFrame) -> None:
-    bare = background.drop(columns=["city", "origin", "doors", *listing.EQUIPMENT])
+    bare = background.drop(columns=["city", "origin", "doors", *schema.EQUIPMENT])
     fitted = training.fit(bare.assign(price_mad=np.linspace(50e3, 90e3, len(bare))), Params())
     found = {c.group: c.mad for c in Explainer(fitted, background).explain(CAR).contributions}
     assert found["city"] == found["equipment"] == 0

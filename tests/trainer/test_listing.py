@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carprice.errors import DataRefused
-from carprice.listings import listing
+from carprice.listings import headers, identity, schema, tables, values
+from carprice.listings.text import ascii_words
 
 Reader = Callable[[str], object]
 
@@ -34,7 +35,7 @@ def rows(*changes: dict[str, str]) -> pd.DataFrame:
 
 
 def problem_of(**change: str) -> object:
-    return listing.parse(rows(change), require_price=True).problems.iloc[0]
+    return tables.parse(rows(change), require_price=True).problems.iloc[0]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def problem_of(**change: str) -> object:
     ],
 )
 def test_a_price_is_read_in_every_way_people_write_it(text: str) -> None:
-    assert listing.parse_price(text) == 60_000
+    assert values.parse_price(text) == 60_000
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_a_price_is_read_in_every_way_people_write_it(text: str) -> None:
 )
 def test_what_is_no_amount_is_not_guessed(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the readers' only signal)
-        listing.parse_price(text)
+        values.parse_price(text)
 
 
 @given(
@@ -76,7 +77,7 @@ def test_what_is_no_amount_is_not_guessed(text: str) -> None:
     st.sampled_from(["", " DH", " Dhs", "DH", " mad", " MAD "]),
 )
 def test_any_grouping_and_currency_word_gives_the_same_price(price: int, group: str, unit: str) -> None:
-    assert listing.parse_price(f"{price:,}".replace(",", group) + unit) == price
+    assert values.parse_price(f"{price:,}".replace(",", group) + unit) == price
 
 
 @pytest.mark.parametrize(
@@ -95,45 +96,45 @@ def test_any_grouping_and_currency_word_gives_the_same_price(price: int, group: 
     ],
 )
 def test_a_mileage_is_a_bracket_or_an_exact_value(text: str, bounds: tuple[float, float]) -> None:
-    assert listing.parse_mileage(text) == bounds
+    assert values.parse_mileage(text) == bounds
 
 
 @pytest.mark.parametrize("text", ["Plus de 500 000", "500 000+", "> 500000 km"])
 def test_an_open_mileage_bracket_has_no_largest_value(text: str) -> None:
-    low, high = listing.parse_mileage(text) or (0.0, 0.0)
+    low, high = values.parse_mileage(text) or (0.0, 0.0)
     assert low == 500_000
     assert math.isnan(high)
 
 
 @pytest.mark.parametrize("text", ["many", "249 999 - 200 000", "1 - 2 - 3", "-", "10 000 -"])
 def test_a_mileage_that_makes_no_sense_is_unknown_or_not_readable(text: str) -> None:
-    if listing.is_unknown(text):
-        assert listing.parse_mileage(text) is None
+    if values.is_unknown(text):
+        assert values.parse_mileage(text) is None
     else:
         with pytest.raises(ValueError):  # noqa: PT011
-            listing.parse_mileage(text)
+            values.parse_mileage(text)
 
 
 @pytest.mark.parametrize(
     ("reader", "text", "value"),
     [
-        (listing.parse_power, "6 CV", 6),
-        (listing.parse_power, "6", 6),
-        (listing.parse_power, "6.0", 6),
-        (listing.parse_power, "6cv", 6),
-        (listing.parse_power, "Plus de 41 CV", 41),
-        (listing.parse_doors, "5.0", 5),
-        (listing.parse_doors, "5 portes", 5),
-        (listing.parse_year, "2015", 2015),
-        (listing.parse_year, "2015.0", 2015),
-        (listing.parse_year, "1980 ou plus ancien", 1980),
-        (listing.parse_flag, "Oui", 1),
-        (listing.parse_flag, "TRUE", 1),
-        (listing.parse_flag, "1.0", 1),
-        (listing.parse_flag, "non", 0),
-        (listing.parse_flag, "False", 0),
-        (listing.parse_text, "  Très   bon ", "Très bon"),
-        (listing.parse_text, "Tre\N{COMBINING GRAVE ACCENT}s bon", "Très bon"),
+        (values.parse_power, "6 CV", 6),
+        (values.parse_power, "6", 6),
+        (values.parse_power, "6.0", 6),
+        (values.parse_power, "6cv", 6),
+        (values.parse_power, "Plus de 41 CV", 41),
+        (values.parse_doors, "5.0", 5),
+        (values.parse_doors, "5 portes", 5),
+        (values.parse_year, "2015", 2015),
+        (values.parse_year, "2015.0", 2015),
+        (values.parse_year, "1980 ou plus ancien", 1980),
+        (values.parse_flag, "Oui", 1),
+        (values.parse_flag, "TRUE", 1),
+        (values.parse_flag, "1.0", 1),
+        (values.parse_flag, "non", 0),
+        (values.parse_flag, "False", 0),
+        (values.parse_text, "  Très   bon ", "Très bon"),
+        (values.parse_text, "Tre\N{COMBINING GRAVE ACCENT}s bon", "Très bon"),
     ],
 )
 def test_values_of_other_columns_are_read(reader: Reader, text: str, value: object) -> None:
@@ -143,8 +144,8 @@ def test_values_of_other_columns_are_read(reader: Reader, text: str, value: obje
 @pytest.mark.parametrize("word", ["", " ", "--", "-", "—", "N/A", "n/a", "nan", "NULL", "?", "Non spécifié"])
 @pytest.mark.parametrize(
     "reader",
-    [listing.parse_price, listing.parse_mileage, listing.parse_power, listing.parse_doors, listing.parse_year,
-     listing.parse_flag, listing.parse_text, listing.parse_time],
+    [values.parse_price, values.parse_mileage, values.parse_power, values.parse_doors, values.parse_year,
+     values.parse_flag, values.parse_text, values.parse_time],
 )  # fmt: skip
 def test_every_word_for_unknown_is_unknown_in_every_column(reader: Reader, word: str) -> None:
     assert reader(word) is None
@@ -154,15 +155,15 @@ def test_every_word_for_unknown_is_unknown_in_every_column(reader: Reader, word:
     "text", ["2023-12-31", "2023-12-31T00:00:00Z", "31/12/2023", "31/12/2023 00:00", "2023-12-31 01:00+01:00"]
 )
 def test_a_date_is_read_as_a_moment_in_utc(text: str) -> None:
-    assert listing.parse_time(text) == datetime.datetime(2023, 12, 31, tzinfo=datetime.UTC)
+    assert values.parse_time(text) == datetime.datetime(2023, 12, 31, tzinfo=datetime.UTC)
 
 
 @given(st.text(max_size=40))
 def test_no_text_at_all_makes_a_reader_fail_otherwise_than_by_saying_so(text: str) -> None:
-    for name in listing.HEADERS:
+    for name in headers.HEADERS:
         if name != "source_sha256":
             with contextlib.suppress(ValueError):
-                listing._reader(name)[0](text)
+                values.reader_of(name)[0](text)
 
 
 @pytest.mark.parametrize(
@@ -187,42 +188,42 @@ def test_no_text_at_all_makes_a_reader_fail_otherwise_than_by_saying_so(text: st
     ],
 )
 def test_a_header_is_known_in_any_case_with_or_without_accents(header: str, field: str | None) -> None:
-    assert listing.field_of(header) == field
+    assert headers.field_of(header) == field
 
 
 def test_no_header_stands_for_two_columns() -> None:
-    keys = [key for headers in listing.HEADERS.values() for key in {listing.header_key(h) for h in headers}]
+    keys = [key for names in headers.HEADERS.values() for key in {ascii_words(name) for name in names}]
     assert len(keys) == len(set(keys))
 
 
 def test_every_canonical_column_can_be_read_from_a_file_under_its_own_name() -> None:
-    for name in listing.COLUMNS:
-        assert listing.field_of(name) == name
+    for name in schema.COLUMNS:
+        assert headers.field_of(name) == name
 
 
 def test_sixteen_pieces_of_equipment_and_no_answer_are_among_the_features() -> None:
-    assert len(listing.EQUIPMENT) == 16
+    assert len(schema.EQUIPMENT) == 16
     leaks = {"listing_id", "url", "price_mad", "scraped_at", "source_sha256"}
-    assert not leaks & set(listing.FEATURES)
-    assert set(listing.FEATURES) | leaks == set(listing.COLUMNS)
-    kinds = (*listing.TEXT_FEATURES, *listing.NUMBER_FEATURES, *listing.FLAG_FEATURES)
-    assert sorted(kinds) == sorted(listing.FEATURES)
+    assert not leaks & set(schema.FEATURES)
+    assert set(schema.FEATURES) | leaks == set(schema.COLUMNS)
+    kinds = (*schema.TEXT_FEATURES, *schema.NUMBER_FEATURES, *schema.FLAG_FEATURES)
+    assert sorted(kinds) == sorted(schema.FEATURES)
 
 
 def test_a_good_row_becomes_a_listing_of_the_canonical_types() -> None:
-    table = listing.parse(rows({}), require_price=True).listings
-    assert list(table.columns) == list(listing.COLUMNS)
+    table = tables.parse(rows({}), require_price=True).listings
+    assert list(table.columns) == list(schema.COLUMNS)
     assert table.loc[0, "make"] == "Dacia"
     assert table.loc[0, "mileage_km_max"] == 94_999
     assert table.loc[0, "gearbox"] is None
     assert math.isnan(table["sunroof"].iloc[0])
-    listing.schema().validate(table, lazy=True)
+    schema.listing_schema().validate(table, lazy=True)
 
 
 def test_the_canonical_types_survive_parquet(tmp_path: Path) -> None:
-    table = listing.parse(rows({}, {"Marque": "Kia"}), require_price=True).listings
+    table = tables.parse(rows({}, {"Marque": "Kia"}), require_price=True).listings
     table.to_parquet(tmp_path / "listings.parquet", index=False)
-    again = listing.as_canonical(pd.read_parquet(tmp_path / "listings.parquet"))
+    again = tables.as_canonical(pd.read_parquet(tmp_path / "listings.parquet"))
     pd.testing.assert_frame_equal(again, table)
 
 
@@ -262,23 +263,23 @@ def test_a_price_that_looks_like_a_typing_error_is_accepted(price: str) -> None:
 
 def test_next_year_s_model_is_plausible_and_the_one_after_is_not() -> None:
     today = datetime.date(2023, 5, 1)
-    table = listing.parse(rows({"Année-Modèle": "2024"}), require_price=True).listings
-    listing.schema(today=today).validate(table)
+    table = tables.parse(rows({"Année-Modèle": "2024"}), require_price=True).listings
+    schema.listing_schema(today=today).validate(table)
     table["model_year"] = 2025.0
     with pytest.raises(Exception, match="must be from 1950 to 2024"):
-        listing.schema(today=today).validate(table)
+        schema.listing_schema(today=today).validate(table)
 
 
 def test_prediction_needs_no_price_and_does_not_mind_a_bad_one() -> None:
     without = rows({}, {"Marque": "--"}).drop(columns="Prix")
-    parsed = listing.parse(without, require_price=False)
+    parsed = tables.parse(without, require_price=False)
     assert parsed.problems.tolist() == [None, "Marque: empty or unknown"]
-    assert listing.parse(rows({"Prix": "cheap"}), require_price=False).problems.tolist() == [None]
+    assert tables.parse(rows({"Prix": "cheap"}), require_price=False).problems.tolist() == [None]
 
 
 def test_rows_keep_their_order_and_index() -> None:
     raw = rows({"Modèle": "A"}, {"Modèle": "B"}, {"Modèle": "C"}).set_axis([7, 3, 5])
-    parsed = listing.parse(raw, require_price=True)
+    parsed = tables.parse(raw, require_price=True)
     assert parsed.listings["model"].to_dict() == {7: "A", 3: "B", 5: "C"}
     assert list(parsed.problems.index) == [7, 3, 5]
 
@@ -286,7 +287,7 @@ def test_rows_keep_their_order_and_index() -> None:
 def test_a_missing_required_column_is_named_with_what_was_found_and_what_comes_close() -> None:
     raw = rows({}).rename(columns={"Prix": "Prx", "Marque": "Couleur"})
     with pytest.raises(DataRefused) as refused:
-        listing.parse(raw, require_price=True)
+        tables.parse(raw, require_price=True)
     sentence = str(refused.value)
     assert "the required columns 'Marque', 'Prix' are missing" in sentence
     assert "'Couleur'" in sentence
@@ -295,28 +296,28 @@ def test_a_missing_required_column_is_named_with_what_was_found_and_what_comes_c
 
 def test_the_first_of_two_columns_for_one_thing_counts_and_the_other_is_reported() -> None:
     raw = rows({"Price": "1"})
-    found = listing.recognise(list(raw.columns))
+    found = headers.recognise(list(raw.columns))
     assert found.second == ("Price",)
-    assert listing.parse(raw, require_price=True).listings.loc[0, "price_mad"] == 85_000
+    assert tables.parse(raw, require_price=True).listings.loc[0, "price_mad"] == 85_000
 
 
 def test_our_own_canonical_columns_are_a_raw_layout_too() -> None:
-    table = listing.parse(rows({}, {"Modèle": "Duster"}), require_price=True).listings
+    table = tables.parse(rows({}, {"Modèle": "Duster"}), require_price=True).listings
     raw = table.astype(object).where(table.notna(), "").astype("str")
-    again = listing.parse(raw, require_price=True)
+    again = tables.parse(raw, require_price=True)
     assert again.problems.isna().all()
     pd.testing.assert_frame_equal(again.listings, table)
 
 
 def test_the_id_of_an_ad_is_the_number_in_its_link_whatever_its_title_becomes() -> None:
-    first = listing.listing_id_of_url("https://www.avito.ma/fr/rabat/voitures/Audi_A3_2018_49097845.htm")
-    edited = listing.listing_id_of_url("https://avito.ma/fr/rabat/voitures/belle_Audi_49097845.htm?x=1")
+    first = identity.listing_id_of_url("https://www.avito.ma/fr/rabat/voitures/Audi_A3_2018_49097845.htm")
+    edited = identity.listing_id_of_url("https://avito.ma/fr/rabat/voitures/belle_Audi_49097845.htm?x=1")
     assert first == edited == "avito.ma-49097845"
-    assert listing.listing_id_of_url("not a link") != listing.listing_id_of_url("another")
+    assert identity.listing_id_of_url("not a link") != identity.listing_id_of_url("another")
 
 
 def test_without_a_link_the_same_car_has_the_same_id_at_any_price() -> None:
-    ids = listing.parse(
+    ids = tables.parse(
         rows({}, {"Prix": "90000"}, {"Marque": "DACIA "}, {"Année-Modèle": "2016"}), require_price=True
     ).listings["listing_id"]
     assert ids[0] == ids[1] == ids[2]

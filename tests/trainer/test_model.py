@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from carprice.history.splitting import is_test
 from carprice.lifecycle import training
-from carprice.listings import listing, raw_files, sample
+from carprice.listings import reading, sample, tables
 from carprice.model.features import features_of
 from carprice.model.kernel_regression import KernelRegressor
 from carprice.model.price_model import expected_in_training, flagged_in_training, looks_mistyped
@@ -25,8 +25,8 @@ REAL_DATA = Path(
 
 
 def distinct(content: bytes) -> pd.DataFrame:
-    raw = raw_files.read_raw(content)
-    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+    raw = reading.read_raw(content)
+    parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
     good = parsed.listings[parsed.problems.isna()]
     return good.drop_duplicates("listing_id", keep="last").reset_index(drop=True)
 

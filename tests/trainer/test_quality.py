@@ -15,8 +15,8 @@ import pytest
 
 from carprice.errors import DataRefused, NothingToDo
 from carprice.landing.landing import sha256_of
-from carprice.listings import listing, sample
-from carprice.listings.raw_files import read_raw
+from carprice.listings import sample, schema, tables
+from carprice.listings.reading import read_raw
 from carprice.params import Params, QualityParams
 from carprice.quality import quality
 from carprice.store import DataRoot
@@ -97,10 +97,10 @@ def test_every_row_is_repeated_accepted_or_refused(root: DataRoot) -> None:
 
 def test_accepted_rows_are_stored_as_canonical_listings_that_name_their_file(root: DataRoot) -> None:
     receipt = check(root, HEADER + "".join(car(n) for n in range(60)) + car(99, ""))
-    table = listing.as_canonical(root.read_parquet(f"listings/{receipt['sha256']}.parquet"))
+    table = tables.as_canonical(root.read_parquet(f"listings/{receipt['sha256']}.parquet"))
     assert len(table) == 60
     assert set(table["source_sha256"]) == {receipt["sha256"]}
-    listing.schema().validate(table, lazy=True)
+    schema.listing_schema().validate(table, lazy=True)
 
 
 def test_the_quarantine_holds_refused_rows_in_the_file_s_own_words_with_line_and_reason(

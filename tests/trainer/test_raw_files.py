@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carprice.errors import DataRefused
-from carprice.listings import listing
-from carprice.listings.raw_files import RawFile, TooManyRows, read_raw
+from carprice.listings import headers, tables
+from carprice.listings.reading import RawFile, TooManyRows, read_raw
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
 ROW = "Dacia;Logan;2015;90 000 - 94 999;Diesel;85000\n"
@@ -114,7 +114,7 @@ def write(cars: list[dict[str, object]], layout: dict[str, str]) -> bytes:
     place = 0 if layout["language"] == "french" else 1
     index = [""] if layout["index"] else []
     writer.writerow(
-        [*index, *(spell(listing.HEADERS[f][min(place, len(listing.HEADERS[f]) - 1)]) for f in fields)]
+        [*index, *(spell(headers.HEADERS[f][min(place, len(headers.HEADERS[f]) - 1)]) for f in fields)]
     )
     for n, car in enumerate(cars):
         writer.writerow([*([str(n)] if index else []), *(written(f, car[f]) for f in fields)])
@@ -129,7 +129,7 @@ def test_a_table_written_in_any_layout_gives_the_same_listings(
     raw = read_raw(write(cars, layout))
     assert raw.faults == {}
     assert raw.delimiter == layout["delimiter"]
-    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+    parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
     assert parsed.problems.tolist() == [None] * len(cars)
 
     def number(value: object) -> float:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from carprice.errors import UsageProblem
-from carprice.listings import listing, sample
+from carprice.listings import headers, sample, schema, tables
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def raw() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def listings(raw: pd.DataFrame) -> pd.DataFrame:
-    parsed = listing.parse(raw, require_price=True)
+    parsed = tables.parse(raw, require_price=True)
     return parsed.listings[parsed.good].drop_duplicates("listing_id")
 
 
@@ -44,7 +44,7 @@ def test_it_has_as_many_rows_as_asked_for_repeated_ones_included(rows: int) -> N
 
 def test_it_has_the_32_columns_of_the_scraper(raw: pd.DataFrame) -> None:
     assert len(raw.columns) == 32
-    found = listing.recognise(list(raw.columns))
+    found = headers.recognise(list(raw.columns))
     assert (found.unknown, found.second, found.missing) == ((), (), ())
     assert raw.columns[0] == ""
 
@@ -58,7 +58,7 @@ def test_it_is_dirty(raw: pd.DataFrame) -> None:
     assert (raw["Boite de vitesses"] == "--").mean() == pytest.approx(0.12, abs=0.03)
     for column in ("Première main", "État"):
         assert (raw[column] == "").mean() == pytest.approx(0.25, abs=0.03)
-    parsed = listing.parse(raw, require_price=True)
+    parsed = tables.parse(raw, require_price=True)
     assert 0.002 < parsed.problems.notna().mean() < 0.015
 
 
@@ -86,7 +86,7 @@ def test_prices_fall_with_age_and_differ_between_makes(listings: pd.DataFrame) -
 
 
 def test_equipment_goes_with_price_and_year(listings: pd.DataFrame) -> None:
-    count = listings[list(listing.EQUIPMENT)].sum(axis=1)
+    count = listings[list(schema.EQUIPMENT)].sum(axis=1)
     assert count.corr(np.log(listings["price_mad"])) > 0.3
 
 

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from carprice.lifecycle import training
 from carprice.lifecycle.registry import TRUSTED_TYPES
-from carprice.listings import listing, raw_files, sample
-from carprice.listings.listing import FEATURES, read_one
+from carprice.listings import headers, reading, sample, tables
+from carprice.listings.records import read_one
+from carprice.listings.schema import FEATURES
 from carprice.model.features import features_of
 from carprice.model.price_model import price_records
 from carprice.params import Params
@@ -39,12 +40,12 @@ Record = dict[str, Any]
 def raw(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     path = tmp_path_factory.mktemp("sample") / "synthetic.csv"
     sample.write_sample(str(path), 900, 5)
-    return raw_files.read_raw(path.read_bytes()).table
+    return reading.read_raw(path.read_bytes()).table
 
 
 @pytest.fixture(scope="module")
 def listings(raw: pd.DataFrame) -> pd.DataFrame:
-    parsed = listing.parse(raw, require_price=True)
+    parsed = tables.parse(raw, require_price=True)
     return parsed.listings[parsed.good].drop_duplicates("listing_id").reset_index(drop=True)
 
 
@@ -63,7 +64,7 @@ def records_of(listings: pd.DataFrame) -> list[Record]:
 
 def assert_read_as_a_table(row: Record) -> None:
     """One row of text, read alone and as a table of one row, is the same listing or refused both times."""
-    parsed = listing.parse(pd.DataFrame([row]).astype("str"), require_price=False)
+    parsed = tables.parse(pd.DataFrame([row]).astype("str"), require_price=False)
     alone = read_one(row)
     problems = [problem for problem in alone.problems if problem.field not in ("Prix", "price_mad")]
     assert bool(problems) == (not parsed.good.iloc[0]), (problems, parsed.problems.iloc[0])
@@ -118,7 +119,7 @@ def test_broken_rows_are_refused_alone_for_the_same_fields_as_in_a_table(changes
     ],
 )
 def test_a_json_value_is_read_as_people_would_write_it(field: str, value: object, read: object) -> None:
-    name = listing.field_of(field)
+    name = headers.field_of(field)
     assert name is not None
     found = read_one({key: v for key, v in GOOD.items() if key != name} | {field: value})
     assert found.problems == []
@@ -221,7 +222,7 @@ def test_no_json_object_makes_reading_fail_and_all_it_says_can_be_sent(record: R
 
 def test_reading_one_listing_loads_no_table_checks() -> None:
     code = (
-        "import sys; from carprice.listings.listing import read_one; read_one({'make': 'Dacia'}); "
+        "import sys; from carprice.listings.records import read_one; read_one({'make': 'Dacia'}); "
         "assert not {m for m in sys.modules if m.startswith('pandera')}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

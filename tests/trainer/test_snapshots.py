@@ -10,7 +10,7 @@ import pytest
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.landing.landing import sha256_of
-from carprice.listings import listing
+from carprice.listings import schema
 from carprice.params import Params, QualityParams, SnapshotParams
 from carprice.quality import quality
 from carprice.store import DataRoot
@@ -92,8 +92,8 @@ def test_the_same_files_give_the_same_snapshot_and_the_same_reference(root: Data
 
 def test_loaded_listings_are_canonical(root: DataRoot) -> None:
     snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, "2023-01-01"), (2, 1, ""))])
-    listing.schema().validate(snapshots.load(root, "latest")[1], lazy=True)
-    listing.schema().validate(snapshots.reference(root, "latest"), lazy=True)
+    schema.listing_schema().validate(snapshots.load(root, "latest")[1], lazy=True)
+    schema.listing_schema().validate(snapshots.reference(root, "latest"), lazy=True)
 
 
 def test_a_refused_or_unknown_file_makes_no_snapshot(root: DataRoot) -> None:

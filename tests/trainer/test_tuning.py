@@ -16,7 +16,7 @@ from carprice.history import snapshots
 from carprice.history.splitting import is_test
 from carprice.lifecycle import tuning
 from carprice.lifecycle.registry import Registry
-from carprice.listings import listing, raw_files, sample
+from carprice.listings import reading, sample, tables
 from carprice.params import KernelTerm, Params, TrainingParams, parse_params
 from carprice.store import DataRoot
 
@@ -29,8 +29,8 @@ Tune = Callable[..., dict[str, Any]]
 def listings(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     path = tmp_path_factory.mktemp("sample") / "synthetic.csv"
     sample.write_sample(str(path), 300, 3)
-    raw = raw_files.read_raw(path.read_bytes())
-    parsed = listing.parse(raw.table, require_price=True, faults=raw.faults)
+    raw = reading.read_raw(path.read_bytes())
+    parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
     good = parsed.listings[parsed.problems.isna()]
     return good.drop_duplicates("listing_id", keep="last").reset_index(drop=True)
 

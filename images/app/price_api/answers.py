@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from carprice.listings.listing import FEATURES, OneRead, Problem, read_one, shown
+from carprice.listings.records import OneRead, Problem, read_one, shown
+from carprice.listings.schema import FEATURES
 from price_api.caveats import ignored, verdict_of, warnings_of
 from price_api.problems import Refusal, refused_fields
 from price_api.serving import Serving

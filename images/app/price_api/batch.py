@@ -13,8 +13,9 @@ from fastapi import FastAPI, Request, Response
 
 from carprice.errors import DataRefused
 from carprice.lifecycle import prediction
-from carprice.listings import listing, raw_files
-from carprice.listings.listing import FEATURES, Problem, read_one, shown
+from carprice.listings import headers, reading, tables
+from carprice.listings.records import Problem, read_one, shown
+from carprice.listings.schema import FEATURES
 from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.answers import (
@@ -159,11 +160,11 @@ def from_json(content: bytes) -> Sent:
 def from_csv(content: bytes) -> Sent:
     """The rows of a CSV body. Raises `Refusal`."""
     try:
-        raw = raw_files.read_raw(content, "the body", most_rows=MOST_ROWS)
-        found = listing.recognise(list(raw.table.columns), require_price=False)
+        raw = reading.read_raw(content, "the body", most_rows=MOST_ROWS)
+        found = headers.recognise(list(raw.table.columns), require_price=False)
         if found.missing:
-            raise DataRefused(listing.missing_sentence(found, list(raw.table.columns)))
-    except raw_files.TooManyRows as problem:
+            raise DataRefused(headers.missing_sentence(found, list(raw.table.columns)))
+    except reading.TooManyRows as problem:
         raise _too_many("more") from problem
     except DataRefused as problem:
         sentence = str(problem).replace("land the file again", "send it again")
@@ -196,7 +197,7 @@ def _read(row: Any) -> Row:
 
 def _rows_of(table: pd.DataFrame, faults: Mapping[int, str]) -> Iterator[Row]:
     """Read as `carprice predict` reads them; what is wrong with a row is told as for a single listing."""
-    parsed = listing.parse(table, require_price=False, faults=faults)
+    parsed = tables.parse(table, require_price=False, faults=faults)
     features = parsed.listings[list(FEATURES)].astype(object)
     listings = features.where(features.notna(), None).to_dict("records")
     prices = parsed.listings["price_mad"].to_numpy(dtype=float)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from carprice.listings.listing import TEXT_FEATURES
+from carprice.listings.schema import TEXT_FEATURES
 from carprice.model.features import COLUMNS, CORE_CATEGORIES, EXTRA_CATEGORIES, plain
 
 if TYPE_CHECKING:

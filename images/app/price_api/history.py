@@ -13,7 +13,9 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from carprice.listings.listing import FEATURES, Problem, parse_price, shown
+from carprice.listings.records import Problem, shown
+from carprice.listings.schema import FEATURES
+from carprice.listings.values import parse_price
 from price_api import schemas
 from price_api.answers import Json, json_body, object_body
 from price_api.prediction_log import Filters, Logged

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 
-from carprice.listings.listing import COLUMNS, FIRST_YEAR, Problem, shown
+from carprice.listings.records import Problem, shown
+from carprice.listings.schema import COLUMNS, FIRST_YEAR
 from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.answers import LISTING_EXAMPLE, Json, asked_of, json_body, object_body, whole

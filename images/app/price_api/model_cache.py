@@ -139,7 +139,7 @@ class ModelCache:
     def _tables(self, folder: str, about: dict[str, Any]) -> Tables | None:
         import pandas as pd
 
-        from carprice.listings.listing import as_canonical
+        from carprice.listings.tables import as_canonical
 
         def table(name: str) -> pd.DataFrame:
             return as_canonical(pd.read_parquet(os.path.join(folder, name)))

@@ -23,7 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from carprice.listings.listing import COLUMNS, FEATURES
+from carprice.listings.schema import COLUMNS, FEATURES
 from price_api.database import (
     DatabaseAway,
     DatabaseRefused,

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from carprice.listings.listing import Problem, shown
+from carprice.listings.records import Problem, shown
 from price_api.database import DatabaseAway
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request, Response
 
 from carprice.errors import StoreAway, StoreRefused
-from carprice.listings.listing import shown
+from carprice.listings.records import shown
 from carprice.reports.report_records import documents
 from carprice.store import DataRoot
 from price_api import schemas

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from carprice.listings.listing import EQUIPMENT, FIRST_YEAR, HEADERS
+from carprice.listings.headers import HEADERS
+from carprice.listings.schema import EQUIPMENT, FIRST_YEAR
 
 Scalar = str | float | bool | None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from carprice.lifecycle.prediction import PRICE, PROBLEM
-from carprice.listings import raw_files
+from carprice.listings import reading
 
 ROWS, BYTES = 2_000, 3_000_000
 
@@ -30,7 +30,7 @@ class Priced:
         return self.rows - len(self.problems)
 
 
-def slices_of(content: bytes, raw: raw_files.RawFile, rows: int = ROWS, size: int = BYTES) -> Iterator[bytes]:
+def slices_of(content: bytes, raw: reading.RawFile, rows: int = ROWS, size: int = BYTES) -> Iterator[bytes]:
     """The file in pieces of at most `rows` rows and about `size` bytes, each with the header, in UTF-8.
 
     Cut between rows as `raw` (the same `content`, read) found them, with everything in them as it was
@@ -67,6 +67,6 @@ def add(priced: Priced, answer: str, delimiter: str) -> None:
     priced.rows += len(rows)
 
 
-def first_rows(raw: raw_files.RawFile, rows: int) -> pd.DataFrame:
+def first_rows(raw: reading.RawFile, rows: int) -> pd.DataFrame:
     """The first rows as they were written, for a preview."""
     return raw.table.head(rows).astype(object)

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carprice.errors import DataRefused
-from carprice.listings import raw_files
+from carprice.listings import reading
 from price_app import formats, markup, screens, sentences, slices
 from price_app.api_client import ApiProblem
 from price_app.language import _, ngettext
@@ -89,12 +89,12 @@ def example() -> str:
     return text.getvalue()
 
 
-def _read(upload: UploadedFile) -> raw_files.RawFile | str:
+def _read(upload: UploadedFile) -> reading.RawFile | str:
     """The file, or why it can't be read; read once, however often the page is drawn."""
-    kept: tuple[str, raw_files.RawFile | str] | None = st.session_state.get("read file")
+    kept: tuple[str, reading.RawFile | str] | None = st.session_state.get("read file")
     if kept is None or kept[0] != upload.file_id:
         try:
-            found: raw_files.RawFile | str = raw_files.read_raw(upload.getvalue(), upload.name, MOST_ROWS)
+            found: reading.RawFile | str = reading.read_raw(upload.getvalue(), upload.name, MOST_ROWS)
         except DataRefused as refused:
             found = str(refused)
         kept = st.session_state["read file"] = (upload.file_id, found)
@@ -105,7 +105,7 @@ def _refused(sentence: str) -> None:
     markup.notice(_("Ce fichier ne peut pas être estimé. {why}", why=sentence), "bad")
 
 
-def _preview(raw: raw_files.RawFile) -> None:
+def _preview(raw: reading.RawFile) -> None:
     n = len(raw.table)
     st.subheader(ngettext("{n} annonce", "{n} annonces", n, n=formats.number(n)), anchor=False)
     st.dataframe(slices.first_rows(raw, PREVIEW_ROWS), hide_index=True, width="stretch")
@@ -113,7 +113,7 @@ def _preview(raw: raw_files.RawFile) -> None:
         st.caption(_("Les {n} premières lignes du fichier.", n=PREVIEW_ROWS))
 
 
-def _price(content: bytes, raw: raw_files.RawFile) -> slices.Priced:
+def _price(content: bytes, raw: reading.RawFile) -> slices.Priced:
     total = len(raw.table)
     priced = slices.Priced()
     bar = st.progress(0.0, _("Estimation en cours…"))

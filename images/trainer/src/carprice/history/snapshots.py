@@ -104,21 +104,21 @@ def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
     """The reference sample of a snapshot: canonical columns, at most `snapshots.reference_rows` rows."""
-    from carprice.listings import listing
+    from carprice.listings.tables import as_canonical
 
     manifest = manifest_of(root, snapshot_id)
-    return listing.as_canonical(root.read_parquet(f"snapshots/{manifest['id']}/reference.parquet"))
+    return as_canonical(root.read_parquet(f"snapshots/{manifest['id']}/reference.parquet"))
 
 
 def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """The listings of `files` (in order of receipt), the newest row of each, in order of appearance."""
     import pandas as pd
 
-    from carprice.listings import listing
+    from carprice.listings.tables import as_canonical
 
     tables, times = [], []
     for entry in files:
-        table = listing.as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
+        table = as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
         received = pd.Timestamp(entry["received_at"]).tz_convert("UTC").as_unit("us")
         tables.append(table)
         times.append(table["scraped_at"].fillna(received))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from carprice.errors import UsageProblem
 from carprice.lifecycle.registry import Registry
-from carprice.listings import listing, raw_files
+from carprice.listings import reading, tables
 from carprice.model.features import features_of
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
     """
     try:
         with open(source, "rb") as file:
-            raw = raw_files.read_raw(file.read(), os.path.basename(source))
+            raw = reading.read_raw(file.read(), os.path.basename(source))
     except OSError as error:
         raise UsageProblem(f"a readable CSV file was expected, found {source}: {error.strerror}") from error
     priced = price_rows(registry, raw, alias)
@@ -48,10 +48,10 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
     return {"rows": len(priced), "priced": len(priced) - without, "without_price": without, "file": target}
 
 
-def price_rows(registry: Registry, raw: raw_files.RawFile, alias: str) -> pd.DataFrame:
+def price_rows(registry: Registry, raw: reading.RawFile, alias: str) -> pd.DataFrame:
     """Price, low and high (whole MAD, missing where unknown) and `problem` of each raw row."""
     loaded = registry.load_version(alias)
-    parsed = listing.parse(raw.table, require_price=False, faults=raw.faults)
+    parsed = tables.parse(raw.table, require_price=False, faults=raw.faults)
     good = parsed.problems.isna().to_numpy()
     prices = np.full((len(raw.table), 3), np.nan)
     if good.any():

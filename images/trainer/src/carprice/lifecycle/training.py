@@ -17,7 +17,7 @@ from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.splitting import is_test
 from carprice.lifecycle.registry import TRUSTED_TYPES, Registry
-from carprice.listings.listing import FEATURES
+from carprice.listings.schema import FEATURES
 from carprice.model.features import features_of
 from carprice.model.metrics import regression_metrics
 from carprice.model.price_model import (

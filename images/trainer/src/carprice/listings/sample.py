@@ -13,8 +13,6 @@ and a few rows that can't be used.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import UsageProblem
-from carprice.listings.listing import EQUIPMENT, HEADERS
+from carprice.listings.headers import HEADERS
+from carprice.listings.schema import EQUIPMENT
+from carprice.listings.text import ascii_words
 
 NOW = 2023.5  # the moment the invented site was read
 REPEATED_SHARE = 0.12
@@ -308,5 +308,4 @@ def _district(districts: tuple[str, ...], place: float) -> str:
 
 
 def _slug(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold()
-    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    return ascii_words(text).replace(" ", "_")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from carprice.listings.listing import EQUIPMENT
+from carprice.listings.schema import EQUIPMENT
 from carprice.model.features import plain
 
 _LISTS = {

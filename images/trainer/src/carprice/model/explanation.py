@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from carprice.listings.listing import EQUIPMENT
+from carprice.listings.schema import EQUIPMENT
 from carprice.model.features import COLUMNS, Floats
 from carprice.model.kernel_regression import Effect
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
@@ -14,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from carprice.listings.listing import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
+from carprice.listings.schema import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
+from carprice.listings.text import ascii_words
 
 Floats = npt.NDArray[np.float64]
 
@@ -245,8 +244,7 @@ def _word(value: Any) -> str:
 
 def plain(value: object) -> str:
     """Case, accents, punctuation and doubled spaces do not make another car."""
-    text = unicodedata.normalize("NFKD", str(value)).encode("ascii", "ignore").decode().lower()
-    return " ".join(re.sub(r"[^a-z0-9+ ]", " ", text).split())
+    return ascii_words(str(value), keep="+")
 
 
 # Few words come again and again; what strangers send must not fill the memory.

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
-from carprice.listings.listing import FEATURES, TEXT_FEATURES
+from carprice.listings.schema import FEATURES, TEXT_FEATURES
 from carprice.model.features import COLUMNS, EXTRA_CATEGORIES, NUMBERS, Floats, ListingFeatures
 from carprice.model.kernel_regression import KernelRegressor
 from carprice.params import TrainingParams

@@ -13,7 +13,8 @@ from carprice.errors import NothingToDo
 from carprice.history import snapshots
 from carprice.lifecycle.evaluation import test_listings
 from carprice.lifecycle.registry import PRODUCTION, Registry
-from carprice.listings.listing import FEATURES, as_canonical
+from carprice.listings.schema import FEATURES
+from carprice.listings.tables import as_canonical
 from carprice.monitoring import drift_report, live_accuracy
 from carprice.monitoring.drift_tests import DRIFTED, TOO_LITTLE, Comparison, compare
 from carprice.monitoring.new_listings import Judged, judged_on

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from carprice.listings.listing import FEATURES
+from carprice.listings.schema import FEATURES
 from carprice.model.metrics import Floats
 from carprice.monitoring.drift_tests import (
     DRIFTED,

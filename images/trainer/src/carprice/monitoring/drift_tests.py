@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from carprice.listings.listing import COLUMNS, FEATURES
+from carprice.listings.schema import COLUMNS, FEATURES
 from carprice.model.metrics import Floats
 from carprice.params import DriftParams
 

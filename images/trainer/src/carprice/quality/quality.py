@@ -16,8 +16,11 @@ import pandas as pd
 
 from carprice.errors import DataRefused, NothingToDo
 from carprice.landing.landing import fingerprint
-from carprice.listings import listing
-from carprice.listings.raw_files import RawFile, read_raw
+from carprice.listings.headers import HEADERS, REQUIRED, Recognised, missing_sentence, recognise
+from carprice.listings.reading import RawFile, read_raw
+from carprice.listings.schema import COLUMNS
+from carprice.listings.tables import Parsed, parse
+from carprice.listings.values import is_unknown
 from carprice.params import Params, QualityParams
 from carprice.store import DataRoot
 from carprice_contract.data_root import LISTINGS, QUARANTINE, RAW, RECEIPTS
@@ -40,8 +43,8 @@ class Outcome:
     """
 
     raw: RawFile | None
-    found: listing.Recognised | None
-    parsed: listing.Parsed | None
+    found: Recognised | None
+    parsed: Parsed | None
     repeated: npt.NDArray[np.bool_]
     problems: npt.NDArray[Any]
     reasons: dict[str, int]
@@ -124,9 +127,9 @@ def judge(content: bytes, file: str, params: QualityParams) -> Outcome:
         return Outcome(None, None, None, nothing.astype(bool), nothing, {}, f"{error}.")
     repeated = raw.repeated()
     problems: npt.NDArray[Any] = np.full(len(raw.table), None, dtype=object)
-    found = listing.recognise(list(raw.table.columns))
+    found = recognise(list(raw.table.columns))
     if found.missing:
-        refusal = f"In {file} {listing.missing_sentence(found, raw.header)}."
+        refusal = f"In {file} {missing_sentence(found, raw.header)}."
         problems[~repeated] = WHOLE_FILE
         reasons = {WHOLE_FILE: int((~repeated).sum())}
         return Outcome(raw, found, None, repeated, problems, reasons, refusal)
@@ -134,7 +137,7 @@ def judge(content: bytes, file: str, params: QualityParams) -> Outcome:
     distinct = np.flatnonzero(~repeated)
     place = {int(row): position for position, row in enumerate(distinct)}
     faults = {place[row]: fault for row, fault in raw.faults.items() if row in place}
-    parsed = listing.parse(raw.table.iloc[distinct], require_price=True, faults=faults)
+    parsed = parse(raw.table.iloc[distinct], require_price=True, faults=faults)
     problems[distinct] = parsed.problems.to_numpy(dtype=object)
     reasons = dict(parsed.reasons)
     usable = int(parsed.good.sum())
@@ -180,7 +183,7 @@ def quality_page(receipt: dict[str, Any], outcome: Outcome, params: QualityParam
         checked_at=datetime.fromisoformat(receipt["checked_at"]).strftime("%d %B %Y, %H:%M UTC"),
         columns=_columns(outcome),
         absent=_absent(outcome),
-        required=[listing.HEADERS[name][0] for name in listing.REQUIRED],
+        required=[HEADERS[name][0] for name in REQUIRED],
         examples=_examples(outcome, params.example_rows),
         key_headers=_key_headers(outcome),
         whole_file=WHOLE_FILE,
@@ -233,7 +236,7 @@ def _receipt(file: str, sha256: str, size: int, outcome: Outcome) -> dict[str, A
         "refusal": outcome.refusal,
         "reasons": outcome.reasons,
         "unknown_columns": [*found.unknown, *found.second] if found else [],
-        "missing_columns": [listing.HEADERS[name][0] for name in found.missing] if found else [],
+        "missing_columns": [HEADERS[name][0] for name in found.missing] if found else [],
         "encoding": outcome.raw.encoding if outcome.raw else None,
         "delimiter": outcome.raw.delimiter if outcome.raw else None,
         "quality_page": f"reports/quality/{sha256}.html",
@@ -251,12 +254,12 @@ def _columns(outcome: Outcome) -> list[dict[str, Any]]:
     entries = []
     for column in raw.table.columns:
         counts = rows[column].value_counts()
-        known = counts[[not listing.is_unknown(str(value)) for value in counts.index]]
+        known = counts[[not is_unknown(str(value)) for value in counts.index]]
         name = field_of.get(column)
         if column == raw.index_column:
             use = "row number, not used"
         elif name is not None:
-            use = listing.HEADERS[name][0]
+            use = HEADERS[name][0]
         elif column in found.second:
             use = "not used: another column says the same"
         else:
@@ -266,7 +269,7 @@ def _columns(outcome: Outcome) -> list[dict[str, Any]]:
                 "name": column or "(no name)",
                 "use": use,
                 "known": name is not None,
-                "required": name in listing.REQUIRED,
+                "required": name in REQUIRED,
                 "filled": float(known.sum() / max(len(rows), 1)),
                 "content": _content(name, known, outcome),
             }
@@ -278,7 +281,7 @@ def _content(name: str | None, known: pd.Series[int], outcome: Outcome) -> str:
     """What stands in a column, in a few words."""
     parsed = outcome.parsed
     canonical = {"mileage": "mileage_km_min"}.get(name or "", name or "")
-    column = listing.COLUMNS.get(canonical)
+    column = COLUMNS.get(canonical)
     if parsed is not None and column is not None and column.kind in {"number", "flag"}:
         values = parsed.listings.loc[parsed.good, canonical].dropna()
         if values.empty:
@@ -304,8 +307,8 @@ def _absent(outcome: Outcome) -> list[str]:
     ours = {"listing_id", "mileage_km_min", "mileage_km_max", "scraped_at", "source_sha256"}
     return [
         headers[0]
-        for name, headers in listing.HEADERS.items()
-        if name not in outcome.found.columns and name not in ours and name not in listing.REQUIRED
+        for name, headers in HEADERS.items()
+        if name not in outcome.found.columns and name not in ours and name not in REQUIRED
     ]
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
-from carprice.listings.listing import field_of, is_index_header
+from carprice.listings.headers import field_of, is_index_header
 
 DELIMITERS = (";", ",", "\t", "|")
 _ROWS_PER_CHUNK = 20_000

@@ -1,0 +1,184 @@
+"""Reading one listing that comes as a JSON record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from carprice.listings.headers import field_of, is_index_header
+from carprice.listings.schema import COLUMNS, FEATURES, limits_of, newest_year
+from carprice.listings.text import shorten
+from carprice.listings.values import accepted_values, reader_of
+
+LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One value of one listing that can't be used.
+
+    `field` is the caller's own word for it (the canonical name where it is missing), `value` what was
+    found, shortened, or None, `accepted` what would be taken.
+    """
+
+    field: str
+    value: str | None
+    accepted: str
+
+    def sentence(self) -> str:
+        """What was expected of the field and what was found."""
+        found = "nothing" if self.value is None else f"'{self.value}'"
+        return f"{self.field}: {self.accepted} was expected, found {found}"
+
+
+@dataclass(frozen=True)
+class OneRead:
+    """One listing, read.
+
+    `values` holds every one of FEATURES and `price_mad`: str for text, float for the rest, None where
+    unknown or unreadable. `unknown_fields` are the caller's fields that nothing was read from. The
+    values are those of a listing only where there are no `problems`.
+    """
+
+    values: dict[str, str | float | None]
+    problems: list[Problem]
+    unknown_fields: list[str]
+
+
+def read_one(record: Mapping[str, Any]) -> OneRead:
+    """Read one listing of JSON scalars under any known headers, as `parse(require_price=False)` reads a row.
+
+    A null counts as not given; the price is optional but must be one where it is given. Nothing is
+    raised, whatever the record holds: what can't be used is among the problems.
+    """
+    keys: dict[str, str] = {}  # raw field -> the caller's key
+    given: dict[str, Any] = {}  # raw field -> the value, where it is not null
+    unused: list[str] = []
+    for key, value in record.items():
+        raw_field = _field_of_key(key)
+        if raw_field is None:
+            if not is_index_header(key):
+                unused.append(shown(key))
+        elif value is None:
+            keys.setdefault(raw_field, key)
+        elif raw_field in given:
+            unused.append(shown(key))
+        else:
+            keys[raw_field] = key
+            given[raw_field] = value
+    return _Record(keys, given, unused).read()
+
+
+class _Record:
+    """Collects the values and problems of one listing; the first problem of a field counts."""
+
+    def __init__(self, keys: Mapping[str, str], given: Mapping[str, Any], unused: list[str]) -> None:
+        self.keys = keys
+        self.given = given
+        self.unused = unused
+        self.newest = newest_year()
+        self.problems: dict[str, Problem] = {}
+
+    def read(self) -> OneRead:
+        values: dict[str, str | float | None] = dict.fromkeys((*FEATURES, "price_mad"))
+        for name in values:
+            if COLUMNS[name].raw != "mileage":
+                values[name] = self.within(name, name, self.value(name))
+                self.require(name, name, values[name])
+        values["mileage_km_min"], values["mileage_km_max"] = self.mileage()
+        return OneRead(values, list(self.problems.values()), self.unused)
+
+    def refuse(self, raw_field: str, accepted: str = "") -> None:
+        found = self.given.get(raw_field)
+        key = self.keys.get(raw_field, raw_field)
+        accepted = accepted or accepted_values(raw_field, self.newest)
+        problem = Problem(shown(key), None if found is None else shown(found), accepted)
+        self.problems.setdefault(raw_field, problem)
+
+    def value(self, raw_field: str) -> Any:
+        """What the reader of the field makes of its value; None where unknown or unreadable."""
+        if raw_field not in self.given:
+            return None
+        reader, _ = reader_of(raw_field)
+        try:
+            return reader(_as_written(self.given[raw_field], raw_field))
+        except (ValueError, OverflowError):
+            self.refuse(raw_field)
+            return None
+
+    def within(self, name: str, raw_field: str, value: Any) -> Any:
+        """The value, None where it is beyond the limits of its column."""
+        limits = limits_of(name, self.newest)
+        if limits is None or value is None or limits.low <= value <= limits.high:
+            return value
+        self.refuse(raw_field)
+        return None
+
+    def require(self, name: str, raw_field: str, value: Any) -> None:
+        if value is None and COLUMNS[name].required and name in FEATURES:
+            self.refuse(raw_field)
+
+    def mileage(self) -> tuple[float | None, float | None]:
+        """Least and largest kilometres: from a bracket, or from a field for each, as `_Rows.mileage`."""
+        low_field = high_field = "mileage"
+        if "mileage" not in self.given and "mileage_km_min" in self.keys:
+            low_field = "mileage_km_min"
+            high_field = "mileage_km_max" if "mileage_km_max" in self.keys else low_field
+        for other in ("mileage_km_min", "mileage_km_max"):
+            if other in self.given and other not in (low_field, high_field):
+                self.unused.append(shown(self.keys[other]))
+        lowest, highest = self.value(low_field), self.value(high_field)
+        low = None if lowest is None else lowest[0]
+        # without a field of its own, the largest is the least, or the end of the bracket
+        end = 0 if high_field == "mileage_km_min" else 1
+        # an open bracket has no largest
+        high = None if highest is None or math.isnan(highest[end]) else highest[end]
+        if low is not None and high is not None and low > high:
+            self.refuse(low_field, "no more than the largest mileage")
+        low = self.within("mileage_km_min", low_field, low)
+        high = self.within("mileage_km_max", high_field, high)
+        self.require("mileage_km_min", low_field, low)
+        return low, high
+
+
+_field_of_short_key = lru_cache(maxsize=1024)(field_of)
+
+
+def _field_of_key(key: str) -> str | None:
+    # what strangers send must not fill the memory
+    return _field_of_short_key(key) if len(key) <= LONGEST_SHOWN else None
+
+
+def _as_written(value: Any, raw_field: str) -> str:
+    """A JSON scalar as the readers take it. Raises ValueError for what can't be a value of the field."""
+    if isinstance(value, str):
+        value.encode()  # half of a surrogate pair is no text; UnicodeEncodeError is a ValueError
+        return value
+    kind = COLUMNS[raw_field].kind if raw_field in COLUMNS else "number"
+    if isinstance(value, bool):
+        if kind != "flag":
+            raise ValueError
+        return "yes" if value else "no"
+    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) >= 1e15:
+        raise ValueError
+    if value == int(value):
+        return str(int(value))
+    # Many decimals: three would be read as a group of thousands.
+    return repr(value) if kind == "text" else f"{value:.6f}"
+
+
+def shown(value: Any) -> str:
+    """A value a stranger sent, short and printable."""
+    if isinstance(value, str):
+        short = shorten(value[: LONGEST_SHOWN + 1], LONGEST_SHOWN)
+        return short.encode(errors="replace").decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**LONGEST_SHOWN else "a number of more than 80 digits"
+    if isinstance(value, float):
+        return repr(value)
+    return "a list" if isinstance(value, list | tuple) else "an object"

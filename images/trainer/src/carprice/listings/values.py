@@ -1,0 +1,241 @@
+"""The values that scrapers write, and how each one is read."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from carprice.listings.schema import COLUMNS, LONGEST_TEXT, LONGEST_URL, limits_of
+from carprice.listings.text import tidy
+
+_UNKNOWN = {
+    "",
+    "n/a",
+    "na",
+    "n.a.",
+    "n.a",
+    "#n/a",
+    "nan",
+    "nat",
+    "null",
+    "none",
+    "nc",
+    "n.c.",
+    "n/c",
+    "inconnu",
+    "inconnue",
+    "unknown",
+    "non spécifié",
+    "non spécifiée",
+    "non renseigné",
+    "non renseignée",
+    "non communiqué",
+    "prix non spécifié",
+    "prix à débattre",
+    "autre / inconnu",
+}
+_YES = {"true", "oui", "yes", "vrai", "1", "1.0", "y", "o", "x", "✓", "✔", "نعم"}
+_NO = {"false", "non", "no", "faux", "0", "0.0", "n", "لا"}
+_DASHES = re.compile(r"[‐‑‒–—―−]")
+_GROUPED = re.compile(r"([+-]?)(\d{1,3}(?:([ .,'])\d{3})(?:\3\d{3})*)(?:([.,])(\d{1,2}))?")
+_PLAIN = re.compile(r"([+-]?\d+)(?:[.,](\d+))?")
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?e[+]?\d{1,2}")
+_MONEY = re.compile(r"\b(?:mad|dirhams?|dhs?)\b\.?")
+_KILOMETRES = re.compile(r"\b(?:kms?|kilom[eè]tres?|kilometers?)\b\.?")
+_POWER = re.compile(r"\b(?:cv|chevaux|ch)\b\.?")
+_DOORS = re.compile(r"\b(?:portes?|doors?)\b\.?")
+# a unit written against its number ("60000DH", "6CV")
+_GLUED = re.compile(r"(?<=\d)(?=[^\W\d_])")
+
+
+def is_unknown(value: str) -> bool:
+    """Whether a value says that nothing is known: empty, `--`, `N/A`, ..."""
+    plain = tidy(value).casefold()
+    return plain in _UNKNOWN or not plain.strip("-–—_?. ")
+
+
+def parse_text(value: str) -> str | None:
+    """A category in the site's own spelling. Raises ValueError when it is too long to be one."""
+    if is_unknown(value):
+        return None
+    text = tidy(value)
+    if len(text) > LONGEST_TEXT:
+        raise ValueError
+    return text
+
+
+def parse_url(value: str) -> str | None:
+    """A link. Raises ValueError when it is too long."""
+    if is_unknown(value):
+        return None
+    text = value.strip()
+    if len(text) > LONGEST_URL:
+        raise ValueError
+    return text
+
+
+def parse_amount(value: str, unit: re.Pattern[str] | None = None) -> float | None:
+    """A number as people write it: `60000`, `60 000`, `60.000`, `60,000`, `60 000,50`, `6e4`.
+
+    A point or comma before exactly three digits groups thousands; before one or two it is a decimal
+    mark. Raises ValueError for anything else.
+    """
+    if is_unknown(value):
+        return None
+    text = _DASHES.sub("-", tidy(value).casefold())
+    if unit is not None:
+        text = " ".join(unit.sub(" ", _GLUED.sub(" ", text)).split())
+        # the split above takes "6e4" apart
+        text = re.sub(r"(?<=\d) (?=e[+]?\d)", "", text)
+    # groups split by typewriter or typographic apostrophes
+    text = text.replace("’", "'")
+    grouped = _GROUPED.fullmatch(text)
+    if grouped and (grouped[4] is None or grouped[4] != grouped[3]):
+        whole = re.sub(r"\D", "", grouped[2])
+        number = float(f"{grouped[1]}{whole}.{grouped[5] or 0}")
+    elif plain := _PLAIN.fullmatch(text):
+        number = float(f"{plain[1]}.{plain[2] or 0}")
+    elif _SCIENTIFIC.fullmatch(text):
+        number = float(text.replace(",", "."))
+    else:
+        raise ValueError
+    if not math.isfinite(number) or abs(number) >= 1e15:
+        raise ValueError
+    return number
+
+
+def parse_price(value: str) -> float | None:
+    """An amount in dirhams: `60000`, `60 000`, `60,000 DH`, `60.000 Dhs`. Raises ValueError."""
+    return parse_amount(value, _MONEY)
+
+
+def parse_mileage(value: str) -> tuple[float, float] | None:
+    """Least and largest kilometres: a bracket (`200 000 - 249 999`) or an exact value for both.
+
+    An open bracket (`Plus de 500 000`) has NaN as its largest. Raises ValueError.
+    """
+    if is_unknown(value):
+        return None
+    text = _DASHES.sub("-", tidy(value).casefold())
+    text = " ".join(_KILOMETRES.sub(" ", _GLUED.sub(" ", text)).split())
+    text = re.sub(r"(?<=\d) (?=e[+]?\d)", "", text)
+    if at_least := re.fullmatch(r"(?:plus de|more than|over|>=?)\s*(.+)|(.+?)\s*\+", text):
+        return _known(at_least[1] or at_least[2]), math.nan
+    if at_most := re.fullmatch(r"(?:moins de|less than|under|<=?)\s*(.+)", text):
+        return 0.0, _known(at_most[1])
+    bounds = re.split(r"(?<=\d)\s*(?:-|\bà\b|\bto\b)\s*(?=\d)", text)
+    if len(bounds) == 1:
+        exact = _known(text)
+        return exact, exact
+    if len(bounds) != 2:
+        raise ValueError
+    low, high = _known(bounds[0]), _known(bounds[1])
+    if low > high:
+        raise ValueError
+    return low, high
+
+
+def _known(value: str) -> float:
+    number = parse_amount(value)
+    if number is None:
+        raise ValueError
+    return number
+
+
+def parse_power(value: str) -> float | None:
+    """Fiscal horsepower: `6`, `6.0`, `6 CV`, `Plus de 41 CV`. Raises ValueError."""
+    return parse_amount(re.sub(r"^\s*plus de\s+", "", value, flags=re.IGNORECASE), _POWER)
+
+
+def parse_doors(value: str) -> float | None:
+    """A number of doors: `5`, `5.0`, `5 portes`. Raises ValueError."""
+    return _whole(parse_amount(value, _DOORS))
+
+
+def parse_year(value: str) -> float | None:
+    """A model year: `2015`, `2015.0`, `1980 ou plus ancien`. Raises ValueError."""
+    if is_unknown(value):
+        return None
+    text = re.sub(r"\s+(?:ou plus ancien|ou avant|or older)$", "", tidy(value).casefold())
+    plain = _PLAIN.fullmatch(text)
+    if plain is None or len(plain[1].lstrip("+-")) > 9:
+        raise ValueError
+    return _whole(float(f"{plain[1]}.{plain[2] or 0}"))
+
+
+def _whole(number: float | None) -> float | None:
+    if number is not None and number != int(number):
+        raise ValueError
+    return number
+
+
+def parse_flag(value: str) -> float | None:
+    """Yes (1.0) or no (0.0) in French, English or as a program writes it. Raises ValueError."""
+    if is_unknown(value):
+        return None
+    text = tidy(value).casefold()
+    if text in _YES:
+        return 1.0
+    if text in _NO:
+        return 0.0
+    raise ValueError
+
+
+def parse_time(value: str) -> datetime.datetime | None:
+    """A moment, taken as UTC where it names no zone: ISO 8601 or `31/12/2023 [23:59]`. Raises ValueError."""
+    if is_unknown(value):
+        return None
+    text = tidy(value)
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        day, _, clock = text.partition(" ")
+        shape = "%d/%m/%Y" + {0: "", 1: " %H:%M", 2: " %H:%M:%S"}.get(clock.count(":") if clock else 0, "")
+        moment = datetime.datetime.strptime(f"{day} {clock}".strip(), shape)
+    if not 1990 <= moment.year <= 2200:
+        raise ValueError
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=datetime.UTC)
+    return moment.astimezone(datetime.UTC)
+
+
+# What a readable value of each raw field looks like, for the sentence about one that is not.
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "url": (parse_url, f"longer than {LONGEST_URL} characters"),
+    "model_year": (parse_year, "not a year such as 2015"),
+    "mileage": (parse_mileage, "not a mileage such as '200 000 - 249 999' or '173 000 km'"),
+    "mileage_km_min": (parse_mileage, "not a number of kilometres such as 200000"),
+    "mileage_km_max": (parse_mileage, "not a number of kilometres such as 249999"),
+    "fiscal_power_cv": (parse_power, "not a fiscal power such as '6 CV'"),
+    "doors": (parse_doors, "not a number of doors such as 5"),
+    "price_mad": (parse_price, "not an amount in dirhams such as 60000 or '60 000 DH'"),
+    "scraped_at": (parse_time, "not a date such as 2023-12-31 or 31/12/2023"),
+}
+_TEXT_READER: tuple[Callable[[str], Any], str] = (parse_text, f"longer than {LONGEST_TEXT} characters")
+_FLAG_READER: tuple[Callable[[str], Any], str] = (parse_flag, "not a yes or no")
+
+
+def reader_of(raw_field: str) -> tuple[Callable[[str], Any], str]:
+    """What reads a value of a raw field, and what is wrong with a value that it can't read.
+
+    The reader returns None for an unknown value and raises ValueError or OverflowError for an unreadable one.
+    """
+    column = COLUMNS.get(raw_field)
+    kind = column.kind if column is not None else "number"
+    return _READERS.get(raw_field) or {"text": _TEXT_READER, "flag": _FLAG_READER}[kind]
+
+
+@lru_cache(maxsize=256)
+def accepted_values(raw_field: str, newest: int) -> str:
+    """What a value of a raw field may be, in words, when `newest` is the newest model year."""
+    reader, complaint = reader_of(raw_field)
+    if reader is parse_text:
+        return f"text of at most {LONGEST_TEXT} characters"
+    name = "mileage_km_min" if raw_field == "mileage" else raw_field
+    limits = limits_of(name, newest)
+    readable = complaint.removeprefix("not ")
+    return readable if limits is None or reader is parse_flag else f"{readable} ({limits.said})"
