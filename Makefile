@@ -38,6 +38,10 @@ pictures: test-setup ## take the documentation's pictures of a running `make dem
 images: ## build the images, those whose inputs changed [PYTHON_IMAGE= OFFLINE=1]
 	images/build
 
+.PHONY: current-images
+current-images: ## build the images where a Docker engine answers; elsewhere the tests that need one are skipped
+	@if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build; fi
+
 .PHONY: base-image
 base-image: ## make the Python base image from Debian's packages, where no registry can be reached
 	images/base/make-base-image
@@ -83,15 +87,23 @@ doctor: ## find what keeps the stack from running well, and say what to do
 
 # --- check
 
+# Files of tests with data and ports of their own run two at a time.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+
 .PHONY: test
-test: test-setup lint ## run everything this machine can run: unit, contract, DAG, container and end-to-end tests
-	@if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build; fi
-	.venv/trainer/bin/pytest --numprocesses 2 --dist loadfile tests/trainer tests/demo tests/test_makefile.py
-	.venv/trainer/bin/pytest tests/images
-	PYTHONPATH=airflow .venv/airflow/bin/pytest tests/airflow
-	.venv/app/bin/pytest --numprocesses 2 --dist loadfile tests/app
-	.venv/trainer/bin/pytest tests/e2e
-	.venv/trainer/bin/pytest tests/stack
+test: test-setup lint current-images ## what every change must pass, 30 minutes on 2 cores: unit, contract and image tests, Airflow end to end with steps as processes and as containers, the stack once from a file to a price in a browser
+	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/trainer tests/demo tests/test_makefile.py tests/test_documents.py
+	PYTHONPATH=airflow .venv/airflow/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/airflow
+	.venv/app/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/app
+	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
+	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
+	.venv/trainer/bin/pytest -m "not soak" --numprocesses 2 --dist loadgroup tests/stack
+
+.PHONY: test-soak
+test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores: every service killed in turn, bursts of files with kills, two Docker engines, backup and restore, a minute of load on the API
+	.venv/app/bin/pytest -m soak tests/app
+	.venv/trainer/bin/pytest -m soak $(SIDE_BY_SIDE) tests/e2e
+	.venv/trainer/bin/pytest -m soak tests/stack
 
 .PHONY: test-setup
 test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to the virtual environments
@@ -109,6 +121,10 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
 	@# One at a time: two of them have the same name.
 	for file in stack/airflow/*.py stack/mlflow/*.py images/mlflow/*.py; do .venv/trainer/bin/mypy "$$file"; done
 	.venv/trainer/bin/mypy airflow/include airflow/dags
+
+.PHONY: docs
+docs: ## draw the diagram of the documents again
+	docs/draw
 
 .PHONY: format
 format: .venv/trainer/.test-ready ## rewrite the sources as ruff wants them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,16 +35,16 @@ class Clone:
 
     def __init__(self, folder: Path) -> None:
         self.tree, self._fakes = folder / "tree", folder / "outside"
-        for name in [
+        for pattern in (
             "Makefile",
-            "images/base/build-requirements.txt",
-            "airflow/requirements.txt",
-            "images/trainer/pyproject.toml",
-            "tests/requirements.txt",
-            *[f"images/{image}/requirements.txt" for image in ("trainer", "mlflow", "app")],
-        ]:
-            (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, self.tree / name)
+            "*/*requirements.txt",
+            "images/*/*requirements.txt",
+            "images/*/pyproject.toml",
+        ):
+            for file in REPOSITORY.glob(pattern):
+                copy = self.tree / file.relative_to(REPOSITORY)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
         self._fakes.mkdir()
         self.interpreter = self._fakes / "python"
         for path, script in ((self.interpreter, PYTHON), (self._fakes / "uv", UV)):
@@ -101,6 +102,7 @@ def test_the_second_setup_does_nothing(clone: Clone, target: str) -> None:
         ("airflow/requirements.txt", {"airflow"}),
         ("images/app/requirements.txt", {"app"}),
         ("images/trainer/pyproject.toml", {"app", "trainer"}),
+        ("images/contract/pyproject.toml", {"airflow", "app", "trainer"}),
     ],
 )
 def test_a_changed_requirement_brings_its_environments_up_to_date_and_no_other(
@@ -112,7 +114,8 @@ def test_a_changed_requirement_brings_its_environments_up_to_date_and_no_other(
 
     clone.make("setup")
 
-    assert {re.findall(r"-p \.venv/(\w+)", call)[0] for call in clone.calls} == environments
+    brought = {name for call in clone.calls for name in re.findall(r"-p \.venv/(\w+)", call)}
+    assert brought == environments
 
 
 def test_help_lists_every_target() -> None:
@@ -124,3 +127,31 @@ def test_help_lists_every_target() -> None:
     )
 
     assert set(re.findall(r"^  make (\S+) +\S", listed.stdout, flags=re.MULTILINE)) == targets
+
+
+def pytest_calls(target: str) -> list[list[str]]:
+    """The arguments of each `pytest` that a target runs."""
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", target]
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    calls = [shlex.split(line) for line in printed.splitlines() if "/bin/pytest" in line]
+    return [call[[word.endswith("/pytest") for word in call].index(True) + 1 :] for call in calls]
+
+
+def selected(target: str, marked: str) -> set[Path]:
+    """The files of tests of which a target runs those that `-m marked` selects."""
+    files: set[Path] = set()
+    for call in pytest_calls(target):
+        assert not {"-k", "--deselect", "--ignore"} & {word.split("=")[0] for word in call}
+        assert call[call.index("-m") + 1] == marked
+        for path in (REPOSITORY / word for word in call if word.startswith("tests/")):
+            files.update(path.rglob("test_*.py") if path.is_dir() else [path])
+    return files
+
+
+def test_every_test_is_run_by_make_test_or_by_make_test_soak() -> None:
+    every = set((REPOSITORY / "tests").rglob("test_*.py"))
+    with_soak = {file for file in every if "mark.soak" in file.read_text()} - {Path(__file__)}
+
+    assert len(with_soak) >= 5
+    assert selected("test", "not soak") == every
+    assert with_soak - selected("test-soak", "soak") == set()

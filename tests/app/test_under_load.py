@@ -53,6 +53,7 @@ def two_versions(own_data: Path, tmp_path: Path) -> Path:
     return own_data
 
 
+@pytest.mark.soak
 def test_no_request_fails_while_versions_change_and_mlflow_dies(
     two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_an_edited_setting_takes_effect_without_a_new_image(demo: Demo) -> None:
     assert docker("image", "inspect", "-f", "{{.Id}}", "carprice-trainer:latest") == image
 
 
+@pytest.mark.soak
 def test_a_burst_of_16_files_survives_kills_on_postgresql(demo: Demo, database: str) -> None:
     require("POSTGRES", bool(database), "PostgreSQL is not installed (Debian's package `postgresql`).")
 

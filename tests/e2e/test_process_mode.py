@@ -204,6 +204,7 @@ def test_a_burst_of_16_files_is_ingested_once(demo: Demo) -> None:
     burst_is_ingested_once(demo, first_seed=100, kill=False)
 
 
+@pytest.mark.soak
 def test_a_burst_of_16_files_survives_kills(demo: Demo) -> None:
     burst_is_ingested_once(demo, first_seed=200, kill=True)
 

@@ -30,7 +30,7 @@ from restore import NEEDED, bytes_in, check_backup, check_room, differing_settin
 
 def on_a_stack(test: Callable[..., None]) -> Callable[..., None]:
     """Marks of a test that needs a running stack."""
-    for mark in (pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)):
+    for mark in (pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)):
         test = mark(test)
     return test
 

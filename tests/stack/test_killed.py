@@ -24,7 +24,7 @@ from team_stack import LOGAN, Mailbox, TeamStack, wait_for
 
 from carprice.listings import sample
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from team_stack import REPOSITORY, TeamStack, docker, wait_for
 from carprice.listings import sample
 from carprice.store import DataRoot
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 FILES = 16
 SERVICES = ("scheduler", "triggerer", "dag-processor", "worker", "reports", "api")
