@@ -1,1 +1,1 @@
-"""A filter in front of the Docker API: lets a worker run the pipeline's steps, and nothing else."""
+"""A filter in front of the Docker API: it lets a worker run the steps of the pipeline, and nothing else."""

@@ -19,11 +19,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m docker_proxy", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command, words in (
-        ("serve", _serve, "listen, check, and hand on to the engine"),
-        ("ping", _ping, "ask the engine through the running proxy whether it is there, for health checks"),
+    for name, command, help_text in (
+        ("serve", _serve, "accept requests, check them, and forward them to the engine"),
+        ("ping", _ping, "ask the engine through the running proxy whether it answers, for health checks"),
     ):
-        commands.add_parser(name, help=words).set_defaults(command=command)
+        commands.add_parser(name, help=help_text).set_defaults(command=command)
     arguments = parser.parse_args(argv)
     logging.basicConfig(
         level=logging.INFO,
@@ -34,14 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(arguments.command(Settings.from_environment(os.environ)))
     except SettingError as problem:
-        return _say(str(problem))
+        return _fail(str(problem))
 
 
 def _serve(settings: Settings) -> int:
     try:
         asyncio.run(Proxy(settings).serve())
     except OSError as problem:
-        return _say(
+        return _fail(
             f"The proxy can't listen on {settings.host}:{settings.port} ({problem.strerror}): "
             "set CARPRICE_PROXY_HOST and CARPRICE_PROXY_PORT to a free address of this machine."
         )
@@ -53,15 +53,18 @@ def _ping(settings: Settings) -> int:
     try:
         connection.request("GET", "/_ping")
         answer = connection.getresponse()
-        words = answer.read().decode(errors="replace")
+        text = answer.read().decode(errors="replace")
     except OSError as problem:
-        return _say(f"No proxy answers on port {settings.port}: {problem}.")
+        return _fail(
+            f"The proxy must answer on port {settings.port}, found no answer ({problem}): start it with "
+            "`python -m docker_proxy serve`."
+        )
     finally:
         connection.close()
-    return 0 if answer.status == http.HTTPStatus.OK else _say(words)
+    return 0 if answer.status == http.HTTPStatus.OK else _fail(text)
 
 
-def _say(sentence: str) -> int:
+def _fail(sentence: str) -> int:
     sys.stderr.write(f"docker-proxy: {sentence}\n")
     return 1
 

@@ -1,309 +1,206 @@
 """What a container may be: the body of `POST /containers/create`.
 
-An allow-list. A key that is not in it is refused whatever its value: an empty list is not always
-the default (`MaskedPaths: []` lays all of /proc open), and the engine's JSON decoder, unlike this
-one, takes `privileged` for `Privileged`. What is allowed is written anew for the engine, so it
-reads what was checked here and nothing else.
+An allow-list. A key that is not in it is refused whatever its value: an empty list is not always the
+default (`MaskedPaths: []` opens all of /proc), and the engine's JSON decoder, unlike this one, takes
+`privileged` for `Privileged`. The proxy writes the body anew for the engine, so the engine reads exactly
+what was checked here.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
+from carprice_contract.containers import DATA_LABEL, PROGRAM, PROXY_LABEL, SCRATCH, STEP_LABELS
+from carprice_contract.variables import (
+    OPEN_VARIABLES,
+    PARAMS,
+    PRIVATE_PREFIXES,
+    PRIVATE_VARIABLES,
+    SECRET_FILE_VARIABLES,
+)
 from docker_proxy.refusal import Json, Refusal, quoted
 from docker_proxy.settings import Settings
-
-PROXY_LABEL = "carprice.proxy"
-"""The label of every container the proxy had made; its value is CARPRICE_PROXY_ID."""
-
-STEP_LABELS = (
-    "carprice.data",
-    "carprice.dag",
-    "carprice.run",
-    "carprice.task",
-    "carprice.map_index",
-    "carprice.try",
+from docker_proxy.strict_json import (
+    Check,
+    check_boolean,
+    check_equal,
+    check_integer,
+    check_list_of_texts,
+    check_object,
+    check_one_of,
+    check_text,
+    check_text_or_null,
+    parse,
+    wrong_value,
 )
 
-STEP_VARIABLES = frozenset(
-    {
-        "DATA_DIR",
-        "HOME",
-        "MLFLOW_TRACKING_URI",
-        "CARPRICE_PARAMS",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AWS_ENDPOINT_URL",
-        "AWS_DEFAULT_REGION",
-        "MLFLOW_S3_ENDPOINT_URL",
-        "MLFLOW_TRACKING_USERNAME",
-        "MLFLOW_TRACKING_PASSWORD",
-        "MLFLOW_TRACKING_TOKEN",
-    }
-)
-"""What a step may be told. PATH, PYTHONPATH or LD_PRELOAD would make `carprice` another program."""
-
-SECRETS = "/run/secrets"
-"""Where a step finds its secrets, as Compose has it for the services."""
-
-SECRET_FILES: Mapping[str, str] = {
-    "MLFLOW_TRACKING_PASSWORD_FILE": "mlflow_password",
-    "AWS_ACCESS_KEY_ID_FILE": "store_key_id",
-    "AWS_SECRET_ACCESS_KEY_FILE": "store_key",
-    "CARPRICE_SMTP_URL_FILE": "smtp_url",
-    "CARPRICE_WEBHOOK_URL_FILE": "webhook_url",
-    "CARPRICE_ALERT_URLS_FILE": "alert_urls",
-}
-"""The variables that name a secret's file, each with the one file it may name.
-
-A step with the variable gets the file: the proxy mounts it, from the folder in its own settings.
-"""
-
-STEP_VARIABLE_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_", "CARPRICE_REPORTS_")
-
-SCRATCH = "/tmp"  # noqa: S108 - the container's own
-"""Where a step may write besides the data root. A volume: a tmpfs is gone before its result is read."""
-
-RESULT_PATH = f"{SCRATCH}/result.json"
+STEP_VARIABLES = OPEN_VARIABLES | PRIVATE_VARIABLES | {PARAMS, "HOME"}
+"""The variables a step may have. PATH, PYTHONPATH or LD_PRELOAD would make `carprice` another program."""
 
 HARDENING: Mapping[str, Json] = {
     "CapDrop": ["ALL"],
     "SecurityOpt": ["no-new-privileges"],
     "ReadonlyRootfs": True,
 }
-"""What every step's HostConfig has: added where it is left out, refused where it is anything else."""
+"""What every step's HostConfig has: added where it is missing, refused where it is anything else."""
 
 _USER = re.compile(r"[1-9][0-9]{0,8}(:(0|[1-9][0-9]{0,8}))?")
-_MIN_MEMORY = 6 * 1024**2
-_CPU_PERIOD = (1_000, 1_000_000)
+_MIN_MEMORY_BYTES = 6 * 1024**2
+_CPU_PERIOD_MICROSECONDS = (1_000, 1_000_000)
+_MIN_CPU_QUOTA_MICROSECONDS = 1_000
 _CPU_SHARES = (2, 1024)
-
-Check = Callable[[str, Json], None]
-"""Raises `Refusal` when the value at this place of the body is not allowed."""
 
 
 class ContainerPolicy:
-    """Checks what a container shall be against the settings."""
+    """Checks a container's description against the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._top: dict[str, Check] = {
-            "Image": partial(_one_of, settings.images),
-            "User": self._user,
-            # Another program, or a shell, could be anything at all.
-            "Entrypoint": partial(_exactly, ["carprice"]),
-            "Cmd": _words,
-            "Env": self._variables,
-            "Labels": self._labels,
-            "HostConfig": self._host_config,
-            "Tty": partial(_exactly, False),
-            "OpenStdin": partial(_exactly, False),
-            "StdinOnce": partial(_exactly, False),
-            "AttachStdin": partial(_exactly, False),
-            "AttachStdout": _boolean,
-            "AttachStderr": _boolean,
-            "NetworkDisabled": partial(_exactly, False),
+        longest_period = _CPU_PERIOD_MICROSECONDS[1]
+        most_cpu_quota = int(settings.step_cpus * longest_period)
+        self._container: dict[str, Check] = {
+            "Image": partial(check_one_of, settings.images),
+            "User": self._check_user,
+            # Another program, or a shell, could do anything.
+            "Entrypoint": partial(check_equal, [PROGRAM]),
+            "Cmd": check_list_of_texts,
+            "Env": self._check_variables,
+            "Labels": self._check_labels,
+            "HostConfig": self._check_host_config,
+            "Tty": partial(check_equal, False),
+            "OpenStdin": partial(check_equal, False),
+            "StdinOnce": partial(check_equal, False),
+            "AttachStdin": partial(check_equal, False),
+            "AttachStdout": check_boolean,
+            "AttachStderr": check_boolean,
+            "NetworkDisabled": partial(check_equal, False),
         }
-        self._host: dict[str, Check] = {
-            "NetworkMode": partial(_exactly, settings.network),
-            "Memory": partial(_integer, _MIN_MEMORY, settings.memory_bytes),
-            # As much as Memory, which means no swap on top of it.
-            "MemorySwap": partial(_integer, _MIN_MEMORY, settings.memory_bytes),
-            "CpuPeriod": partial(_integer, *_CPU_PERIOD),
-            "CpuQuota": partial(_integer, 1_000, int(settings.step_cpus * _CPU_PERIOD[1])),
-            "CpuShares": partial(_integer, *_CPU_SHARES),
-            "PidsLimit": partial(_integer, 1, settings.step_pids),
-            "Mounts": self._mounts,
-            **{key: partial(_exactly, value) for key, value in HARDENING.items()},
+        self._host_config: dict[str, Check] = {
+            "NetworkMode": partial(check_equal, settings.network),
+            "Memory": partial(check_integer, _MIN_MEMORY_BYTES, settings.memory_bytes),
+            # The same as Memory, which means: no swap in addition to it.
+            "MemorySwap": partial(check_integer, _MIN_MEMORY_BYTES, settings.memory_bytes),
+            "CpuPeriod": partial(check_integer, *_CPU_PERIOD_MICROSECONDS),
+            "CpuQuota": partial(check_integer, _MIN_CPU_QUOTA_MICROSECONDS, most_cpu_quota),
+            "CpuShares": partial(check_integer, *_CPU_SHARES),
+            "PidsLimit": partial(check_integer, 1, settings.step_pids),
+            "Mounts": self._check_mounts,
+            **{key: partial(check_equal, value) for key, value in HARDENING.items()},
         }
 
-    def checked(self, body: bytes) -> bytes:
-        """The body to send to the engine for a container asked for with `body`. Raises `Refusal`."""
-        wanted = _parsed(body)
-        _object("", wanted, self._top, required=("Image", "User", "Entrypoint", "Labels", "HostConfig"))
-        host = {**wanted["HostConfig"], **HARDENING}
-        mounts = host.get("Mounts") or []
+    def body_for_engine(self, body: bytes) -> bytes:
+        """The body that the engine gets for the client's `body`. Raises `Refusal`."""
+        container = parse(body)
+        required = ("Image", "User", "Entrypoint", "Labels", "HostConfig")
+        check_object("", container, self._container, required)
+        host_config = {**container["HostConfig"], **HARDENING}
+        mounts = host_config.get("Mounts") or []
         if all(mount["Target"] != SCRATCH for mount in mounts):
             mounts = [*mounts, {"Target": SCRATCH, "Type": "volume"}]
-        mounts = [*mounts, *self._secret_mounts(wanted.get("Env", []))]
-        labels = {**wanted["Labels"], PROXY_LABEL: self._settings.system}
-        return json.dumps({**wanted, "Labels": labels, "HostConfig": {**host, "Mounts": mounts}}).encode()
+        mounts = [*mounts, *self._secret_mounts(container.get("Env", []))]
+        labels = {**container["Labels"], PROXY_LABEL: self._settings.system}
+        return json.dumps(
+            {**container, "Labels": labels, "HostConfig": {**host_config, "Mounts": mounts}}
+        ).encode()
 
-    def _host_config(self, where: str, value: Json) -> None:
+    def _check_host_config(self, where: str, value: Json) -> None:
         required = ("NetworkMode", "Memory", "MemorySwap", "CpuPeriod", "CpuQuota", "PidsLimit")
-        _object(where, value, self._host, required)
+        check_object(where, value, self._host_config, required)
         if value["MemorySwap"] != value["Memory"]:
-            raise _refused(f"{where}.MemorySwap", value["MemorySwap"], f"be Memory, {value['Memory']}")
+            raise wrong_value(f"{where}.MemorySwap", value["MemorySwap"], f"be Memory, {value['Memory']}")
         most = int(self._settings.step_cpus * value["CpuPeriod"])
         if value["CpuQuota"] > most:
-            allowed = f"be at most {most} in a CpuPeriod of {value['CpuPeriod']} (CARPRICE_STEP_CPUS)"
-            raise _refused(f"{where}.CpuQuota", value["CpuQuota"], allowed)
+            must = f"be at most {most} in a CpuPeriod of {value['CpuPeriod']} (CARPRICE_STEP_CPUS)"
+            raise wrong_value(f"{where}.CpuQuota", value["CpuQuota"], must)
 
-    def _user(self, where: str, value: Json) -> None:
+    def _check_user(self, where: str, value: Json) -> None:
         if self._settings.step_user:
-            _exactly(self._settings.step_user, where, value)
+            check_equal(self._settings.step_user, where, value)
         if not isinstance(value, str) or not _USER.fullmatch(value):
-            # A name is the image's to resolve, so it may well be root.
-            raise _refused(where, value, "be uid:gid in numbers with a uid above 0")
+            # The image says what user a name is, so a name may well be root.
+            raise wrong_value(where, value, "be uid:gid in numbers with a uid above 0")
 
-    def _variables(self, where: str, value: Json) -> None:
+    def _check_variables(self, where: str, value: Json) -> None:
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-            raise Refusal(f"{where} must be a list of NAME=value.")
+            # Without the value, which may hold a password.
+            raise Refusal(f"{where} must be a list of NAME=value, found something else.")
         for entry in value:
-            name, mark, text = entry.partition("=")
-            # Never the value, which may be a password.
-            if name in SECRET_FILES:
-                file = f"{SECRETS}/{SECRET_FILES[name]}"
-                if not self._settings.step_secrets_dir:
-                    raise Refusal(
-                        f"{where} may not have {quoted(name)}, found it: leave it out, or name the folder of "
-                        "the steps' secrets in CARPRICE_PROXY_STEP_SECRETS_DIR."
-                    )
-                if text != file:
-                    raise Refusal(f"{where} must have {quoted(name)} as {quoted(file)}, found another value.")
-            elif not mark or not (name in STEP_VARIABLES or name.startswith(STEP_VARIABLE_PREFIXES)):
+            self._check_variable(where, *entry.partition("="))
+
+    def _check_variable(self, where: str, name: str, equals_sign: str, text: str) -> None:
+        """Allows a variable of a step. A refusal names the variable, never its value, which may be secret."""
+        if name in SECRET_FILE_VARIABLES:
+            if not self._settings.step_secrets_dir:
                 raise Refusal(
-                    f"{where} may have what a step is told only, found {quoted(name)}: leave it out."
+                    f"{where} may not have {quoted(name)}, found it: leave it out, or name the folder of "
+                    "the steps' secrets in CARPRICE_PROXY_STEP_SECRETS_DIR."
                 )
+            if text != SECRET_FILE_VARIABLES[name]:
+                raise Refusal(
+                    f"{where} must have {quoted(name)} as {quoted(SECRET_FILE_VARIABLES[name])}, "
+                    "found another value."
+                )
+        elif not equals_sign or not (name in STEP_VARIABLES or name.startswith(PRIVATE_PREFIXES)):
+            raise Refusal(
+                f"{where} may have NAME=value for the variables of a step only, found {quoted(name)}: "
+                "leave it out."
+            )
 
     def _secret_mounts(self, variables: list[str]) -> list[dict[str, Json]]:
-        """The mounts of the secrets that checked `variables` name, each a single file, read-only."""
+        """The mounts of the secrets that the checked `variables` name, each a single file, read-only."""
         names = {entry.partition("=")[0] for entry in variables}
-        folder = self._settings.step_secrets_dir
         return [
-            {"Target": f"{SECRETS}/{file}", "Source": f"{folder}/{file}", "Type": "bind", "ReadOnly": True}
-            for name, file in SECRET_FILES.items()
+            {
+                "Target": path,
+                "Source": f"{self._settings.step_secrets_dir}/{path.rpartition('/')[2]}",
+                "Type": "bind",
+                "ReadOnly": True,
+            }
+            for name, path in SECRET_FILE_VARIABLES.items()
             if name in names
         ]
 
-    def _labels(self, where: str, value: Json) -> None:
-        _object(where, value, dict.fromkeys(STEP_LABELS, _text), required=STEP_LABELS)
-        _exactly(self._settings.data_root, f"{where}.carprice.data", value["carprice.data"])
+    def _check_labels(self, where: str, value: Json) -> None:
+        check_object(where, value, dict.fromkeys(STEP_LABELS, check_text), required=STEP_LABELS)
+        check_equal(self._settings.data_root, f"{where}.{DATA_LABEL}", value[DATA_LABEL])
 
-    def _mounts(self, where: str, value: Json) -> None:
+    def _check_mounts(self, where: str, value: Json) -> None:
         if not isinstance(value, list):
-            raise _refused(where, value, "be a list")
-        keys: dict[str, Check] = {"Target": _text, "Source": _source, "Type": _text, "ReadOnly": _boolean}
-        targets = []
+            raise wrong_value(where, value, "be a list")
+        keys: dict[str, Check] = {
+            "Target": check_text,
+            "Source": check_text_or_null,
+            "Type": check_text,
+            "ReadOnly": check_boolean,
+        }
         for number, mount in enumerate(value):
-            here = f"{where}[{number}]"
-            _object(here, mount, keys, required=("Target", "Type"))
-            targets.append(mount["Target"])
+            place = f"{where}[{number}]"
+            check_object(place, mount, keys, required=("Target", "Type"))
             if mount["Target"] == SCRATCH:
-                _exactly("volume", f"{here}.Type", mount["Type"])
-                if mount.get("Source"):
-                    raise _refused(f"{here}.Source", mount["Source"], f"be left out at {SCRATCH}")
-                _exactly(False, f"{here}.ReadOnly", mount.get("ReadOnly", False))
+                _check_scratch_mount(place, mount)
             else:
-                self._data_mount(here, mount)
+                self._check_data_mount(place, mount)
+        targets = [mount["Target"] for mount in value]
         if len(targets) != len(set(targets)):
-            raise _refused(where, targets, "have each Target once")
+            raise wrong_value(where, targets, "have each Target once")
 
-    def _data_mount(self, where: str, mount: dict[str, Json]) -> None:
+    def _check_data_mount(self, where: str, mount: dict[str, Json]) -> None:
         settings = self._settings
         if not settings.data_is_local:
-            raise _refused(where, mount, f"be left out: the data root is {settings.data_root}")
-        # The root itself and no folder in it: a step can put a symbolic link there, which the
-        # engine, as root, would follow to anywhere on its host.
-        _exactly("bind" if settings.data_source.startswith("/") else "volume", f"{where}.Type", mount["Type"])
-        _exactly(settings.data_source, f"{where}.Source", mount.get("Source"))
-        _exactly(settings.data_root, f"{where}.Target", mount["Target"])
+            raise wrong_value(where, mount, f"be left out: the data root is {settings.data_root}")
+        # The root itself and no folder in it: a step can put a symbolic link there, and the engine, as
+        # root, would follow it to anywhere on its host.
+        is_folder = settings.data_source.startswith("/")
+        check_equal("bind" if is_folder else "volume", f"{where}.Type", mount["Type"])
+        check_equal(settings.data_source, f"{where}.Source", mount.get("Source"))
+        check_equal(settings.data_root, f"{where}.Target", mount["Target"])
 
 
-def _parsed(body: bytes) -> Json:
-    """`body` as JSON that every decoder reads alike."""
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Refusal("The container's description must be UTF-8, found other bytes.") from None
-    try:
-        wanted = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
-        json.dumps(wanted, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise Refusal(
-            "The container's description has half a surrogate pair, which is no character."
-        ) from None
-    except (ValueError, RecursionError) as problem:
-        raise Refusal(f"The container's description must be JSON: {problem}.") from None
-    return wanted
-
-
-def _distinct(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        values = " and ".join(_quoted_unless_secret(twice, value) for name, value in pairs if name == twice)
-        raise Refusal(f"The key {quoted(twice)} may be there once, found {values}.")
-    return found
-
-
-def _no_constant(name: str) -> Json:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _object(where: str, value: Json, checks: Mapping[str, Check], required: tuple[str, ...]) -> None:
-    """An object with keys from `checks` only, `required` among them, each value as its check wants it."""
-    if not isinstance(value, dict):
-        raise _refused(where or "The container's description", value, "be an object")
-    prefix = f"{where}." if where else ""
-    for key in value:
-        if key not in checks:
-            raise Refusal(
-                f"A step's container may not have {prefix}{key}, "
-                f"found {_quoted_unless_secret(key, value[key])}: leave it out."
-            )
-    for key in required:
-        if key not in value:
-            raise Refusal(f"A step's container must have {prefix}{key}, found none.")
-    for key, found in value.items():
-        checks[key](f"{prefix}{key}", found)
-
-
-def _quoted_unless_secret(key: str, value: Json) -> str:
-    # The steps' passwords are among the variables, and a refusal is logged.
-    return "variables" if key.casefold() == "env" else quoted(value)
-
-
-def _refused(where: str, value: Json, must: str) -> Refusal:
-    return Refusal(f"{where} must {must}, found {quoted(value)}.")
-
-
-def _exactly(expected: Json, where: str, value: Json) -> None:
-    # As JSON, because in Python 0 == False.
-    if json.dumps(value) != json.dumps(expected):
-        raise _refused(where, value, f"be {quoted(expected)}")
-
-
-def _one_of(allowed: tuple[str, ...], where: str, value: Json) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise _refused(where, value, f"be {' or '.join(map(quoted, allowed))}")
-
-
-def _boolean(where: str, value: Json) -> None:
-    if not isinstance(value, bool):
-        raise _refused(where, value, "be true or false")
-
-
-def _integer(least: int, most: int, where: str, value: Json) -> None:
-    if type(value) is not int or not least <= value <= most:
-        raise _refused(where, value, f"be a whole number from {least} to {most}")
-
-
-def _text(where: str, value: Json) -> None:
-    if not isinstance(value, str):
-        raise _refused(where, value, "be text")
-
-
-def _words(where: str, value: Json) -> None:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise _refused(where, value, "be a list of words")
-
-
-def _source(where: str, value: Json) -> None:
-    if value is not None:
-        _text(where, value)
+def _check_scratch_mount(where: str, mount: dict[str, Json]) -> None:
+    check_equal("volume", f"{where}.Type", mount["Type"])
+    if mount.get("Source"):
+        raise wrong_value(f"{where}.Source", mount["Source"], f"be left out at {SCRATCH}")
+    check_equal(False, f"{where}.ReadOnly", mount.get("ReadOnly", False))

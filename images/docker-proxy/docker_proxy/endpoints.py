@@ -1,8 +1,8 @@
-"""What of the Docker API a step needs, endpoint by endpoint; there is nothing else.
+"""The endpoints of the Docker API that a step needs; the proxy refuses all others.
 
-Recorded from real steps: what `airflow/include/container_step.py` sends through the Docker SDK, from
-the first look at the engine's version to the removal of the container. Each endpoint makes of the
-client's request the one that the engine gets.
+They are recorded from real steps: `airflow/include/container_step.py` sends them through the Docker SDK,
+from the question for the engine's version to the removal of the container. Each endpoint writes the
+request to the engine anew from the client's request.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from docker_proxy.container_policy import PROXY_LABEL, RESULT_PATH, ContainerPolicy
+from carprice_contract.containers import PROXY_LABEL, RESULT_PATH
+from docker_proxy.container_policy import ContainerPolicy
 from docker_proxy.engine import EngineRequest
 from docker_proxy.http_request import Request
 from docker_proxy.refusal import Refusal, quoted
 from docker_proxy.settings import Settings
 
 OLDEST_VERSION = 41
-"""Docker 20.10's API is 1.41. Older versions take a HostConfig at a container's start, unchecked."""
+"""The API of Docker 20.10 is 1.41. Older versions accept a HostConfig at a container's start, unchecked."""
 
 _VERSIONED = re.compile(r"(?:/v1\.([0-9]{1,3}))?(/.*)", re.DOTALL)
 _NAME = re.compile(r"carprice-[a-zA-Z0-9_.-]{1,200}-[0-9]{1,6}-[0-9a-f]{8}")
-"""As container_step makes them; no service of a compose project has a name of this form."""
+"""The names that container_step gives; no service of a compose project has such a name."""
 _YES = frozenset({"1", "true", "True"})
 _NO = frozenset({"0", "false", "False"})
 
@@ -34,20 +35,20 @@ class Endpoint:
 
     method: str
     path: str
-    make: Callable[[Request, str], EngineRequest]
-    """Makes the engine's request of the client's and the path; raises `Refusal`."""
+    engine_request: Callable[[Request, str], EngineRequest]
+    """The request to the engine for the client's request and the checked path; raises `Refusal`."""
     has_body: bool = False
     needs_version: bool = True
 
     def match(self, method: str, path: str) -> re.Match[str] | None:
-        """Whether this is the endpoint; the match's group `id` is the container's, where there is one."""
+        """A match if this is the endpoint; its group `id`, if there is one, is the container's id."""
         pattern = re.escape(self.path).replace(r"\{id\}", "(?P<id>[0-9a-f]{64})")
         return re.fullmatch(pattern, path) if method == self.method else None
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a request comes to: the engine's request, and the container it is about, if there is one."""
+    """A checked request: what to send to the engine, and the container it is about, if there is one."""
 
     request: EngineRequest
     version: str
@@ -76,7 +77,7 @@ class Endpoints:
         )
 
     def call(self, request: Request) -> Call:
-        """What `request` comes to. Raises `Refusal` when it is none that a step needs."""
+        """The checked call for `request`. Raises `Refusal` if a step does not need it."""
         versioned = _VERSIONED.fullmatch(request.path)
         number, path = versioned.groups() if versioned else (None, request.path)
         version = "" if number is None else f"/v1.{int(number)}"
@@ -90,82 +91,90 @@ class Endpoints:
                     f"found {quoted(request.path)}."
                 )
             if request.body and not endpoint.has_body:
-                raise Refusal(f"{request.method} {path} has no body, found {len(request.body)} bytes.")
-            return Call(endpoint.make(request, version + path), version, found.groupdict().get("id"))
-        raise Refusal(f"{request.method} {request.path} is not among what a step needs of the Docker API.")
+                raise Refusal(f"{request.method} {path} must have no body, found {len(request.body)} bytes.")
+            return Call(
+                endpoint.engine_request(request, version + path), version, found.groupdict().get("id")
+            )
+        raise Refusal(
+            f"A step does not need {request.method} {request.path} of the Docker API: the proxy refuses it."
+        )
 
     def _list_images(self, request: Request, path: str) -> EngineRequest:
-        _arguments(request, {"only_ids": _NO, "all": _NO, "filters": None})
+        _check_arguments(request, {"only_ids": _NO, "all": _NO, "filters": None})
         filters = _filters(request)
         wanted = filters.get("reference")
         images = self._settings.images
         if set(filters) != {"reference"} or not wanted or any(image not in images for image in wanted):
             raise Refusal(
-                f"Only {' and '.join(images)} may be asked for, found the filters {quoted(filters)}: "
+                f"A list of images may be filtered for {' and '.join(images)} only, found {quoted(filters)}: "
                 "set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE to the same here as in Airflow."
             )
         return EngineRequest("GET", path, (("filters", json.dumps({"reference": wanted})),))
 
     def _list_containers(self, request: Request, path: str) -> EngineRequest:
-        _arguments(
+        _check_arguments(
             request,
             {"limit": frozenset({"-1"}), "all": _YES | _NO, "size": _NO, "trunc_cmd": _NO, "filters": None},
         )
         filters = _filters(request)
         if set(filters) - {"label"}:
-            raise Refusal(f"Containers may be looked for by label, found the filters {quoted(filters)}.")
+            raise Refusal(f"A list of containers may be filtered by label only, found {quoted(filters)}.")
         labels = [*filters.get("label", []), f"{PROXY_LABEL}={self._settings.system}"]
-        every = "1" if request.arguments.get("all") in _YES else "0"
-        return EngineRequest("GET", path, (("all", every), ("filters", json.dumps({"label": labels}))))
+        include_stopped = "1" if request.arguments.get("all") in _YES else "0"
+        filters_text = json.dumps({"label": labels})
+        return EngineRequest("GET", path, (("all", include_stopped), ("filters", filters_text)))
 
     def _create(self, request: Request, path: str) -> EngineRequest:
-        _arguments(request, {"name": None})
+        _check_arguments(request, {"name": None})
         name = request.arguments.get("name", "")
         if not _NAME.fullmatch(name):
             raise Refusal(f"name must be carprice-TASK-TRY-8 hexadecimal digits, found {quoted(name)}.")
-        kind = request.headers.get("content-type", "")
-        if kind != "application/json":  # what a form in a browser can't send
-            raise Refusal(f"Content-Type must be application/json, found {quoted(kind)}.")
-        return EngineRequest("POST", path, (("name", name),), self._containers.checked(request.body))
+        content_type = request.headers.get("content-type", "")
+        if content_type != "application/json":  # which a form in a browser can't send
+            raise Refusal(f"Content-Type must be application/json, found {quoted(content_type)}.")
+        body = self._containers.body_for_engine(request.body)
+        return EngineRequest("POST", path, (("name", name),), body)
 
 
 def _plain(request: Request, path: str) -> EngineRequest:
-    _arguments(request, {})
+    _check_arguments(request, {})
     return EngineRequest(request.method, path)
 
 
 def _attach(request: Request, path: str) -> EngineRequest:
-    _arguments(request, {"logs": _NO, "stream": _YES, "stdout": _YES | _NO, "stderr": _YES | _NO})
+    _check_arguments(request, {"logs": _NO, "stream": _YES, "stdout": _YES | _NO, "stderr": _YES | _NO})
     upgrade = request.headers.get("upgrade", "")
     if upgrade != "tcp" or request.headers.get("connection", "").lower() != "upgrade":
         raise Refusal(
-            f"Output is followed with Connection: Upgrade and Upgrade: tcp, found {quoted(upgrade)}."
+            "A request for the output must have the headers Connection: Upgrade and Upgrade: tcp, "
+            f"found {quoted(upgrade)}."
         )
     streams = tuple((name, "1") for name in ("stdout", "stderr") if request.arguments.get(name) in _YES)
     return EngineRequest("POST", path, (("stream", "1"), *streams), becomes_stream=True)
 
 
 def _archive(request: Request, path: str) -> EngineRequest:
-    # Any other could be a way to have the engine follow a link that the step has laid.
-    _arguments(request, {"path": frozenset({RESULT_PATH})}, required=("path",))
+    # A step can put a symbolic link at any other path, and the engine would follow it.
+    _check_arguments(request, {"path": frozenset({RESULT_PATH})}, required=("path",))
     return EngineRequest("GET", path, (("path", RESULT_PATH),))
 
 
 def _remove(request: Request, path: str) -> EngineRequest:
-    _arguments(request, {"v": _YES | _NO, "link": _NO, "force": _YES | _NO})
+    _check_arguments(request, {"v": _YES | _NO, "link": _NO, "force": _YES | _NO})
     force = "1" if request.arguments.get("force") in _YES else "0"
-    # With its scratch volume, or each step would leave one behind. Volumes with a name stay.
+    # With its scratch volume, or each step would leave one behind. The engine keeps volumes with a name.
     return EngineRequest("DELETE", path, (("v", "1"), ("force", force)))
 
 
-def _arguments(
+def _check_arguments(
     request: Request, allowed: Mapping[str, frozenset[str] | None], required: tuple[str, ...] = ()
 ) -> None:
-    """Only these arguments, with these values; None stands for any, which the caller looks at."""
+    """Allows only these arguments with these values; None allows any value, and the caller checks it."""
     for name, value in request.arguments.items():
         if name not in allowed:
             raise Refusal(
-                f"{request.method} {request.path} has no argument {name} here, found {quoted(value)}."
+                f"{request.method} {request.path} may not have the argument {name}, found {quoted(value)}: "
+                "leave it out."
             )
         values = allowed[name]
         if values is not None and value not in values:
@@ -185,5 +194,5 @@ def _filters(request: Request) -> dict[str, list[str]]:
         isinstance(values, list) and all(isinstance(value, str) for value in values)
         for values in filters.values()
     ):
-        raise Refusal(f"filters must be JSON, an object of lists of words, found {quoted(text)}.")
+        raise Refusal(f"filters must be a JSON object of lists of texts, found {quoted(text)}.")
     return filters

@@ -1,4 +1,4 @@
-"""What a client is told instead of an answer of the engine."""
+"""The proxy's own answer to a request that the engine does not get."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ QUOTED_CHARACTERS = 200
 
 
 class Refusal(Exception):
-    """A request that does not reach the engine: a status, and a sentence for whoever sent it."""
+    """The reason why a request does not reach the engine: a status, and a sentence for the client."""
 
     def __init__(self, sentence: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> None:
         super().__init__(sentence)
         self.status = status
 
     def message(self) -> bytes:
-        """The whole HTTP response, in the form of the engine's own errors."""
+        """The whole HTTP response, in the form that the engine's own errors have."""
         body = json.dumps({"message": str(self)}).encode()
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
@@ -32,7 +32,7 @@ class Refusal(Exception):
 
 
 class MalformedRequest(Refusal):
-    """A message that is not the plain HTTP/1.1 this proxy understands."""
+    """The request is not plain HTTP/1.1."""
 
     def __init__(self, sentence: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(sentence, status)

@@ -1,4 +1,4 @@
-"""The proxy itself: takes a request, checks it, has the engine answer it."""
+"""The proxy itself: reads a request, checks it, and lets the engine answer it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any
 
-from docker_proxy.container_policy import PROXY_LABEL
+from carprice_contract.containers import PROXY_LABEL
 from docker_proxy.endpoints import Call, Endpoints
 from docker_proxy.engine import Engine
 from docker_proxy.http_request import MAX_HEAD_BYTES, read_request
@@ -24,10 +24,9 @@ log = logging.getLogger("docker_proxy")
 
 
 class Proxy:
-    """One request for each connection, and then the connection is closed.
+    """Answers one request for each connection, and then closes the connection.
 
-    A client that asks for more just connects again, and there is no second request that could be
-    hidden behind a first.
+    A client with another request connects again. So no second request can hide behind a first.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -46,7 +45,7 @@ class Proxy:
         )
         log.info("listening on %s:%d", self._settings.host, self._settings.port)
         await stop.wait()
-        # Ending the loop ends what is still under way; the steps themselves go on.
+        # The open connections end with the loop; the steps themselves run on.
         server.close()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,19 +58,19 @@ class Proxy:
             log.warning("refused %s: %d %s", peer and peer[0], refusal.status, refusal)
             with contextlib.suppress(OSError):
                 writer.write(refusal.message())
-                await _finish(reader, writer)
-        except OSError as problem:  # either side went away
+                await _deliver(reader, writer)
+        except OSError as problem:  # the client or the engine closed it
             log.info("lost a connection: %s", problem)
         finally:
             self._connections -= 1
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Who keeps a connection without a word must not keep it for ever.
+        # A client that has gone silently must not hold its connection for ever.
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._connections > self._settings.max_connections:
             raise Refusal(
-                f"The proxy holds {self._settings.max_connections} connections already: "
+                f"The proxy may have {self._settings.max_connections} connections at a time, found one more: "
                 "raise CARPRICE_PROXY_MAX_CONNECTIONS if so many steps run at a time.",
                 HTTPStatus.SERVICE_UNAVAILABLE,
             )
@@ -81,7 +80,7 @@ class Proxy:
                 request = await read_request(reader, self._settings.max_body_bytes)
         except TimeoutError:
             raise MalformedRequest(
-                f"A request must arrive in {seconds:g} seconds, found only a part of one.",
+                f"A request must arrive within {seconds:g} seconds, found only a part of it.",
                 HTTPStatus.REQUEST_TIMEOUT,
             ) from None
         if request is None:
@@ -97,13 +96,13 @@ class Proxy:
             connection.close()
 
     async def _check_owner(self, call: Call) -> None:
-        """Refuses a container that this proxy did not have made."""
+        """Refuses a container that was not created through this proxy."""
         if call.container is None:
             return
         found = await self._engine.label_of(call.version, call.container, PROXY_LABEL)
         if found != self._settings.system:
             raise Refusal(
-                f"Container {call.container} was not made through this proxy: its label {PROXY_LABEL} "
+                f"Container {call.container} was not created through this proxy: its label {PROXY_LABEL} "
                 f"must be {quoted(self._settings.system)}, found {quoted(found)}."
             )
 
@@ -131,8 +130,8 @@ async def _until_either_ends(*ways: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _finish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Let the client read the refusal: a connection closed with bytes unread would take it back."""
+async def _deliver(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Let the client read the refusal: the kernel discards it if unread bytes are left at the close."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             await writer.drain()
