@@ -152,29 +152,52 @@ async def _read_body(
     if int(headers.get("content-length", "0")) > max_bytes:
         raise _body_too_long(max_bytes)
     body = bytearray()
-    received_bytes = plain_bytes = chunk_bytes = 0
+    chunks = _ChunkFraming()
     while not isinstance(event := _next_event(connection), h11.EndOfMessage):
         if isinstance(event, h11.Data):
             body += event.data
             if len(body) > max_bytes:
                 raise _body_too_long(max_bytes)
-            chunk_bytes += len(event.data)
-            if event.chunk_end:
-                plain_bytes += len(f"{chunk_bytes:x}\r\n\r\n") + chunk_bytes
-                chunk_bytes = 0
+            chunks.count_data(event)
         else:
             part = await reader.read(READ_BYTES)
-            received_bytes += len(part)
+            chunks.count_received(part)
             connection.receive_data(part)
-    if "transfer-encoding" in headers:
-        # h11 skips the extension and padding of a chunk, and trailers: without them no byte is left over.
-        following, _ = connection.trailing_data
-        if received_bytes - len(following) != plain_bytes + len(_LAST_CHUNK):
-            raise MalformedRequest(
-                "A chunk must begin with its length in hexadecimal digits and nothing else, and the last one "
-                "must be followed by an empty line: found an extension, padding or a trailer."
-            )
+    following, _ = connection.trailing_data
+    if "transfer-encoding" in headers and not chunks.are_plain(following):
+        raise MalformedRequest(
+            "A chunk must begin with its length in hexadecimal digits and nothing else, and an empty line "
+            "must follow the last one: found an extension, padding or a trailer."
+        )
     return bytes(body)
+
+
+class _ChunkFraming:
+    """Counts the bytes of a body in chunks, because h11 silently skips extensions, padding and trailers."""
+
+    def __init__(self) -> None:
+        self._received_bytes = 0
+        self._plain_bytes = len(_LAST_CHUNK)
+        """The bytes that the chunks need so far."""
+        self._chunk_bytes = 0
+        self._end = b""
+
+    def count_received(self, part: bytes) -> None:
+        """Counts what came from the client."""
+        self._received_bytes += len(part)
+        self._end = self._end[-len(_LAST_CHUNK) :] + part
+
+    def count_data(self, data: h11.Data) -> None:
+        """Counts what h11 found in it."""
+        self._chunk_bytes += len(data.data)
+        if data.chunk_end:
+            self._plain_bytes += len(f"{self._chunk_bytes:x}\r\n\r\n") + self._chunk_bytes
+            self._chunk_bytes = 0
+
+    def are_plain(self, following: bytes) -> bool:
+        """Whether the body had no byte that it does not need; `following` came after it."""
+        needed = self._plain_bytes + len(following)
+        return self._received_bytes == needed and self._end.endswith(_LAST_CHUNK + following)
 
 
 def _body_too_long(max_bytes: int) -> MalformedRequest:

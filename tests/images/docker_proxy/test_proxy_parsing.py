@@ -63,6 +63,8 @@ AMBIGUOUS_MESSAGES: dict[str, bytes] = {
     "a last chunk with a space": head(START, HOST, "Transfer-Encoding: chunked") + b"0 \r\n\r\n",
     "a last chunk with two zeros": head(START, HOST, "Transfer-Encoding: chunked") + b"00\r\n\r\n",
     "a last chunk and a line feed": head(START, HOST, "Transfer-Encoding: chunked") + b"0\r\n\n",
+    "a last chunk with a space and a line feed": head(START, HOST, "Transfer-Encoding: chunked")
+    + b"0 \r\n\n",
     "a chunk's length without end": head(START, HOST, "Transfer-Encoding: chunked") + b"1;" + b"x" * 70_000,
     "a length without end": head(START, HOST, f"Content-Length: {'1' * 5000}"),
     "an empty line at the start": b"\r\n" + head(PING, HOST),
