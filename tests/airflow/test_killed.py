@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -82,12 +83,21 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
 
 
 def trigger_rollback(environment: dict[str, str]) -> None:
-    def triggered() -> bool:
-        command = [sys.executable, "-m", "airflow", "dags", "trigger", "rollback", "--conf"]
-        conf = json.dumps({"reason": "prices look wrong"})
-        return subprocess.run([*command, conf], env=environment, capture_output=True).returncode == 0
+    def is_read() -> bool:
+        with contextlib.closing(sqlite3.connect(f"{environment['AIRFLOW_HOME']}/airflow.db")) as database:
+            return bool(database.execute("SELECT 1 FROM serialized_dag WHERE dag_id = 'rollback'").fetchall())
 
-    wait_for(triggered, "the dag-processor to have read the DAG")
+    # Each call of `airflow` costs seconds, so only one is made.
+    wait_for(is_read, "the dag-processor to have read the DAG")
+    command = [sys.executable, "-m", "airflow", "dags", "trigger", "rollback", "--conf"]
+    done = subprocess.run(
+        [*command, json.dumps({"reason": "prices look wrong"})],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def kill_task(trainer: Any) -> None:

@@ -22,7 +22,7 @@ from carprice.reports.report_records import State
 REPOSITORY = Path(__file__).resolve().parents[2]
 MONITORING = REPOSITORY / "monitoring"
 
-# What the API tells under /metrics besides the pipeline's own gauges.
+# The API's own metrics under /metrics, beside the gauges of the pipeline.
 OF_THE_API = {
     "carprice_predictions_total", "carprice_prediction_seconds_bucket", "carprice_prediction_seconds_sum",
     "carprice_prediction_seconds_count", "carprice_requests_total", "carprice_production_version",
@@ -31,7 +31,7 @@ OF_THE_API = {
     "carprice_prediction_log_dropped_total", "carprice_prediction_log_written_total",
     "carprice_feedback_total", "carprice_shadow_total",
 }  # fmt: skip
-# PromQL's own words, and names of labels.
+# Words of PromQL and names of labels.
 WORDS = {
     "and", "on", "unless", "or", "by", "sum", "max", "min", "count", "rate", "increase", "changes", "time",
     "vector", "histogram_quantile", "instance", "le", "kind", "version", "alias", "status", "dag",
@@ -39,7 +39,7 @@ WORDS = {
 
 
 def promtool(*arguments: str, stdin: str | None = None) -> str:
-    """What promtool says. Skips where it is absent, fails where it finds a mistake."""
+    """The output of promtool. Skips the test if there is none, fails it if promtool finds a mistake."""
     program = shutil.which("promtool")
     if program is None:
         if os.environ.get("REQUIRE_PROMTOOL"):

@@ -1,4 +1,4 @@
-"""No secret is in the repository. What only looks like one is listed, by its hash, in `.secrets.baseline`."""
+"""No tracked file holds a secret. `.secrets.baseline` lists the hashes of texts that only look like one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ BASELINE = ".secrets.baseline"
 
 
 def found_in(files: list[str], folder: Path) -> dict[str, Any]:
-    """What detect-secrets finds that is not in the baseline, by file."""
-    # A copy: the hook notes lines that have moved in it.
+    """What detect-secrets finds beyond the baseline, by file."""
+    # A copy, because the hook writes moved lines into its baseline.
     baseline = shutil.copy(REPOSITORY / BASELINE, folder)
     hook = [sys.executable, "-m", "detect_secrets.pre_commit_hook", "--no-verify", "--json"]
     done = subprocess.run(

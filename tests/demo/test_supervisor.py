@@ -1,4 +1,4 @@
-"""The supervisor: restarts what dies, stops everything it caused, says why a service is not ready."""
+"""The supervisor restarts what dies, stops all that it started, and says why a service is not ready."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_service_that_is_killed_is_started_again(tmp_path: Path) -> None:
 
 
 def killed_once(supervisor: Supervisor, child: str, folder: Path) -> tuple[int, int]:
-    """The children of a service's first start and of its second, after it was killed; `child` makes one."""
+    """The children of a service's first start and of its second, after a kill. `child` is code."""
     started = folder / "started"
     service = python(
         f"import subprocess, time\nchild = {child}\n"
@@ -63,7 +63,7 @@ def test_what_a_killed_service_leaves_behind_is_gone_before_it_starts_again(tmp_
         assert {second, other.process.pid} <= set(supervisor.pids())
 
 
-def test_a_process_that_has_lost_its_environment_is_left_behind_by_nobody_either(tmp_path: Path) -> None:
+def test_a_process_of_a_killed_service_that_has_lost_its_environment_is_gone_too(tmp_path: Path) -> None:
     with Supervisor(tmp_path / "logs") as supervisor:
         child = "subprocess.Popen(['/usr/bin/env', '-i', 'sleep', '600'])"
         first, second = killed_once(supervisor, child, tmp_path)

@@ -1,4 +1,4 @@
-"""What must hold of a running system, whichever way its steps run and whatever its database."""
+"""Checks of a running system that hold in both runtimes and on both databases."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from running_demo import Demo
 
 BURST = 16
-# Settled by the scheduler alone, or skipped before it runs anything.
+# The one task without a step of its own: the scheduler decides its state.
 NO_STEP = "no_step_failed"
 
-# A model that takes every difference between cars for noise, whatever it is told about them.
+# With this much noise the model learns nothing from the differences between cars.
 WORSE_TRAINING = {"noise": 20.0}
 
 

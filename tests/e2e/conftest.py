@@ -1,4 +1,4 @@
-"""Whole systems under test: the demo as a child process, with ports, data and a state of its own."""
+"""Fixtures of the end-to-end tests: each demo is a child process with its own ports, data and state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder but the quick ones start services, and the first of them waits for that."""
+    """Mark the tests of this folder, and give each time for the start of the services it may wait for."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
-    """A failure shows what the demos of this moment printed and how the logs of their services end."""
+    """Add the output of the running demos and the ends of their services' logs to the report of a failure."""
     report: Any = yield
     if report.failed:
         for demo in Demo.open:
@@ -39,9 +39,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     return report
 
 
-def require(what: str, there: bool, sentence: str) -> None:
-    """Skip with a sentence where something is not installed; fail where REQUIRE_<what> says it must be."""
-    if not there:
+def require(what: str, is_there: bool, sentence: str) -> None:
+    """Skip the test with `sentence` if something is missing; fail it if REQUIRE_<what> is 1."""
+    if not is_there:
         (pytest.fail if os.environ.get(f"REQUIRE_{what}") == "1" else pytest.skip)(sentence)
 
 
@@ -56,7 +56,7 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """An empty PostgreSQL server that ends with the tests."""
+    """An empty PostgreSQL server, stopped after the tests."""
     programs = find_server()
     require("POSTGRES", programs is not None, "PostgreSQL is not installed (Debian's package `postgresql`).")
     assert programs is not None

@@ -13,12 +13,12 @@ from pathlib import Path
 from demo.settings import free_port
 
 USER = "airflow"
-# Airflow is run against 15, the version of the distribution; another one is better than none.
+# The stack runs this version. If it is not installed, the newest one is used.
 PREFERRED = 15
 
 
 def find_server() -> Path | None:
-    """The folder of `initdb` and `postgres`, or None where they are not installed."""
+    """The folder of `initdb` and `postgres`, or None if they are not installed."""
     debian = {
         int(folder.name): folder / "bin"
         for folder in Path("/usr/lib/postgresql").glob("[0-9]*")
@@ -51,7 +51,7 @@ class PostgreSQL:
     def __enter__(self) -> PostgreSQL:
         password_file = self._folder / "password"
         password_file.write_text(self._password)
-        password_file.chmod(0o644)  # the folder itself is its owner's alone
+        password_file.chmod(0o644)  # only its owner can enter the folder
         self._run(
             "initdb", "-D", str(self._folder / "data"), "-U", USER, "--pwfile", str(password_file),
             "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
@@ -68,7 +68,7 @@ class PostgreSQL:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        # Output goes to a file: the server would keep a pipe open for ever.
+        # Output goes to a file because the server keeps its output open after `pg_ctl` ends.
         with open(self._folder / "setup.log", "ab") as log:
             done = subprocess.run(
                 [str(self._programs / program), *arguments],

@@ -1,4 +1,4 @@
-"""A demo under test: started, asked, landed into, and stopped."""
+"""A demo under test, and a client of everything it serves."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import sample
 from carprice.store import DataRoot
 
-# Generous on purpose: a busy machine is slow, not wrong.
+# Long, because a busy machine is slow and the test is not about that.
 START_SECONDS = 600
 STEP_SECONDS = 420
 
-# Gates that a model of a few hundred synthetic listings passes, so that only what a test closes is closed.
+# A model of a few hundred synthetic listings passes these gates. A test closes the gate that it is about.
 PARAMS: dict[str, dict[str, Any]] = {
     "landing": {"settle_seconds": 5.0},
     "promotion": {
@@ -46,7 +46,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 
 
 class Api(AirflowApi):
-    """What tests ask Airflow's REST API beyond what the demo does."""
+    """Calls of Airflow's REST API that only the tests need."""
 
     def runs(self, dag_id: str = "~") -> list[dict[str, Any]]:
         """All runs of a DAG, or of all, oldest first."""
@@ -96,7 +96,7 @@ class Demo:
     # --- start and stop
 
     def start(self, file: Path, once: bool = False) -> None:
-        """Start it as `make demo FILE=...` does, on the data that is there."""
+        """Start it as `make demo FILE=...` does, on the data root as it is."""
         self._output = self._folder / f"output-{time.monotonic_ns()}.log"
         with open(self._output, "wb") as output:
             self._process = subprocess.Popen(
@@ -121,23 +121,23 @@ class Demo:
             "RUNTIME": self.runtime,
             "AIRFLOW_DATABASE": self._database,
             "CARPRICE_PARAMS_FILE": str(self.params_file),
-            # What the landing trigger loses must not be found by the catch-up schedule.
+            # The catch-up schedule never runs, so that it cannot hide a file that the landing trigger lost.
             "CARPRICE_CATCHUP_SCHEDULE": "0 0 29 2 *",
             "CARPRICE_DRIFT_SCHEDULE": "0 0 29 2 *",
             "PYTHONUNBUFFERED": "1",
         }
 
     def wait_until_serving(self) -> None:
-        """Wait for the line that says how to end it."""
+        """Wait until the demo prints how to stop it."""
         self.wait_for(lambda: "Ctrl-C stops everything" in self.output, "the demo serves", START_SECONDS)
 
     def wait_for_end(self, seconds: float = START_SECONDS) -> int:
-        """Wait for it to end by itself; its exit status."""
+        """Wait until it ends by itself, and return its exit status."""
         assert self._process is not None
         return self._process.wait(timeout=seconds)
 
     def stop(self, impatient: bool = False) -> int:
-        """End it as Ctrl-C does, pressed again while it is stopping if `impatient`; its exit status."""
+        """Stop it as Ctrl-C does, twice if `impatient`, and return its exit status."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
@@ -148,7 +148,7 @@ class Demo:
         return self._process.wait(timeout=120)
 
     def close(self) -> None:
-        """Stop it, by force if it must be, and forget it."""
+        """Stop it, kill what is left, and remove its folder."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process is not None:
                 self.stop()
@@ -162,7 +162,7 @@ class Demo:
         Demo.open.remove(self)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    # --- what it says
+    # --- what it shows
 
     @property
     def output(self) -> str:
@@ -229,10 +229,10 @@ class Demo:
             for name in self.root.names("reports/pipeline", ".json")
         ]
 
-    # --- what is done to it
+    # --- changes
 
     def edit_params(self, **changes: dict[str, Any]) -> None:
-        """Write its params.yaml anew: the repository's, less costly and with open gates, and `changes`."""
+        """Write its params.yaml: that of the repository with `PARAMS` and `changes`."""
         params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         for section, values in [*PARAMS.items(), *changes.items()]:
             params.setdefault(section, {}).update(values)
@@ -247,11 +247,11 @@ class Demo:
         return path
 
     def land(self, file: Path, name: str | None = None) -> str:
-        """Land a file as `bin/carprice land` does; its SHA-256."""
+        """Land a file as `bin/carprice land` does, and return its SHA-256."""
         return str(landing.land(self.root, str(file), name)["sha256"])
 
     def move_in(self, content: bytes, name: str) -> None:
-        """Let a file appear as a whole in raw/, without anything of this project's."""
+        """Put a complete file into raw/ by a rename, without code of this project."""
         part = self.data / "raw" / f".{name}.part"
         part.write_bytes(content)
         os.utime(part, (1_700_000_000, 1_700_000_000))
@@ -262,8 +262,8 @@ class Demo:
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = STEP_SECONDS) -> Any:
         """Poll until `condition` is true, and return what it returned.
 
-        An answer that a service being restarted does not give counts as not yet. Fails when the demo
-        ends meanwhile, and after `seconds`.
+        A service that does not answer because it restarts counts as not yet. Fails if the demo ends
+        meanwhile, and after `seconds`.
         """
         deadline = time.monotonic() + seconds
         problem: Exception | None = None
@@ -279,13 +279,13 @@ class Demo:
         raise AssertionError(f"{seconds:.0f} s were not enough until {what} ({problem})")
 
     def wait_for_receipts(self, *shas: str) -> list[dict[str, Any]]:
-        """Wait until all these files have been dealt with; their receipts."""
+        """Wait until each of these files has a receipt, and return the receipts."""
         self.wait_for(lambda: set(shas) <= set(self.receipts()), f"{len(shas)} files have receipts")
         receipts = self.receipts()
         return [receipts[sha] for sha in shas]
 
     def wait_until_quiet(self) -> None:
-        """Wait until no run is open, and has not been for some seconds."""
+        """Wait until no run has been open for some seconds."""
         quiet_since: list[float] = []
 
         def quiet() -> bool:
@@ -314,7 +314,7 @@ class Demo:
 
     @property
     def marks(self) -> set[str]:
-        """What marks in their environment the processes that it started: one value for each start."""
+        """The values of `MARK` in the environments of its processes: one value for each start."""
         if self._process is None or self._process.poll() is not None:
             return set()
         children = psutil.Process(self._process.pid).children()
@@ -356,7 +356,7 @@ class Demo:
 
 
 def environment_of(process: psutil.Process) -> dict[str, str]:
-    """The environment of a process, empty if that can't be known."""
+    """The environment of a process, empty if it cannot be read."""
     try:
         return dict(process.environ())
     except (psutil.Error, OSError):

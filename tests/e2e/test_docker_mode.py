@@ -1,8 +1,9 @@
-"""Whole runs with a container for each step, on PostgreSQL where it is installed."""
+"""Airflow end to end with a container for each step, on PostgreSQL if it is installed."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.docker
 def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The engine's events of containers, one JSON object per line, as they happen.
 
-    Followed from the beginning because the engine remembers only the last few hundred.
+    Read from the beginning, because the engine keeps only the last few hundred events.
     """
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
     with open(path, "wb") as file:
@@ -35,7 +36,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def database(request: pytest.FixtureRequest) -> str:
-    """A PostgreSQL database for Airflow, or SQLite where PostgreSQL is neither installed nor demanded."""
+    """A PostgreSQL database for Airflow; SQLite if PostgreSQL is neither installed nor required."""
     server = find_server()
     if server is None and not require_postgresql():
         return ""
@@ -44,8 +45,6 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def require_postgresql() -> bool:
-    import os
-
     return os.environ.get("REQUIRE_POSTGRES") == "1"
 
 
@@ -63,7 +62,7 @@ def demo(
 
 
 def started_containers(events: Path, demo: Demo) -> list[dict[str, str]]:
-    """The image and labels of each container that was started for this demo, by the engine's word."""
+    """The image and labels of each container that the engine started for this demo."""
     started = [json.loads(line) for line in events.read_text().splitlines() if '"start"' in line]
     attributes = [event["Actor"]["Attributes"] for event in started if event["Action"] == "start"]
     return [found for found in attributes if found.get("carprice.data") == str(demo.data)]
@@ -96,7 +95,7 @@ def test_each_executed_step_was_one_container_of_its_own(demo: Demo, events: Pat
     assert len(started) >= 11
     assert set(started.values()) == {1}
     assert {step for step, state in states.items() if state == "success"} <= set(started)
-    # A step that found nothing to do, or a gate that said no, ran as well.
+    # A step that finds nothing to do is skipped, and so is a step whose gate says no. Both ran.
     assert {states[step] for step in started} <= {"success", "skipped"}
     serving = {found["carprice.task"] for found in containers if found["image"].startswith("carprice-app")}
     assert serving == {"validate_staging_model"}
@@ -118,7 +117,7 @@ def test_a_burst_of_16_files_survives_kills_on_postgresql(demo: Demo, database: 
 
 
 def test_stopped_in_the_middle_of_a_step_it_leaves_no_process_and_no_container(demo: Demo) -> None:
-    """Last, because it ends the demo that the tests above share."""
+    """This test is the last one because it ends the demo that the tests above share."""
     mine = ["ps", "-aq", "--filter", f"label=carprice.data={demo.data}"]
     marks = demo.marks
     assert demo.processes(marks)

@@ -1,4 +1,4 @@
-"""Whole runs without containers, on SQLite: one system that lives through all tests of this module."""
+"""Airflow end to end with steps as processes, on SQLite: all tests of this module share one demo."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_landed_file_ends_with_a_model_in_production(demo: Demo) -> None:
     assert "500 rows in" in demo.output
 
 
-def test_process_mode_is_said_loudly(demo: Demo) -> None:
+def test_the_output_says_that_steps_run_as_processes(demo: Demo) -> None:
     assert "PROCESS MODE: steps run as child processes of Airflow, not in containers" in demo.output
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_is_still_written_is_not_read_early(demo: Demo) -> None:
     pieces = [text[at : at + len(text) // 12 + 1] for at in range(0, len(text), len(text) // 12 + 1)]
 
     with open(demo.data / "raw" / "slow.csv", "wb", buffering=0) as file:
-        for piece in pieces:  # 12 s in all, each pause well below the 5 s of landing.settle_seconds
+        for piece in pieces:  # 12 s in all; each pause is well below the 5 s of landing.settle_seconds
             file.write(piece)
             time.sleep(1)
     (receipt,) = demo.wait_for_receipts(hashlib.sha256(text).hexdigest())
@@ -210,7 +210,7 @@ def test_a_burst_of_16_files_survives_kills(demo: Demo) -> None:
 
 
 def test_nothing_is_left_running_and_a_second_start_continues(demo: Demo) -> None:
-    """Last, because it ends the demo that the tests above share."""
+    """This test is the last one because it ends the demo that the tests above share."""
     production = demo.production_version()
     versions = len(demo.registry.client.search_model_versions("name='CarPricePredictor'"))
     marks = demo.marks
@@ -226,5 +226,5 @@ def test_nothing_is_left_running_and_a_second_start_continues(demo: Demo) -> Non
     assert "already landed: first.csv" in demo.output
     assert "train_model" not in demo.output
     assert f"In production: version {production}" in demo.output
-    kept = Registry(demo.root)  # the servers are gone; the database is where it was
+    kept = Registry(demo.root)  # the servers have ended, their database remains
     assert len(kept.client.search_model_versions("name='CarPricePredictor'")) == versions

@@ -1,4 +1,4 @@
-"""A demo that is told something it can't use says so and ends with a status that is not 0."""
+"""A demo with input it cannot use says so and ends with a status other than 0."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def demo(tmp_path: Path) -> Demo:
 
 
 def run_demo(demo: Demo) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, where that comes before any service is started."""
+    """Run a demo that ends before it starts a service."""
     return subprocess.run(
         [sys.executable, "-m", "demo"],
         cwd=REPOSITORY,

@@ -1,4 +1,4 @@
-"""The stack of the tests that need one: started by the first of them, taken down after the last."""
+"""The stack that the tests share: the first test that needs it starts it; it goes down after the last."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STARTED_BY = {
     "CARPRICE_TRAINER_IMAGE": "carprice-trainer:latest",
 }
 
-# What the landing trigger loses must not be found by the clock.
-UNASKED = {"CARPRICE_CATCHUP_SCHEDULE": "0 0 29 2 *", "CARPRICE_DRIFT_SCHEDULE": "0 0 29 2 *"}
+# No schedule runs, so that none can hide a file that the landing trigger lost.
+NO_SCHEDULE = {"CARPRICE_CATCHUP_SCHEDULE": "0 0 29 2 *", "CARPRICE_DRIFT_SCHEDULE": "0 0 29 2 *"}
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 
-# Gates that a model of a few more synthetic listings passes on a busy machine, too.
+# A model of a few more synthetic listings passes these gates, on a busy machine too.
 PARAMS = {"promotion": {"production_confidence": 0.0, "max_slice_loss": 100.0, "max_prediction_ms": 10_000.0}}
 
 
@@ -39,9 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("stack" if of_the_stack else item.path.name))
 
 
-def require(what: str, there: bool, sentence: str) -> None:
-    """Skip with a sentence where something is not installed; fail where REQUIRE_<what> says it must be."""
-    if not there:
+def require(what: str, is_there: bool, sentence: str) -> None:
+    """Skip the test with `sentence` if something is missing; fail it if REQUIRE_<what> is 1."""
+    if not is_there:
         (pytest.fail if os.environ.get(f"REQUIRE_{what}") == "1" else pytest.skip)(sentence)
 
 
@@ -63,7 +63,7 @@ def compose_plugin() -> None:
 def new_stack(
     compose_plugin: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], TeamStack]]:
-    """Makes stacks that are not yet started, on an engine that has the images."""
+    """A function that makes a stack and does not start it; the engine has the images."""
     require("DOCKER", _succeeds("docker", "version"), "No Docker engine answers; see `make docker-engine`.")
     for variable, default in STARTED_BY.items():
         image = os.environ.get(variable) or default
@@ -84,9 +84,9 @@ def new_stack(
 
 @pytest.fixture(scope="session")
 def stack(new_stack: Callable[[], TeamStack]) -> TeamStack:
-    """A stack that is up, all of it healthy."""
+    """A running stack whose services are all healthy."""
     stack = new_stack()
-    services = {name: {"environment": dict(UNASKED)} for name in AIRFLOW}
+    services = {name: {"environment": dict(NO_SCHEDULE)} for name in AIRFLOW}
     (stack.secrets / "webhook_url").write_text(f"{Mailbox.url_in(stack)}\n")
     stack.change(services, PARAMS)
     stack.up()
@@ -95,7 +95,7 @@ def stack(new_stack: Callable[[], TeamStack]) -> TeamStack:
 
 @pytest.fixture(scope="module")
 def mailbox(stack: TeamStack) -> Iterator[Mailbox]:
-    """What the stack's webhook is, from here on."""
+    """The receiver of the stack's webhook."""
     mailbox = Mailbox(stack)
     yield mailbox
     mailbox.remove()
@@ -103,6 +103,6 @@ def mailbox(stack: TeamStack) -> Iterator[Mailbox]:
 
 @pytest.fixture(scope="session")
 def in_production(stack: TeamStack) -> str:
-    """The first version in production, after a file was put into data/raw."""
+    """Put a file into data/raw, and return the version that it brings into production."""
     stack.land(sample.to_csv(sample.generate(900, seed=3)).encode(), "first.csv")
     return str(wait_for(stack.production_version, "the landed file to become a production model"))

@@ -1,4 +1,4 @@
-"""A server that speaks S3, on this machine: rclone, in front of a folder."""
+"""An S3 server on this machine: rclone serves a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RCLONE = str(Path(sys.executable).with_name("rclone"))
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where it answers, whom it lets in, and the folder whose folders are its buckets."""
+    """Its address, its key, and the folder whose subfolders are its buckets."""
 
     url: str
     key_id: str
@@ -27,7 +27,7 @@ class S3Server:
     folder: Path
 
     def environment(self) -> dict[str, str]:
-        """What a client has to be told."""
+        """The environment of a client."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.key_id,
@@ -36,14 +36,14 @@ class S3Server:
         }
 
     def make_bucket(self, name: str) -> Path:
-        """Make a bucket; its folder."""
+        """Make a bucket, and return its folder."""
         (self.folder / name).mkdir()
         return self.folder / name
 
 
 @contextmanager
 def s3_server(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
-    """A server on `host`, which must be an address of this machine that nobody else can reach."""
+    """A server on `host`, an address of this machine that no other machine can reach."""
     with socket.socket() as free:
         free.bind((host, 0))
         port = free.getsockname()[1]

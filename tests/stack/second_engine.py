@@ -1,4 +1,4 @@
-"""A second Docker engine on this machine, on a network of its own: what another machine is to the first."""
+"""A second Docker engine on this machine, in its own network namespace: it stands for another machine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SecondEngine:
-    """Its socket, its machine's address, and the address of this machine on the wire between the two."""
+    """Its socket, the address of its machine, and the address at which it reaches this machine."""
 
     socket: Path
     address: str
     main_address: str
 
     def docker(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
-        """What a docker command on this engine prints. Raises `AssertionError` when it fails."""
+        """The output of a docker command on this engine. Raises `AssertionError` if it fails."""
         command = ["docker", "--host", f"unix://{self.socket}", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
         assert not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stderr[-3000:]}"
@@ -38,17 +38,17 @@ class SecondEngine:
 
 
 def can_be_started() -> bool:
-    """Whether this machine can have a second engine: we are root, and its programs are there."""
+    """Whether this machine can have a second engine: the user is root and the programs are installed."""
     return os.getuid() == 0 and all(shutil.which(name) for name in ("dockerd", "ip", "nsenter"))
 
 
 @contextmanager
 def second_engine() -> Iterator[SecondEngine]:
     """An engine with nothing in it, in a network namespace; all of it is removed afterwards."""
-    # Short: the names of sockets have an end.
+    # The path of a socket may have 107 characters, so the folder's name is short.
     folder = Path(tempfile.mkdtemp(prefix="carprice-engine-"))
     space, wire = f"carprice-{os.getpid()}", f"cp{os.getpid()}"
-    # From the block for measurements between networks, which nobody routes.
+    # RFC 2544 reserves this block for benchmarks, and no router forwards it.
     net = f"198.18.{os.getpid() % 256}"
     engine = SecondEngine(folder / "docker.sock", f"{net}.2", f"{net}.1")
     with contextlib.ExitStack() as made:

@@ -1,4 +1,4 @@
-"""A stack under test: the compose file of the repository, with ports, data, secrets and a name of its own."""
+"""A stack under test: the repository's compose file with its own ports, data, secrets and name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PORTS = ("AIRFLOW", "MLFLOW", "PRICE_API", "PRICE_APP", "REPORTS", "EVIDENTLY")
 LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
 
-# Prints what is posted to it, one line each.
+# Prints the body of each POST request on a line.
 MAILBOX = """
 import http.server
 class Mailbox(http.server.BaseHTTPRequestHandler):
@@ -38,18 +38,18 @@ http.server.ThreadingHTTPServer(("", 8080), Mailbox).serve_forever()
 
 
 class NoAnswer(Exception):
-    """A service is away."""
+    """A service does not answer."""
 
 
 def docker(*arguments: str, check: bool = True) -> str:
-    """What a docker command prints. Raises `AssertionError` with its last words when it fails."""
+    """The output of a docker command. Raises `AssertionError` with the end of its errors if it fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stderr[-3000:]}"
     return done.stdout
 
 
 class TeamStack:
-    """The stack of one test session."""
+    """One stack, from its settings to its removal."""
 
     def __init__(self, folder: Path) -> None:
         self.name = f"carprice-test-{os.getpid()}"
@@ -61,7 +61,7 @@ class TeamStack:
         self._unused_before = _unused_volumes()
 
     def make_env(self, **more: str) -> None:
-        """What `make env` does, into a folder of its own, with `more` in the environment."""
+        """Do what `make env` does, in this stack's folder, with `more` in the environment."""
         settings = {f"CARPRICE_{name}_PORT": str(port) for name, port in self.ports.items()}
         subprocess.run(
             [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", self.folder],
@@ -70,12 +70,12 @@ class TeamStack:
         )
 
     def compose(self, *arguments: str, check: bool = True) -> str:
-        """What a `docker compose` command on this stack prints."""
+        """The output of a `docker compose` command on this stack."""
         files = [word for file in self._files for word in ("--file", str(file))]
         return docker("compose", "--env-file", str(self.folder / ".env"), *files, *arguments, check=check)
 
     def up(self, *services: str) -> None:
-        """Start it and wait until it is healthy. Raises `AssertionError` with the logs when it is not."""
+        """Start it and wait until it is healthy. Raises `AssertionError` with the logs otherwise."""
         try:
             self.compose("up", "--detach", "--wait", "--quiet-pull", *services)
         except AssertionError as problem:
@@ -83,7 +83,7 @@ class TeamStack:
             raise AssertionError(f"{problem}\n{logs[-20_000:]}") from problem
 
     def make(self, target: str) -> str:
-        """What a target of the Makefile that runs `docker compose` prints, on this stack."""
+        """The output of a target of the Makefile that runs `docker compose`, on this stack."""
         files = {
             "COMPOSE_FILE": ":".join(map(str, self._files)),
             "COMPOSE_ENV_FILES": str(self.folder / ".env"),
@@ -100,18 +100,18 @@ class TeamStack:
         return done.stdout
 
     def use(self, *files: str) -> None:
-        """Further compose files of the repository, as COMPOSE_FILE in .env has them read."""
+        """Add compose files of the repository, as COMPOSE_FILE in .env does."""
         self._files += [REPOSITORY / file for file in files]
 
     def change(self, services: Mapping[str, Any], params: Mapping[str, Mapping[str, Any]]) -> None:
-        """Before it is started: another compose file over the repository's, and edits of params.yaml."""
+        """Before the start, change services by one more compose file, and params.yaml by a copy."""
         edited = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         for section, values in params.items():
             edited[section] |= values
         (self.folder / "params.yaml").write_text(yaml.safe_dump(edited))
         mount = f"{self.folder}/params.yaml:/etc/carprice/params.yaml:ro"
         mounted = {name: {"volumes": [mount]} for name in ("triggerer", "dag-processor", "worker")}
-        # A service that is slow to start on a busy machine is not ill.
+        # A busy machine starts a service slowly; that does not make it unhealthy.
         patient = {"healthcheck": {"start_period": "900s"}}
         every = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
         changed = {name: patient | services.get(name, {}) | mounted.get(name, {}) for name in every}
@@ -130,7 +130,7 @@ class TeamStack:
         return subprocess.run(executing, capture_output=True, text=True, check=False, timeout=120)
 
     def sql(self, database: str, query: str) -> list[str]:
-        """The rows that a query gives, columns parted by `|`. Raises `NoAnswer` when PostgreSQL is away."""
+        """The rows of a query, with `|` between columns. Raises `NoAnswer` if PostgreSQL does not answer."""
         psql = ("psql", "--tuples-only", "--no-align", "--dbname", database, "-c", query)
         done = self.run_in("postgres", *psql)
         if done.returncode == 2 or "is restarting" in done.stderr or "is not running" in done.stderr:
@@ -141,30 +141,30 @@ class TeamStack:
     def kill(self, service: str) -> None:
         """Kill -9 a service's main process, as the kernel does when memory is short.
 
-        Not by `docker kill`, after which the engine does not start it again.
+        `docker kill` does not do: the engine does not restart a container after it.
         """
         pid = int(docker("inspect", "--format", "{{.State.Pid}}", f"{self.name}-{service}-1"))
         assert pid > 1, f"{service} does not run"
         os.kill(pid, signal.SIGKILL)
 
     def steps(self, task: str = "") -> list[str]:
-        """The ids of the containers of steps, running or not; of `task` only those that run."""
+        """The ids of all containers of steps; with `task`, only the running ones of that task."""
         ours = ["--filter", f"label=carprice.proxy={self.name}"]
         of_task = ["--filter", f"label=carprice.task={task}", "--filter", "status=running"] if task else []
         return docker("ps", "--all", "--quiet", *ours, *of_task).split()
 
     def secret(self, name: str) -> str:
-        """A secret's text."""
+        """The text of a secret."""
         return (self.secrets / name).read_text()
 
     def land(self, text: bytes, name: str) -> None:
-        """Put a complete file into data/raw, as a person on the host does."""
+        """Put a complete file into data/raw, from the host."""
         unfinished = self.data / "raw" / f".{name}.part"
         unfinished.write_bytes(text)
         unfinished.rename(self.data / "raw" / name)
 
     def url(self, port: str) -> str:
-        """Where a published port answers."""
+        """The address of a published port."""
         return f"http://127.0.0.1:{self.ports[port]}"
 
     def production_version(self) -> str | None:
@@ -173,14 +173,14 @@ class TeamStack:
         return str(answer.json()["version"]) if answer.status_code == 200 else None
 
     def ask_price(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call of the price API with the app's key."""
+        """Call the price API with the app's key."""
         with requests.Session() as session:
             session.trust_env = False
             key = {"X-API-Key": self.secret("app_api_key")}
             return session.request(method, self.url("PRICE_API") + path, headers=key, timeout=30, **options)
 
     def down(self) -> None:
-        """Stop and remove all of it, volumes and step containers included."""
+        """Stop and remove it with its volumes and the containers of its steps."""
         down = ("down", "--volumes", "--remove-orphans", "--timeout", "20")
         self.compose(*down, check=False)
         if left := self.steps():
@@ -191,7 +191,7 @@ class TeamStack:
     def left_over(self) -> dict[str, list[str]]:
         """Containers, networks and volumes of this stack that the engine still has.
 
-        A step's own volume has neither a name nor a label: any such that no container uses is taken for one.
+        The volume of a step has neither a name nor a label, so each new unused volume of that kind counts.
         """
         ours = f"label=com.docker.compose.project={self.name}"
         return {
@@ -203,7 +203,7 @@ class TeamStack:
 
 
 class Mailbox:
-    """A webhook in the network of the steps, to which the stack's alerts and reports are sent."""
+    """A webhook in the network of the steps; the stack sends its alerts and reports to it."""
 
     def __init__(self, stack: TeamStack) -> None:
         self._name = f"{stack.name}-mailbox"
@@ -213,7 +213,7 @@ class Mailbox:
 
     @staticmethod
     def url_in(stack: TeamStack) -> str:
-        """Where steps reach it."""
+        """Its address for the steps."""
         return f"http://{stack.name}-mailbox:8080/"
 
     def messages(self) -> list[str]:
@@ -221,14 +221,14 @@ class Mailbox:
         return [json.loads(line)["text"] for line in docker("logs", self._name).splitlines()]
 
     def remove(self) -> None:
-        """Take it away."""
+        """Remove its container."""
         docker("rm", "--force", "--volumes", self._name, check=False)
 
 
 def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: float = 1) -> Any:
-    """What `found` returns once it is true; a service that is away counts as not yet.
+    """Poll until `found` returns something true, and return that; no answer of a service counts as not yet.
 
-    Raises `AssertionError` when that takes too long.
+    Raises `AssertionError` after `seconds`.
     """
     until = time.monotonic() + seconds
     while True:
@@ -243,7 +243,7 @@ def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: f
 
 
 def _unused_volumes() -> set[str]:
-    """The volumes without a name that no container uses."""
+    """The volumes that have no name and that no container uses."""
     unused = docker("volume", "ls", "--quiet", "--filter", "dangling=true", check=False).split()
     return {name for name in unused if re.fullmatch("[0-9a-f]{64}", name)}
 

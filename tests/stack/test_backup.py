@@ -1,4 +1,4 @@
-"""Backup, wipe, restore: on the session's stack; and what is refused before anything is touched."""
+"""Backup, wipe and restore on the session's stack, and what is refused before anything changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from restore import NEEDED, bytes_in, check_backup, check_room, differing_settin
 
 
 def on_a_stack(test: Callable[..., None]) -> Callable[..., None]:
-    """Marks of a test that needs a running stack."""
+    """Mark a test that needs a running stack."""
     for mark in (pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)):
         test = mark(test)
     return test
@@ -62,13 +62,13 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def kept(data: Path) -> dict[str, str]:
-    """The same of a data root, but for what the API writes there every few minutes whatever else happens."""
+    """The same of a data root, without the files that the API writes every few minutes."""
     return {name: sha256 for name, sha256 in contents(data).items() if not name.startswith("asked/")}
 
 
 @contextlib.contextmanager
 def as_anybody() -> Iterator[None]:
-    """As a user to whom a folder can be closed, which it can't to root."""
+    """Run as a user without root's rights, which no mode of a folder limits."""
     if os.getuid() != 0:
         yield
         return
@@ -79,12 +79,12 @@ def as_anybody() -> Iterator[None]:
         os.seteuid(0)
 
 
-# --- what is packed, and what is refused: no engine needed
+# --- packing and refusals, without an engine
 
 
 @pytest.fixture
 def made_backup(tmp_path: Path) -> Path:
-    """A backup's folder with a manifest that is right, and databases that are none."""
+    """A backup with a valid manifest and placeholders for the databases."""
     folder, key = tmp_path / "made", tmp_path / "key"
     folder.mkdir()
     key.write_text("another key")
@@ -276,7 +276,7 @@ def test_a_backup_that_fails_or_was_killed_leaves_nothing_behind(tmp_path: Path)
 
 AN_OBJECT_STORE = {"services": {"worker": {"environment": {"DATA_DIR": "s3://prices/data"}}}}
 
-# MLflow's database as the version before the image's left it.
+# Takes MLflow's database back to the schema before the last migration.
 EARLIER = """
 from alembic import command
 from alembic.script import ScriptDirectory
@@ -291,7 +291,7 @@ with utils.create_sqlalchemy_engine_with_retry(url).begin() as connection:
 
 @dataclass(frozen=True)
 class Restored:
-    """A backup, and what the stack remembered before it, after a refused restore, and after a real one."""
+    """A backup, and the state of the stack before it, after a refused restore, and after a restore."""
 
     backup: Path
     secrets: dict[str, str]
@@ -302,7 +302,7 @@ class Restored:
 
 
 def a_step_of(stack: str) -> tuple[str, str]:
-    """The ids of a container that runs as a step of `stack`, and of its scratch volume."""
+    """Start a container that looks like a step of `stack`; return its id and that of its scratch volume."""
     image = os.environ.get("CARPRICE_REDIS_IMAGE") or "carprice-redis:latest"
     ours = ("--label", f"carprice.proxy={stack}", "--volume", "/tmp", "--entrypoint", "sleep")  # noqa: S108
     step = docker("run", "--detach", "--network", "none", *ours, image, "600").strip()
@@ -310,7 +310,7 @@ def a_step_of(stack: str) -> tuple[str, str]:
 
 
 def price(stack: TeamStack) -> dict[str, Any]:
-    """The price of one listing, once it is in the history."""
+    """Ask for the price of one listing, and return it once it is in the history."""
     priced = stack.ask_price("POST", "/v1/predict", json=LOGAN).json()
     asked = f"/v1/predictions/{priced['prediction_id']}"
     wait_for(lambda: stack.ask_price("GET", asked).status_code == 200, "the price to be in the history", 60)
@@ -318,7 +318,7 @@ def price(stack: TeamStack) -> dict[str, Any]:
 
 
 def remembered(stack: TeamStack) -> dict[str, Any]:
-    """What must be the same after a restore."""
+    """The state that a restore must bring back."""
     tags = "SELECT key, value FROM registered_model_tags"
     aliases = "SELECT alias, version::text FROM registered_model_aliases"
     return {
@@ -333,7 +333,7 @@ def remembered(stack: TeamStack) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def restored(stack: TeamStack, in_production: str, tmp_path_factory: pytest.TempPathFactory) -> Restored:
-    """Backup, wipe, restore: with other secrets but Airflow's key, and the database of an earlier MLflow."""
+    """Back up, wipe and restore, with new secrets (not Airflow's key) and an older schema of MLflow."""
     unfinished = "SELECT run_id FROM dag_run WHERE state IN ('queued', 'running')"
     wait_for(lambda: not stack.sql("airflow", unfinished), "the runs to end")
     with (stack.folder / ".env").open("a") as settings:
@@ -353,7 +353,7 @@ def restored(stack: TeamStack, in_production: str, tmp_path_factory: pytest.Temp
     shutil.rmtree(stack.data)
     params = stack.folder / "params.yaml"
     params.write_text("# of nobody")
-    # Airflow's own user keeps its password, which is in its database; where alerts go is known here alone.
+    # The admin's password stays because it is in Airflow's database; only a person knows where alerts go.
     for name in secrets.keys() - {FERNET_KEY, "admin_password", "smtp_url", "webhook_url", "alert_urls"}:
         (stack.secrets / name).unlink()
     stack.make_env()
@@ -437,9 +437,9 @@ def test_a_backup_with_its_secrets_takes_the_place_of_what_another_stack_holds(
     assert (folder / "params.yaml.replaced").read_text() == "# of nobody"
     assert versions.split() == ["1"]
     assert size > 10_000_000
-    # The steps of the stack that was given up are gone, with what they wrote.
+    # The steps of the replaced stack are gone with their volumes.
     assert not {step, scratch} & set(left)
-    # What the machine is stays; what else was set there is told.
+    # Settings of the machine stay; the other settings of the backup are listed.
     assert (folder / ".env").read_text() == before
     assert (folder / ".env.backup").read_bytes() == (restored.backup / SETTINGS).read_bytes()
     (told,) = [line for line in done.stderr.splitlines() if ".env.backup" in line]
@@ -454,7 +454,7 @@ def test_a_task_on_another_machine_keeps_a_backup_from_being_made(
     task = stack.sql("airflow", "SELECT id FROM task_instance WHERE state = 'success' LIMIT 1")[0]
     state = "UPDATE task_instance SET state = '{}', hostname = '{}' WHERE id = '{}'"
     host = stack.sql("airflow", f"SELECT hostname FROM task_instance WHERE id = '{task}'")[0]  # noqa: S608
-    # As it looks from here: the worker there is at work.
+    # To this machine the worker there looks alive.
     alive = f"UPDATE task_instance SET last_heartbeat_at = now() + interval '1 hour' WHERE id = '{task}'"  # noqa: S608
     stack.sql("airflow", f"{alive}; {state.format('running', '10.0.0.2', task)}")
     try:
@@ -517,6 +517,6 @@ def test_an_interrupted_backup_leaves_nothing_and_the_pipeline_goes_on(
     assert {"scheduler", "triggerer", "worker"} <= set(
         stack.compose("ps", "--services", "--status", "running").split()
     )
-    # What an object store holds is not lost without a word.
+    # The user learns that a backup does not hold the object store.
     assert "s3://prices/data is not part of it: keep it by the versioning or replication" in said
     stack.compose("up", "--detach", "--wait", "--no-recreate")

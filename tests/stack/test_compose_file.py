@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises of every service, read from the file; no engine needed."""
+"""What docker-compose.yml guarantees for each service, read from the file without an engine."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ ESSENTIAL = {
 }  # fmt: skip
 METRICS = {"prometheus", "statsd-exporter", "grafana"}
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
-"""Services that do their work and end."""
+"""Services that end when their work is done."""
 
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|_CONN|_URL|BACKEND|CREDENTIAL", re.IGNORECASE)
 HARMLESS_URLS = {
@@ -42,7 +42,7 @@ each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICE
 
 
 def environment_of(service: dict[str, Any]) -> dict[str, str]:
-    """All a service is told in the open, its env files included."""
+    """The environment of a service, with its env files."""
     found = {}
     for name in service.get("env_file", []):
         for line in (REPOSITORY / name).read_text().splitlines():
@@ -53,7 +53,7 @@ def environment_of(service: dict[str, Any]) -> dict[str, str]:
 
 
 def volumes_of(service: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Source, target and whether it is read-only, of each volume."""
+    """The source, the target and whether it is read-only, for each volume."""
     for volume in service.get("volumes", []):
         if isinstance(volume, dict):
             yield volume["source"], volume["target"], volume.get("read_only", False)
@@ -106,7 +106,7 @@ def test_a_service_waits_for_those_it_needs_to_be_well(service: dict[str, Any]) 
 def test_ports_are_published_on_loopback_unless_told_otherwise() -> None:
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
-            # Evidently asks nobody for a login: on loopback whatever is told.
+            # Evidently has no login, so no setting can publish it beyond loopback.
             address = "127.0.0.1:" if name == "evidently" else "${CARPRICE_BIND:-127.0.0.1}:"
             assert port.startswith(address), name
 
@@ -117,7 +117,7 @@ def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict
         if not SECRET_NAME.search(name) or name in HARMLESS_URLS:
             continue
         if name in ("CARPRICE_API_KEYS", "AIRFLOW__API__EXPOSE_CONFIG", "CARPRICE_PROXY_STEP_SECRETS_DIR"):
-            continue  # whether, or where, not which
+            continue  # these hold no secret: a switch or a folder
         assert re.fullmatch(r"(cat )?/run/secrets/[a-z_]+", value), name
 
 
@@ -125,11 +125,11 @@ def test_no_secret_is_in_the_environment_only_the_name_of_its_file(service: dict
 def test_a_service_is_given_every_secret_it_reads_and_no_other(service: dict[str, Any]) -> None:
     words = " ".join([*environment_of(service).values(), *map(str, service.get("entrypoint", []))])
     given = set(service.get("secrets", []))
-    # Those that Airflow's settings name, but only the services with a queue open, and the others make tokens.
+    # Airflow's env file names these for all services; only the services with a queue read them.
     queue = {"airflow_broker_url", "airflow_result_backend"}
 
     named = set(re.findall(r"/run/secrets/([a-z_]+)", words))
-    # Those who have steps made tell them where in the step its secrets are, and have none of them.
+    # The services that start steps name the secrets' files inside the step, and hold none of them.
     steps = {"mlflow_password", "smtp_url", "webhook_url", "alert_urls"}
     if "docker-api" in service["networks"]:
         assert not steps & given

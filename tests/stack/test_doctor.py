@@ -1,4 +1,4 @@
-"""What `make doctor` finds, each fault made for real where that can be done."""
+"""What `make doctor` finds. The tests make each fault for real where they can."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def doctor(folder: Path, **environment: str) -> tuple[int, list[str]]:
-    """The doctor's exit status, and the lines that say something is wrong."""
+    """The exit status of the doctor, and its lines that report a fault."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("CARPRICE_")}
     done = subprocess.run(
         [sys.executable, REPOSITORY / "stack/doctor.py", "--folder", folder],
@@ -39,7 +39,7 @@ def doctor(folder: Path, **environment: str) -> tuple[int, list[str]]:
 
 
 def fake_docker(folder: Path, script: str) -> str:
-    """A PATH on which `docker` is `script`, or else the real one."""
+    """A PATH whose `docker` runs `script` and then the real client."""
     folder.mkdir()
     (folder / "docker").write_text(f'#!/bin/sh\n{script}\nexec {shutil.which("docker") or "false"} "$@"\n')
     (folder / "docker").chmod(0o755)
@@ -48,7 +48,7 @@ def fake_docker(folder: Path, script: str) -> str:
 
 @pytest.fixture
 def free_ports() -> dict[str, str]:
-    """Ports that nothing listens on, as settings: one for each that the stack publishes."""
+    """Settings with a free port for each port that the stack publishes."""
     services = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"].values()
     ports = [port for each in services if "profiles" not in each for port in each.get("ports", [])]
     names = [re.findall(r"CARPRICE_\w+_PORT", port)[0] for port in ports]
@@ -69,7 +69,7 @@ def make_env(folder: Path, **environment: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, free_ports: dict[str, str]) -> Path:
-    """What `make env` leaves."""
+    """A folder after `make env`."""
     here = tmp_path / "here"
     here.mkdir()
     make_env(here, **free_ports)
@@ -78,7 +78,7 @@ def folder(tmp_path: Path, free_ports: dict[str, str]) -> Path:
 
 @pytest.fixture
 def no_engine(tmp_path: Path) -> dict[str, str]:
-    """An environment in which no engine answers."""
+    """An environment without an engine."""
     return {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
 
 
@@ -237,7 +237,7 @@ def test_a_disk_that_is_nearly_full_is_found(
 
 @pytest.fixture
 def late_server() -> Iterator[str]:
-    """The address of a web server whose clock is an hour late."""
+    """The address of a web server whose clock is an hour behind."""
 
     class Late(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -291,7 +291,7 @@ def test_a_missing_and_a_stale_image_are_found_and_a_current_one_is_not(
 
 
 def wrong_with(stack: TeamStack) -> list[str]:
-    """What is found but for the images: whether they are of this tree is another test's affair."""
+    """The faults without those of images, which another test covers."""
     return [line for line in doctor(stack.folder)[1] if not line.startswith("images")]
 
 

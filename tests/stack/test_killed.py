@@ -1,7 +1,7 @@
-"""Each service of the stack is killed while a file is under way: the file ends in production, once.
+"""Each service of the stack is killed while a file is on its way; the file still ends in production, once.
 
-A file's way is long enough for several of them. What happened is printed as a table at the end:
-`pytest -s tests/stack/test_killed.py`.
+One file's way is long enough for several kills. `pytest -s tests/stack/test_killed.py` prints a table of what
+happened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark
 
 @dataclass(frozen=True)
 class Kill:
-    """Which service is killed, and while which step's container runs; "" before the file was seen."""
+    """A service to kill, and the step during which to kill it; "" is before the file is seen."""
 
     service: str
     step: str
@@ -46,7 +46,7 @@ FILES = [
     ),
 ]
 
-# What a file goes through when nobody dies, each once.
+# The steps of a file when no service dies, each once.
 STEPS = Counter(
     {
         ("ingest_listings", "claim_files"): 1,
@@ -64,24 +64,24 @@ STEPS = Counter(
     }
 )
 
-# How long an answered price may wait in the API's memory before it is logged.
+# The API logs a price at most this long after its answer.
 LOGGED_AFTER_SECONDS = 2.0
 
 
 @dataclass
-class Asked:
-    """What became of the prices asked for; times are `time.time()` seconds."""
+class Requests:
+    """The answers to requests for a price; times are `time.time()` seconds."""
 
     answered: dict[str, float] = field(default_factory=dict)
-    """When each prediction came, by its id."""
+    """The time of each prediction, by its id."""
     refused: list[tuple[float, str]] = field(default_factory=list)
-    """When a question was put that got no price, and what came instead."""
+    """The time of each request that got no price, and what came instead."""
 
 
 @contextmanager
-def asking(stack: TeamStack) -> Iterator[Asked]:
-    """Asks the API for prices, some a second, as long as the block lasts."""
-    asked, done = Asked(), threading.Event()
+def asking(stack: TeamStack) -> Iterator[Requests]:
+    """Ask the API for two prices a second while the block runs."""
+    asked, done = Requests(), threading.Event()
 
     def ask() -> None:
         while not done.wait(0.4):
@@ -107,7 +107,7 @@ def asking(stack: TeamStack) -> Iterator[Asked]:
 
 @dataclass(frozen=True)
 class Before:
-    """What there was before the file landed."""
+    """The state of the stack before the file landed."""
 
     last_run: int
     versions: list[str]
@@ -132,7 +132,7 @@ def versions(stack: TeamStack) -> list[str]:
 
 
 def history(stack: TeamStack) -> list[str]:
-    """The versions that were put into production, in this order."""
+    """The versions that went into production, in their order."""
     tags = stack.sql(
         "mlflow", "SELECT value FROM registered_model_tags WHERE key LIKE 'history.%' ORDER BY key"
     )
@@ -145,17 +145,17 @@ def snapshots(stack: TeamStack) -> set[str]:
 
 
 def manifest(stack: TeamStack, snapshot: str) -> dict[str, Any]:
-    """What a snapshot is made of."""
+    """The manifest of a snapshot."""
     return dict(json.loads((stack.data / "snapshots" / snapshot / "manifest.json").read_text()))
 
 
 def started_at(container: dict[str, Any]) -> float:
-    """When the engine last started a container, in `time.time()` seconds."""
+    """The last start of a container, in `time.time()` seconds."""
     return datetime.fromisoformat(container["State"]["StartedAt"]).timestamp()
 
 
 def report_on(stack: TeamStack, sha256: str) -> dict[str, Any] | None:
-    """The pipeline's report of the newest model trained on this file, if there is one."""
+    """The pipeline report on the newest model trained on this file, or None."""
     for path in sorted((stack.data / "reports/pipeline").glob("*.json"), reverse=True):
         report = json.loads(path.read_text())
         if sha256 in {file["sha256"] for file in report["files"]}:
@@ -164,7 +164,7 @@ def report_on(stack: TeamStack, sha256: str) -> dict[str, Any] | None:
 
 
 def open_runs(stack: TeamStack) -> list[str]:
-    """The runs that have not ended."""
+    """The DAGs of the runs that have not ended."""
     return stack.sql("airflow", "SELECT dag_id FROM dag_run WHERE state IN ('queued', 'running')")
 
 
@@ -194,7 +194,7 @@ def tries(stack: TeamStack, last_run: int) -> list[Try]:
 
 @dataclass
 class Death:
-    """What a kill did; times are `time.time()` seconds."""
+    """A kill and its recovery; times are `time.time()` seconds."""
 
     kill: Kill
     at: float
@@ -202,7 +202,7 @@ class Death:
 
     @classmethod
     def of(cls, stack: TeamStack, kill: Kill) -> Death:
-        """Wait for the moment, kill, and return at once."""
+        """Wait until the step runs, kill the service, and return at once."""
         if kill.step:
             wait_for(lambda: stack.steps(kill.step), f"a container of {kill.step}", 300, every=0.1)
         at = time.time()
@@ -210,7 +210,7 @@ class Death:
         return cls(kill, at)
 
     def wait_until_well(self, stack: TeamStack) -> None:
-        """Wait until the engine has started the service again and finds it healthy."""
+        """Wait until the engine has restarted the service and it is healthy."""
 
         def well() -> bool:
             container = stack.containers()[self.kill.service]
@@ -222,7 +222,7 @@ class Death:
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[list[str]]:
-    """Rows of what happened, printed after the last test."""
+    """The rows of the table, printed after the last test."""
     rows = [
         "| killed | while | healthy after | died with it | tried again | prices refused | landed to served |",
         "|---|---|---|---|---|---|---|",
@@ -232,9 +232,9 @@ def table() -> Iterator[list[str]]:
 
 
 def rows_of(
-    deaths: list[Death], stack: TeamStack, done: list[Try], asked: Asked, seconds: float
+    deaths: list[Death], stack: TeamStack, done: list[Try], asked: Requests, seconds: float
 ) -> Iterator[str]:
-    """What each kill on a file's way did, as rows of the table."""
+    """The rows of the table for the kills during one file."""
     started = {name: started_at(container) for name, container in stack.containers().items()}
     for death, next_one in zip(deaths, [*deaths[1:], None], strict=True):
         until = next_one.at if next_one else float("inf")
@@ -285,13 +285,13 @@ def test_a_file_ends_in_production_once_though_services_are_killed_on_its_way(
     done = tries(stack, before.last_run)
     table += rows_of(deaths, stack, done, asked, served - landed)
 
-    # Nothing lost: the file is in, a model was trained on it, and it is what is served.
+    # Nothing is lost: the file is accepted, a model was trained on it, and the API serves that model.
     receipt = json.loads((stack.data / f"receipts/{sha256}.json").read_text())
     assert receipt["status"] == "accepted"
     assert report["verdict"] == "promoted"
     assert report["production_version"] == report["version"] == stack.production_version()
 
-    # Nothing twice: one snapshot with the file once in it, one version, one promotion, each step once.
+    # Nothing happens twice: one snapshot holds the file once, one version, one promotion, each step once.
     (snapshot,) = snapshots(stack) - before.snapshots
     files = Counter(file["sha256"] for file in manifest(stack, snapshot)["files"])
     assert files[sha256] == 1
@@ -313,8 +313,8 @@ def test_a_file_ends_in_production_once_though_services_are_killed_on_its_way(
     prices_were_given_and_logged(stack, asked, deaths)
 
 
-def prices_were_given_and_logged(stack: TeamStack, asked: Asked, deaths: list[Death]) -> None:
-    """Whoever asked for a price got one, and it is in the log, but while the API itself was away."""
+def prices_were_given_and_logged(stack: TeamStack, asked: Requests, deaths: list[Death]) -> None:
+    """Each request got a price and the price is logged, except while the API itself was down."""
     api = [death for death in deaths if death.kill.service == "api"]
     refused = [put for put, _ in asked.refused if not any(d.at - 1 <= put < d.well_at for d in api)]
     assert refused == []

@@ -1,4 +1,4 @@
-"""What `make env` writes, and that the stack refuses to start without it."""
+"""What `make env` writes; without it the stack refuses to start."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TO_BE_FILLED = {"smtp_url", "webhook_url", "alert_urls"}
-"""Secrets that whoever runs the stack knows alone."""
+"""Secrets that only the operator of the stack knows."""
 
 
 def make_env(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

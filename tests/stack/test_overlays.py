@@ -1,4 +1,4 @@
-"""The stack on an object store and with workers elsewhere: what its compose files say together."""
+"""The merged compose files of a stack on an object store and with workers on other machines."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_worker(folder: Path, kit: Path, **addresses: str) -> subprocess.Complet
 
 
 def described(folder: Path, *files: Path | str, **environment: str) -> dict[str, Any]:
-    """What Compose makes of the files and the settings in `folder`."""
+    """The configuration that Compose makes of `files` and the settings in `folder`."""
     named = [word for file in files for word in ("--file", str(file))]
     words = ["docker", "compose", "--env-file", str(folder / ".env"), *named, "config", "--format", "json"]
     done = run(folder, *words, **environment)
@@ -60,7 +60,7 @@ def stored(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def services(compose_plugin: None, stored: Path) -> dict[str, Any]:
-    """The services of the whole stack on an object store, open to workers elsewhere."""
+    """The services of a stack on an object store that has workers on other machines."""
     files = [REPOSITORY / name for name in ("docker-compose.yml", *OVERLAYS)]
     found: dict[str, Any] = described(stored, *files, CARPRICE_PRIVATE_ADDRESS="10.0.0.1")["services"]
     return found
@@ -172,7 +172,7 @@ def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
     there = described(kit, kit / "docker-compose.yml", **own)["services"]
 
     differing = {
-        # Nobody listens there.
+        # No exporter runs there.
         "AIRFLOW__METRICS__STATSD_HOST",
         "AIRFLOW__METRICS__STATSD_ON",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY",
@@ -186,7 +186,7 @@ def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
         here, other = services[name], there[name]
         alike = [{k: v for k, v in each["environment"].items() if k not in differing and v}
                  for each in (here, other)]  # fmt: skip
-        # The filter looks at no store.
+        # The proxy does not open the store.
         assert alike[0] | alike[1] == alike[0]
         assert set(alike[0]) - set(alike[1]) <= {"AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"}
         for promise in ("read_only", "cap_drop", "security_opt", "restart", "image", "mem_limit", "init"):
@@ -199,7 +199,7 @@ def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
     assert secrets == {secret["source"] for secret in there["worker"]["secrets"]} | of_steps
     assert there["docker-proxy"]["environment"]["CARPRICE_PROXY_STEP_SECRETS_DIR"] == f"{kit}/.secrets"
     assert not {"admin_password", "airflow_jwt_secret", "mlflow_database_url"} & secrets
-    # Airflow insists on one; the main machine's opens what is in its database.
+    # Airflow needs a key; that of the main machine would open the secrets in its database.
     key = "airflow_fernet_key"
     assert (kit / ".secrets" / key).read_text() != (stored / ".secrets" / key).read_text()
 

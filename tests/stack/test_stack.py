@@ -1,4 +1,5 @@
-"""The whole stack on a real engine: up, a file into production, a price in a browser, nothing left after."""
+"""The whole stack on a real engine: it starts, takes a file into production, shows a price in a browser, and
+leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
 
-# Prints which of the addresses in its arguments take a connection.
+# Prints those of its arguments (host:port) that accept a connection.
 REACH = """
 import socket, sys
 for address in sys.argv[1:]:
@@ -38,7 +39,7 @@ def mebibytes(shown: str) -> float:
 
 
 def reached_from(stack: TeamStack, service: str, addresses: list[str]) -> list[str]:
-    """Which of `addresses` (host:port) take a connection from inside a service's container."""
+    """Those of `addresses` (host:port) that accept a connection from inside a service's container."""
     done = stack.run_in(service, "python3", "-c", REACH, *addresses)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -128,7 +129,7 @@ def test_the_app_reaches_the_api_and_neither_a_database_nor_the_docker_proxy(sta
     assert reached_from(stack, "app", ["api:8000", *forbidden]) == ["api:8000"]
     assert reached_from(stack, "reports", ["api:8000", *forbidden]) == []
     assert reached_from(stack, "evidently", ["api:8000", *forbidden]) == []
-    # The addresses are right: the worker reaches all of them but those it shares no network with.
+    # The addresses are right: the worker, which shares their networks, reaches them.
     assert {"postgres:5432", "redis:6379", "docker-proxy:2375"} <= set(
         reached_from(stack, "worker", ["postgres:5432", "redis:6379", "docker-proxy:2375"])
     )
@@ -313,7 +314,7 @@ def test_every_volume_has_a_name_so_that_none_is_left_behind(stack: TeamStack) -
 def test_down_leaves_no_container_network_or_volume_but_named_data_even_while_a_step_runs(
     stack: TeamStack, in_production: str, mailbox: Mailbox
 ) -> None:
-    mailbox.remove()  # the tests' own, which would keep the network of the steps
+    mailbox.remove()  # it is the tests' own, and would keep the network of the steps in use
     version = stack.production_version()
     kept = sorted(f"{stack.name}_{name}" for name in ("postgres", "redis", "mlflow", "airflow-logs"))
     step = ("--label", f"carprice.proxy={stack.name}", "--network", f"{stack.name}-steps", "--volume", "/x")

@@ -1,7 +1,8 @@
 """Two workers, each with a Docker engine of its own, and the data root in an object store.
 
-The second engine is another machine as far as the network goes: it has a namespace of its own, and reaches
-the first at the addresses that stack/more-machines.yml publishes. It has what stack/make_worker.py made.
+The second engine runs in its own network namespace, as if on another machine. It reaches the first at the
+addresses that stack/more-machines.yml publishes, and its worker runs from the folder that
+stack/make_worker.py made.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import STARTED_BY, UNASKED, require
+from conftest import NO_SCHEDULE, STARTED_BY, require
 from s3_server import S3Server, s3_server
 from second_engine import SecondEngine, can_be_started, second_engine
 from team_stack import REPOSITORY, TeamStack, docker, wait_for
@@ -43,7 +44,7 @@ ENDED = " ".join(
 
 @dataclass
 class Team:
-    """A stack with a worker here and one on the second engine, and what each engine's steps ended with."""
+    """A stack with a worker on each engine, and the logs of how each engine's steps ended."""
 
     stack: TeamStack
     engine: SecondEngine
@@ -54,7 +55,7 @@ class Team:
     shown: list[Path] = field(default_factory=list)
 
     def land(self, seeds: range) -> set[str]:
-        """Put a small file for each seed into the store, all at once; the hashes of their contents."""
+        """Put a small file for each seed into the store, all at once, and return their SHA-256."""
         texts = [sample.to_csv(sample.generate(80, seed=seed)).encode() for seed in seeds]
         for seed, text in zip(seeds, texts, strict=True):
             self.root.write_bytes(f"raw/listings-{seed}.csv", text)
@@ -68,13 +69,13 @@ class Team:
         return [file["sha256"] for file in self.root.read_json(f"snapshots/{newest}/manifest.json")["files"]]
 
     def settled(self) -> bool:
-        """Whether no run is under way, and none is about to start."""
+        """Whether no run is open and none is queued."""
         running = "SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')"
         waiting = "SELECT count(*) FROM asset_dag_run_queue"
         return self.stack.sql("airflow", running) == ["0"] == self.stack.sql("airflow", waiting)
 
     def ended_well(self, engine: int, task: str) -> Counter[str]:
-        """How often each of a task's steps (run and file) ended with status 0 on an engine."""
+        """The count of exits with status 0 on an engine, for each run and file of a task."""
         lines = [line.split() for line in self.logs[engine].read_text().splitlines()]
         return Counter(
             f"{run} {index}" for run, name, index, status in lines if (name, status) == (task, "0")
@@ -87,7 +88,7 @@ class Team:
         return described[0]
 
     def airflow(self, path: str) -> requests.Response:
-        """What Airflow's API says to its admin."""
+        """The answer of Airflow's API to its admin."""
         with requests.Session() as session:
             session.trust_env = False
             login = {"username": "admin", "password": self.stack.secret("admin_password")}
@@ -129,7 +130,7 @@ def team(compose_plugin: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def start_stack(stack: TeamStack, engine: SecondEngine, server: S3Server) -> None:
-    """The main machine's part, as docs/operations.md walks through it."""
+    """Set up the main machine as docs/more-machines.md describes."""
     stack.folder.mkdir()
     stack.make_env(CARPRICE_DATA_URL="s3://cars/data", CARPRICE_S3_ENDPOINT=server.url)
     with (stack.folder / ".env").open("a") as settings:
@@ -137,7 +138,7 @@ def start_stack(stack: TeamStack, engine: SecondEngine, server: S3Server) -> Non
         settings.write(f"CARPRICE_MLFLOW_HOSTS={engine.main_address}:5000\n")
     stack.use("stack/object-store.yml", "stack/more-machines.yml")
     airflow = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
-    stack.change({name: {"environment": dict(UNASKED)} for name in airflow}, {})
+    stack.change({name: {"environment": dict(NO_SCHEDULE)} for name in airflow}, {})
     stack.up(*SERVICES)
 
 
@@ -147,7 +148,7 @@ def copy_images(engine: SecondEngine) -> None:
 
 
 def start_worker(stack: TeamStack, engine: SecondEngine, kit: Path) -> Path:
-    """The second machine's part; the folder that was copied there."""
+    """Set up the second machine; return the folder that was copied there."""
     script = [sys.executable, REPOSITORY / "stack/make_worker.py", "--stack", stack.folder, kit]
     addresses = ["--main", engine.main_address, "--worker", engine.address]
     subprocess.run([*script, *addresses], check=True)
@@ -202,7 +203,7 @@ def test_sixteen_files_landed_at_once_are_ingested_by_both_and_none_twice(team: 
     hosts = team.stack.sql("airflow", by_host)
     assert team.engine.address in hosts
     assert len(hosts) == 2
-    # What came of them is where the team looks for it.
+    # The reports are where the team looks for them.
     assert team.stack.ask_price("GET", "/v1/reports").json()["reports"]
     index = f"{team.stack.url('REPORTS')}/"
     login = ("reviewer", team.stack.secret("reports_password"))
@@ -241,7 +242,7 @@ def test_a_worker_that_is_killed_loses_no_file_and_none_is_ingested_twice(team: 
     running = ("ps", "--quiet", "--filter", "label=carprice.task=check_data_quality")
     wait_for(lambda: team.engine.docker(*running).split(), "a step on the other engine", every=0.1)
 
-    # For good: as if the machine's worker never came back.
+    # No restart: the worker of that machine never comes back.
     worker = team.worker_there()
     team.engine.docker("update", "--restart", "no", worker["Id"])
     os.kill(worker["State"]["Pid"], signal.SIGKILL)
@@ -256,7 +257,7 @@ def test_a_worker_that_is_killed_loses_no_file_and_none_is_ingested_twice(team: 
         rows = team.root.read_parquet(f"listings/{sha}.parquet")
         assert set(rows["source_sha256"]) == {sha}
         assert not rows.duplicated().any()
-    # What had no worker any more was tried again on the other engine.
+    # The tasks of the dead worker ran again on the other engine.
     tried = team.stack.sql(
         "airflow",
         "SELECT state, hostname, try_number > 1 FROM task_instance "

@@ -39,7 +39,7 @@ def test_an_empty_secret_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
-    # A folder: root, too, can't read it as a file.
+    # A folder, because even root cannot read one as a file.
     for file in (tmp_path, tmp_path / "absent"):
         refused = run(f"PASSWORD={file}", *SHOW)
 
