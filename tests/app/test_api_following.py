@@ -22,7 +22,8 @@ from demo.settings import free_port
 from mlflow import MlflowClient
 
 from carprice.errors import TryAgain
-from carprice.lifecycle.registry import MODEL, PRODUCTION, STAGING, TRUSTED_TYPES, Registry
+from carprice.lifecycle.registry import MODEL, PRODUCTION, STAGING, Registry
+from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.model.explanation import Explainer
 from carprice.store import DataRoot
 from price_api.insight import explained

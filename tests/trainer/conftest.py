@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from systems import FAST, System
 
-from carprice.lifecycle import pipeline
 from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
 from carprice.params import Params, parse_params
+from carprice.pipeline import whole_run
 from carprice.store import DataRoot
 
 
@@ -37,7 +37,7 @@ def _run_once(tmp_path_factory: pytest.TempPathFactory, fast_params: Params) -> 
     root = DataRoot(str(folder / "data"))
     (folder / "data").mkdir()
     sample.write_sample(str(folder / "first.csv"), 900, 1)
-    report = pipeline.run(root, fast_params, Registry(root), str(folder / "first.csv"))
+    report = whole_run.run(root, fast_params, Registry(root), str(folder / "first.csv"))
     return folder / "data", report
 
 

@@ -23,9 +23,9 @@ from carprice.alerts import alerts
 from carprice.alerts.alerts import Alert
 from carprice.cli import main
 from carprice.lifecycle import evaluation, training
-from carprice.lifecycle.promotion import approval_wanted
-from carprice.lifecycle.registry import Registry
 from carprice.params import AlertParams, Params, parse_params
+from carprice.pipeline.approval import reason_for_approval
+from carprice.pipeline.context import Context
 from carprice.reports import reports
 from carprice.reports.report_records import state_of
 from carprice.store import DataRoot
@@ -628,10 +628,10 @@ def test_a_person_is_asked_when_production_is_known_to_be_off_and_params_want_it
 ) -> None:
     production = str(system.version("production"))
     system.registry.tag_version(production, **{tag: value})
-    of_run = (Registry(system.root), run_in_production(system))
-    assert approval_wanted(system.root, system.params, *of_run) is None
+    run_id = run_in_production(system)
+    assert reason_for_approval(Context(system.root, system.params, system.registry), run_id) is None
     asking = parse_params("promotion: {approve_after_drift: true}")
-    reason = approval_wanted(system.root, asking, *of_run)
+    reason = reason_for_approval(Context(system.root, asking, system.registry), run_id)
     assert (reason is None) == (wanted is None)
     if wanted is not None:
         assert wanted in str(reason)

@@ -19,13 +19,13 @@ from systems import System
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
 from carprice.landing import landing
-from carprice.lifecycle import pipeline
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import reading, sample, tables
 from carprice.monitoring import drift, drift_report, live_accuracy, publishing
 from carprice.monitoring.drift_tests import DRIFTED, STABLE, TOO_LITTLE, compare
 from carprice.monitoring.live_accuracy import Scored
 from carprice.params import Params
+from carprice.pipeline import whole_run
 from carprice.quality import quality
 from carprice.reports import report_records
 from carprice.store import DataRoot
@@ -268,7 +268,7 @@ def test_the_verdict_is_the_same_after_the_listings_were_learned(
     )
     path = system.folder / "second.csv"
     sample.write_sample(str(path), 900, 2)
-    pipeline.run(system.root, lenient, system.registry, str(path))
+    whole_run.run(system.root, lenient, system.registry, str(path))
     assert system.version(PRODUCTION) == "2"
     [name] = report_records.stems(system.root, "reports/drift")
     before = system.root.read_json(f"reports/drift/{name}.json")

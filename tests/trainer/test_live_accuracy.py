@@ -15,13 +15,14 @@ from test_drift import landed
 
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.history import snapshots
-from carprice.lifecycle import pipeline
+from carprice.lifecycle import training
 from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.features import features_of
 from carprice.monitoring import live_accuracy
 from carprice.monitoring.live_accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Scored, judge
 from carprice.params import LiveParams, Params
+from carprice.pipeline import whole_run
 from carprice.store import DataRoot
 
 PARAMS = LiveParams()
@@ -66,15 +67,15 @@ def test_a_landed_file_has_its_report_before_the_training_it_triggers(
 ) -> None:
     path = system.land("second.csv", 900, 2)
     there: list[int] = []
-    real = pipeline.training.train
+    real = training.train
 
     def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) -> dict[str, Any]:
         there.append(len(root.names("reports/live", ".json")))
         return real(root, params, registry, snapshot_id)
 
-    monkeypatch.setattr(pipeline.training, "train", train)
+    monkeypatch.setattr(training, "train", train)
     with contextlib.suppress(NothingToDo):  # whether it is promoted is another question
-        pipeline.run(system.root, system.params, system.registry, str(path))
+        whole_run.run(system.root, system.params, system.registry, str(path))
     assert there == [1]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +17,13 @@ from systems import FAST, System
 from carprice.alerts import alerts
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
-from carprice.lifecycle import evaluation, pipeline, promotion, training
+from carprice.lifecycle import evaluation, promotion, training
 from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
+from carprice.lifecycle.saved_models import load_folder
 from carprice.model.features import features_of
 from carprice.monitoring import publishing
 from carprice.params import Params, parse_params
+from carprice.pipeline import whole_run
 from carprice.reports import report_index, reports
 from carprice.store import DataRoot
 
@@ -65,7 +69,7 @@ def test_the_same_bytes_again_train_nothing_and_say_so(system: System) -> None:
     other.write_bytes(known.read_bytes())
     before = len(system.registry.client.search_runs([system.registry.experiment_id]))
     with pytest.raises(NothingToDo, match=r"other\.csv the bytes of first\.csv"):
-        pipeline.run(system.root, system.params, system.registry, str(other))
+        whole_run.run(system.root, system.params, system.registry, str(other))
     assert len(system.registry.client.search_runs([system.registry.experiment_id])) == before
 
 
@@ -73,7 +77,7 @@ def test_a_worse_candidate_is_kept_out_and_the_report_names_gate_value_and_thres
     worse = parse_params(FAST + "\ntraining: {noise: 20.0}")
     path = system.land("second.csv", 900, 2)
     with pytest.raises(promotion.GateSaidNo, match=r"better_than_production must be >= 0\.8, found"):
-        pipeline.run(system.root, worse, system.registry, str(path))
+        whole_run.run(system.root, worse, system.registry, str(path))
     assert system.version(PRODUCTION) == "1"
     newest = system.root.names("reports/pipeline", ".json")[-1]
     report = system.root.read_json(f"reports/pipeline/{newest}")
@@ -181,11 +185,37 @@ def test_training_leaves_all_that_a_reviewer_asks_for_in_mlflow(system: System) 
 
 
 def test_a_model_made_of_foreign_types_is_not_loaded(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    from carprice.lifecycle import registry
+    from carprice.lifecycle import saved_models
 
-    monkeypatch.setattr(registry, "TRUSTED_TYPES", [])
+    monkeypatch.setattr(saved_models, "TRUSTED_TYPES", [])
     with pytest.raises(CarpriceError, match=r"carprice\.model\.features\.ListingFeatures"):
         system.registry.load_version(PRODUCTION)
+
+
+def test_a_model_that_was_saved_under_the_names_of_version_0_1_still_prices(
+    system: System, tmp_path: Path
+) -> None:
+    current = system.registry.load_version(PRODUCTION)
+    folder = Path(system.registry.download(str(system.version(PRODUCTION)), str(tmp_path)))
+    (saved,) = folder.glob("*.skops")
+    earlier = tmp_path / "earlier.skops"
+    with zipfile.ZipFile(saved) as before, zipfile.ZipFile(earlier, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            if name == "schema.json":
+                for found, written in (
+                    (b"carprice.model.features", b"carprice.features"),
+                    (b"carprice.model.kernel_regression", b"carprice.kernel_regression"),
+                    (b"carprice.model.price_model", b"carprice.model"),
+                ):
+                    assert found in content
+                    content = content.replace(found, written)
+            after.writestr(name, content)
+    earlier.replace(saved)
+    loaded = load_folder(str(folder), "version 0.1")
+    np.testing.assert_allclose(
+        loaded.pipeline.predict(current.example), current.pipeline.predict(current.example), rtol=1e-9
+    )
 
 
 def test_too_few_listings_to_train_on_is_a_refusal_with_the_numbers(system: System) -> None:
@@ -262,7 +292,7 @@ def test_a_run_by_hand_tells_what_is_wrong_with_production_before_it_is_replaced
     head, *lines = path.read_text().splitlines(keepends=True)
     path.write_text(head + "".join(line for line in lines if "Diesel" in line))
     with contextlib.suppress(NothingToDo):  # whether it is promoted is another question
-        pipeline.run(system.root, strict, system.registry, str(path))
+        whole_run.run(system.root, strict, system.registry, str(path))
     assert {known["cause"] for known in alerts.records(system.root)} >= {"drift:1", "live_error:1"}
 
 
@@ -271,7 +301,7 @@ def test_what_can_not_be_judged_is_told_and_stops_no_training(system: System) ->
     os.remove(system.folder / "snapshots" / learned.data.tags["snapshot_id"] / "manifest.json")
     path = system.land("second.csv", 900, 2)
     with contextlib.suppress(NothingToDo):
-        pipeline.run(system.root, LENIENT, system.registry, str(path))
+        whole_run.run(system.root, LENIENT, system.registry, str(path))
     newest = system.root.names("reports/pipeline", ".json")[-1]
     states = system.root.read_json(f"reports/pipeline/{newest}")["states"]
     assert states["train_model"] == states["evaluate_model"] == "success"

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carprice.lifecycle import training
-from carprice.lifecycle.registry import TRUSTED_TYPES
+from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings import headers, reading, sample, tables
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES

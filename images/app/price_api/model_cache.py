@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from carprice.lifecycle.registry import PRODUCTION, load_folder
+from carprice.lifecycle.registry import PRODUCTION
+from carprice.lifecycle.saved_models import load_folder
 from carprice.store import DataRoot
 from price_api.model_story import tables_from
 from price_api.serving import NoSnapshot, Serving, Surroundings, Tables, check

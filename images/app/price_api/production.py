@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from carprice.errors import TryAgain
-from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry, load_folder
+from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry
+from carprice.lifecycle.saved_models import load_folder
 from carprice.store import DataRoot
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from carprice.errors import CarpriceError
-from carprice.lifecycle.registry import MODEL, LoadedModel
+from carprice.lifecycle.registry import MODEL
+from carprice.lifecycle.saved_models import LoadedModel
 from carprice.model.features import features_of
 from carprice.model.price_model import model_signature
 

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from carprice.alerts import notifications
 from carprice.alerts.notifications import Message
 from carprice.errors import UsageProblem
-from carprice.params import AlertParams, Params, load_params
+from carprice.params import AlertParams, Params
 from carprice.reports.report_records import documents
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW, RECEIPTS
@@ -63,15 +63,6 @@ class Delivery:
 
     sent: list[str]
     undelivered: dict[str, str]
-
-
-def settings_of_alerts() -> AlertParams:
-    """The `alerts` section, or its defaults where `params.yaml` is what is broken: that must be told too."""
-    try:
-        return load_params().alerts
-    except UsageProblem as problem:
-        log.warning("%s Alerts go out with their default settings.", problem)
-        return AlertParams()
 
 
 # --- the record

@@ -17,10 +17,11 @@ from carprice.history import snapshots
 from carprice.history.splitting import is_test
 from carprice.lifecycle import model_card
 from carprice.lifecycle.registry import Registry
+from carprice.lifecycle.typing_error_page import publish
 from carprice.model.features import features_of
 from carprice.model.metrics import Floats, regression_metrics, slice_metrics
 from carprice.model.price_model import looks_mistyped
-from carprice.model.typing_errors import publish, typing_errors
+from carprice.model.typing_errors import typing_errors
 from carprice.params import Params
 from carprice.store import DataRoot
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import time
@@ -131,30 +130,6 @@ def validate_staging(root: DataRoot, params: Params, registry: Registry, version
         gates,
         {"load_seconds": load_seconds},
     )
-
-
-def approval_wanted(root: DataRoot, params: Params, registry: Registry, run_id: str) -> str | None:
-    """Why a person has to approve the promotion of a run's model, or None where the gates alone decide.
-
-    With `promotion.approve_after_drift`, while the market drifted away from the version in production or
-    its live error is worse than promised. What `monitor_drift` finds may come too late: drift is measured
-    here, on the newest listings that the candidate learned.
-    """
-    if not params.promotion.approve_after_drift or in_production(registry) is None:
-        return None
-    from carprice.monitoring import (
-        drift,  # where prices are served, staging is validated without what it needs
-    )
-
-    with contextlib.suppress(NothingToDo):
-        drift.detect_drift(root, params, registry, registry.get_run(run_id).data.tags["snapshot_id"])
-    production = registry.require(PRODUCTION)
-    told = {
-        DRIFT_TAG: ("drifted", "the market drifted away from it"),
-        LIVE_TAG: ("worse", "its live error is worse than promised"),
-    }
-    reasons = [words for tag, (bad, words) in told.items() if production.tags.get(tag) == bad]
-    return f"version {production.version} is in production and {' and '.join(reasons)}" if reasons else None
 
 
 def promote_to_production(registry: Registry, version: str, approved_by: str) -> dict[str, Any]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
-from carprice.errors import CarpriceError, NothingToDo, TryAgain, UsageProblem
+from carprice.errors import NothingToDo, TryAgain, UsageProblem
+from carprice.lifecycle import mlflow_adapter
+from carprice.lifecycle.saved_models import LoadedModel, load_folder
 from carprice.store import DataRoot
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from sklearn.pipeline import Pipeline
@@ -25,25 +23,8 @@ EXPERIMENT = "car_price_prediction"
 MODEL = "CarPricePredictor"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
 
-# What a saved pipeline may be made of besides what skops trusts by itself. A file that asks for
-# anything else is not loaded, whatever its own list of trusted types says.
-TRUSTED_TYPES = [
-    "carprice.model.features.ListingFeatures",
-    "carprice.model.kernel_regression.KernelRegressor",
-    "carprice.model.price_model.PriceModel",
-]
-
 _HISTORY_TAG = "history."
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A registered model in memory, with the signature and input example logged beside it."""
-
-    pipeline: Pipeline
-    signature: Any
-    example: pd.DataFrame
 
 
 class Registry:
@@ -54,7 +35,7 @@ class Registry:
     """
 
     def __init__(self, root: DataRoot) -> None:
-        self._quiet()
+        mlflow_adapter.quiet()
         import mlflow
         from mlflow import MlflowClient
 
@@ -69,33 +50,15 @@ class Registry:
             self._ensure_experiment()
 
     @staticmethod
-    def _quiet() -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        for name in ("alembic", "mlflow.store.db.utils"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-
-    @staticmethod
     def _embedded(root: DataRoot) -> str:
         if not root.is_local:
             raise UsageProblem(
                 f"{_TRACKING_URI} must name an MLflow server when the data root is not a local folder, "
                 f"found none with DATA_DIR={root.location}; set it and start again"
             )
-        from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
-        from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-
         folder = root.path("mlflow")
         os.makedirs(folder, exist_ok=True)
-
-        # A server records artifacts as `mlflow-artifacts:/...`, relative to its own folder. Reading
-        # them from that folder lets the command line share one database with a server.
-        def in_the_servers_folder(artifact_uri: str, **_: Any) -> Any:
-            return LocalArtifactRepository(f"file://{folder}/artifacts{urlparse(artifact_uri).path}")
-
-        _artifact_repository_registry.register("mlflow-artifacts", in_the_servers_folder)
+        mlflow_adapter.read_artifacts_from_folder(f"{folder}/artifacts")
         return f"sqlite:///{folder}/mlflow.db"
 
     @contextmanager
@@ -310,36 +273,3 @@ class Registry:
         with self.answering():
             folder = download_artifacts(artifact_uri=model_uri)
         return load_folder(folder, model_uri)
-
-
-def load_folder(folder: str, name: str) -> LoadedModel:
-    """The model whose files lie in `folder`; messages call it `name`.
-
-    Raises `CarpriceError` for one that was not saved with skops or asks for types this system does not
-    trust: such a file is not loaded.
-    """
-    import mlflow.sklearn
-    import skops.io
-    import yaml
-    from mlflow.models import Model
-
-    with open(os.path.join(folder, "MLmodel")) as file:
-        flavour = yaml.safe_load(file)["flavors"]["sklearn"]
-    if flavour.get("serialization_format") != mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS:
-        raise CarpriceError(
-            f"a model saved with skops was expected at {name}, found "
-            f"{flavour.get('serialization_format')}; it was not loaded, train it again with this system"
-        )
-    path = os.path.join(folder, flavour["pickled_model"])
-    unknown = set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES)
-    if unknown:
-        raise CarpriceError(
-            f"a model made of this system's own types was expected at {name}, found "
-            f"{', '.join(sorted(unknown))}; it was not loaded, train it again with this system"
-        )
-    described = Model.load(folder)
-    return LoadedModel(
-        skops.io.load(path, trusted=TRUSTED_TYPES),
-        described.signature,
-        described.load_input_example(folder),
-    )

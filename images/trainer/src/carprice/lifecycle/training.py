@@ -16,7 +16,8 @@ from sklearn.pipeline import Pipeline
 from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.splitting import is_test
-from carprice.lifecycle.registry import TRUSTED_TYPES, Registry
+from carprice.lifecycle.registry import Registry
+from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings.schema import FEATURES
 from carprice.model.features import features_of
 from carprice.model.metrics import regression_metrics

@@ -1,0 +1,69 @@
+"""Commands about files of listings: landing, checking, assembling, the sample."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from carprice.cli.commands import Commands
+from carprice.pipeline import ingestion
+from carprice.pipeline.context import Context
+
+
+def add_commands(commands: Commands) -> None:
+    """Add this module's commands."""
+    added = commands.by_hand(
+        "run", _run, "run every step on FILE in this process, from landing to the report"
+    )
+    added.add_argument("file", metavar="FILE", help="a CSV file of scraped listings")
+
+    added = commands.by_hand(
+        "land", _land, "put FILE into raw/, complete or not at all, where the pipeline finds it"
+    )
+    added.add_argument("file", metavar="FILE")
+    added.add_argument("--name", help="its name in raw/ (default: its own)")
+
+    added = commands.by_hand("sample", _sample, "write seeded synthetic listings in the scraper's layout")
+    added.add_argument("-o", "--output", metavar="OUT", default="synthetic_listings.csv")
+    added.add_argument("--rows", type=int, default=3000, help="rows, repeated ones included (default 3000)")
+    added.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default 0)")
+
+    commands.step("claim-files", _claim_files, "list the landed files that wait to be checked")
+
+    added = commands.step(
+        "check-data-quality", _check_data_quality, "accept, quarantine or refuse one landed file"
+    )
+    added.add_argument("--file", required=True, help="its name in raw/")
+    added.add_argument("--sha256", required=True, help="the SHA-256 that its bytes must have")
+
+    added = commands.step("assemble-listings", _assemble_listings, "make a snapshot of all accepted listings")
+    added.add_argument("--sha256", nargs="+", required=True, help="the files just checked")
+
+
+def _run(arguments: argparse.Namespace, context: Context) -> Any:
+    from carprice.pipeline import whole_run
+
+    return whole_run.run(context.root, context.params, context.registry, arguments.file)
+
+
+def _land(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.land(context, arguments.file, arguments.name)
+
+
+def _sample(arguments: argparse.Namespace, context: Context) -> Any:
+    from carprice.listings import sample
+
+    sample.write_sample(arguments.output, arguments.rows, arguments.seed)
+    return {"file": arguments.output, "rows": arguments.rows, "seed": arguments.seed}
+
+
+def _claim_files(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.claim_files(context)
+
+
+def _check_data_quality(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.check_data_quality(context, arguments.file, arguments.sha256)
+
+
+def _assemble_listings(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.assemble_listings(context, arguments.sha256)

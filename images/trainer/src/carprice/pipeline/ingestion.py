@@ -1,0 +1,59 @@
+"""From a landed file to a snapshot of all accepted listings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from carprice.errors import DataRefused
+from carprice.pipeline.context import Context
+
+
+def land(context: Context, path: str, name: str | None = None) -> dict[str, Any]:
+    """Put the local file at `path` into `raw/`, complete or not at all."""
+    from carprice.landing import landing
+
+    return landing.land(context.root, path, name)
+
+
+def claim_files(context: Context) -> list[dict[str, str]]:
+    """The landed files that wait to be checked. Raises `NothingToDo` when there is none."""
+    from carprice.landing import landing
+
+    return landing.claim(context.root, context.params)
+
+
+def check_data_quality(context: Context, file: str, sha256: str) -> dict[str, Any]:
+    """Accept, quarantine or refuse the rows of one landed file; returns its receipt.
+
+    Raises `DataRefused` with the receipt as its result when the whole file is refused. The refusal is
+    recorded as an alert, which a later step sends.
+    """
+    from carprice.alerts import alerts
+    from carprice.quality import quality
+
+    with _refusal_recorded(context):
+        receipt = quality.check_data_quality(context.root, context.params, file, sha256)
+    # The file may have been refused before, under other settings.
+    alerts.resolve(context.root, f"file_refused:{receipt['sha256']}")
+    return receipt
+
+
+def assemble_listings(context: Context, sha256: list[str]) -> dict[str, Any]:
+    """Make a snapshot of all accepted listings; `sha256` names the files just checked."""
+    from carprice.history import snapshots
+
+    return snapshots.assemble(context.root, context.params, sha256)
+
+
+@contextlib.contextmanager
+def _refusal_recorded(context: Context) -> Iterator[None]:
+    try:
+        yield
+    except DataRefused as refused:
+        if isinstance(refused.result, dict) and refused.result.get("status") == "refused":
+            from carprice.alerts import alerts
+
+            alerts.for_refused_file(context.root, refused.result)
+        raise

@@ -1,0 +1,50 @@
+"""The undocumented parts of MLflow that this system uses are still there and do the same."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from carprice.lifecycle import mlflow_adapter
+
+UPGRADE = "MLflow changed: mend carprice/lifecycle/mlflow_adapter.py"
+
+
+@pytest.fixture
+def registered() -> object:
+    """The table of artifact stores, put back after the test: it is one for the whole process."""
+    try:
+        from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry as table
+
+        before = dict(table._registry)
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{UPGRADE}: {error}")
+    yield table
+    table._registry.clear()
+    table._registry.update(before)
+
+
+def test_artifacts_of_a_server_are_read_and_written_in_its_folder(registered: object, tmp_path: Path) -> None:
+    mlflow_adapter.read_artifacts_from_folder(f"{tmp_path}/artifacts")
+    from mlflow.artifacts import download_artifacts
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    (tmp_path / "note.txt").write_text("a note")
+    get_artifact_repository("mlflow-artifacts:/run/a").log_artifact(str(tmp_path / "note.txt"), "notes")
+    assert (tmp_path / "artifacts/run/a/notes/note.txt").read_text() == "a note", UPGRADE
+    found = download_artifacts(artifact_uri="mlflow-artifacts:/run/a/notes/note.txt")
+    assert Path(found).read_text() == "a note", UPGRADE
+
+
+def test_migrations_of_a_new_database_are_not_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlflow_adapter.quiet()
+    from mlflow import MlflowClient
+
+    with caplog.at_level(logging.INFO):
+        MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()
+    told = [record.getMessage() for record in caplog.records if record.name.startswith(("alembic", "mlflow"))]
+    assert told == [], UPGRADE
