@@ -109,9 +109,10 @@ test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores
 test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to the virtual environments
 
 .PHONY: lint
-lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff and mypy
+lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff, mypy, and the layers of the packages (import-linter)
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
+	PYTHONPATH=airflow:images/app:images/docker-proxy .venv/trainer/bin/lint-imports
 	.venv/trainer/bin/mypy images/contract/src/carprice_contract images/trainer/src/carprice demo benchmarks
 	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
 		stack/make_worker.py stack/reports/serve_reports.py
