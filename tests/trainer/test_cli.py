@@ -16,6 +16,9 @@ import pytest
 from servers import http_sink
 from systems import System
 
+from carprice.cli.secret_files import read_secret_files
+from carprice_contract.variables import SECRET_FILES, file_variable
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -100,6 +103,19 @@ def test_a_secret_is_read_from_the_file_that_a_variable_names(tmp_path: Path) ->
         server.shutdown()
 
     assert set(seen) == {"pipeline:from-the-file"}
+
+
+@pytest.mark.parametrize("name", SECRET_FILES)
+def test_each_secret_of_the_contract_is_read_from_its_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("hidden\n")
+    for other in SECRET_FILES:
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(file_variable(other), raising=False)
+    monkeypatch.setenv(file_variable(name), str(tmp_path / "secret"))
+    read_secret_files()
+    assert os.environ.pop(name) == "hidden"
 
 
 def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:

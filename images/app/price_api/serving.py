@@ -99,9 +99,9 @@ class Surroundings:
     @property
     def choices(self) -> dict[str, Any]:
         """What a form can offer."""
-        from carprice.model.choices import choices_of
+        from carprice.model.form_options import form_options_of
 
-        return self._once("choices", lambda: choices_of(self.tables.listings))  # type: ignore[no-any-return]
+        return self._once("choices", lambda: form_options_of(self.tables.listings))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

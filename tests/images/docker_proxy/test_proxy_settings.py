@@ -114,12 +114,6 @@ def test_every_variable_that_airflow_gives_a_step_is_allowed(tmp_path: Path) -> 
     assert mounted == {FINE["DATA_DIR"], *variables.SECRET_FILE_VARIABLES.values()}
 
 
-def test_the_files_that_the_proxy_mounts_are_those_that_a_step_reads() -> None:
-    from carprice import cli
-
-    assert set(variables.SECRET_FILES) == set(cli.SECRETS)
-
-
 def test_the_security_document_names_every_endpoint() -> None:
     document = (REPOSITORY / "docs/security.md").read_text()
     settings = proxy_settings.Settings(network="steps", data_dir="/srv/data")

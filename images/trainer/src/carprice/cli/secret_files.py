@@ -5,16 +5,7 @@ from __future__ import annotations
 import os
 
 from carprice.errors import UsageProblem
-
-SECRETS = (
-    "MLFLOW_TRACKING_PASSWORD",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "CARPRICE_SMTP_URL",
-    "CARPRICE_WEBHOOK_URL",
-    "CARPRICE_ALERT_URLS",
-)
-"""The variables whose value may stand in a file that NAME_FILE names."""
+from carprice_contract.variables import SECRET_FILES, file_variable
 
 
 def read_secret_files() -> None:
@@ -22,8 +13,8 @@ def read_secret_files() -> None:
 
     An empty file is no secret. Raises `UsageProblem` when a file can't be read or contradicts NAME.
     """
-    for name in SECRETS:
-        path = os.environ.get(f"{name}_FILE")
+    for name in SECRET_FILES:
+        path = os.environ.get(file_variable(name))
         if not path:
             continue
         try:

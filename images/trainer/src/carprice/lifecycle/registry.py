@@ -43,7 +43,7 @@ class Registry:
         self.tracking_uri = configured or self._embedded(root)
         mlflow.set_tracking_uri(self.tracking_uri)
         if not configured:
-            # MLflow writes it there too, and another data root's registry would take it for its own.
+            # MLflow writes it there too; a registry of another data root would use it.
             os.environ.pop(_TRACKING_URI, None)
         self.client: MlflowClient = MlflowClient()
         with self.answering():

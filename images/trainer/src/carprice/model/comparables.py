@@ -1,4 +1,4 @@
-"""The listings that are most like a car, in the eyes of the model that prices it."""
+"""The listings that are most like a car, as the model that prices it sees them."""
 
 from __future__ import annotations
 

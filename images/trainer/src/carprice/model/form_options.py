@@ -1,4 +1,4 @@
-"""What there is to choose from when a car is described: the values that the listings hold."""
+"""The values that a form offers when a person describes a car: those that the listings hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LISTS = {
 }
 
 
-def choices_of(listings: pd.DataFrame) -> dict[str, Any]:
+def form_options_of(listings: pd.DataFrame) -> dict[str, Any]:
     """The values of canonical listings, most frequent first, as JSON holds them.
 
     `makes` maps each make to its `count` and its `models`, each with its `count`, the first and the last

@@ -9,7 +9,7 @@ import pandas as pd
 
 from carprice.listings import reading, sample, tables
 from carprice.listings.records import read_one
-from carprice.model.choices import choices_of
+from carprice.model.form_options import form_options_of
 
 GOOD = {
     "make": "Dacia",
@@ -27,7 +27,7 @@ def listings(*changes: dict[str, str]) -> pd.DataFrame:
 
 
 def test_the_choices_are_those_of_the_contract() -> None:
-    found = choices_of(
+    found = form_options_of(
         listings(
             {"fiscal_power_cv": "6 CV", "gearbox": "Manuelle", "doors": "5", "model_year": "2005"},
             {"fiscal_power_cv": "5", "fuel": "Essence", "doors": "3", "city": "Rabat", "gps": "non"},
@@ -74,7 +74,7 @@ def test_the_choices_are_those_of_the_contract() -> None:
 
 
 def test_spellings_of_one_word_are_one_choice_in_the_most_common_spelling() -> None:
-    found = choices_of(
+    found = form_options_of(
         listings(
             {"make": "Citroën", "model": "C-Elysée"},
             {"make": "Citroën", "model": "C ELYSEE"},
@@ -90,18 +90,18 @@ def test_spellings_of_one_word_are_one_choice_in_the_most_common_spelling() -> N
 
 
 def test_words_without_a_latin_letter_stay_choices_of_their_own() -> None:
-    found = choices_of(listings({"city": "الرباط"}, {"city": "فاس"}, {"city": "فاس"}))
+    found = form_options_of(listings({"city": "الرباط"}, {"city": "فاس"}, {"city": "فاس"}))
     assert found["cities"] == ["فاس", "الرباط"]
 
 
 def test_exact_mileages_and_no_equipment_leave_nothing_to_choose() -> None:
-    found = choices_of(listings({"mileage": "120 000"}))
+    found = form_options_of(listings({"mileage": "120 000"}))
     assert found["mileage_brackets"] == []
     assert found["has_equipment"] is False
 
 
 def test_no_listings_give_no_choices() -> None:
-    found = choices_of(listings({}).head(0))
+    found = form_options_of(listings({}).head(0))
     assert found["makes"] == {}
     assert found["fuels"] == found["doors"] == found["mileage_brackets"] == []
 
@@ -111,7 +111,7 @@ def test_every_choice_of_a_file_can_be_sent_and_is_read_back(tmp_path: Path) -> 
     parsed = tables.parse(
         reading.read_raw((tmp_path / "synthetic.csv").read_bytes()).table, require_price=True
     )
-    found = json.loads(json.dumps(choices_of(parsed.listings[parsed.good]), allow_nan=False))
+    found = json.loads(json.dumps(form_options_of(parsed.listings[parsed.good]), allow_nan=False))
     assert sum(make["count"] for make in found["makes"].values()) == parsed.good.sum()
     for make, of_make in found["makes"].items():
         counts = [model["count"] for model in of_make["models"].values()]
