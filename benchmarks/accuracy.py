@@ -22,7 +22,8 @@ from carprice.listings import reading, tables
 from carprice.model.features import features_of
 from carprice.model.metrics import r_squared
 from carprice.model.price_model import expected_in_training, flagged_in_training, looks_mistyped
-from carprice.params import Params, load_params
+from carprice.params import Params
+from carprice.params_file import load_params
 
 CORRUPTED = 0.02
 Floats = npt.NDArray[np.float64]

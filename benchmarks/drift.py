@@ -27,7 +27,8 @@ from carprice.history.splitting import is_test
 from carprice.lifecycle import training
 from carprice.model.features import features_of
 from carprice.monitoring.drift_tests import DRIFTED, Comparison, compare
-from carprice.params import Params, load_params
+from carprice.params import Params
+from carprice.params_file import load_params
 
 SIZES = (500, 2000)
 FOLDS = 5

@@ -26,7 +26,7 @@ from carprice.history import snapshots
 from carprice.landing import landing
 from carprice.lifecycle import training
 from carprice.model.features import features_of
-from carprice.params import load_params
+from carprice.params_file import load_params
 from carprice.quality import quality
 from carprice.store import DataRoot
 

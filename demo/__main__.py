@@ -15,7 +15,7 @@ from carprice.errors import CarpriceError
 from carprice.landing import landing
 from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
-from carprice.params import load_params
+from carprice.params_file import load_params
 from carprice.store import DataRoot
 from demo import follow, services
 from demo.airflow_api import AirflowApi

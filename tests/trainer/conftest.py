@@ -13,7 +13,8 @@ from systems import FAST, System
 
 from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
-from carprice.params import Params, parse_params
+from carprice.params import Params
+from carprice.params_file import parse_params
 from carprice.pipeline import whole_run
 from carprice.store import DataRoot
 

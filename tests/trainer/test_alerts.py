@@ -23,7 +23,8 @@ from carprice.alerts import alerts
 from carprice.alerts.alerts import Alert
 from carprice.cli import main
 from carprice.lifecycle import evaluation, training
-from carprice.params import AlertParams, Params, parse_params
+from carprice.params import AlertParams, Params
+from carprice.params_file import parse_params
 from carprice.pipeline.approval import reason_for_approval
 from carprice.pipeline.context import Context
 from carprice.reports import reports

@@ -184,7 +184,7 @@ def test_a_file_that_was_accepted_but_never_assembled_is_claimed_again_after_a_w
 
 def test_claiming_starts_without_the_libraries_that_only_later_steps_need() -> None:
     code = (
-        "import sys, carprice.landing.landing, carprice.params, carprice.store;"
+        "import sys, carprice.landing.landing, carprice.params_file, carprice.store;"
         "print(sorted({'pandas', 'numpy', 'pandera', 'mlflow', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from carprice.errors import UsageProblem
-from carprice.params import Params, load_params, parse_params
+from carprice.params import Params
+from carprice.params_file import load_params, parse_params
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 

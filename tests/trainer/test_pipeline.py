@@ -22,7 +22,8 @@ from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 from carprice.lifecycle.saved_models import load_folder
 from carprice.model.features import features_of
 from carprice.monitoring import publishing
-from carprice.params import Params, parse_params
+from carprice.params import Params
+from carprice.params_file import parse_params
 from carprice.pipeline import whole_run
 from carprice.reports import report_index, reports
 from carprice.store import DataRoot

@@ -17,7 +17,8 @@ from carprice.history.splitting import is_test
 from carprice.lifecycle import tuning
 from carprice.lifecycle.registry import Registry
 from carprice.listings import reading, sample, tables
-from carprice.params import KernelTerm, Params, TrainingParams, parse_params
+from carprice.params import KernelTerm, Params, TrainingParams
+from carprice.params_file import parse_params
 from carprice.store import DataRoot
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -33,7 +33,7 @@ class Context:
     @cached_property
     def params(self) -> Params:
         """The settings. Raises `UsageProblem` when `params.yaml` is wrong."""
-        from carprice.params import load_params
+        from carprice.params_file import load_params
 
         return self._given_params or load_params()
 
