@@ -1,4 +1,4 @@
-# Everything the project can do; `make help` lists it.
+# All commands of the project; `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -6,7 +6,7 @@ PYTHON ?= python3
 ENVIRONMENTS := airflow trainer mlflow app
 TESTED := airflow trainer app
 uv := .venv/tools/bin/uv
-# A step is a fresh process each time: compiled bytecode saves seconds of every one of them.
+# Each step is a new process; compiled bytecode saves seconds at its start.
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -17,25 +17,25 @@ help: ## list every target
 # --- run
 
 .PHONY: demo
-demo: setup ## start everything here, land a file, follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT= EVIDENTLY_PORT=]
+demo: setup ## start everything on this machine, land a file and follow it into production [FILE= ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT= EVIDENTLY_PORT=]
 	@if [ "$${RUNTIME:-auto}" != process ] && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build trainer app; fi
 	@exec .venv/trainer/bin/python -m demo
 
 .PHONY: setup
-setup: $(ENVIRONMENTS:%=.venv/%/.ready) ## make the virtual environments, or bring them up to date
+setup: $(ENVIRONMENTS:%=.venv/%/.ready) ## make the virtual environments or bring them up to date
 
 .PHONY: clean
-clean: ## remove the virtual environments and the demo's state, never data
+clean: ## remove the virtual environments and the state of the demo; data/ stays
 	rm -rf .venv .demo
 
 .PHONY: pictures
-pictures: test-setup ## take the documentation's pictures of a running `make demo` on the synthetic sample
+pictures: test-setup ## take the pictures of the documents from a running `make demo` on the synthetic sample
 	.venv/trainer/bin/python -m demo.pictures
 
 # --- images
 
 .PHONY: images
-images: ## build the images, those whose inputs changed [PYTHON_IMAGE= OFFLINE=1]
+images: ## build the images whose inputs changed [PYTHON_IMAGE= OFFLINE=1]
 	images/build
 
 .PHONY: current-images
@@ -43,46 +43,46 @@ current-images: ## build the images where a Docker engine answers; elsewhere the
 	@if docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build; fi
 
 .PHONY: base-image
-base-image: ## make the Python base image from Debian's packages, where no registry can be reached
+base-image: ## make the Python base image from Debian packages, for machines without a registry
 	images/base/make-base-image
 
 .PHONY: docker-engine
-docker-engine: ## install and start a Docker engine on Debian or Ubuntu, where none answers
+docker-engine: ## install and start a Docker engine on Debian or Ubuntu if none answers
 	images/base/docker-engine
 
-# --- the stack a team runs
+# --- stack
 
 .PHONY: env
-env: ## write .env and random secrets for `docker compose up`; never overwrites
+env: ## write .env and random secrets for `docker compose up`; existing values stay
 	@$(PYTHON) stack/make_env.py
 
 .PHONY: compose-plugin
-compose-plugin: ## get Compose v2 from Debian's packages, where `docker compose` does not answer
+compose-plugin: ## install Compose v2 from Debian packages if `docker compose` does not answer
 	images/base/compose-plugin
 
 .PHONY: stack
-stack: env ## start the stack a team runs and wait until all of it is healthy (docs/stack.md)
+stack: env ## start the stack and wait until all services are healthy (docs/stack.md)
 	docker compose up --detach --wait
 
 .PHONY: stack-down
-stack-down: ## stop the stack and the steps it runs; its volumes and data/ stay
+stack-down: ## stop the stack and its running steps; volumes and data/ stay
 	docker compose stop worker dag-processor
-	@# The steps that did not end with the worker, which Compose knows nothing of.
+	@# Compose does not know the containers of steps.
 	docker ps --all --quiet --filter "label=carprice.proxy=$$(docker compose config | sed -n 's/^name: //p')" \
 		| xargs --no-run-if-empty docker rm --force --volumes
 	docker compose down
 
 .PHONY: backup
-backup: ## databases, artifacts and data of the running stack into one folder of backups/ [TO=folder SECRETS=1]
+backup: ## write databases, artifacts and data of the running stack to a folder in backups/ [TO=folder SECRETS=1]
 	@$(PYTHON) stack/backup.py $(if $(TO),--to "$(TO)") $(if $(SECRETS),--secrets)
 
 .PHONY: restore
-restore: ## put a backup into an empty stack FROM=backups/… [REPLACE=1 gives up what it holds, SECRETS=1]
+restore: ## restore a backup into an empty stack FROM=backups/… [REPLACE=1 deletes what the stack holds, SECRETS=1]
 	@$(PYTHON) stack/restore.py "$(or $(FROM),$(error make restore needs FROM=backups/…, a folder that 'make backup' made))" \
 		$(if $(REPLACE),--replace) $(if $(SECRETS),--secrets)
 
 .PHONY: doctor
-doctor: ## find what keeps the stack from running well, and say what to do
+doctor: ## find faults of the stack and say how to repair them
 	@$(PYTHON) stack/doctor.py
 
 # --- check
@@ -109,7 +109,7 @@ test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores
 test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to the virtual environments
 
 .PHONY: lint
-lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff, mypy, and the layers of the packages (import-linter)
+lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, the layers of the packages with import-linter, and types with mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
 	PYTHONPATH=airflow:images/app:images/docker-proxy .venv/trainer/bin/lint-imports
@@ -119,7 +119,7 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## ruff, mypy, and the lay
 	.venv/app/bin/mypy images/app
 	MYPYPATH=images/docker-proxy .venv/trainer/bin/mypy -p docker_proxy
 	.venv/app/bin/mypy stack/api/ensure_key.py
-	@# One at a time: two of them have the same name.
+	@# One file at a time, because two of them have the same name.
 	for file in stack/airflow/*.py stack/mlflow/*.py images/mlflow/*.py; do .venv/trainer/bin/mypy "$$file"; done
 	.venv/trainer/bin/mypy airflow/include airflow/dags
 
@@ -128,36 +128,36 @@ docs: ## draw the diagram of the documents again
 	docs/draw
 
 .PHONY: format
-format: .venv/trainer/.test-ready ## rewrite the sources as ruff wants them
+format: .venv/trainer/.test-ready ## format the sources with ruff
 	.venv/trainer/bin/ruff check --fix
 	.venv/trainer/bin/ruff format
 
 .PHONY: bench
-bench: setup ## measure the pipeline against its steps run bare, and memory at rest [DATA=path RUNTIME=]
+bench: setup ## compare the pipeline in Airflow with its bare steps, and measure idle memory [DATA=path RUNTIME=]
 	.venv/trainer/bin/python -m benchmarks.pipeline
 
 .PHONY: bench-accuracy
-bench-accuracy: setup ## the model against the reference recipe, on the same rows DATA=path [SEEDS=5]
+bench-accuracy: setup ## compare the model with the reference recipe on the same rows DATA=path [SEEDS=5]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
 .PHONY: bench-speed
-bench-speed: setup ## what a training and a prediction cost DATA=path
+bench-speed: setup ## measure the cost of a training and of a prediction DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
 
 .PHONY: bench-drift
-bench-drift: setup ## how often drift alarms, on random draws and on changed ones DATA=path [SEEDS=100]
+bench-drift: setup ## count the drift alarms on unchanged and on changed draws DATA=path [SEEDS=100]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.drift
 
 .PHONY: bench-report
-bench-report: setup ## what drift and its reports cost on a large landing [ROWS=300000]
+bench-report: setup ## measure the cost of drift reports on a large landing [ROWS=300000]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.large_report
 
 .PHONY: bench-serving
-bench-serving: setup ## the price API against `mlflow models serve` [DATA=path DURATION=10]
+bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=path DURATION=10]
 	.venv/trainer/bin/python -m benchmarks.serving
 
 .PHONY: lock
-lock: .venv/tools/.ready ## compile every requirements.in anew
+lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
 	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests; do \
 		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--no-emit-index-url --no-header requirements.in -o requirements.txt); \

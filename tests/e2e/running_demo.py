@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ import requests
 import yaml
 from demo import services
 from demo.airflow_api import OPEN, AirflowApi
-from demo.settings import REPOSITORY, free_port
+from demo.settings import REPOSITORY
 from demo.supervisor import MARK
 
 from carprice.landing import landing
@@ -85,7 +87,7 @@ class Demo:
         self.runtime = runtime
         self.params_file = folder / "params.yaml"
         names = ("AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "APP_PORT", "EVIDENTLY_PORT")
-        self.ports = {name: free_port() for name in names}
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.root = DataRoot(str(self.data))
         self._folder = folder
         self._database = database
@@ -353,6 +355,22 @@ class Demo:
             return False
 
         self.wait_for(killed, f"a step {command} runs")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on.
+
+    They are below those that the kernel gives to outgoing connections, one of which could otherwise take a
+    port before its service starts.
+    """
+    found: list[int] = []
+    for port in random.sample(range(20_000, 30_000), 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 def environment_of(process: psutil.Process) -> dict[str, str]:
