@@ -17,7 +17,7 @@ from demo.services import airflow_environment
 from demo.settings import Settings
 
 from carprice.monitoring import gauges
-from carprice.reports.report_records import State
+from carprice.reports.state import SystemState
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MONITORING = REPOSITORY / "monitoring"
@@ -50,10 +50,10 @@ def promtool(*arguments: str, stdin: str | None = None) -> str:
     return found.stdout + found.stderr
 
 
-def full_state() -> State:
+def full_state() -> SystemState:
     """A state in which every gauge has a value."""
     at = "2025-06-01T10:00:00+00:00"
-    return State(
+    return SystemState(
         production_version="3",
         production_since=datetime(2025, 6, 1, tzinfo=UTC),
         promised_mape=0.09,

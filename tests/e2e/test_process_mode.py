@@ -14,7 +14,7 @@ from running_demo import Demo
 
 from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
-from carprice.reports import report_records
+from carprice.reports import records
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_the_second_file_s_drift_report_is_a_click_away_in_the_app(demo: Demo, p
     from demo.browser import settled
     from playwright.sync_api import expect
 
-    *_, stem = report_records.stems(demo.root, "reports/drift")
+    *_, stem = records.stems(demo.root, "reports/drift")
     record = demo.root.read_json(f"reports/drift/{stem}.json")
     page.goto(demo.app_url)
     settled(page)

@@ -19,16 +19,17 @@ from servers import http_sink, mail_server, page_of, silent_server, text_of
 from systems import System
 from test_drift import dearer, landed
 
-from carprice.alerts import alerts
-from carprice.alerts.alerts import Alert
+from carprice.alerts import events
+from carprice.alerts.delivery import deliver
+from carprice.alerts.record import Alert, all_alerts, open_alert, resolve
 from carprice.cli import main
 from carprice.lifecycle import evaluation, training
 from carprice.params import AlertParams, Params
 from carprice.params_file import parse_params
+from carprice.pipeline import run_report
 from carprice.pipeline.approval import reason_for_approval
 from carprice.pipeline.context import Context
-from carprice.reports import reports
-from carprice.reports.report_records import state_of
+from carprice.reports.state import read_state
 from carprice.store import DataRoot
 
 QUICK = AlertParams(send_seconds=1.0)
@@ -82,11 +83,11 @@ def some_alert(cause: str = "drift:1") -> Alert:
 
 def opened(root: DataRoot) -> list[dict[str, Any]]:
     """The alerts whose cause is still there, or that somebody was not told yet."""
-    return state_of(root).alerts
+    return read_state(root).alerts
 
 
 def undelivered(root: DataRoot) -> list[dict[str, Any]]:
-    return state_of(root).undelivered
+    return read_state(root).undelivered
 
 
 def carprice(root: DataRoot, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -127,7 +128,7 @@ def test_a_refused_file_is_told_once_with_the_reason_and_its_page(
     monkeypatch.setenv("CARPRICE_REPORTS_URL", "https://cars.example/reports/")
     for _ in range(3):  # and the step is cleared twice
         sha256 = refuse(root, monkeypatch)
-        alerts.deliver(root, QUICK)
+        deliver(root, QUICK)
 
     (mail,), (post,) = mails, posts
     assert mail["Subject"] == "Car prices: the file may.csv was refused"
@@ -138,7 +139,7 @@ def test_a_refused_file_is_told_once_with_the_reason_and_its_page(
     assert f"https://cars.example/reports/quality/{sha256}.html" in text
     assert "may.csv" in str(page_of(mail))
     assert "may.csv was refused" in post["text"]
-    (record,) = alerts.records(root)
+    (record,) = all_alerts(root)
     assert record["count"] == 3
     assert opened(root) == [], "it happened, was told, and is not there until something changes"
 
@@ -148,10 +149,10 @@ def test_a_refused_file_is_closed_too_where_nobody_is_to_be_told(
 ) -> None:
     refuse(root, monkeypatch)
     assert len(opened(root)) == 1
-    alerts.deliver(root, QUICK)
+    deliver(root, QUICK)
     assert opened(root) == []
-    alerts.record(root, some_alert())
-    alerts.deliver(root, QUICK)
+    open_alert(root, some_alert())
+    deliver(root, QUICK)
     assert [known["cause"] for known in opened(root)] == ["drift:1"], "what is still there stays open"
 
 
@@ -165,13 +166,13 @@ def test_recording_an_alert_sends_nothing_by_itself(
 
 def test_a_cause_that_was_gone_alerts_again(root: DataRoot, mails: list[Mail]) -> None:
     for _ in range(2):
-        assert alerts.record(root, some_alert())
-        assert not alerts.record(root, some_alert())
-        alerts.deliver(root, QUICK)
-        alerts.deliver(root, QUICK)
-        assert alerts.resolve(root, "drift:1")
-        assert not alerts.resolve(root, "drift:1")
-    alerts.deliver(root, QUICK)
+        assert open_alert(root, some_alert())
+        assert not open_alert(root, some_alert())
+        deliver(root, QUICK)
+        deliver(root, QUICK)
+        assert resolve(root, "drift:1")
+        assert not resolve(root, "drift:1")
+    deliver(root, QUICK)
     assert len(mails) == 2
     assert opened(root) == []
 
@@ -179,8 +180,8 @@ def test_a_cause_that_was_gone_alerts_again(root: DataRoot, mails: list[Mail]) -
 def _raise_and_send(location: str, begin: Any) -> None:
     root = DataRoot(location)
     begin.wait()
-    alerts.record(root, some_alert())
-    alerts.deliver(root, AlertParams())
+    open_alert(root, some_alert())
+    deliver(root, AlertParams())
 
 
 def test_two_steps_at_once_send_it_once(root: DataRoot, mails: list[Mail]) -> None:
@@ -194,18 +195,18 @@ def test_two_steps_at_once_send_it_once(root: DataRoot, mails: list[Mail]) -> No
         step.join(60)
     assert [step.exitcode for step in steps] == [0] * 6
     assert len(mails) == 1
-    (record,) = alerts.records(root)
+    (record,) = all_alerts(root)
     assert record["count"] == 6
 
 
 def test_a_channel_configured_later_is_not_flooded_with_what_was_told_before(
     root: DataRoot, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alerts.record(root, some_alert())
-    alerts.deliver(root, QUICK)
+    open_alert(root, some_alert())
+    deliver(root, QUICK)
     with http_sink() as (port, posts):
         monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{port}/")
-        alerts.deliver(root, QUICK)
+        deliver(root, QUICK)
         assert posts == []
     assert len(mails) == 1
 
@@ -215,11 +216,11 @@ def test_a_channel_that_is_configured_no_more_keeps_no_alert_waiting(
 ) -> None:
     configure_mail(monkeypatch, 9)
     refuse(root, monkeypatch)
-    alerts.record(root, some_alert())
-    alerts.deliver(root, QUICK)
+    open_alert(root, some_alert())
+    deliver(root, QUICK)
     assert len(posts) == len(undelivered(root)) == 2
     monkeypatch.delenv("CARPRICE_SMTP_URL")
-    alerts.deliver(root, QUICK)
+    deliver(root, QUICK)
     assert len(posts) == 2
     assert undelivered(root) == []
     assert [known["cause"] for known in opened(root)] == ["drift:1"]
@@ -229,13 +230,13 @@ def test_what_nobody_was_told_goes_to_the_channel_that_took_the_place_of_the_fir
     root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_mail(monkeypatch, 9)
-    alerts.record(root, some_alert())
+    open_alert(root, some_alert())
     monkeypatch.delenv("CARPRICE_SMTP_URL")
-    alerts.deliver(root, QUICK)  # in a shell where nothing is configured
+    deliver(root, QUICK)  # in a shell where nothing is configured
     assert len(undelivered(root)) == 1
     with http_sink() as (port, posts):
         monkeypatch.setenv("CARPRICE_WEBHOOK_URL", f"http://127.0.0.1:{port}/")
-        alerts.deliver(root, QUICK)
+        deliver(root, QUICK)
     assert len(posts) == 1
     assert undelivered(root) == []
 
@@ -331,7 +332,7 @@ def test_the_report_of_a_promotion_is_sent_by_default(
     system: System, mails: list[Mail], posts: list[dict[str, Any]]
 ) -> None:
     run_id = promotion_untold(system)
-    sent = reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})["sent"]
+    sent = run_report.send_pipeline_report(system.root, system.registry, run_id, "1", {})["sent"]
     assert sent == ["e-mail", "webhook"]
     (mail,), (post,) = mails, posts
     assert "version 1 is in production" in mail["Subject"]
@@ -341,10 +342,10 @@ def test_the_report_of_a_promotion_is_sent_by_default(
 
 def test_a_report_that_is_sent_again_has_one_page_and_one_mail(system: System, mails: list[Mail]) -> None:
     run_id = promotion_untold(system)
-    of_dag = reports.RunOfDag("ingest_listings, run 1")
+    of_dag = run_report.RunOfDag("ingest_listings, run 1")
     for _ in range(2):
-        reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})
-        reports.send_pipeline_report(
+        run_report.send_pipeline_report(system.root, system.registry, run_id, "1", {})
+        run_report.send_pipeline_report(
             system.root, system.registry, None, None, {"claim_files": "failed"}, None, of_dag
         )
     assert len(mails) == 2
@@ -355,7 +356,7 @@ def test_the_report_of_a_promotion_reaches_a_mail_server_that_was_dead(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_mail(monkeypatch, 9)
-    told = reports.send_pipeline_report(system.root, system.registry, promotion_untold(system), "1", {})
+    told = run_report.send_pipeline_report(system.root, system.registry, promotion_untold(system), "1", {})
     assert "e-mail" in told["undelivered"]
     attention = system.root.read_bytes("reports/index.html").decode().split("</ul>")[0]
     assert "An alert did not reach everybody" in attention
@@ -381,7 +382,7 @@ def test_a_dead_mail_server_delays_nothing_is_visible_and_gets_it_once_when_it_i
     with silent_server() as port:
         configure_mail(monkeypatch, port)
         refuse(system.root, monkeypatch)
-        alerts.for_drift(system.root, system.params, DRIFTED, "3")
+        events.drift_judged(system.root, system.params, DRIFTED, "3")
         begun = time.monotonic()
         result = system.folder / "result.json"
         assert (
@@ -408,7 +409,7 @@ def test_a_dead_mail_server_delays_nothing_is_visible_and_gets_it_once_when_it_i
         assert len({mail["Subject"] for mail in mails}) == len(mails) == 3
     assert len(posts) == 3
     assert undelivered(system.root) == []
-    assert all(known["errors"] == {} for known in alerts.records(system.root))
+    assert all(known["errors"] == {} for known in all_alerts(system.root))
 
 
 def test_a_step_that_was_killed_while_sending_leaves_the_alert_to_the_next(
@@ -416,11 +417,11 @@ def test_a_step_that_was_killed_while_sending_leaves_the_alert_to_the_next(
 ) -> None:
     with silent_server() as port:
         configure_mail(monkeypatch, port)
-        alerts.record(root, some_alert())
+        open_alert(root, some_alert())
         code = (
-            "import sys; from carprice.alerts import alerts; from carprice.store import DataRoot; "
+            "import sys; from carprice.alerts.delivery import deliver; from carprice.store import DataRoot; "
             "from carprice.params import AlertParams; print('begun', flush=True); "
-            "alerts.deliver(DataRoot(sys.argv[1]), AlertParams(send_seconds=60))"
+            "deliver(DataRoot(sys.argv[1]), AlertParams(send_seconds=60))"
         )
         sender = subprocess.Popen(
             [sys.executable, "-c", code, root.location], stdout=subprocess.PIPE, text=True
@@ -433,7 +434,7 @@ def test_a_step_that_was_killed_while_sending_leaves_the_alert_to_the_next(
         sender.wait()
     with mail_server() as (port, mails):
         configure_mail(monkeypatch, port)
-        alerts.deliver(root, QUICK)
+        deliver(root, QUICK)
         assert len(mails) == 1
 
 
@@ -441,8 +442,8 @@ def test_an_alert_that_can_not_be_kept_fails_no_step(
     root: DataRoot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     root.write_text("alerts", "a file stands where the folder should be")
-    assert not alerts.record(root, some_alert())
-    assert alerts.deliver(root, QUICK).sent == []
+    assert not open_alert(root, some_alert())
+    assert deliver(root, QUICK).sent == []
     assert "can't record an alert" in caplog.text
 
 
@@ -454,44 +455,44 @@ def test_drift_is_told_with_its_report_and_resolved_when_the_market_is_back(
 ) -> None:
     root.write_text("reports/drift/today.html", "<html>drift</html>")
     for verdict in (DRIFTED, DRIFTED, DRIFTED | {"verdict": "too little data"}):
-        alerts.for_drift(root, fast_params, verdict, "3")
-        alerts.deliver(root, QUICK)
+        events.drift_judged(root, fast_params, verdict, "3")
+        deliver(root, QUICK)
     (mail,) = mails
     assert mail["Subject"] == "Car prices: the market drifted away from version 3"
     for part in ("Prices are 11 % higher", "june.csv", "price_mad", "mileage_km", "512", "What to do:"):
         assert part in text_of(mail)
     assert page_of(mail) == "<html>drift</html>"
 
-    alerts.for_drift(root, fast_params, DRIFTED | {"verdict": "stable"}, "3")
+    events.drift_judged(root, fast_params, DRIFTED | {"verdict": "stable"}, "3")
     assert opened(root) == []
 
 
 def test_another_version_in_production_ends_what_was_wrong_with_the_one_before(
     root: DataRoot, fast_params: Params
 ) -> None:
-    alerts.for_drift(root, fast_params, DRIFTED, "3")
-    alerts.for_live_error(root, fast_params, WORSE, "3")
-    alerts.record(root, Alert("pipeline_failed:x", "pipeline_failed", "subject", "text"))
-    alerts.put_in_production(root, "4")
+    events.drift_judged(root, fast_params, DRIFTED, "3")
+    events.live_error_judged(root, fast_params, WORSE, "3")
+    open_alert(root, Alert("pipeline_failed:x", "pipeline_failed", "subject", "text"))
+    events.version_in_production(root, "4")
     assert [known["cause"] for known in opened(root)] == ["pipeline_failed:x"]
 
 
 def test_drift_found_after_the_promotion_is_told_once_and_says_what_took_the_versions_place(
     root: DataRoot, mails: list[Mail], fast_params: Params
 ) -> None:
-    alerts.for_drift(root, fast_params, DRIFTED | {"production_version": "4"}, "4")
+    events.drift_judged(root, fast_params, DRIFTED | {"production_version": "4"}, "4")
     for _ in range(2):  # the run of the file, and the daily one after it
-        alerts.for_drift(root, fast_params, DRIFTED, "4")
-        alerts.deliver(root, QUICK)
+        events.drift_judged(root, fast_params, DRIFTED, "4")
+        deliver(root, QUICK)
     assert [known["cause"] for known in opened(root)] == ["drift:4"]
     (mail,) = [mail for mail in mails if "version 3" in str(mail["Subject"])]
     assert "Since then version 4 has taken its place in production." in text_of(mail)
 
 
 def test_a_verdict_is_no_alert_while_nothing_is_in_production(root: DataRoot, fast_params: Params) -> None:
-    alerts.for_drift(root, fast_params, DRIFTED, None)
-    alerts.for_live_error(root, fast_params, WORSE, None)
-    assert alerts.records(root) == []
+    events.drift_judged(root, fast_params, DRIFTED, None)
+    events.live_error_judged(root, fast_params, WORSE, None)
+    assert all_alerts(root) == []
 
 
 @pytest.mark.parametrize("how", ["promotion", "rollback"])
@@ -506,8 +507,8 @@ def test_a_promotion_or_rollback_closes_what_was_wrong_with_the_version_before(
         system.registry.set_alias("previous", str(other.version))
     else:
         system.registry.set_alias("production", "1")
-    alerts.for_drift(system.root, system.params, DRIFTED | {"production_version": wrong}, wrong)
-    alerts.for_live_error(system.root, system.params, WORSE | {"version": wrong}, wrong)
+    events.drift_judged(system.root, system.params, DRIFTED | {"production_version": wrong}, wrong)
+    events.live_error_judged(system.root, system.params, WORSE | {"version": wrong}, wrong)
     assert len(opened(system.root)) == 2
     command = ["rollback"] if how == "rollback" else ["promote-to-production", "--version", "1"]
     assert carprice(system.root, monkeypatch, *command) == 0
@@ -517,29 +518,29 @@ def test_a_promotion_or_rollback_closes_what_was_wrong_with_the_version_before(
 def test_what_was_wrong_is_told_though_another_version_took_its_place_before_it_was_sent(
     root: DataRoot, mails: list[Mail], fast_params: Params
 ) -> None:
-    alerts.for_live_error(root, fast_params, WORSE, "3")
-    alerts.put_in_production(root, "4")
+    events.live_error_judged(root, fast_params, WORSE, "3")
+    events.version_in_production(root, "4")
     for _ in range(2):
-        alerts.deliver(root, QUICK)
+        deliver(root, QUICK)
     (mail,) = mails
     assert mail["Subject"] == "Car prices: the live error of version 3 is past its limit"
     assert "Since then version 4 has taken its place in production." in text_of(mail)
     assert opened(root) == []
-    alerts.for_live_error(root, fast_params, WORSE, "3")  # rolled back, and as bad as before
-    alerts.deliver(root, QUICK)
+    events.live_error_judged(root, fast_params, WORSE, "3")  # rolled back, and as bad as before
+    deliver(root, QUICK)
     assert len(mails) == 2
 
 
 def test_a_live_error_past_its_limit_is_told_beside_what_was_promised(
     root: DataRoot, mails: list[Mail], fast_params: Params
 ) -> None:
-    alerts.for_live_error(root, fast_params, WORSE, "3")
-    alerts.deliver(root, QUICK)
+    events.live_error_judged(root, fast_params, WORSE, "3")
+    deliver(root, QUICK)
     (mail,) = mails
     assert mail["Subject"] == "Car prices: the live error of version 3 is past its limit"
     assert "mape: 0.21 (promised 0.14)" in text_of(mail)
     assert "rollback" in text_of(mail)
-    alerts.for_live_error(root, fast_params, WORSE | {"verdict": "as promised"}, "3")
+    events.live_error_judged(root, fast_params, WORSE | {"verdict": "as promised"}, "3")
     assert opened(root) == []
 
 
@@ -600,7 +601,7 @@ def test_the_list_shows_what_is_open_and_who_was_not_told(
     assert carprice(root, monkeypatch, "alert") == 0
     assert capsys.readouterr().out == "There has been no alert yet.\n"
     configure_mail(monkeypatch, 9)
-    alerts.record(root, some_alert())
+    open_alert(root, some_alert())
     assert carprice(root, monkeypatch, "alert", "--deliver") == 0
     assert "e-mail: ConnectionRefusedError" in capsys.readouterr().out
     assert carprice(root, monkeypatch, "alert", "--list") == 0

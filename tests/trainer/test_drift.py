@@ -27,7 +27,7 @@ from carprice.monitoring.live_accuracy import Scored
 from carprice.params import Params
 from carprice.pipeline import whole_run
 from carprice.quality import quality
-from carprice.reports import report_records
+from carprice.reports import records
 from carprice.store import DataRoot
 
 pytest.importorskip("evidently")
@@ -270,7 +270,7 @@ def test_the_verdict_is_the_same_after_the_listings_were_learned(
     sample.write_sample(str(path), 900, 2)
     whole_run.run(system.root, lenient, system.registry, str(path))
     assert system.version(PRODUCTION) == "2"
-    [name] = report_records.stems(system.root, "reports/drift")
+    [name] = records.stems(system.root, "reports/drift")
     before = system.root.read_json(f"reports/drift/{name}.json")
     after = detected(system)
     assert before["production_version"] == after["production_version"] == "1"

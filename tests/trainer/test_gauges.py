@@ -11,9 +11,9 @@ from systems import System
 
 from carprice import cli
 from carprice.monitoring import gauges, publishing, workspace
-from carprice.reports.report_index import INDEX
-from carprice.reports.report_records import State
+from carprice.reports.state import SystemState
 from carprice.store import DataRoot
+from carprice_contract.data_root import GAUGES, REPORT_INDEX
 
 
 def told(text: str) -> dict[str, float]:
@@ -21,8 +21,8 @@ def told(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) (\S+)$", text, re.MULTILINE)}
 
 
-def state(**changes: Any) -> State:
-    return State(
+def state(**changes: Any) -> SystemState:
+    return SystemState(
         **{
             "production_version": "3",
             "production_since": datetime(2025, 6, 1, tzinfo=UTC),
@@ -54,7 +54,7 @@ def test_the_figures_are_those_of_the_records() -> None:
 
 
 def test_what_is_not_known_is_absent_and_never_zero() -> None:
-    found = told(gauges.text_of(State()))
+    found = told(gauges.text_of(SystemState()))
     assert {name.split("{")[0] for name in found} == {
         "carprice_alerts_open", "carprice_alerts_undelivered", "carprice_gauges_written_timestamp_seconds",
     }  # fmt: skip
@@ -100,23 +100,23 @@ def test_alerts_are_counted_by_kind_and_those_nobody_got_besides() -> None:
 
 
 def test_a_whole_run_leaves_index_and_gauges(system: System) -> None:
-    found = told(system.root.read_bytes(gauges.GAUGES).decode())
+    found = told(system.root.read_bytes(GAUGES).decode())
     run = system.registry.get_run(str(system.registry.version_of("production").run_id))
     assert found["carprice_promoted_version"] == 1
     assert found["carprice_promised_mape"] == run.data.metrics["test_unflagged_mape"]
     assert found["carprice_rows_accepted"] == system.report["rows_accepted"]
-    assert "Version 1" in system.root.read_bytes(INDEX).decode()
+    assert "Version 1" in system.root.read_bytes(REPORT_INDEX).decode()
 
 
 def test_publish_report_brings_index_gauges_and_workspace_up_to_date(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (INDEX, gauges.GAUGES):
+    for name in (REPORT_INDEX, GAUGES):
         system.root.remove(name)
     monkeypatch.setenv("DATA_DIR", system.root.location)
     assert cli.main(["publish-report", "--report", "reports/drift/x.html"]) == 0
-    assert system.root.exists(INDEX)
-    assert told(system.root.read_bytes(gauges.GAUGES).decode())["carprice_promoted_version"] == 1
+    assert system.root.exists(REPORT_INDEX)
+    assert told(system.root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 1
     (project,) = system.root.folders(workspace.FOLDER)
     assert len(system.root.names(f"{workspace.FOLDER}/{project}/snapshots", ".json")) == 1
 
@@ -128,10 +128,10 @@ def test_publish_report_does_not_wait_for_a_registry_that_is_away(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert cli.main(["publish-report", "--report", "reports/drift/x.html"]) == 0
-    assert told(system.root.read_bytes(gauges.GAUGES).decode())["carprice_promoted_version"] == 1
+    assert told(system.root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 1
 
 
 def test_an_object_store_has_gauges_too() -> None:
     root = DataRoot("memory://gauges")
     publishing.publish(root, [{"at": "2025-06-01T00:00:00+00:00", "version": "4", "action": "promotion"}])
-    assert told(root.read_bytes(gauges.GAUGES).decode())["carprice_promoted_version"] == 4
+    assert told(root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 4

@@ -14,7 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
 from systems import FAST, System
 
-from carprice.alerts import alerts
+from carprice.alerts.record import all_alerts
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.lifecycle import evaluation, promotion, training
@@ -24,9 +24,9 @@ from carprice.model.features import features_of
 from carprice.monitoring import publishing
 from carprice.params import Params
 from carprice.params_file import parse_params
-from carprice.pipeline import whole_run
-from carprice.reports import report_index, reports
+from carprice.pipeline import run_report, whole_run
 from carprice.store import DataRoot
+from carprice_contract.data_root import REPORT_INDEX
 
 
 def trained(system: System, params: Params | None = None) -> str:
@@ -226,7 +226,7 @@ def test_too_few_listings_to_train_on_is_a_refusal_with_the_numbers(system: Syst
 
 
 def test_a_failed_step_is_reported_as_failed(system: System) -> None:
-    result = reports.send_pipeline_report(
+    result = run_report.send_pipeline_report(
         system.root, system.registry, None, None, {"promote_to_staging": "failed"}
     )
     assert result["verdict"] == "failed"
@@ -238,7 +238,7 @@ def test_the_report_escapes_what_comes_from_data(system: System) -> None:
     receipt = system.root.read_json(f"receipts/{sha}")
     system.root.write_json(f"receipts/{sha}", receipt | {"file": "<script>alert(1)</script>.csv"})
     run_id = str(system.registry.version_of(PRODUCTION).run_id)
-    result = reports.send_pipeline_report(system.root, system.registry, run_id, "1", {})
+    result = run_report.send_pipeline_report(system.root, system.registry, run_id, "1", {})
     page = system.root.read_bytes(result["report"]).decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
@@ -246,7 +246,7 @@ def test_the_report_escapes_what_comes_from_data(system: System) -> None:
 
 def test_the_index_lists_every_report(system: System) -> None:
     publishing.publish(system.root)
-    page = system.root.read_bytes(report_index.INDEX).decode()
+    page = system.root.read_bytes(REPORT_INDEX).decode()
     for folder in ("pipeline", "quality"):
         for name in system.root.names(f"reports/{folder}", ".html"):
             assert f"{folder}/{name}" in page
@@ -294,7 +294,7 @@ def test_a_run_by_hand_tells_what_is_wrong_with_production_before_it_is_replaced
     path.write_text(head + "".join(line for line in lines if "Diesel" in line))
     with contextlib.suppress(NothingToDo):  # whether it is promoted is another question
         whole_run.run(system.root, strict, system.registry, str(path))
-    assert {known["cause"] for known in alerts.records(system.root)} >= {"drift:1", "live_error:1"}
+    assert {known["cause"] for known in all_alerts(system.root)} >= {"drift:1", "live_error:1"}
 
 
 def test_what_can_not_be_judged_is_told_and_stops_no_training(system: System) -> None:
@@ -306,5 +306,5 @@ def test_what_can_not_be_judged_is_told_and_stops_no_training(system: System) ->
     newest = system.root.names("reports/pipeline", ".json")[-1]
     states = system.root.read_json(f"reports/pipeline/{newest}")["states"]
     assert states["train_model"] == states["evaluate_model"] == "success"
-    causes = {known["cause"] for known in alerts.records(system.root)}
+    causes = {known["cause"] for known in all_alerts(system.root)}
     assert causes >= {"pipeline_failed:score_new_listings", "pipeline_failed:detect_drift"}

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from carprice.monitoring import publishing
-from carprice.reports.report_index import INDEX, LISTED
+from carprice.reports.index_rows import LISTED
 from carprice.store import DataRoot
+from carprice_contract.data_root import REPORT_INDEX
 
 SHA = "ab" * 32
 
@@ -51,7 +52,7 @@ def alert(root: DataRoot, kind: str, subject: str, **record: Any) -> None:
 
 def page_of(root: DataRoot) -> str:
     publishing.publish(root)
-    return root.read_bytes(INDEX).decode()
+    return root.read_bytes(REPORT_INDEX).decode()
 
 
 def links(page: str) -> list[str]:
@@ -151,7 +152,7 @@ def test_an_open_alert_is_at_the_top_with_its_report_and_why_nobody_was_told(roo
 def test_a_verdict_about_a_version_that_is_gone_asks_for_nobody_s_attention(root: DataRoot) -> None:
     report(root, "drift", 1, verdict="drifted", production_version="1", headline="prices rose")
     publishing.publish(root, [{"at": "2025-06-02T08:00:00+00:00", "action": "promotion", "version": "2"}])
-    page = root.read_bytes(INDEX).decode()
+    page = root.read_bytes(REPORT_INDEX).decode()
     assert "Nothing needs your attention" in page
     assert "Prices rose · version 1" in page
 
@@ -167,7 +168,7 @@ def test_a_card_says_which_version_it_is_of_and_whether_it_serves(root: DataRoot
             {"at": "2025-06-02T08:00:00+00:00", "version": "2"},
         ],
     )
-    rows = root.read_bytes(INDEX).decode().split("<tr ")
+    rows = root.read_bytes(REPORT_INDEX).decode().split("<tr ")
     of = {version: next(row for row in rows if f">Version {version}</a>" in row) for version in ("1", "2")}
     assert ">was in production<" in of["1"]
     assert ">in production<" in of["2"]
@@ -200,7 +201,7 @@ def test_search_and_filter_work_in_a_browser_from_a_file_without_a_network(root:
     report(root, "live", 2, verdict="worse", version="2", file="été.csv")
     page_of(root)
     with offline_page() as page:
-        page.goto(f"file://{root.path(INDEX)}")
+        page.goto(f"file://{root.path(REPORT_INDEX)}")
         shown = page.locator("tbody tr:visible")
         assert shown.count() == 2
         page.get_by_label("Search the reports").fill("ETE worse")
@@ -211,6 +212,6 @@ def test_search_and_filter_work_in_a_browser_from_a_file_without_a_network(root:
         page.get_by_label("Search the reports").fill("")
         assert "Casablanca" in shown.inner_text()
     with offline_page(java_script_enabled=False) as page:
-        page.goto(f"file://{root.path(INDEX)}")
+        page.goto(f"file://{root.path(REPORT_INDEX)}")
         assert page.locator("tbody tr:visible").count() == 2
         assert not page.get_by_label("Search the reports").is_visible()

@@ -102,7 +102,7 @@ def add_batch(app: FastAPI, services: Services) -> None:
             answers += done.answers
             await _record(services, done.predictions, until)
         priced = sum("price_mad" in answer for answer in answers)
-        services.metrics.prediction(serving.version, serving.alias, "batch", priced)
+        services.metrics.count_predictions(serving.version, serving.alias, "batch", priced)
         if CSV in request.headers.get("accept", ""):
             text = await services.work(lambda: as_csv(sent, answers))
             return Response(text, media_type=f"{CSV}; charset=utf-8")

@@ -46,7 +46,7 @@ def add_history(app: FastAPI, services: Services) -> None:
         found = await services.read(lambda: log.feedback(prediction_id, paid))
         if found is None:
             raise _unknown(prediction_id)
-        services.metrics.feedback()
+        services.metrics.count_feedback()
         return Json(
             {
                 "prediction_id": found.prediction_id,

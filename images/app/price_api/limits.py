@@ -93,7 +93,7 @@ class Door:
                 await refusal.response()(scope, receive, counting)
         finally:
             route = scope.get("route")
-            self._metrics.request(getattr(route, "path", "other"), status)
+            self._metrics.count_request(getattr(route, "path", "other"), status)
 
     async def _refusal(self, scope: Scope) -> Refusal | None:
         if not _is_of_v1(scope):

@@ -1,4 +1,4 @@
-"""What Prometheus can ask the service."""
+"""The metrics of one API process, in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
-Gauges = Callable[[], dict[str, tuple[str, float | None]]]
+ReadValues = Callable[[], dict[str, tuple[str, float | None]]]
+"""Returns for each metric its help text and its value now; a value that is None is left out."""
 
 
 class Metrics:
@@ -42,51 +45,48 @@ class Metrics:
             "carprice_model_refused", "Times a new version was refused.", registry=self._registry
         )
 
-    def prediction(self, version: str, alias: str, source: str, count: int = 1) -> None:
+    def count_predictions(self, version: str, alias: str, source: str, count: int = 1) -> None:
         """Count priced listings."""
         self._predictions.labels(version, alias, source).inc(count)
 
-    def took(self, seconds: float) -> None:
-        """Note how long a single prediction took."""
+    def observe_prediction(self, seconds: float) -> None:
+        """Record how long a single prediction took."""
         self._seconds.observe(seconds)
 
-    def request(self, path: str, status: int) -> None:
-        """Count an answered request; status 0 is one whose client went away."""
+    def count_request(self, path: str, status: int) -> None:
+        """Count an answered request. Status 0 means that the client went away."""
         self._requests.labels(path, str(status)).inc()
 
-    def feedback(self) -> None:
-        """Count a price really paid."""
+    def count_feedback(self) -> None:
+        """Count a price that was really paid."""
         self._feedback.inc()
 
-    def shadow(self, count: int) -> None:
-        """Count listings priced in the shadow."""
+    def count_shadow_predictions(self, count: int) -> None:
+        """Count listings that staging priced beside production."""
         self._shadow.inc(count)
 
-    def model_refused(self) -> None:
+    def count_refused_model(self) -> None:
         """Count a version that was refused."""
         self._refused.inc()
 
-    def ask(self, gauges: Gauges) -> None:
-        """Ask `gauges` at each scrape: name -> (help, value); a None is left out, `_total` is a counter."""
-        self._registry.register(_Asked(gauges))
+    def add_values(self, read: ReadValues) -> None:
+        """Call `read` at each scrape; a name that ends in `_total` is a counter, any other a gauge."""
+        self._registry.register(_ValuesAtScrape(read))
 
-    def page(self) -> bytes:
-        """All of it in Prometheus's text format."""
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _Asked:
-    def __init__(self, gauges: Gauges) -> None:
-        self._gauges = gauges
-
-    def describe(self) -> list[Metric]:
-        return []
+class _ValuesAtScrape(Collector):
+    def __init__(self, read: ReadValues) -> None:
+        self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        for name, (help_, value) in self._gauges().items():
+        for name, (help_text, value) in self._read().items():
             if value is None:
                 continue
             if name.endswith("_total"):
-                yield CounterMetricFamily(name, help_, value=value)
+                yield CounterMetricFamily(name, help_text, value=value)
             else:
-                yield GaugeMetricFamily(name, help_, value=value)
+                yield GaugeMetricFamily(name, help_text, value=value)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from carprice.errors import CarpriceError
 from carprice.history import snapshots
-from carprice.lifecycle import model_card
 from carprice.lifecycle.promotion import decisions_of
+from carprice.reports import paths
 from carprice.store import DataRoot
 from price_api.serving import NoSnapshot, Tables
 
@@ -132,7 +132,7 @@ def _importance(registry: Registry, run_id: str) -> list[dict[str, Any]]:
 
 def _card(root: DataRoot, run_id: str) -> str | None:
     try:
-        return root.read_bytes(model_card.path_of(run_id)).decode("utf-8")
+        return root.read_bytes(paths.model_card(run_id)).decode("utf-8")
     except (OSError, ValueError) as problem:
         log.info("run %s has no model card that can be read: %s", run_id, problem)
         return None

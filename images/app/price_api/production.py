@@ -256,7 +256,7 @@ class Follower:
         reason = str(problem).splitlines()[0][:500] if str(problem) else type(problem).__name__
         serving = f"version {self.production.version} goes on serving" if self.production else "none serves"
         log.error("version %s is refused, %s: %s", key[0], serving, reason)
-        self._metrics.model_refused()
+        self._metrics.count_refused_model()
         return Refused(key, reason, datetime.now(UTC), pause, time.monotonic() + pause)
 
     def _settle(self, registry: Registry, wanted: ModelVersion, serving: Serving) -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from carprice.errors import StoreAway, StoreRefused
 from carprice.listings.records import shown
-from carprice.reports.report_records import documents
+from carprice.reports.records import documents
 from carprice.store import DataRoot
 from price_api import schemas
 from price_api.answers import Json

@@ -107,8 +107,8 @@ def add_pricing(app: FastAPI, services: Services) -> None:
         price = await predictor.price(serving, asked.listing)
         answer = answer_of(serving, asked, price, new_id())
         taken = time.perf_counter() - begun
-        counted.prediction(serving.version, serving.alias, "predict")
-        counted.took(taken)
+        counted.count_predictions(serving.version, serving.alias, "predict")
+        counted.observe_prediction(taken)
         staging.record(
             Prediction(
                 prediction_id=answer["prediction_id"],

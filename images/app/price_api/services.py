@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from carprice.monitoring.gauges import GAUGES
 from carprice.store import DataRoot
+from carprice_contract.data_root import GAUGES
 from price_api.asked import AskedExport
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
@@ -62,7 +62,7 @@ class Services:
         self.keys = _keys(settings)
         self.predictor = Predictor()
         self.staging = Staging(settings, self.follower, self.predictions, self.metrics, self._readers)
-        self.metrics.ask(self._gauges)
+        self.metrics.add_values(self._gauges)
 
     def start(self) -> None:
         """Begin to follow and to log."""
@@ -111,7 +111,7 @@ class Services:
             left = self.root.read_bytes(GAUGES)
         except OSError:
             left = b""
-        return self.metrics.page() + left
+        return self.metrics.exposition() + left
 
     def _gauges(self) -> dict[str, tuple[str, float | None]]:
         serving = self.follower.production

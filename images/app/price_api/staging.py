@@ -83,7 +83,7 @@ class Staging:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
                 self._log.record_many(await loop.run_in_executor(self._executor, _shadowed, batch))
-                self._metrics.shadow(len(batch))
+                self._metrics.count_shadow_predictions(len(batch))
         finally:
             self._task = None
 

@@ -35,29 +35,30 @@ def add_commands(commands: Commands) -> None:
 
 
 def _alert(arguments: argparse.Namespace, context: Context) -> Any:
-    from carprice.alerts import alerts
+    from carprice.alerts import events, record
+    from carprice.alerts.delivery import deliver, send_test
 
     params = context.alert_params
     if arguments.test:
-        return _try_channels(alerts.send_test(params))
+        return _try_channels(send_test(params))
     if arguments.run_failed:
         run, step, why = arguments.run_failed
         problems = {step: why} if why else {}
-        alerts.for_pipeline(context.root, {step: "failed"}, problems, run, link=arguments.link)
-    if arguments.resolve and not alerts.resolve(context.root, arguments.resolve):
+        events.steps_ended(context.root, {step: "failed"}, problems, run, link=arguments.link)
+    if arguments.resolve and not record.resolve(context.root, arguments.resolve):
         raise UsageProblem(
             f"the cause of an open alert was expected, found {arguments.resolve!r}; "
             "`carprice alert --list` shows them"
         )
     if arguments.run_failed or arguments.deliver:
-        delivery = alerts.deliver(context.root, params)
+        delivery = deliver(context.root, params)
         lines = _lines_of_channels(dict.fromkeys(delivery.sent) | delivery.undelivered)
         return {
             "lines": lines or "no alert waits to be sent",
             "sent": delivery.sent,
             "undelivered": delivery.undelivered,
         }
-    found = alerts.records(context.root)
+    found = record.all_alerts(context.root)
     return {"lines": _lines_of_alerts(found), "alerts": found}
 
 

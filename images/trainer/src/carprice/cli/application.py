@@ -83,6 +83,6 @@ def parser() -> argparse.ArgumentParser:
 def _close_alert_of_step(arguments: argparse.Namespace, context: Context | None) -> None:
     """A step that ends well closes the alert that it failed, if there is one."""
     if arguments.is_step and context is not None:
-        from carprice.alerts import alerts
+        from carprice.alerts import events
 
-        alerts.step_worked(context.root, arguments.command_name)
+        events.step_succeeded(context.root, arguments.command_name)

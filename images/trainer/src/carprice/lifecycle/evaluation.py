@@ -23,6 +23,7 @@ from carprice.model.metrics import Floats, regression_metrics, slice_metrics
 from carprice.model.price_model import looks_mistyped
 from carprice.model.typing_errors import typing_errors
 from carprice.params import Params
+from carprice.reports import paths
 from carprice.store import DataRoot
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
             run, manifest, metrics, slices, [importance, *drawn], lowest=float(actual.min())
         )
         mlflow.log_text(page, "model_card.html")
-        root.write_text(model_card.path_of(run_id), page)
+        root.write_text(paths.model_card(run_id), page)
         in_training = mlflow.artifacts.download_artifacts(
             artifact_uri=f"runs:/{run_id}/data/typing_errors.csv", dst_path=folder
         )
@@ -111,7 +112,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
         "rows_test": len(actual),
         "rows_flagged": int(flagged.sum()),
         "metrics": metrics,
-        "model_card": model_card.path_of(run_id),
+        "model_card": paths.model_card(run_id),
         "slices": {name: {"rows": m["rows"], "mape": m["mape"]} for name, m in slices.items()},
     }
 

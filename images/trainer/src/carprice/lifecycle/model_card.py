@@ -11,11 +11,6 @@ from typing import Any
 from carprice.reports.html import templates
 
 
-def path_of(run_id: str) -> str:
-    """Where the card of a run's model lies under the data root."""
-    return f"reports/models/{run_id}.html"
-
-
 def render(
     run: Any,
     manifest: dict[str, Any],

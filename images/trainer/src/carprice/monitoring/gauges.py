@@ -1,4 +1,4 @@
-"""Business figures for Prometheus, in its text format, in a file that the API's `/metrics` passes on."""
+"""Business figures for Prometheus, written to a file that the API adds to its own `/metrics`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from carprice.reports.report_records import (
-    State,
-    drift_share,
-    live_error,
-    number,
-    promised_error,
-    time_of,
-)
+from carprice.reports.records import drift_share, live_error, number, promised_error, time_of
+from carprice.reports.state import SystemState
 from carprice.store import DataRoot
-
-GAUGES = "metrics/carprice.prom"
+from carprice_contract.data_root import GAUGES
 
 ALERT_KINDS = ("drift", "live_error", "file_refused", "pipeline_failed", "nothing_landed")
 
-# What each gauge means; the names are what the rules and the dashboard in monitoring/ ask for.
+# The name and meaning of each gauge. The rules and the dashboard in monitoring/ query these names.
 HELP = {
     "carprice_promoted_version": "Number of the model version that the registry has in production.",
     "carprice_production_promoted_timestamp_seconds": "When that version was put into production.",
@@ -40,12 +33,12 @@ HELP = {
 }
 
 
-def write(root: DataRoot, state: State) -> None:
-    """Write the gauges of `state` to `metrics/carprice.prom`; what is not known is left out."""
+def write(root: DataRoot, state: SystemState) -> None:
+    """Write the gauges of `state` to `metrics/carprice.prom`. A value that is not known has no gauge."""
     root.write_text(GAUGES, text_of(state))
 
 
-def text_of(state: State) -> str:
+def text_of(state: SystemState) -> str:
     """The gauges in Prometheus' text format."""
     registry = CollectorRegistry()
     for name, value in _values(state).items():
@@ -58,7 +51,7 @@ def text_of(state: State) -> str:
     return generate_latest(registry).decode()
 
 
-def _values(state: State) -> dict[str, float | dict[str, float] | None]:
+def _values(state: SystemState) -> dict[str, float | dict[str, float] | None]:
     live = live_error(state.live)
     promised = promised_error(state.live) if live is not None else None
     file = state.newest_file

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from carprice.errors import UsageProblem
-from carprice.reports.report_records import (
+from carprice.reports.records import (
     Document,
     documents,
     drift_share,

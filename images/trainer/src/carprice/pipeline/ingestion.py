@@ -30,13 +30,12 @@ def check_data_quality(context: Context, file: str, sha256: str) -> dict[str, An
     Raises `DataRefused` with the receipt as its result when the whole file is refused. The refusal is
     recorded as an alert, which a later step sends.
     """
-    from carprice.alerts import alerts
+    from carprice.alerts import events
     from carprice.quality import quality
 
     with _refusal_recorded(context):
         receipt = quality.check_data_quality(context.root, context.params, file, sha256)
-    # The file may have been refused before, under other settings.
-    alerts.resolve(context.root, f"file_refused:{receipt['sha256']}")
+    events.file_accepted(context.root, receipt["sha256"])
     return receipt
 
 
@@ -53,7 +52,7 @@ def _refusal_recorded(context: Context) -> Iterator[None]:
         yield
     except DataRefused as refused:
         if isinstance(refused.result, dict) and refused.result.get("status") == "refused":
-            from carprice.alerts import alerts
+            from carprice.alerts import events
 
-            alerts.for_refused_file(context.root, refused.result)
+            events.file_refused(context.root, refused.result)
         raise

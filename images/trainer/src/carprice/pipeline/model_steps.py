@@ -48,22 +48,22 @@ def validate_staging_model(context: Context, version: str) -> dict[str, Any]:
 
 def promote_to_production(context: Context, version: str, approved_by: str) -> dict[str, Any]:
     """Make a validated version `production`."""
-    from carprice.alerts import alerts
+    from carprice.alerts import events
     from carprice.lifecycle import promotion
 
     promoted = promotion.promote_to_production(context.registry, version, approved_by)
-    alerts.put_in_production(context.root, promoted["version"])
+    events.version_in_production(context.root, promoted["version"])
     return promoted
 
 
 def rollback(context: Context, by: str, reason: str) -> dict[str, Any]:
     """Put the version before back into production; returns the entry of the history."""
-    from carprice.alerts import alerts
+    from carprice.alerts import events
     from carprice.lifecycle import promotion
     from carprice.monitoring import publishing
 
     entry = promotion.rollback(context.registry, by, reason)
-    alerts.put_in_production(context.root, entry["version"])
+    events.version_in_production(context.root, entry["version"])
     publishing.publish(context.root, context.registry.history())
     return entry
 
@@ -82,15 +82,16 @@ def send_pipeline_report(
     `states` maps a step to how it ended, `problems` a step to its last words. While MLflow is away no
     report can be written; the alert about the run is sent all the same.
     """
-    from carprice.alerts import alerts
-    from carprice.reports import reports
+    from carprice.alerts import events
+    from carprice.alerts.delivery import deliver
+    from carprice.pipeline import run_report
 
-    about = reports.RunOfDag(dag_run, link, problems or {})
+    about = run_report.RunOfDag(dag_run, link, problems or {})
     settings = context.alert_params
     try:
         registry = context.registry
     except CarpriceError:
-        alerts.for_pipeline(context.root, states, about.problems, about.name, link=about.link)
-        alerts.deliver(context.root, settings)
+        events.steps_ended(context.root, states, about.problems, about.name, link=about.link)
+        deliver(context.root, settings)
         raise
-    return reports.send_pipeline_report(context.root, registry, run_id, version, states, settings, about)
+    return run_report.send_pipeline_report(context.root, registry, run_id, version, states, settings, about)

@@ -7,31 +7,32 @@ from typing import Any
 
 from carprice.errors import CarpriceError, NothingToDo
 from carprice.pipeline.context import Context
+from carprice_contract.data_root import REPORT_INDEX
 
 log = logging.getLogger(__name__)
 
 
 def score_new_listings(context: Context, sha256: list[str], snapshot_id: str = "latest") -> dict[str, Any]:
     """Score production on listings that it was not trained on; `sha256` names their files (none: all)."""
-    from carprice.alerts import alerts
+    from carprice.alerts import events
     from carprice.lifecycle import promotion
     from carprice.monitoring import live_accuracy
 
     verdict = live_accuracy.score_new_listings(
         context.root, context.params, context.registry, sha256, snapshot_id
     )
-    alerts.for_live_error(context.root, context.params, verdict, promotion.in_production(context.registry))
+    events.live_error_judged(context.root, context.params, verdict, promotion.in_production(context.registry))
     return verdict
 
 
 def detect_drift(context: Context, snapshot_id: str) -> dict[str, Any]:
     """Compare the newest listings of a snapshot with those that production was trained on."""
-    from carprice.alerts import alerts
+    from carprice.alerts import events
     from carprice.lifecycle import promotion
     from carprice.monitoring import drift
 
     verdict = drift.detect_drift(context.root, context.params, context.registry, snapshot_id)
-    alerts.for_drift(context.root, context.params, verdict, promotion.in_production(context.registry))
+    events.drift_judged(context.root, context.params, verdict, promotion.in_production(context.registry))
     return verdict
 
 
@@ -40,16 +41,15 @@ def publish_report(context: Context, report: str) -> dict[str, Any]:
 
     `report` is the path of the new report under the data root.
     """
-    from carprice.alerts import alerts
+    from carprice.alerts.delivery import deliver
     from carprice.monitoring import publishing, workspace
-    from carprice.reports import report_index
 
-    delivery = alerts.deliver(context.root, context.alert_params)
+    delivery = deliver(context.root, context.alert_params)
     publishing.publish(context.root, _history(context))
     workspace.publish(context.root)
     return {
         "report": report,
-        "index": report_index.INDEX,
+        "index": REPORT_INDEX,
         "sent": delivery.sent,
         "undelivered": delivery.undelivered,
     }
@@ -60,11 +60,12 @@ def check_freshness(context: Context) -> dict[str, Any]:
 
     Raises `NothingToDo` when the data is fresh and no alert waits.
     """
-    from carprice.alerts import alerts
+    from carprice.alerts import events
+    from carprice.alerts.delivery import deliver
     from carprice.monitoring import publishing, workspace
 
-    found = alerts.for_freshness(context.root, context.params.alerts)
-    delivery = alerts.deliver(context.root, context.params.alerts)
+    found = events.freshness_checked(context.root, context.params.alerts)
+    delivery = deliver(context.root, context.params.alerts)
     publishing.publish(context.root)
     # No drift report tells Evidently's workspace of refused files and of the first file.
     workspace.publish(context.root)

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from carprice.alerts import alerts
+from carprice.alerts import events
+from carprice.alerts.delivery import deliver
 from carprice.errors import DataRefused, NothingToDo
 from carprice.lifecycle.registry import Registry
 from carprice.params import Params
@@ -40,7 +41,7 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     try:
         receipt = ingestion.check_data_quality(context, name, sha256)
     except DataRefused:
-        alerts.deliver(root, params.alerts)
+        deliver(root, params.alerts)
         raise
     log.info("[2/8] assemble_listings")
     snapshot_id = ingestion.assemble_listings(context, [sha256])["snapshot_id"]
@@ -119,6 +120,6 @@ def _watch_production(context: Context, snapshot_id: str) -> None:
             log.info("%s: %s", step, nothing)
         except Exception as error:
             log.exception("%s failed", step)
-            alerts.for_pipeline(context.root, {step: "failed"}, {step: str(error)}, "`carprice run`")
+            events.steps_ended(context.root, {step: "failed"}, {step: str(error)}, "`carprice run`")
             continue
-        alerts.step_worked(context.root, step)
+        events.step_succeeded(context.root, step)

@@ -1,4 +1,4 @@
-"""The report of a pipeline run: the page a reviewer reads, and what is sent of it."""
+"""The report of one pipeline run: the page that a reviewer reads and the message that is sent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from carprice.alerts import alerts
+from carprice.alerts import events
+from carprice.alerts.delivery import deliver
 from carprice.errors import CarpriceError
-from carprice.lifecycle.model_card import path_of
+from carprice.formats import thousands
 from carprice.lifecycle.promotion import decisions_of
-from carprice.lifecycle.registry import PRODUCTION, Registry
+from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.monitoring.publishing import publish
 from carprice.params import AlertParams
 from carprice.reports.html import templates
-from carprice.reports.report_records import stems
+from carprice.reports.paths import model_card
+from carprice.reports.records import stems
 from carprice.store import DataRoot
 
 log = logging.getLogger(__name__)
@@ -26,9 +28,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunOfDag:
-    """What Airflow tells of the run a report is about.
+    """The run of a DAG that a report is about, as Airflow describes it.
 
-    `name` is the DAG's and the run's, `link` opens it, `problems` holds the last words of each step
+    `name` is the DAG's and the run's. `link` opens the run. `problems` holds the last error of each step
     that failed.
     """
 
@@ -46,31 +48,31 @@ def send_pipeline_report(
     params: AlertParams | None = None,
     run_of_dag: RunOfDag | None = None,
 ) -> dict[str, Any]:
-    """Write and send the report of one run: JSON and HTML under `reports/pipeline/`.
+    """Write the report of one run as JSON and HTML under `reports/pipeline/`, and send it.
 
     `states` maps a step's name to how it ended (`success`, `skipped`, `refused`, `failed`,
-    `upstream_failed`). What an unfinished run can't tell is left out; the report is written all the
-    same. A failed step is told as an alert, once until it works again; a report of anything else is
-    sent where `alerts.send_reports` says so. Alerts that wait are sent along. Doing it again for the
-    same run replaces the page, and sends nothing that was sent.
+    `upstream_failed`). An unfinished run gets a report too, without what is not known yet. A failed step
+    raises an alert, once until the step succeeds again. Any other report is sent if `alerts.send_reports`
+    is on. Alerts that wait are sent as well. A second call for the same run replaces the page and sends
+    nothing twice. Raises `CarpriceError` where MLflow is away, after the failed steps were reported.
     """
     params, about = params or AlertParams(), run_of_dag or RunOfDag()
-    name = _name(root, run_id, about)
+    name = _name_of_report(root, run_id, about)
     try:
         report = _collect(root, registry, run_id, version, states)
     except CarpriceError as error:
-        # MLflow is away: nothing to report with, and all the more reason to tell what failed.
+        # MLflow is away: there is no report, but people must still learn what failed.
         problems = about.problems | {"send_pipeline_report": str(error)}
-        alerts.for_pipeline(root, states, problems, about.name, link=about.link)
-        alerts.deliver(root, params)
+        events.steps_ended(root, states, problems, about.name, link=about.link)
+        deliver(root, params)
         raise
     _write(root, name, report)
     log.info("%s; report at %s", report["headline"], root.uri(f"{name}.html"))
-    alerts.for_pipeline(root, states, about.problems, about.name, f"{name}.html", about.link)
+    events.steps_ended(root, states, about.problems, about.name, f"{name}.html", about.link)
     if params.send_reports and report["verdict"] != "failed":
         cause, text = f"{name}:{report['headline']}", _plain_text(report)
-        alerts.for_report(root, cause, report["headline"], text, f"{name}.html", about.link)
-    delivery = alerts.deliver(root, params)
+        events.run_reported(root, cause, report["headline"], text, f"{name}.html", about.link)
+    delivery = deliver(root, params)
     if delivery.sent or delivery.undelivered:
         _write(root, name, report | {"sent": delivery.sent, "undelivered": delivery.undelivered})
     publish(root, report["history"])
@@ -84,13 +86,16 @@ def send_pipeline_report(
     }
 
 
-def _name(root: DataRoot, run_id: str | None, about: RunOfDag) -> str:
-    """What the report of a candidate, or else of a run of a DAG, is called, by when it was first written."""
-    of = run_id or hashlib.sha256(about.name.encode()).hexdigest()
-    key = re.sub(r"[^A-Za-z0-9]", "", of)[:12]
-    known = [stem for stem in stems(root, "reports/pipeline") if stem.endswith(f"-{key}")]
-    if known and (run_id or about.name):
-        return f"reports/pipeline/{known[-1]}"
+def _name_of_report(root: DataRoot, run_id: str | None, about: RunOfDag) -> str:
+    """The path of a run's report without its suffix: when it was first written, and a key of the run.
+
+    The key comes from the training run, or from the run of the DAG where nothing was trained.
+    """
+    identity = run_id or hashlib.sha256(about.name.encode()).hexdigest()
+    key = re.sub(r"[^A-Za-z0-9]", "", identity)[:12]
+    existing = [stem for stem in stems(root, "reports/pipeline") if stem.endswith(f"-{key}")]
+    if existing and (run_id or about.name):
+        return f"reports/pipeline/{existing[-1]}"
     return f"reports/pipeline/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{key}"
 
 
@@ -104,29 +109,12 @@ def _collect(
 ) -> dict[str, Any]:
     run = registry.get_run(run_id) if run_id else None
     if version is None and run_id:
-        known = registry.client.search_model_versions(f"name='CarPricePredictor' and run_id='{run_id}'")
-        version = str(known[0].version) if known else None
+        registered = registry.client.search_model_versions(f"name='{MODEL}' and run_id='{run_id}'")
+        version = str(registered[0].version) if registered else None
     decisions = decisions_of(registry, version) if version else {}
     production = registry.version_of(PRODUCTION)
     in_production = production is not None and str(production.version) == version
-    failed = [step for step, state in states.items() if state == "failed"]
-    refused = [step for step, state in states.items() if state == "refused"]
-    stopped = failed or [step for step, state in states.items() if state == "upstream_failed"]
-    said_no = [gate for decision in decisions.values() for gate in decision["gates"] if not gate["passed"]]
-    if refused and not failed:
-        files = "a file was" if len(refused) == 1 else f"{len(refused)} files were"
-        verdict, headline = "failed", f"{files} refused"
-    elif stopped:
-        verdict, headline = "failed", f"the pipeline failed at {stopped[0]}"
-    elif in_production:
-        verdict, headline = "promoted", f"version {version} is in production"
-    elif said_no:
-        words = ", ".join(
-            f"{g['name']} {g['value']:.4g} (must be {g['comparison']} {g['threshold']:g})" for g in said_no
-        )
-        verdict, headline = "kept", f"version {version} was not promoted: {words}"
-    else:
-        verdict, headline = "kept", f"version {version or 'none'} was not promoted"
+    verdict, headline = _verdict(version, in_production, states, decisions)
     return {
         "verdict": verdict,
         "headline": headline,
@@ -134,7 +122,7 @@ def _collect(
         "version": version,
         "production_version": str(production.version) if production else None,
         "run_id": run_id,
-        "model_card": path_of(run_id) if run_id and root.exists(path_of(run_id)) else None,
+        "model_card": model_card(run_id) if run_id and root.exists(model_card(run_id)) else None,
         "snapshot_id": run.data.tags.get("snapshot_id") if run else None,
         "files": _files(root, run.data.tags.get("snapshot_id")) if run else [],
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
@@ -144,6 +132,29 @@ def _collect(
         "undelivered": {},
         "history": registry.history(),
     }
+
+
+def _verdict(
+    version: str | None, in_production: bool, states: dict[str, str], decisions: dict[str, dict[str, Any]]
+) -> tuple[str, str]:
+    """What came of the run: `failed`, `promoted` or `kept`, and the headline of the report."""
+    failed = [step for step, state in states.items() if state == "failed"]
+    refused = [step for step, state in states.items() if state == "refused"]
+    if refused and not failed:
+        files = "a file was" if len(refused) == 1 else f"{len(refused)} files were"
+        return "failed", f"{files} refused"
+    stopped = failed or [step for step, state in states.items() if state == "upstream_failed"]
+    if stopped:
+        return "failed", f"the pipeline failed at {stopped[0]}"
+    if in_production:
+        return "promoted", f"version {version} is in production"
+    missed = [gate for decision in decisions.values() for gate in decision["gates"] if not gate["passed"]]
+    if missed:
+        gates = ", ".join(
+            f"{g['name']} {g['value']:.4g} (must be {g['comparison']} {g['threshold']:g})" for g in missed
+        )
+        return "kept", f"version {version} was not promoted: {gates}"
+    return "kept", f"version {version or 'none'} was not promoted"
 
 
 def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
@@ -156,8 +167,8 @@ def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
 def _plain_text(report: dict[str, Any]) -> str:
     lines = [report["headline"], ""]
     lines += [
-        f"{file['file']}: {file['rows_in']} rows in, {file['rows_repeated']} repeated, "
-        f"{file['rows_accepted']} accepted, {file['rows_refused']} refused"
+        f"{file['file']}: {thousands(file['rows_in'])} rows in, {thousands(file['rows_repeated'])} repeated, "
+        f"{thousands(file['rows_accepted'])} accepted, {thousands(file['rows_refused'])} refused"
         for file in report["files"][-10:]
     ]
     for decision in report["decisions"]:

@@ -1,0 +1,147 @@
+"""Sends what the record of alerts holds: each open alert once to every channel.
+
+A channel that can't be reached keeps the alert pending, with the reason in the record, until a later
+delivery gets it through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from carprice.alerts import wording
+from carprice.alerts.channels import SETTINGS, Message, channels
+from carprice.alerts.record import (
+    Record,
+    all_alerts,
+    close_if_finished,
+    locked,
+    never_failing,
+    read,
+    timestamp,
+    update,
+)
+from carprice.alerts.sending import send
+from carprice.errors import UsageProblem
+from carprice.params import AlertParams
+from carprice.reports.paths import relative_to_index
+from carprice.reports.records import undelivered_to
+from carprice.store import DataRoot
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The channels that took everything, and for each other channel why it did not."""
+
+    sent: list[str] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+
+
+def deliver(root: DataRoot, params: AlertParams) -> Delivery:
+    """Send every open alert to the channels that have not taken it, and close the alerts this finishes.
+
+    Takes at most `alerts.send_seconds`, whatever the other side does, and never raises.
+    """
+    delivery = Delivery()
+    with never_failing("send alerts"), contextlib.ExitStack() as held_locks:
+        configured = [channel.name for channel in channels()]
+        mine = []
+        for seen in all_alerts(root):
+            if not _needs_delivery(seen, configured):
+                continue
+            # Another process that holds the lock is sending this alert right now.
+            if held_locks.enter_context(locked(root, seen["cause"], wait=False)):
+                known = read(root, seen["cause"])
+                if known is not None and _needs_delivery(known, configured):
+                    mine.append(known | {"channels": _recipients(known, configured)})
+        mine.sort(key=lambda record: str(record["first_at"]))
+        messages = [_message(root, record) for record in mine]
+        pending = {
+            channel: [i for i, record in enumerate(mine) if channel in undelivered_to(record)]
+            for channel in configured
+        }
+        outcomes = send({c: [messages[i] for i in pending[c]] for c in configured}, params.send_seconds)
+        for i, record in enumerate(mine):
+            results = {c: outcomes[c][pending[c].index(i)] for c in configured if i in pending[c]}
+            _record_results(root, record, results)
+        for channel, outcome in outcomes.items():
+            problem = next((p for p in outcome if p is not None), None)
+            if problem is None:
+                delivery.sent.append(channel)
+            else:
+                delivery.undelivered[channel] = problem
+    return delivery
+
+
+def send_test(params: AlertParams) -> dict[str, str | None]:
+    """Send a test through every configured channel: None where it was accepted, otherwise why not.
+
+    Raises `UsageProblem` where no channel is configured.
+    """
+    names = [channel.name for channel in channels()]
+    if not names:
+        raise UsageProblem(
+            f"a channel for alerts was expected, found none; set {SETTINGS} (docs/settings.md)"
+        )
+    message = Message(*wording.trial())
+    outcomes = send({name: [message] for name in names}, params.send_seconds)
+    return {name: outcome[0] for name, outcome in outcomes.items()}
+
+
+def _message(root: DataRoot, record: Record) -> Message:
+    """The message of an alert: its text, then the addresses of the report and of the run."""
+    text, page = str(record["text"]), None
+    report = record["report"]
+    if report:
+        with contextlib.suppress(FileNotFoundError):
+            page = root.read_bytes(report)
+        text += f"\n\nReport: {root.uri(report)}"
+        base = os.environ.get("CARPRICE_REPORTS_URL", "").rstrip("/")
+        if base:
+            text += f"\n{base}/{relative_to_index(report)}"
+    if record["link"]:
+        text += f"\nRun: {record['link']}"
+    if record["count"] > 1:
+        text += f"\nSeen {record['count']} times since {record['first_at']}."
+    return Message(str(record["subject"]), text, page)
+
+
+def _record_results(root: DataRoot, sent: Record, results: Mapping[str, str | None]) -> None:
+    """Record for each channel that an alert was accepted, or why not, and close the alert if that ends it."""
+
+    def with_results(known: Record) -> Record | None:
+        if known["first_at"] != sent["first_at"]:
+            return None  # resolved and opened again meanwhile: this is another alert
+        accepted = {channel: timestamp() for channel, problem in results.items() if problem is None}
+        problems = known["errors"] | dict(results)
+        updated = {
+            "channels": sent["channels"],
+            "delivered": known["delivered"] | accepted,
+            "errors": {c: p for c, p in problems.items() if p is not None and c in sent["channels"]},
+        }
+        return close_if_finished(known | updated)
+
+    update(root, sent["cause"], with_results)
+
+
+def _recipients(record: Record, configured: list[str]) -> list[str]:
+    """The channels that an alert goes to, without those that are no longer configured.
+
+    If none of them is left and none took the alert, it goes to all channels that are configured now, so
+    that somebody learns of it. If nothing is configured, as in a person's own shell, nothing changes.
+    """
+    recipients: list[str] = record["channels"]
+    if not configured or not recipients:
+        return recipients
+    return [c for c in recipients if c in configured or c in record["delivered"]] or configured
+
+
+def _needs_delivery(record: Record, configured: list[str]) -> bool:
+    """Whether an alert has to be sent or closed, or lists a channel that is no longer configured."""
+    if record["state"] != "open":
+        return False
+    updated = record | {"channels": _recipients(record, configured)}
+    waits = bool(set(undelivered_to(updated)) & set(configured))
+    return waits or updated["channels"] != record["channels"] or close_if_finished(updated)["state"] != "open"
