@@ -607,7 +607,7 @@ def test_the_list_shows_what_is_open_and_who_was_not_told(
     assert carprice(root, monkeypatch, "alert", "--list") == 0
     listed = capsys.readouterr().out
     assert "subject of drift:1" in listed
-    assert "not told yet by e-mail" in listed
+    assert "not sent yet by e-mail" in listed
     assert carprice(root, monkeypatch, "alert", "--resolve", "drift:1") == 0
     assert carprice(root, monkeypatch, "alert", "--resolve", "drift:1") == 2
     assert opened(root) == []
