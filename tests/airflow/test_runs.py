@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -417,7 +418,8 @@ def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: An
     done = run("monitor_drift")
 
     assert done.state == "success"
-    assert [call["nice"] for call in trainer.calls] == [15, 15]
+    background = min(os.nice(0) + 15, 19)  # the kernel knows no priority beyond 19
+    assert [call["nice"] for call in trainer.calls] == [background, background]
     assert trainer.args("publish-report") == [["--report", "reports/drift/x.html"]]
     assert last_event_extra("drift_report") == {"report": "reports/drift/x.html"}
 
