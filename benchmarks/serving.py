@@ -131,7 +131,6 @@ def _settings(folder: Path) -> Settings:
         evidently_port=free_port(),
         app_port=free_port(),
         airflow_database="",
-        timeout_seconds=0,
     )
 
 

@@ -17,6 +17,8 @@ from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
 from carprice.params_file import load_params
 from carprice.store import DataRoot
+from carprice_contract import data_root
+from carprice_contract.steps import ExitCode
 from demo import follow, services
 from demo.airflow_api import AirflowApi
 from demo.settings import REPOSITORY, DemoProblem, Settings
@@ -61,14 +63,14 @@ def _demo(settings: Settings) -> int:
         follow.follow(api, root, sha256 if is_new else None, since, _say, settings.timeout_seconds)
         lines, in_production = summary(root, Registry(root), sha256)
         print("\n" + "\n".join(lines + _addresses(settings)), flush=True)  # noqa: T201
-        refused = root.read_json(f"receipts/{sha256}.json")["status"] == "refused"
+        refused = root.read_json(data_root.receipt(sha256))["status"] == "refused"
         if not settings.once:
             print("\nCtrl-C stops everything.", flush=True)  # noqa: T201
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
         _say("stopping")
     if refused:
-        return 65
+        return ExitCode.REFUSED
     return 0 if in_production else 1
 
 
@@ -90,7 +92,7 @@ def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:
             path = Path(folder) / "synthetic_listings.csv"
             sample.write_sample(str(path), SAMPLE_ROWS, seed=0)
             landed = landing.land(root, str(path))
-    is_new = not root.exists(f"receipts/{landed['sha256']}.json")
+    is_new = not root.exists(data_root.receipt(landed["sha256"]))
     return landed["file"], landed["sha256"], is_new
 
 
@@ -102,9 +104,9 @@ def _addresses(settings: Settings) -> list[str]:
         f"API       {settings.api_url}/docs",
         f"Airflow   {settings.airflow_url}   user {services.USER}, password {_password(settings)}",
         f"MLflow    {settings.mlflow_url}",
-        f"Reports   {root.uri('reports/index.html')}",
+        f"Reports   {root.uri(data_root.REPORT_INDEX)}",
         f"History   {settings.evidently_url}   of drift, live error and refused rows",
-        f"Land more: bin/carprice land FILE, or move a finished .csv into {root.uri('raw')}",
+        f"Land more: bin/carprice land FILE, or move a finished .csv into {root.uri(data_root.RAW)}",
     ]
 
 

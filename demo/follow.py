@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from carprice.store import DataRoot
+from carprice_contract.data_root import receipt
 from demo.airflow_api import OPEN, AirflowApi
 from demo.settings import DemoProblem
 
@@ -48,7 +49,7 @@ def follow(
         except (requests.RequestException, KeyError):
             time.sleep(1)  # the server is being restarted
             continue
-        handled = sha256 is None or root.exists(f"receipts/{sha256}.json")
+        handled = sha256 is None or root.exists(receipt(sha256))
         if handled and not _more_to_come(states):
             # A run that has just ended may be about to set off the next one.
             quiet_since = quiet_since or time.monotonic()

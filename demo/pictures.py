@@ -10,6 +10,7 @@ import sys
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from carprice.store import DataRoot
+from carprice_contract.data_root import REPORT_KINDS, REPORTS
 from demo.browser import choose, describe_logan, estimate, give, settled
 from demo.settings import REPOSITORY, Settings
 
@@ -89,10 +90,11 @@ def _reports(browser: Browser, root: DataRoot) -> None:
     page = _page(browser, DESKTOP)
     page.goto(f"file://{root.path('reports/index.html')}")
     _take(page, "index")
-    for kind in ("quality", "pipeline", "models", "drift", "live"):
-        pages = root.names(f"reports/{kind}", ".html")
+    for kind in REPORT_KINDS:
+        folder = f"{REPORTS}/{kind}"
+        pages = root.names(folder, ".html")
         for name, is_evidently in ((kind, False), (f"{kind}-evidently", True)):
-            paths = [root.path(f"reports/{kind}/{p}") for p in pages if (".evidently." in p) is is_evidently]
+            paths = [root.path(f"{folder}/{p}") for p in pages if (".evidently." in p) is is_evidently]
             if paths:
                 page.goto(f"file://{max(paths, key=os.path.getmtime)}")
                 _take(page, name)

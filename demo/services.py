@@ -12,16 +12,14 @@ from pathlib import Path
 
 import requests
 
+from carprice_contract import data_root
+from carprice_contract.containers import DATA_LABEL
 from demo.airflow_api import AirflowApi
-from demo.settings import REPOSITORY, Settings, python_of
+from demo.settings import AIRFLOW_METRICS, REPOSITORY, Settings, python_of
 from demo.supervisor import Service, Supervisor
 
 USER = "admin"
 START_SECONDS = 240
-FOLDERS = (
-    "raw", "receipts", "listings", "quarantine", "snapshots", "reports", "mlflow", "alerts", "metrics",
-    "monitoring",
-)  # fmt: skip
 AIRFLOW_COMPONENTS = (
     ("api-server",),
     # Task logs are files on this machine, which the API server reads itself.
@@ -44,8 +42,11 @@ def secret(state: Path, name: str) -> str:
 
 def base_environment(settings: Settings) -> dict[str, str]:
     """What every service and command gets."""
+    # Not the demo's own settings: Airflow's side refuses a CARPRICE_ variable that is none of its settings.
     inherited = {
-        key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW_", "CARPRICE_DEMO"))
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AIRFLOW_", "CARPRICE_DEMO")) and key != AIRFLOW_METRICS
     }
     return inherited | {
         "DATA_DIR": str(settings.data),
@@ -92,7 +93,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "AIRFLOW__API__SECRET_KEY": secret(settings.state, "api-secret"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret(settings.state, "jwt-secret"),
             "AIRFLOW__CORE__FERNET_KEY": _fernet_key(settings),
-            "AIRFLOW__METRICS__STATSD_ON": os.environ.get("CARPRICE_AIRFLOW_METRICS") or "False",
+            "AIRFLOW__METRICS__STATSD_ON": str(settings.airflow_metrics),
             "PYTHONPATH": str(REPOSITORY / "airflow"),
             "CARPRICE_RUNTIME": settings.runtime,
             "CARPRICE_TRAINER_PYTHON": python_of("trainer"),
@@ -119,7 +120,7 @@ def airflow_services(settings: Settings, api: AirflowApi) -> list[Service]:
 
 def mlflow_service(settings: Settings) -> Service:
     """The MLflow server, on the database that `bin/carprice` uses when no server is named."""
-    folder = settings.data / "mlflow"
+    folder = settings.data / data_root.MLFLOW
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         python_of("mlflow"), "-m", "mlflow", "server",
@@ -168,7 +169,7 @@ def _serving_environment(settings: Settings) -> dict[str, str]:
 
 def make_folders(settings: Settings) -> None:
     """Make the data root's folders, which a container's user writes to as a member of their group."""
-    for name in FOLDERS:
+    for name in data_root.FOLDERS:
         path = settings.data / name
         path.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(PermissionError):  # somebody else's, who set it up already
@@ -195,7 +196,7 @@ def start_all(
 
 def remove_step_containers(settings: Settings) -> None:
     """Remove the containers of steps that were running when Airflow was stopped."""
-    mine = ["--filter", f"label=carprice.data={settings.data}"]
+    mine = ["--filter", f"label={DATA_LABEL}={settings.data}"]
     found = subprocess.run(["docker", "ps", "-aq", *mine], capture_output=True, text=True, check=False)
     if found.stdout.split():
         subprocess.run(["docker", "rm", "-f", *found.stdout.split()], capture_output=True, check=False)

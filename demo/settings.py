@@ -1,75 +1,89 @@
-"""What `make demo` can be told, read once from the environment."""
+"""Every setting of `make demo`, read from the environment once, at the start."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal, Self
+
+from carprice_settings import ServiceSettings, SettingError, setting
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-RUNTIMES = ("auto", "docker", "process")
+AIRFLOW_METRICS = "CARPRICE_AIRFLOW_METRICS"
+
+PORT: dict[str, Any] = {"ge": 1, "le": 65535}
 
 
 class DemoProblem(Exception):
-    """The demo can't go on; the message says what was expected, what was found and what to do."""
+    """The demo can't go on. The message says what was expected, what was found and what to do."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Where things are and listen. `state` holds Airflow's home, logs and secrets, never data."""
+class Settings(ServiceSettings):
+    """The settings of `make demo`."""
 
-    data: Path
-    state: Path
-    file: Path | None
-    runtime: str
-    once: bool
-    airflow_port: int
-    mlflow_port: int
-    api_port: int
-    app_port: int
-    evidently_port: int
-    airflow_database: str
-    timeout_seconds: float
+    data: Path = setting("DATA_DIR", REPOSITORY / "data", "The data root: a folder; default: `data` here.")
+    file: Path | None = setting("FILE", None, "The CSV file to land; empty: a synthetic sample.")
+    runtime: Literal["auto", "docker", "process"] = setting(
+        "RUNTIME",
+        "auto",
+        "How steps run. auto: in containers where a Docker engine answers, otherwise as processes.",
+    )
+    once: bool = setting("ONCE", False, "1: stop after the summary.")
+    airflow_port: int = setting("AIRFLOW_PORT", 8080, "Where Airflow listens.", **PORT)
+    mlflow_port: int = setting("MLFLOW_PORT", 5000, "Where MLflow listens.", **PORT)
+    api_port: int = setting("API_PORT", 8000, "Where the price API listens.", **PORT)
+    app_port: int = setting("APP_PORT", 8501, "Where the price app listens.", **PORT)
+    evidently_port: int = setting(
+        "EVIDENTLY_PORT", 8002, "Where Evidently shows drift, live error and refused rows.", **PORT
+    )
+    airflow_database: str = setting(
+        "AIRFLOW_DATABASE", "", "SQLAlchemy URL of Airflow's own database; empty: SQLite.", secret=True
+    )
+    airflow_metrics: bool = setting(
+        AIRFLOW_METRICS, False, "True: Airflow sends its metrics by StatsD to port 8125 of this machine."
+    )
+    state: Path = setting(
+        "DEMO_STATE",
+        Path(),
+        "Airflow's home, logs and secrets, which only their owner can read; empty: a folder under `.demo`.",
+    )
+    timeout_seconds: float = setting(
+        "DEMO_TIMEOUT", 1800.0, "Seconds to follow a file before giving up.", gt=0
+    )
 
     @classmethod
-    def from_environment(cls, ports_must_be_free: bool = True) -> Settings:
-        """Settings from `DATA_DIR`, `FILE`, `RUNTIME`, `ONCE`, `*_PORT`, `AIRFLOW_DATABASE`,
-        `DEMO_STATE`, `DEMO_TIMEOUT`.
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, *, ports_must_be_free: bool = True
+    ) -> Self:
+        """The settings in `environment` (default: the process's own).
 
-        Raises `DemoProblem` for a value that can't be used.
+        Paths are absolute, and `runtime` is `docker` or `process`. Raises `DemoProblem` for a value that
+        can't be used.
         """
-        data = Path(os.environ.get("DATA_DIR") or REPOSITORY / "data").resolve()
+        try:
+            given = super().from_environment(environment)
+        except SettingError as problem:
+            raise DemoProblem(str(problem)) from problem
+        data = given.data.resolve()
         default_state = REPOSITORY / ".demo" / hashlib.sha256(str(data).encode()).hexdigest()[:8]
-        file = Path(os.environ["FILE"]).resolve() if os.environ.get("FILE") else None
+        file = given.file.resolve() if given.file else None
         if file is not None and not file.is_file():
             raise DemoProblem(f"FILE must name a CSV file of listings, found nothing at {file}")
-        runtime = os.environ.get("RUNTIME") or "auto"
-        if runtime not in RUNTIMES:
-            raise DemoProblem(f"RUNTIME must be one of {', '.join(RUNTIMES)}, found '{runtime}'")
-        if runtime != "process" and not engine_answers():
-            if runtime == "docker":
-                raise DemoProblem(
-                    "RUNTIME=docker needs a Docker engine that answers `docker version`, found none; "
-                    "start it, run `make docker-engine`, or use RUNTIME=process"
-                )
-            runtime = "process"
-        return cls(
-            data=data,
-            state=Path(os.environ.get("DEMO_STATE") or default_state).resolve(),
-            file=file,
-            runtime="docker" if runtime == "auto" else runtime,
-            once=os.environ.get("ONCE", "") not in ("", "0"),
-            airflow_port=_port("AIRFLOW_PORT", 8080, ports_must_be_free),
-            mlflow_port=_port("MLFLOW_PORT", 5000, ports_must_be_free),
-            api_port=_port("API_PORT", 8000, ports_must_be_free),
-            app_port=_port("APP_PORT", 8501, ports_must_be_free),
-            evidently_port=_port("EVIDENTLY_PORT", 8002, ports_must_be_free),
-            airflow_database=os.environ.get("AIRFLOW_DATABASE") or "",
-            timeout_seconds=float(os.environ.get("DEMO_TIMEOUT") or 1800),
+        if ports_must_be_free:
+            for name, field in cls.model_fields.items():
+                if name.endswith("_port"):
+                    _check_free(str(field.validation_alias), getattr(given, name))
+        return given.model_copy(
+            update={
+                "data": data,
+                "file": file,
+                "runtime": _usable(given.runtime),
+                "state": default_state if given.state == Path() else given.state.resolve(),
+            }
         )
 
     @property
@@ -106,7 +120,7 @@ def python_of(environment: str) -> str:
 def engine_answers() -> bool:
     """Whether a Docker engine (not only a client) answers."""
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],
             capture_output=True,
             timeout=20,
@@ -114,7 +128,7 @@ def engine_answers() -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return asked.returncode == 0 and bool(asked.stdout.strip())
+    return answer.returncode == 0 and bool(answer.stdout.strip())
 
 
 def free_port() -> int:
@@ -124,19 +138,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _port(variable: str, default: int, must_be_free: bool) -> int:
-    text = os.environ.get(variable) or str(default)
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise DemoProblem(f"{variable} must be a port number between 1 and 65535, found '{text}'")
-    if not must_be_free:
-        return int(text)
+def _usable(runtime: str) -> str:
+    """How steps run here. Raises `DemoProblem` when they are to run in containers and no engine answers."""
+    if runtime == "process" or engine_answers():
+        return "process" if runtime == "process" else "docker"
+    if runtime == "docker":
+        raise DemoProblem(
+            "RUNTIME=docker needs a Docker engine that answers `docker version`, found none; "
+            "start it, run `make docker-engine`, or use RUNTIME=process"
+        )
+    return "process"
+
+
+def _check_free(variable: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", int(text)))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise DemoProblem(
-                f"port {text} must be free, found it taken ({error.strerror}); "
+                f"port {port} must be free, found it taken ({error.strerror}); "
                 f"end what uses it or choose another with {variable}=…"
             ) from error
-    return int(text)

@@ -7,6 +7,7 @@ from typing import Any
 from carprice.lifecycle.promotion import decisions_of
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.store import DataRoot
+from carprice_contract.data_root import receipt as receipt_of
 
 
 def summary(root: DataRoot, registry: Registry, sha256: str) -> tuple[list[str], bool]:
@@ -42,7 +43,7 @@ def summary(root: DataRoot, registry: Registry, sha256: str) -> tuple[list[str],
 
 
 def _data(root: DataRoot, sha256: str) -> list[str]:
-    name = f"receipts/{sha256}.json"
+    name = receipt_of(sha256)
     if not root.exists(name):
         return ["The file has not been dealt with."]
     receipt = root.read_json(name)

@@ -39,7 +39,8 @@ from compose import (
 )
 from make_env import REPOSITORY
 
-FORMAT = 2
+from carprice_contract import formats
+
 MANIFEST = "manifest.json"
 SETTINGS = "settings.env"
 """What a backup calls `.env`."""
@@ -235,7 +236,7 @@ def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
         files[path.name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
         _sync(path)
     manifest = {
-        "format": FORMAT,
+        "format": formats.BACKUP,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "stack": stack.name,
         "data_url": data_url,

@@ -13,6 +13,8 @@ from typing import IO
 
 from make_env import REPOSITORY, settings_in
 
+from carprice_contract.containers import PROXY_LABEL
+
 COMPOSE_FILE = "docker-compose.yml"
 DATABASES = ("airflow", "mlflow", "predictions")
 ARTIFACTS = "/var/lib/mlflow"
@@ -114,7 +116,7 @@ class Stack:
 
     def step_containers(self) -> list[str]:
         """The ids of the steps that run now, which the worker has made beside the stack."""
-        return docker("ps", "--quiet", "--filter", f"label=carprice.proxy={self.name}").split()
+        return docker("ps", "--quiet", "--filter", f"label={PROXY_LABEL}={self.name}").split()
 
 
 def docker(*arguments: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None) -> str:

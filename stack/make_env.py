@@ -23,16 +23,16 @@ from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DATA_FOLDERS = (
-    "raw", "receipts", "listings", "quarantine", "snapshots", "reports", "metrics", "monitoring", "serving",
-    "asked",
-)  # fmt: skip
+# No package is installed here; the contract needs none.
+sys.path.insert(0, str(REPOSITORY / "images" / "contract" / "src"))
+from carprice_contract import data_root, variables  # noqa: E402
+
 ENGINE_SOCKET = Path("/var/run/docker.sock")
 OBJECT_STORE = "stack/object-store.yml"
-STORE_KEYS = {"store_key_id": "AWS_ACCESS_KEY_ID", "store_key": "AWS_SECRET_ACCESS_KEY"}
+STORE_KEYS = {variables.SECRET_FILES[name]: name for name in variables.STORE_KEYS}
 """The secrets that open the object store, and the variables they are taken from."""
-TO_BE_FILLED = ("smtp_url", "webhook_url", "alert_urls")
-"""Secrets that whoever runs the stack knows alone, empty until then: where alerts go."""
+TO_BE_FILLED = tuple(variables.SECRET_FILES[name] for name in variables.ALERT_CHANNELS)
+"""Secrets that only the people who run the stack know: where alerts go. Empty until they fill them in."""
 HEAD = "# Made by `make env`; edit what you like. No secrets here.\n"
 UNPRIVILEGED = 50000
 """The user of the containers where root sets the stack up, as root's uid must not be it."""
@@ -168,7 +168,7 @@ def write_secrets(folder: Path, uid: int, given: Mapping[str, str]) -> list[str]
 
 def make_data_folders(root: Path) -> None:
     """Make the data root's folders, which the containers write to as members of their group."""
-    for folder in (root, *(root / name for name in DATA_FOLDERS)):
+    for folder in (root, *(root / name for name in data_root.FOLDERS)):
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(PermissionError):  # somebody else's, who set it up already
             folder.chmod(0o2775)

@@ -18,17 +18,14 @@ from pathlib import Path
 
 from make_env import REPOSITORY, SetupProblem, give, settings_in
 
+from carprice_contract import variables
+
 SECRETS = (
     "airflow_database_url",
     "airflow_broker_url",
     "airflow_result_backend",
     "airflow_secret_key",
-    "mlflow_password",
-    "smtp_url",
-    "webhook_url",
-    "alert_urls",
-    "store_key_id",
-    "store_key",
+    *variables.SECRET_FILES.values(),
 )
 FILES = (
     "params.yaml",

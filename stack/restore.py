@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from backup import FERNET_KEY, FORMAT, MANIFEST, SETTINGS, fingerprint_of, sha256_of
+from backup import FERNET_KEY, MANIFEST, SETTINGS, fingerprint_of, sha256_of
 from compose import (
     ARTIFACTS,
     DATABASES,
@@ -35,6 +35,8 @@ from compose import (
     plain_files,
 )
 from make_env import REPOSITORY, settings_in
+
+from carprice_contract import formats
 
 NEEDED = (*(f"{name}.dump" for name in DATABASES), "artifacts.tar", "data.tar", "params.yaml", SETTINGS)
 REPLACED_VOLUMES = ("postgres", "mlflow", "redis")
@@ -88,17 +90,17 @@ def check_backup(backup: Path) -> dict[str, Any]:
             str(name): (str(each["sha256"]), int(each["bytes"])) for name, each in manifest["files"].items()
         }
         found = manifest["format"]
-        if found == FORMAT:
+        if found == formats.BACKUP:
             _ = [manifest[key] for key in ("made", "data_url", "database_bytes", FERNET_KEY)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise StackProblem(
             f"{path} must describe the backup, found it missing or unreadable ({type(problem).__name__}): "
             "name a folder that 'make backup' completed, as in FROM=backups/20260131T120000Z."
         ) from problem
-    if found != FORMAT:
+    if found != formats.BACKUP:
         raise StackProblem(
-            f"{path} must be of format {FORMAT}, found {found}: restore it with the version that made it "
-            f"(commit {manifest.get('commit') or 'unknown'})."
+            f"{path} must be of format {formats.BACKUP}, found {found}: restore it with the version that "
+            f"made it (commit {manifest.get('commit') or 'unknown'})."
         )
     for name in NEEDED:
         if name not in files:

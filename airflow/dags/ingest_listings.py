@@ -1,18 +1,18 @@
 """### ingest_listings
 
-**What it does.** A CSV landed in `raw/` (asset `raw_listings`), or the catch-up time has come: claims
-every complete file that has not been dealt with, checks the quality of each in a step of its own, and
-makes a snapshot of all accepted listings (asset `listings`), on which training starts.
+**What it does.** It runs when a CSV lands in `raw/` (asset `raw_listings`) and on a catch-up schedule. It
+claims every complete file that has no receipt, checks the quality of each file in a step of its own, and
+makes a snapshot of all accepted listings (asset `listings`). The snapshot starts the training.
 
 **When it is red.**
-- `check_data_quality` red, "The data was refused": the file can't be used as it is. The sentence says why,
-  the quality page `reports/quality/<sha256>.html` shows the rows. Tell whoever delivered the file; a
-  corrected copy is simply dropped into `raw/`. Nothing to clear here, the other files went through.
-  People were told, once for this content.
-- any other task red: read its log's last line. After repair nothing needs to be cleared either:
-  the landing trigger and the catch-up schedule claim the file again.
+- `check_data_quality` is red and says "The data was refused": the file can't be used as it is. The sentence
+  says why, and the quality page `reports/quality/<sha256>.html` shows the rows. An alert was sent, once for
+  this content. Ask whoever delivered the file for a corrected copy, and put it into `raw/`. The other files
+  went through; there is nothing to clear.
+- Another task is red: read the last line of its log and repair what it names. There is nothing to clear
+  either: the landing trigger and the catch-up schedule claim the file again.
 
-**Owner.** ops; the data owner for refused files.
+**Owner.** Ops; for refused files the data owner.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TaskInstance, TriggerRule
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.types import TaskInstance
 
+from carprice_contract.steps import StepName
 from include.assets import listings, raw_listings
 from include.conventions import Tag, dag_defaults, no_step_failed, report_arguments, step_states
 from include.settings import settings
@@ -42,28 +42,28 @@ with DAG(
 
     @step(execution_timeout=timedelta(minutes=5))
     def claim_files() -> list[str]:
-        return ["claim-files"]
+        return [StepName.CLAIM_FILES]
 
     @step(map_index_template="{{ claimed.file }}")
     def check_data_quality(claimed: dict[str, str]) -> list[str]:
-        return ["check-data-quality", "--file", claimed["file"], "--sha256", claimed["sha256"]]
+        return [StepName.CHECK_DATA_QUALITY, "--file", claimed["file"], "--sha256", claimed["sha256"]]
 
-    # One refused file does not stop the others; all refused, and there is nothing to assemble.
+    # One refused file does not stop the others. If all are refused, there is nothing to assemble.
     @step(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[listings])
     def assemble_listings(receipts: list[dict[str, Any]]) -> list[str]:
         accepted = [receipt["sha256"] for receipt in receipts if receipt["status"] == "accepted"]
-        return ["assemble-listings", "--sha256", *accepted]
+        return [StepName.ASSEMBLE_LISTINGS, "--sha256", *accepted]
 
     @step(trigger_rule=TriggerRule.ALL_DONE)
     def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
         if not {"failed", "refused"} & set(step_states(ti).values()):
             raise AirflowSkipException("No step failed; promote_car_price sends the report.")
-        return ["send-pipeline-report", *report_arguments(ti)]
+        return [StepName.SEND_PIPELINE_REPORT, *report_arguments(ti)]
 
-    # Nothing to claim: time to see whether that has been so for long, and to send what could not be sent.
+    # Without files to claim: alert if nothing has landed for days, and send the alerts that wait.
     @step(trigger_rule=TriggerRule.ALL_SKIPPED)
     def check_freshness() -> list[str]:
-        return ["check-freshness"]
+        return [StepName.CHECK_FRESHNESS]
 
     claimed = claim_files()
     receipts = check_data_quality.expand(claimed=claimed)

@@ -1,16 +1,16 @@
 """### train_car_price
 
-**What it does.** There is a new snapshot of the listings (asset `listings`): scores the production model on
-the listings it has not seen, before any model sees them, then trains a model on the snapshot, evaluates it on
-the listings kept aside for testing, and announces it (asset `candidate_model`). The snapshot is the newest
-when the first task starts, also in a run started by hand. `score_new_listings` is skipped while nothing is in
-production; training never waits in vain for it.
+**What it does.** It runs when there is a new snapshot of the listings (asset `listings`). It scores the
+production model on the listings that this model has not seen, trains a new model on the snapshot, evaluates
+it on the listings kept aside for testing, and announces it (asset `candidate_model`). It takes the snapshot
+that is the newest when the first task starts, also in a run started by hand. `score_new_listings` is skipped
+while nothing is in production; the training then follows at once.
 
-**When it is red.** Read the last line of the red task's log. "The data was refused": the snapshot can't
-be trained on, and the sentence says why. Out of memory: raise `CARPRICE_STEP_MEMORY`. MLflow away:
-bring it back. Then clear the red task, or trigger the DAG by hand. A pipeline report was sent.
+**When it is red.** Read the last line of the red task's log; a pipeline report was sent, too. "The data was
+refused": the snapshot can't be trained on, and the sentence says why. Out of memory: raise
+`CARPRICE_STEP_MEMORY`. MLflow is away: start it again. Then clear the red task, or trigger the DAG by hand.
 
-**Owner.** ops.
+**Owner.** Ops.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, TriggerRule
-from airflow.sdk.execution_time.context import InletEventsAccessors
-from airflow.sdk.types import TaskInstance
+from airflow.sdk import DAG, TaskInstance, TriggerRule
 
+from carprice_contract.steps import StepName
+from include.airflow_internals import InletEventsAccessors
 from include.assets import candidate_model, listings
 from include.conventions import Tag, dag_defaults, newest_extra, no_step_failed, report_of_a_failure
 from include.step import step
 
 SNAPSHOT = "snapshot"
-"""The key of the XCom that holds the id of the snapshot chosen."""
+"""The key of the XCom with the id of the snapshot that the run works on."""
 
 
 def newest_snapshot(inlet_events: InletEventsAccessors) -> str:
-    """The snapshot announced last, or the latest where none was announced."""
+    """The id of the snapshot that was announced last; without one, `latest`."""
     return str(newest_extra(inlet_events[listings]).get("snapshot_id", "latest"))
 
 
@@ -42,27 +42,27 @@ with DAG(
     doc_md=__doc__,
     **dag_defaults(),
 ):
-    # All listings that production has not learned from: those of one event, or of several that Airflow
-    # merged, or of files since whose landing every candidate was turned down.
+    # Scores every listing that production has not learned: of this event, of events that Airflow merged,
+    # and of earlier files whose candidates were all turned down.
     @step(inlets=[listings], execution_timeout=timedelta(minutes=10))
     def score_new_listings(ti: TaskInstance = None, inlet_events: InletEventsAccessors = None) -> list[str]:
         snapshot = newest_snapshot(inlet_events)
         ti.xcom_push(SNAPSHOT, snapshot)
-        return ["score-new-listings", "--snapshot", snapshot]
+        return [StepName.SCORE_NEW_LISTINGS, "--snapshot", snapshot]
 
-    # Whatever became of the score: a model that can't be scored is best replaced. But no listing is
-    # learned that was not scored before: a snapshot announced meanwhile is left to the next run.
+    # Runs however the score ended: a model that can't be scored is best replaced. It trains on the snapshot
+    # that was scored, so that no listing is learned unscored; the next run takes a newer snapshot.
     @step(inlets=[listings], trigger_rule=TriggerRule.ALL_DONE, execution_timeout=timedelta(hours=2))
     def train_model(ti: TaskInstance = None, inlet_events: InletEventsAccessors = None) -> list[str]:
         chosen = ti.xcom_pull(task_ids="score_new_listings", key=SNAPSHOT)
-        return ["train-model", "--snapshot", chosen or newest_snapshot(inlet_events)]
+        return [StepName.TRAIN_MODEL, "--snapshot", chosen or newest_snapshot(inlet_events)]
 
     @step(outlets=[candidate_model], execution_timeout=timedelta(minutes=30))
     def evaluate_model(trained: dict[str, Any]) -> list[str]:
-        return ["evaluate-model", "--run-id", trained["run_id"]]
+        return [StepName.EVALUATE_MODEL, "--run-id", trained["run_id"]]
 
     scored, trained = score_new_listings(), train_model()
-    evaluated, told = evaluate_model(trained), [no_step_failed(), report_of_a_failure()]
+    evaluated, ending = evaluate_model(trained), [no_step_failed(), report_of_a_failure()]
     scored >> trained
-    scored >> told
-    evaluated >> told
+    scored >> ending
+    evaluated >> ending

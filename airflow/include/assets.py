@@ -1,6 +1,6 @@
-"""The assets that link the DAGs; every name and URI is defined here and nowhere else.
+"""The assets that link the DAGs. Every name and URI is defined here and nowhere else.
 
-The events of an asset carry the result of the step that emitted it in `extra`.
+An event of an asset carries, in `extra`, the result of the step that emitted it.
 """
 
 from airflow.sdk import Asset, AssetWatcher
@@ -12,7 +12,7 @@ raw_listings = Asset(
     uri="carprice://data/raw",
     watchers=[AssetWatcher(name="landing", trigger=LandingTrigger())],
 )
-"""A CSV landed in raw/. The event is a wake-up call, never the list of work."""
+"""A CSV landed in raw/. The event only wakes the pipeline; the receipts decide what is left to do."""
 
 listings = Asset(name="listings", uri="carprice://data/snapshots")
 """A snapshot of all accepted listings was made."""

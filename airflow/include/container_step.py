@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from airflow.providers.docker.operators.docker import DockerOperator
-from airflow.sdk.bases.decorator import DecoratedOperator
-from airflow.sdk.definitions.context import Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 from docker.errors import APIError, NotFound
 from docker.types import Mount
 
+from carprice_contract import containers
+from include.airflow_internals import DecoratedOperator
+from include.base_step import Json, LineLog, Outcome, Step, labels, without_try
+from include.docker_provider import OpenDockerOperator
 from include.settings import settings
-from include.step_contract import Json, LineLog, Outcome, Step, labels
 
 DEFAULT_CPU_SHARES = 1024
 BACKGROUND_CPU_SHARES = 64
 EXIT_KILLED = 128 + signal.SIGKILL
 
 
-class ContainerStep(Step, DockerOperator):
+class ContainerStep(Step, OpenDockerOperator):
     """A step in a container of its own. Every default is here, with its reason."""
-
-    # The result is read as JSON: nothing a container leaves behind is ever unpickled.
-    pickling_library = json
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, "image", "command")
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -42,7 +39,7 @@ class ContainerStep(Step, DockerOperator):
         super().__init__(
             serving=serving,
             # Works for images with and without an ENTRYPOINT.
-            entrypoint=["carprice"],
+            entrypoint=[containers.PROGRAM],
             image=here.serving_image if serving else here.trainer_image,
             # Images are built or pulled when the system is set up, not in the middle of a run.
             force_pull=False,
@@ -50,7 +47,7 @@ class ContainerStep(Step, DockerOperator):
             mount_tmp_dir=False,
             mounts=[
                 # The one place to write beside the data; a tmpfs could not be copied from.
-                Mount(target="/tmp", source=None, type="volume"),  # noqa: S108 - the container's own
+                Mount(target=containers.SCRATCH, source=None, type="volume"),
                 # The data folder, under the same path as everywhere, so that recorded paths mean the same.
                 *(
                     [Mount(here.data_root, here.docker_host_data_dir or here.data_root, type="bind")]
@@ -66,7 +63,7 @@ class ContainerStep(Step, DockerOperator):
             # Leave nothing behind, not after a failure either: log and result are in Airflow by then.
             auto_remove="force",
             retrieve_output=True,
-            retrieve_output_path="/tmp/result.json",  # noqa: S108 - the container's own
+            retrieve_output_path=containers.RESULT_PATH,
             **kwargs,
         )
 
@@ -74,14 +71,13 @@ class ContainerStep(Step, DockerOperator):
         """Run the step's container to its end. Raises `AirflowException` when it can't be started."""
         here = settings()
         self.command = [*arguments, "--result", str(self.retrieve_output_path)]
-        self.environment = {**here.step_environment(), "HOME": "/tmp"}  # noqa: S108 - the container's own
-        self._private_environment = here.step_secrets(os.environ)
+        self.environment = {**here.step_environment(), "HOME": containers.SCRATCH}
         self.labels = labels(context)
-        words = [self.labels["carprice.task"], self.labels["carprice.try"], uuid.uuid4().hex[:8]]
-        self.container_name = "-".join(["carprice", *words])
+        task, attempt = self.labels[containers.TASK_LABEL], self.labels[containers.TRY_LABEL]
+        self.container_name = f"carprice-{task}-{attempt}-{uuid.uuid4().hex[:8]}"
         self._remove_earlier_tries()
         try:
-            outcome: Outcome = DockerOperator.execute(self, context)
+            outcome: Outcome = self.pull_and_run(context, here.step_secrets(os.environ))
             return outcome
         except APIError as problem:
             if self.cli.images(name=self.image):
@@ -89,24 +85,20 @@ class ContainerStep(Step, DockerOperator):
                     f"The Docker engine refused the container: {problem.explanation}"
                 ) from problem
             raise AirflowException(
-                f"The engine has no image {self.image} and could not pull it ({problem.explanation}): "
+                f"The engine has no image {self.image} and can't pull it ({problem.explanation}): "
                 "build it with `make images`, or set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE."
             ) from problem
 
     def _remove_earlier_tries(self) -> None:
-        """Stop what a killed worker left running, so that no step ever runs twice at a time."""
-        mine = [f"{name}={value}" for name, value in (self.labels or {}).items() if name != "carprice.try"]
-        for container in self.cli.containers(all=True, filters={"label": mine}):
+        """Remove the containers that a killed worker left running, so that a step runs once at a time."""
+        wanted = [f"{name}={value}" for name, value in without_try(self.labels or {}).items()]
+        for container in self.cli.containers(all=True, filters={"label": wanted}):
             self.log.warning("Removing container %s of an earlier try", container["Names"])
             with contextlib.suppress(APIError):
                 self.cli.remove_container(container["Id"], force=True, v=True)
 
-    def _run_image_with_mounts(self, target_mounts: list[Mount], add_tmp_variable: bool) -> Outcome:
-        """Create, start and follow the container.
-
-        In place of the base class's own, which knows neither the limits below nor the result of
-        a container that ended with another status than 0.
-        """
+    def run_container(self, mounts: list[Mount]) -> Outcome:
+        """Create, start and follow the container; tell how it ended, whatever its status."""
         cpu_period = 100_000
         self.container = self.cli.create_container(
             image=self.image,
@@ -114,18 +106,18 @@ class ContainerStep(Step, DockerOperator):
             command=self.command,
             name=self.container_name,
             labels=self.labels,
-            environment={**self.environment, **self._private_environment},
+            environment=self.container_environment,
             user=self.user,
             host_config=self.cli.create_host_config(
-                mounts=target_mounts,
+                mounts=mounts,
                 network_mode=self.network_mode,
                 mem_limit=self.mem_limit,
-                memswap_limit=self.mem_limit,  # swapping instead of failing would only hide it
+                memswap_limit=self.mem_limit,  # no swap: it would hide that memory is short
                 cpu_period=cpu_period,
                 cpu_quota=int(settings().step_cpus * cpu_period),
                 cpu_shares=BACKGROUND_CPU_SHARES if self.background else DEFAULT_CPU_SHARES,
                 pids_limit=512,
-                cap_drop=["ALL"],  # a step needs no right of root's
+                cap_drop=["ALL"],  # a step needs none of root's rights
                 security_opt=["no-new-privileges"],
                 read_only=True,
             ),
@@ -146,7 +138,7 @@ class ContainerStep(Step, DockerOperator):
                 self.cli.remove_container(container, force=True, v=True)
 
     def _end(self, container: str) -> tuple[int, str]:
-        """The exit status of a container whose output has ended, and what there is to say of it."""
+        """The exit status of a container whose output has ended, and a remark on it."""
         try:
             exit_code: int = self.cli.wait(container)["StatusCode"]
             out_of_memory = self.cli.inspect_container(container)["State"].get("OOMKilled")
@@ -158,7 +150,7 @@ class ContainerStep(Step, DockerOperator):
 
     def _result(self) -> Json:
         try:
-            return self._attempt_to_retrieve_result()
+            return self.read_result_file()
         except ValueError:
             self.log.warning("The step's result is not JSON; it is left out.")
             return None

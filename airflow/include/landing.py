@@ -1,8 +1,8 @@
-"""The landing trigger: tells Airflow that a complete file is waiting in raw/.
+"""The landing trigger: tells Airflow that a complete file waits in raw/.
 
-An event only wakes `ingest_listings` up; its first step claims whatever is pending. So an event too
-many costs a look and an event lost costs a minute: a file that still has no receipt is announced
-again, first after `REMIND_SECONDS`, then ever less often.
+An event only wakes `ingest_listings` up; its first step claims every waiting file. So a needless event
+costs one look at raw/, and a lost event costs a minute: the trigger announces a file without a receipt
+again, first after `REMIND_SECONDS`, then less and less often.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import fsspec
 import yaml
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from carprice_contract.data_root import RAW, receipt
+from carprice_contract.landing import SETTLE_SECONDS, SETTLE_SECONDS_RENAMED, is_complete, is_listed
 from include.settings import Settings, settings
 
 REMIND_SECONDS = 60.0
@@ -46,7 +48,7 @@ class LandingTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look into raw/ for ever; a look that fails is logged and the next one tries again."""
+        """Look into raw/ again and again; a look that fails is logged, and the next one follows."""
         here = settings()
         landing = Landing(folder_of(self.data_dir or here.data_root), SettleTimes(here).current)
         last_problem = None
@@ -55,30 +57,30 @@ class LandingTrigger(BaseEventTrigger):
             try:
                 waiting = await asyncio.to_thread(landing.look)
                 last_problem = None
-            except Exception as problem:  # noqa: BLE001 - whatever the file system is up to, keep watching
-                if repr(problem) != last_problem:  # twice a second is too often to say it
+            except Exception as problem:  # noqa: BLE001 - whatever the file system does, keep watching
+                if repr(problem) != last_problem:  # twice a second is too often to log it
                     last_problem = repr(problem)
-                    self.log.warning("Can't look into raw/, trying on: %s", last_problem)
+                    self.log.warning("Can't look into raw/, and tries again: %s", last_problem)
             if waiting:
                 yield TriggerEvent({"files": [{"file": f.name, "bytes": f.size} for f in waiting]})
-                # Only now, back from the triggerer, has the event been taken.
+                # The triggerer has taken the event only when it asks for the next one.
                 landing.mark_announced(waiting)
             await asyncio.sleep(self.poll_seconds or here.landing_poll_seconds)
 
 
 @dataclass(frozen=True)
 class WaitingFile:
-    """A file in raw/. `version` changes with its content; times are seconds since the epoch.
+    """A file in raw/. `version` changes with its content.
 
-    `changed_at` is the last change of anything, `renamed` whether that came after the last write;
-    in an object store, where a file appears when it is complete, `changed_at` is None.
+    `modified_ns` and `changed_ns` are its times in ns since the epoch. In an object store a file is
+    complete when it appears, and both are None.
     """
 
     name: str
     size: int
     version: str
-    changed_at: float | None = None
-    renamed: bool = False
+    modified_ns: int | None = None
+    changed_ns: int | None = None
 
 
 class Folder(Protocol):
@@ -91,14 +93,14 @@ class Folder(Protocol):
         """The digest of raw/`name`. Raises `OSError`."""
 
     def receipt(self, sha256: str) -> dict[str, Any] | None:
-        """The receipt of the file with these bytes, if it has been dealt with."""
+        """The receipt of the file with these bytes; None without one."""
 
 
 @dataclass
 class _Announced:
     version: str
     due: float | None
-    """When to announce it again (monotonic seconds); None: it has been dealt with."""
+    """When to announce it again (monotonic seconds); None: never, it has a receipt."""
     delay: float = REMIND_SECONDS
 
 
@@ -120,14 +122,15 @@ class Landing:
 
     def look(self) -> list[WaitingFile]:
         """The complete files to announce now, by name. Raises `OSError` when raw/ can't be listed."""
-        settle_renamed, settle_written = self._settle_times()
+        settle_seconds_renamed, settle_seconds = self._settle_times()
+        now_ns = int(self._now() * 1e9)
         waiting = []
         present = set()
         for file in self._folder.files():
             present.add(file.name)
-            if file.changed_at is not None:
-                settle = settle_renamed if file.renamed else settle_written
-                if not self._now() - file.changed_at >= settle:
+            if file.modified_ns is not None and file.changed_ns is not None:
+                times = (file.modified_ns, file.changed_ns, now_ns)
+                if not is_complete(*times, settle_seconds, settle_seconds_renamed):
                     continue
             before = self._announced.get(file.name)
             if (
@@ -136,7 +139,7 @@ class Landing:
                 and (before.due is None or self._clock() < before.due)
             ):
                 continue
-            if self._dealt_with(file):
+            if self._has_receipt(file):
                 self._announced[file.name] = _Announced(file.version, due=None)
             else:
                 waiting.append(file)
@@ -145,20 +148,20 @@ class Landing:
         return sorted(waiting, key=lambda file: file.name)
 
     def mark_announced(self, files: list[WaitingFile]) -> None:
-        """Say no more of these until their reminder is due."""
+        """Leave these out until their reminder is due."""
         for file in files:
             before = self._announced.get(file.name)
             again = before is not None and before.version == file.version and before.due is not None
             delay = min(before.delay * 2, LONGEST_REMIND_SECONDS) if before and again else REMIND_SECONDS
             self._announced[file.name] = _Announced(file.version, self._clock() + delay, delay)
 
-    def _dealt_with(self, file: WaitingFile) -> bool:
-        """Whether a receipt knows these bytes under this name (a new name is worth a note in it)."""
+    def _has_receipt(self, file: WaitingFile) -> bool:
+        """Whether a receipt has these bytes under this name (the claim adds a new name to it)."""
         try:
-            receipt = self._folder.receipt(self._folder.sha256(file.name))
+            found = self._folder.receipt(self._folder.sha256(file.name))
         except (OSError, ValueError):
             return False  # the claim reads it again and says what is wrong
-        return receipt is not None and file.name in receipt.get("names", [])
+        return found is not None and file.name in found.get("names", [])
 
 
 class SettleTimes:
@@ -166,7 +169,7 @@ class SettleTimes:
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.params_file
-        self._read: tuple[int, tuple[float, float]] = (0, (1.0, 10.0))
+        self._read: tuple[int, tuple[float, float]] = (0, (SETTLE_SECONDS_RENAMED, SETTLE_SECONDS))
 
     def current(self) -> tuple[float, float]:
         """Seconds a renamed file, and a file written in place, must have been left alone."""
@@ -184,7 +187,7 @@ class SettleTimes:
                     ),
                 )
         except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
-            pass  # a step says what is wrong with params.yaml; landing goes on with what it knew
+            pass  # a step says what is wrong with params.yaml; the trigger goes on with the last values
         return self._read[1]
 
 
@@ -202,36 +205,36 @@ class LocalFolder:
     def files(self) -> Iterator[WaitingFile]:
         """See `Folder`; none where raw/ does not exist yet."""
         try:
-            entries = os.scandir(f"{self._root}/raw")
+            entries = os.scandir(f"{self._root}/{RAW}")
         except FileNotFoundError:
             return
         with entries:
             for entry in entries:
-                if not is_landing_name(entry.name):
+                if not is_listed(entry.name):
                     continue
                 try:
                     if not entry.is_file():
                         continue
                     seen = entry.stat()
-                except FileNotFoundError:  # taken away since it was listed
+                except FileNotFoundError:  # removed since it was listed
                     continue
                 yield WaitingFile(
                     name=entry.name,
                     size=seen.st_size,
                     version=f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}",
-                    changed_at=seen.st_ctime,  # a write moves it too, and nobody can set it
-                    renamed=seen.st_ctime_ns > seen.st_mtime_ns,
+                    modified_ns=seen.st_mtime_ns,
+                    changed_ns=seen.st_ctime_ns,
                 )
 
     def sha256(self, name: str) -> str:
         """See `Folder`."""
-        with open(f"{self._root}/raw/{name}", "rb") as file:
+        with open(f"{self._root}/{RAW}/{name}", "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def receipt(self, sha256: str) -> dict[str, Any] | None:
         """See `Folder`. Raises `ValueError` when it is no JSON."""
         try:
-            with open(f"{self._root}/receipts/{sha256}.json", "rb") as file:
+            with open(f"{self._root}/{receipt(sha256)}", "rb") as file:
                 return dict(json.load(file))
         except FileNotFoundError:
             return None
@@ -241,14 +244,14 @@ class ObjectStore:
     """A data root behind a URL that fsspec opens."""
 
     def __init__(self, url: str) -> None:
-        # Every look must see what others have written since the last one.
+        # Without caches: every look must see what others have written since the last one.
         self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         self._root = self._root.rstrip("/")
 
     def files(self) -> Iterator[WaitingFile]:
         """See `Folder`; none where raw/ does not exist yet. Raises `FileNotFoundError` without a bucket."""
         try:
-            entries = self._fs.ls(f"{self._root}/raw", detail=True)
+            entries = self._fs.ls(f"{self._root}/{RAW}", detail=True)
         except FileNotFoundError as problem:
             answer = getattr(problem.__cause__, "response", None) or {}
             if answer.get("Error", {}).get("Code") == "NoSuchBucket":
@@ -256,13 +259,13 @@ class ObjectStore:
             return
         for entry in entries:
             name = entry["name"].rsplit("/", 1)[-1]
-            if entry["type"] == "file" and is_landing_name(name):
+            if entry["type"] == "file" and is_listed(name):
                 stamps = (entry.get(key) for key in ("ETag", "LastModified", "mtime", "created"))
                 yield WaitingFile(name, int(entry["size"] or 0), "-".join(map(str, (entry["size"], *stamps))))
 
     def sha256(self, name: str) -> str:
         """See `Folder`."""
-        with self._fs.open(f"{self._root}/raw/{name}", "rb") as file:
+        with self._fs.open(f"{self._root}/{RAW}/{name}", "rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -271,12 +274,7 @@ class ObjectStore:
     def receipt(self, sha256: str) -> dict[str, Any] | None:
         """See `Folder`. Raises `ValueError` when it is no JSON."""
         try:
-            with self._fs.open(f"{self._root}/receipts/{sha256}.json", "rb") as file:
+            with self._fs.open(f"{self._root}/{receipt(sha256)}", "rb") as file:
                 return dict(json.load(file))
         except FileNotFoundError:
             return None
-
-
-def is_landing_name(name: str) -> bool:
-    """Whether a file of this name counts: it ends in .csv, in any case, and is not hidden."""
-    return not name.startswith(".") and name.lower().endswith(".csv")

@@ -13,20 +13,20 @@ from typing import Any, ClassVar
 
 import fsspec
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk.bases.decorator import DecoratedOperator
-from airflow.sdk.definitions.context import Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 from kubernetes.client import ApiException, V1ContainerState, V1Pod
 from kubernetes.client import models as k8s
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from carprice_contract import containers, variables
+from carprice_contract.data_root import STEP_RESULTS
+from include.airflow_internals import DecoratedOperator
+from include.base_step import Json, LineLog, Outcome, Step, labels, without_try
 from include.settings import SettingError, Settings, settings
-from include.step_contract import Json, LineLog, Outcome, Step, labels
 
 CONTAINER = "step"
-RESULTS = "step-results"
-"""The folder of the data root through which results come out of pods."""
 
 BACKGROUND_CPU_SHARE = 1 / 16
 SCRATCH_SIZE = "2Gi"
@@ -59,13 +59,13 @@ class PodStep(Step, KubernetesPodOperator):
         super().__init__(
             serving=serving,
             background=background,
-            # Looking up a connection is a question to Airflow for each step, and there is nothing to tell.
+            # Otherwise each step asks Airflow for a connection, which nobody needs here.
             kubernetes_conn_id=None,
             namespace=here.kubernetes_namespace or None,
             service_account_name=here.kubernetes_service_account or None,
             base_container_name=CONTAINER,
             # Works for images with and without an ENTRYPOINT.
-            cmds=["carprice"],
+            cmds=[containers.PROGRAM],
             image=here.serving_image if serving else here.trainer_image,
             # Nodes that hold the image ask no registry, be its tag `latest` or not.
             image_pull_policy="IfNotPresent",
@@ -75,16 +75,16 @@ class PodStep(Step, KubernetesPodOperator):
             else [],
             # The one place a step may write to. Unlimited, it could fill the node's disk.
             volumes=[k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=SCRATCH_SIZE))],
-            volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path="/tmp")],  # noqa: S108 - the pod's own
+            volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path=containers.SCRATCH)],
             container_resources=_resources(here, background),
             security_context=_pod_security(here),
             container_security_context=k8s.V1SecurityContext(
                 allow_privilege_escalation=False,
-                capabilities=k8s.V1Capabilities(drop=["ALL"]),  # a step needs no right of root's
+                capabilities=k8s.V1Capabilities(drop=["ALL"]),  # a step needs none of root's rights
                 privileged=False,
                 read_only_root_filesystem=True,
             ),
-            # A step has no business with the cluster.
+            # A step never asks the cluster for anything.
             automount_service_account_token=False,
             # Steps write atomically, so there is nothing to wait for. Not 0: then the pod would be
             # forgotten before its node says that the process is gone.
@@ -95,30 +95,33 @@ class PodStep(Step, KubernetesPodOperator):
             durable=False,
             **kwargs,
         )
-        # The base class would take it as a wish for a second container, which waits until somebody has
-        # run a command in it: one more image, the right to run commands in pods, and no result of a
-        # pod that was evicted. Results come through the object store that the step writes to anyway,
-        # whatever their size and exit status. The pod's termination message ends at 4096 bytes.
+        # Set here, because the base class would add a second container for it, which needs one more image
+        # and the right to run commands in pods, and gives no result of a pod that was evicted. A step
+        # writes its result to the object store instead, whatever its size and exit status. (The pod's
+        # termination message ends at 4096 bytes.)
         self.do_xcom_push = do_xcom_push
         self.command: list[str] = []
 
     def run_step(self, arguments: list[str], context: Context) -> Outcome:
         """Run the step's pod to its end. Raises `AirflowException` when it can't be started or vanishes."""
         here = settings()
-        told = labels(context)
-        key = _key({name: value for name, value in told.items() if name != "carprice.try"})
-        task = re.sub("[^a-z0-9]+", "-", told["carprice.task"].lower())[:40].strip("-")
-        self.name = f"carprice-{task}-{told['carprice.try']}-{uuid.uuid4().hex[:8]}"
+        found = labels(context)
+        key = _key(without_try(found))
+        task = re.sub("[^a-z0-9]+", "-", found[containers.TASK_LABEL].lower())[:40].strip("-")
+        self.name = f"carprice-{task}-{found[containers.TRY_LABEL]}-{uuid.uuid4().hex[:8]}"
         self.random_name_suffix = False
-        # Label values are short and of few letters, so a pod is found by a hash; what it stands for
-        # is beside it.
+        # Label values are short and allow few characters, so a pod is found by a hash. The annotations
+        # say what the hash stands for.
         self.labels = {
             "app.kubernetes.io/name": "carprice-step",
-            "carprice.step": key,
-            **{name: _readable(told[name]) for name in ("carprice.dag", "carprice.task", "carprice.try")},
+            containers.POD_LABEL: key,
+            **{
+                name: _readable(found[name])
+                for name in (containers.DAG_LABEL, containers.TASK_LABEL, containers.TRY_LABEL)
+            },
         }
-        self.annotations = told
-        results = f"{here.data_root.rstrip('/')}/{RESULTS}/{key}"
+        self.annotations = found
+        results = f"{here.data_root.rstrip('/')}/{STEP_RESULTS}/{key}"
         result = f"{results}/{self.name}.json"
         self.arguments = self.command = [*arguments, "--result", result]
         self.env_vars = [
@@ -126,8 +129,8 @@ class PodStep(Step, KubernetesPodOperator):
             for name, value in {
                 **here.step_environment(),
                 # The rest of what is private comes from the Secret.
-                "CARPRICE_PARAMS": here.step_secrets({})["CARPRICE_PARAMS"],
-                "HOME": "/tmp",  # noqa: S108 - the pod's own
+                variables.PARAMS: here.step_secrets({})[variables.PARAMS],
+                "HOME": containers.SCRATCH,
             }.items()
         ]
         try:
@@ -142,11 +145,11 @@ class PodStep(Step, KubernetesPodOperator):
                 self._delete(pod)
                 _remove(results)
         except ApiException as problem:
-            raise AirflowException(f"The cluster refused: {_said(problem)}") from problem
+            raise AirflowException(f"The cluster refused the pod: {_explanation(problem)}") from problem
         except ConfigException as problem:
             raise AirflowException(
-                "CARPRICE_RUNTIME=kubernetes needs a cluster: this process is in none, and KUBECONFIG leads "
-                f"to none ({problem})."
+                "CARPRICE_RUNTIME=kubernetes needs a cluster, found none: this process runs in none, and "
+                f"KUBECONFIG names none ({problem})."
             ) from problem
 
     def _pod(self) -> V1Pod:
@@ -161,11 +164,13 @@ class PodStep(Step, KubernetesPodOperator):
         return pod
 
     def _remove_earlier_tries(self, namespace: str, key: str) -> None:
-        """Stop what a killed worker left running, so that no step ever runs twice at a time."""
+        """Delete the pods that a killed worker left running, so that a step runs once at a time."""
 
         def left() -> list[V1Pod]:
             return list(
-                self.client.list_namespaced_pod(namespace, label_selector=f"carprice.step={key}").items
+                self.client.list_namespaced_pod(
+                    namespace, label_selector=f"{containers.POD_LABEL}={key}"
+                ).items
             )
 
         for pod in left():
@@ -174,34 +179,32 @@ class PodStep(Step, KubernetesPodOperator):
         if not _comes_true(lambda: not left(), LONGEST_END_SECONDS):
             names = " ".join(pod.metadata.name for pod in left())
             raise AirflowException(
-                f"A pod of an earlier try can't be stopped, is its node away? If so, "
+                f"A pod of an earlier try did not stop, perhaps because its node is away; if so, run "
                 f"kubectl delete pod --force --namespace {namespace} {names}"
             )
 
     def _followed(self, pod: V1Pod, result: str) -> Outcome:
-        """Log what the pod says until it ends, and tell how it did."""
+        """Log the pod's output until it ends; returns how it ended."""
         self._started(pod)
         lines = LineLog(self.log.info)
-        heard = 0
+        logged = 0
         while True:
-            heard = self._listen(pod, lines, heard)
+            logged = self._log_output(pod, lines, logged)
             seen = self._read(pod)
             state = _state(seen)
             if state.terminated or seen.status.phase in ("Failed", "Succeeded"):
                 break
             time.sleep(POLL_SECONDS)
-        self._listen(pod, lines, heard, follow=False)
+        self._log_output(pod, lines, logged, follow=False)
         lines.close()
         why = ": ".join(word for word in (seen.status.reason, seen.status.message) if word)
         if not state.terminated:
-            raise AirflowException(
-                f"The cluster ended the pod before its step: {why or 'it did not say why'}"
-            )
+            raise AirflowException(f"The cluster ended the pod before its step: {why or 'it gave no reason'}")
         remark = f" ({why})" if why else ""
         if state.terminated.reason == "OOMKilled":
             remark = f" (it needed more than {settings().step_memory} of memory: raise CARPRICE_STEP_MEMORY)"
-        said = (state.terminated.message or "").strip().splitlines()
-        last_words = lines.last_words or (said[-1] if said else "")
+        message = (state.terminated.message or "").strip().splitlines()
+        last_words = lines.last_words or (message[-1] if message else "")
         return Outcome(state.terminated.exit_code, self._result(result), last_words, remark)
 
     def _started(self, pod: V1Pod) -> None:
@@ -241,7 +244,7 @@ class PodStep(Step, KubernetesPodOperator):
         if not _comes_true(started, LONGEST_START_SECONDS):
             raise AirflowException(
                 f"The pod did not start within {LONGEST_START_SECONDS:.0f} s: "
-                f"{waiting_for or 'the cluster did not say why'}"
+                f"{waiting_for or 'the cluster gave no reason'}"
             )
 
     def _advice(self, reason: str | None) -> str:
@@ -254,12 +257,12 @@ class PodStep(Step, KubernetesPodOperator):
             )
         return ""
 
-    def _listen(self, pod: V1Pod, lines: LineLog, heard: int, follow: bool = True) -> int:
-        """Log what the step says from byte `heard` on; returns how far that was.
+    def _log_output(self, pod: V1Pod, lines: LineLog, logged: int, follow: bool = True) -> int:
+        """Log the step's output from byte `logged` on; returns the byte at which it ends.
 
-        Ends with the step or with the connection, which is quiet for a minute at most; so the log is
-        read from its beginning again, which shows nothing twice and leaves out nothing. Kubernetes
-        keeps one log for both streams; a step with a result file says nothing on stdout.
+        Ends with the step or with the connection, which may break. So each call reads the log from its
+        beginning and leaves out what is logged already. Kubernetes keeps one log for both streams; a
+        step with a result file writes nothing to stdout.
         """
         position = 0
         try:
@@ -272,14 +275,14 @@ class PodStep(Step, KubernetesPodOperator):
             )
             with contextlib.closing(log):
                 for chunk in log.stream(amt=None, decode_content=True):
-                    news = chunk[max(heard - position, 0) :]
+                    new = chunk[max(logged - position, 0) :]
                     position += len(chunk)
-                    lines.add("stderr", news)
-                    heard = max(heard, position)
+                    lines.add("stderr", new)
+                    logged = max(logged, position)
         except (ApiException, HTTPError, OSError) as problem:
             if not follow:
                 self.log.warning("Could not read the pod's log to its end: %s", problem)
-        return heard
+        return logged
 
     def _read(self, pod: V1Pod) -> V1Pod:
         try:
@@ -295,7 +298,7 @@ class PodStep(Step, KubernetesPodOperator):
         try:
             self.pod_manager.delete_pod(pod)
         except (ApiException, HTTPError, AirflowException) as problem:
-            # The next try looks for it; how this one ended matters more.
+            # The next try deletes it; how this one ended matters more.
             self.log.warning("Could not delete pod %s: %s", pod.metadata.name, problem)
 
     def _result(self, url: str) -> Json:
@@ -315,10 +318,10 @@ class PodStep(Step, KubernetesPodOperator):
 
 
 def _resources(here: Settings, background: bool) -> k8s.V1ResourceRequirements:
-    """What a step gets: as much as it may use at most, so that no node promises it twice.
+    """The resources of a step: it requests all the memory it may use, so that no node promises it twice.
 
-    A background step asks for a small share of the processor and so gives way to the others, but may
-    use what they leave.
+    A background step requests a small share of the processor: it gives way to the others, and may use
+    what they leave.
     """
     memory = _quantity(here.step_memory)
     cpus = here.step_cpus * (BACKGROUND_CPU_SHARE if background else 1)
@@ -354,9 +357,9 @@ def _quantity(memory: str) -> str:
     return f"{parts[1]}{parts[2].title()}i" if parts[2] else parts[1]
 
 
-def _key(told: dict[str, str]) -> str:
-    """A label value that stands for all of `told`."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+def _key(labels: dict[str, str]) -> str:
+    """A label value that stands for all of `labels`."""
+    return hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _readable(text: str) -> str:
@@ -382,7 +385,7 @@ def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _said(problem: ApiException) -> str:
+def _explanation(problem: ApiException) -> str:
     """The sentence of Kubernetes' answer."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         return str(json.loads(problem.body)["message"])
@@ -396,7 +399,7 @@ def _store(url: str) -> tuple[Any, str]:
 
 
 def _remove(url: str) -> None:
-    """Remove a folder of results; one that stays harms nobody."""
+    """Remove a folder of results; if that fails, it stays and does no harm."""
     with contextlib.suppress(Exception):
         fs, path = _store(url)
         fs.rm(path, recursive=True)

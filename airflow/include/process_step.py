@@ -15,13 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, ClassVar
 
 import psutil  # type: ignore[import-untyped]
-from airflow.sdk import BaseOperator
-from airflow.sdk.bases.decorator import DecoratedOperator
-from airflow.sdk.definitions.context import Context
+from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.airflow_internals import DecoratedOperator
+from include.base_step import Json, LineLog, Outcome, Step, labels, without_try
 from include.settings import settings
-from include.step_contract import Json, LineLog, Outcome, Step, labels
 
 BACKGROUND_NICE = 15
 
@@ -52,17 +51,17 @@ class ProcessStep(Step, BaseOperator):
         python = here.serving_python if self.serving else here.trainer_python
         if not python:
             raise AirflowFailException(
-                "CARPRICE_RUNTIME=process needs CARPRICE_TRAINER_PYTHON and CARPRICE_SERVING_PYTHON, "
-                "the pythons of the trainer's and the app's environments."
+                "CARPRICE_RUNTIME=process needs CARPRICE_TRAINER_PYTHON and CARPRICE_SERVING_PYTHON, found "
+                "one of them empty: set them to the pythons of the trainer's and the app's environments."
             )
-        key = " ".join(f"{k}={v}" for k, v in labels(context).items() if k != "carprice.try")
+        key = " ".join(f"{name}={value}" for name, value in without_try(labels(context)).items())
         _kill_earlier_tries(key, self.log.warning)
         with tempfile.TemporaryDirectory(prefix="carprice-step-") as folder:
             result_file = os.path.join(folder, "result.json")
             self.command = [*arguments, "--result", result_file]
             try:
-                # A group of its own can be killed as a whole; a session of its own would make
-                # Linux's autogrouping deaf to the nice value.
+                # A process group can be killed as a whole. Not a session: Linux's autogrouping would then
+                # ignore the nice value.
                 self._process = subprocess.Popen(
                     [python, "-m", "carprice", *self.command],
                     env={
@@ -126,7 +125,7 @@ class ProcessStep(Step, BaseOperator):
 
 
 def _without_airflow(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` less what belongs to Airflow alone, its secrets first of all."""
+    """`environment` without the variables of Airflow, above all its secrets."""
     return {
         name: value
         for name, value in environment.items()
@@ -135,7 +134,7 @@ def _without_airflow(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _kill_earlier_tries(key: str, warn: Callable[..., None]) -> None:
-    """Stop what a killed worker left running, so that no step ever runs twice at a time."""
+    """Kill the processes that a killed worker left running, so that a step runs once at a time."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get("CARPRICE_STEP_KEY") == key:
@@ -144,7 +143,7 @@ def _kill_earlier_tries(key: str, warn: Callable[..., None]) -> None:
 
 
 def _child_setup(parent: int, nice: int) -> Callable[[], None]:
-    """What the child does before it becomes the step: be nice, and never outlive its task."""
+    """What the child does before it becomes the step: lower its priority, and die with its task."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
     def setup() -> None:

@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from airflow.sdk.bases.decorator import task_decorator_factory
-
+from include.airflow_internals import task_decorator_factory
+from include.base_step import Step
 from include.settings import settings
-from include.step_contract import Step
 
 
 def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) -> Callable[..., Any]:
     """Make a task of a function that returns the argument list of `carprice`.
 
-    Takes the arguments of any Airflow operator, `background=True` for steps that give way to others
-    when the machine is busy, `serving=True` for steps that run where prices are served, in the app's
-    image or environment, instead of the trainer's, and `only_if={task: key}` for tasks behind it that are
-    skipped unless its result's `key` is true. How the step runs is the setting CARPRICE_RUNTIME.
+    Takes the arguments of any Airflow operator, and three of its own:
+
+    - `background=True`: the step gives way to others when the machine is busy.
+    - `serving=True`: the step runs in the app's image or environment, where prices are served, instead
+      of the trainer's.
+    - `skip_unless={task: key}`: Airflow skips the following `task` unless `key` of the result is true.
+
+    The setting CARPRICE_RUNTIME says how the step runs.
     """
     decorator: Callable[..., Any] = task_decorator_factory(
         function, decorated_operator_class=step_operator(), **kwargs
@@ -32,7 +35,7 @@ def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) ->
 
 def step_operator() -> type[Step]:
     """The operator class of the setting CARPRICE_RUNTIME."""
-    # Imported by need: every task would wait for the clients of Docker and Kubernetes, used or not.
+    # Imported here: otherwise every task would wait for the clients of Docker and Kubernetes, used or not.
     runtime = settings().runtime
     if runtime == "docker":
         from include.container_step import ContainerStep

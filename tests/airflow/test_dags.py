@@ -118,10 +118,10 @@ def test_a_failure_of_any_step_is_told_by_a_last_task(dag: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "only_if"), [("on", {}), ("off", {"approve": "needs_approval"})], ids=["on", "off"]
+    ("setting", "skip_unless"), [("on", {}), ("off", {"approve": "needs_approval"})], ids=["on", "off"]
 )
 def test_a_person_stands_between_validation_and_production(
-    setting: str, only_if: dict[str, str], load_dag: Any, monkeypatch: pytest.MonkeyPatch
+    setting: str, skip_unless: dict[str, str], load_dag: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARPRICE_APPROVAL", setting)
     settings_module.settings.cache_clear()
@@ -133,4 +133,4 @@ def test_a_person_stands_between_validation_and_production(
     assert dag.get_task("approve").upstream_task_ids == {"promote_to_staging", "validate_staging_model"}
     assert dag.get_task("approve").defaults == ["Reject"]
     assert dag.get_task("promote_to_production").upstream_task_ids == {"approve", "validate_staging_model"}
-    assert dag.get_task("promote_to_staging").only_if == only_if
+    assert dag.get_task("promote_to_staging").skip_unless == skip_unless

@@ -21,9 +21,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from kubernetes.config import kube_config
 from kubernetes_api import LABEL_VALUE, Cluster, Plan, serving
 
-from include import pod_step, step_contract
+from include import base_step, pod_step
 from include import settings as settings_module
-from include.conventions import tell_of_a_run_without_report
+from include.conventions import alert_about_a_run_without_report
 from include.settings import SettingError, Settings
 from include.step import step_operator
 
@@ -216,7 +216,7 @@ def test_a_pod_is_found_by_a_hash_of_what_its_annotations_spell_out(cluster: Clu
     execute(cluster, Plan(result={}), try_number=2)
 
     first, second = (pod["metadata"] for pod in cluster.created)
-    assert first["annotations"] == step_contract.labels({"ti": TaskInstanceStub()})  # type: ignore[arg-type]
+    assert first["annotations"] == base_step.labels({"ti": TaskInstanceStub()})  # type: ignore[arg-type]
     assert first["annotations"]["carprice.run"] == RUN_ID
     assert first["labels"]["carprice.step"] == second["labels"]["carprice.step"]
     assert (first["labels"]["carprice.try"], second["labels"]["carprice.try"]) == ("1", "2")
@@ -225,7 +225,7 @@ def test_a_pod_is_found_by_a_hash_of_what_its_annotations_spell_out(cluster: Clu
 
 
 def test_steps_of_other_runs_tasks_indices_and_data_roots_have_other_hashes(cluster: Cluster) -> None:
-    told = step_contract.labels({"ti": TaskInstanceStub()})  # type: ignore[arg-type]
+    told = base_step.labels({"ti": TaskInstanceStub()})  # type: ignore[arg-type]
     del told["carprice.try"]
 
     keys = {pod_step._key(told)} | {pod_step._key(told | {name: "another"}) for name in told}
@@ -402,9 +402,7 @@ def test_a_log_that_breaks_off_is_read_on_where_it_stopped(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
-    monkeypatch.setattr(
-        step_contract.LineLog, "_line", lambda self, stream, line: logged.append(line.decode())
-    )
+    monkeypatch.setattr(base_step.LineLog, "_line", lambda self, stream, line: logged.append(line.decode()))
 
     execute(cluster, Plan(result={}, log="eins\nzwei größer\ndrei\n".encode(), log_breaks=[3, 12]))
 
@@ -423,14 +421,14 @@ def test_what_the_cluster_refuses_is_told_in_its_words(cluster: Cluster, method:
 
     error = execute(cluster).error
 
-    assert str(error).startswith("The cluster refused: pods is forbidden: User")
+    assert str(error).startswith("The cluster refused the pod: pods is forbidden: User")
     assert not isinstance(error, AirflowFailException)
 
 
 def test_a_process_that_knows_no_cluster_says_so(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", "/nowhere/kubeconfig")
 
-    assert "this process is in none, and KUBECONFIG leads to none" in str(execute(cluster).error)
+    assert "this process runs in none, and KUBECONFIG names none" in str(execute(cluster).error)
 
 
 def test_a_killed_task_deletes_its_pod_at_once(cluster: Cluster) -> None:
@@ -510,7 +508,7 @@ def test_a_run_that_timed_out_is_told_without_any_task_of_it(cluster: Cluster) -
     cluster.plans.append(Plan(result={}))
     failed = {"dag": SimpleNamespace(dag_id="some_dag"), "run_id": "some run", "reason": "timed_out"}
 
-    tell_of_a_run_without_report(failed)  # type: ignore[arg-type]
+    alert_about_a_run_without_report(failed)  # type: ignore[arg-type]
 
     arguments = cluster.created[0]["spec"]["containers"][0]["args"]
     assert arguments[:4] == ["alert", "--run-failed", "some_dag, run some run", "send_pipeline_report"]

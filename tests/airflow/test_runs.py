@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from include.base_step import Outcome
 from include.process_step import ProcessStep
-from include.step_contract import Outcome
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from carprice_settings import variables
 from include.settings import SettingError, Settings
 
 
 def test_every_setting_has_a_name_and_a_sentence_of_help() -> None:
-    for setting in fields(Settings):
-        assert setting.metadata["name"].isupper()
-        assert setting.metadata["help"].endswith("."), setting.metadata["name"]
+    for name, setting in variables(Settings).items():
+        assert name.isupper()
+        assert (setting.description or "").endswith("."), name
 
 
 def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant() -> None:
@@ -22,13 +22,19 @@ def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant() -> None:
         Settings.from_environment({"CARPRICE_RUNTIM": "docker"})
 
 
+def test_a_misspelt_name_that_begins_like_a_variable_of_the_steps_is_refused() -> None:
+    Settings.from_environment({"CARPRICE_PARAMS": "", "CARPRICE_API_PORT": "1"})
+    with pytest.raises(SettingError, match=r"did you mean CARPRICE_PARAMS_FILE\?"):
+        Settings.from_environment({"CARPRICE_PARAMS_FIEL": "x"})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("CARPRICE_RUNTIME", "podman", "must be one of docker, process, kubernetes, not 'podman'"),
-        ("CARPRICE_STEP_CPUS", "two", "must be a number, not 'two'"),
-        ("CARPRICE_LANDING_POLL_SECONDS", "0", "must be above zero, not '0'"),
-        ("CARPRICE_RETRIES", "1.5", "must be a number, not '1.5'"),
+        ("CARPRICE_STEP_CPUS", "two", "must be a number above 0, not 'two'"),
+        ("CARPRICE_LANDING_POLL_SECONDS", "0", "must be a number above 0, not '0'"),
+        ("CARPRICE_RETRIES", "1.5", "must be a whole number of at least 0, not '1.5'"),
     ],
 )
 def test_an_unusable_value_is_refused_with_a_sentence(name: str, value: str, words: str) -> None:
@@ -106,10 +112,3 @@ def test_containers_never_run_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getgid", lambda: 1001)
     assert Settings().container_user == "1000:1001"
     assert Settings(step_user="7:8").container_user == "7:8"
-
-
-def test_every_setting_is_in_the_docs_with_its_default_and_help() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text()
-    for setting in fields(Settings):
-        default = f"`{setting.default}`" if setting.default != "" else "empty"
-        assert f"| `{setting.metadata['name']}` | {default} | {setting.metadata['help']} |" in page

@@ -23,9 +23,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from docker import APIClient as DockerClient
 
 from include import settings as settings_module
-from include.conventions import tell_of_a_run_without_report
+from include.base_step import LineLog
+from include.conventions import alert_about_a_run_without_report
 from include.step import step_operator
-from include.step_contract import LineLog
 
 TEST_IMAGE = f"carprice-step-test-{uuid.uuid4().hex[:8]}"
 MODEL = Asset(name="a_model", uri="carprice://test/model")
@@ -240,7 +240,7 @@ def test_a_step_that_failed_leaves_its_last_words(execute: Any, trainer: Any) ->
 @pytest.mark.usefixtures("execute")
 def test_a_run_that_timed_out_is_told_without_any_task_of_it(trainer: Any) -> None:
     failed = {"dag": SimpleNamespace(dag_id="some_dag"), "run_id": "some run", "reason": "timed_out"}
-    tell_of_a_run_without_report(failed)  # type: ignore[arg-type]
+    alert_about_a_run_without_report(failed)  # type: ignore[arg-type]
 
     (arguments,) = trainer.args("alert")
     assert arguments[:3] == ["--run-failed", "some_dag, run some run", "send_pipeline_report"]

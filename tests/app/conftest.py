@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +139,9 @@ def running_api(
 @contextmanager
 def running_mlflow(data: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server on the data root; its address and process (a group of its own)."""
-    ports = {each.name: 0 for each in fields(DemoSettings) if each.name.endswith("_port")}
     settings = DemoSettings(
-        data=data, state=data.parent / "demo", file=None, runtime="process", once=True,
-        airflow_database="", timeout_seconds=SECONDS, **ports | {"mlflow_port": port or free_port()},
-    )  # fmt: skip
+        data=data, state=data.parent / "demo", runtime="process", mlflow_port=port or free_port()
+    )
     service = mlflow_service(settings)
     with open(data.parent / "mlflow.log", "ab") as output:
         process = subprocess.Popen(

@@ -337,7 +337,7 @@ def test_a_bucket_fills_again_and_forgets_who_was_not_seen_for_longest() -> None
         ({"CARPRICE_API_PORT": "http"}, "'http'"),
         ({"CARPRICE_API_STAGING": "on"}, "off, shadow, share"),
         ({"CARPRICE_API_STAGING_SHARE": "1.5"}, "CARPRICE_API_STAGING_SHARE"),
-        ({"CARPRICE_API_POLL_SECONDS": "nan"}, "above zero"),
+        ({"CARPRICE_API_POLL_SECONDS": "nan"}, "above 0"),
         ({"CARPRICE_API_KEYS": "off", "CARPRICE_API_HOST": "192.0.2.1"}, "loopback"),
         ({"CARPRICE_API_DATABASE_URL_FILE": "none"}, "readable file"),
         ({"DATA_DIR": "s3://bucket"}, "CARPRICE_API_STATE_DIR"),

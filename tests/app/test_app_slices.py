@@ -30,7 +30,7 @@ ROWS = [
 
 def in_slices(api: Api, content: bytes, rows: int) -> tuple[slices.Priced, int]:
     raw = reading.read_raw(content)
-    client, priced, pieces = ApiClient(Settings(api.address)), slices.Priced(), 0
+    client, priced, pieces = ApiClient(Settings(api_url=api.address)), slices.Priced(), 0
     for piece in slices.slices_of(content, raw, rows=rows):
         slices.add(priced, client.predict_csv(piece), raw.delimiter)
         pieces += 1

@@ -31,11 +31,13 @@ def test_with_an_engine_the_runtime_is_docker(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("RUNTIME", "podman", "RUNTIME must be one of auto, docker, process, found 'podman'"),
+        ("RUNTIME", "podman", "RUNTIME must be one of auto, docker, process, not 'podman'"),
         ("RUNTIME", "docker", "RUNTIME=docker needs a Docker engine"),
-        ("AIRFLOW_PORT", "eighty", "AIRFLOW_PORT must be a port number between 1 and 65535, found 'eighty'"),
-        ("APP_PORT", "70000", "APP_PORT must be a port number"),
+        ("AIRFLOW_PORT", "eighty", "AIRFLOW_PORT must be a whole number from 1 to 65535, not 'eighty'"),
+        ("APP_PORT", "70000", "APP_PORT must be a whole number from 1 to 65535"),
         ("FILE", "missing.csv", "FILE must name a CSV file"),
+        ("ONCE", "sometimes", "ONCE must be true or false, not 'sometimes'"),
+        ("DEMO_TIMEOUT", "long", "DEMO_TIMEOUT must be a number above 0, not 'long'"),
     ],
 )
 def test_an_unusable_value_is_refused_with_its_name(

@@ -23,9 +23,11 @@ from team_stack import LOGAN, TeamStack, docker, wait_for
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "stack"))
 
-from backup import FERNET_KEY, FORMAT, SETTINGS, fingerprint_of, pack, sha256_of, unfinished_folder
+from backup import FERNET_KEY, SETTINGS, fingerprint_of, pack, sha256_of, unfinished_folder
 from compose import Stack, StackProblem
 from restore import NEEDED, bytes_in, check_backup, check_room, differing_settings, unpack, volume_bytes
+
+from carprice_contract import formats
 
 
 def on_a_stack(test: Callable[..., None]) -> Callable[..., None]:
@@ -91,7 +93,7 @@ def made_backup(tmp_path: Path) -> Path:
     for name in NEEDED:
         (folder / name).write_text(name)
     files = {name: {"sha256": sha256_of(folder / name), "bytes": len(name)} for name in NEEDED}
-    manifest = {"format": FORMAT, "made": "", "data_url": "", "database_bytes": 0, "files": files}
+    manifest = {"format": formats.BACKUP, "made": "", "data_url": "", "database_bytes": 0, "files": files}
     manifest[FERNET_KEY] = fingerprint_of(key)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

@@ -245,7 +245,7 @@ def test_a_failed_run_without_a_report_is_told_from_inside_the_dag_processor(
 ) -> None:
     call = """
 from types import SimpleNamespace
-from include.conventions import tell_of_a_run_without_report as tell
+from include.conventions import alert_about_a_run_without_report as tell
 tell({"dag": SimpleNamespace(dag_id="train_car_price"), "run_id": "run-of-the-test", "reason": "timed_out"})
 """
     told = stack.run_in("dag-processor", "python3", "-c", call)

@@ -27,7 +27,7 @@ def guarded(page: Callable[[], None]) -> Callable[[], None]:
     def shown() -> None:
         try:
             page()
-        except settings.SettingsProblem as problem:
+        except settings.SettingError as problem:
             log.error("%s", problem)
             state(
                 ":material/build:",
@@ -146,7 +146,7 @@ def state(icon: str, title: str, advice: str, detail: str, retry: bool = False) 
 
 def client() -> ApiClient:
     """The connection to the API that the environment names."""
-    found = settings.from_environment()
+    found = settings.Settings.from_environment()
     return _client(found, hashlib.sha256(repr((found.api_url, found.api_key)).encode()).hexdigest())
 
 
@@ -167,14 +167,14 @@ def _choices(_client: ApiClient, api_url: str, version: str) -> Choices:
 
 def model() -> dict[str, Any]:
     """What is in production, at most five seconds old."""
-    return _model(client(), settings.from_environment().api_url)
+    return _model(client(), settings.Settings.from_environment().api_url)
 
 
 def choices() -> Choices:
     """What can be chosen with the version in production; no makes where the listings are gone."""
     version = str(model()["version"])
     try:
-        return _choices(client(), settings.from_environment().api_url, version)
+        return _choices(client(), settings.Settings.from_environment().api_url, version)
     except ApiProblem as problem:
         if problem.kind != "listings-gone":
             raise
@@ -198,7 +198,7 @@ def _comparison(_client: ApiClient, api_url: str) -> dict[str, Any]:
 
 def comparison() -> dict[str, Any]:
     """Production beside staging, at most thirty seconds old: it reads the whole log."""
-    return _comparison(client(), settings.from_environment().api_url)
+    return _comparison(client(), settings.Settings.from_environment().api_url)
 
 
 def forget_comparison() -> None:

@@ -1,10 +1,10 @@
-"""What every way to run a step has in common: the step contract of `carprice`.
+"""What every way to run a step has in common: how a command of `carprice` is called and how it ends.
 
 - The result is the JSON file the command writes to `--result`, never what it prints. It becomes the
   task's XCom and the `extra` of the asset events it emits.
-- Exit 0 is success, 99 nothing to do (the task is skipped), 65 the data was refused and 2 a wrong
-  call (failed, no retry), anything else is tried again. The result of a step that ended with 99 or
-  65 is kept as XCom too, and so are the last words of one that failed, for the report of the run.
+- The exit status decides what becomes of the task, see `ExitCode`. The result of a step that was
+  skipped or refused its data is kept as XCom too, and so are the last words of a step that failed:
+  the report of the run shows them.
 """
 
 from __future__ import annotations
@@ -15,17 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from airflow.sdk.bases.decorator import DecoratedOperator
-from airflow.sdk.bases.decorator import determine_kwargs as needed_kwargs
-from airflow.sdk.bases.skipmixin import SkipMixin
-from airflow.sdk.definitions.context import Context, context_merge
+from airflow.sdk import Context, SkipMixin
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from carprice_contract import containers
+from carprice_contract.steps import ExitCode
+from include.airflow_internals import DecoratedOperator, context_merge, determine_kwargs
 from include.settings import settings
-
-EXIT_USAGE = 2
-EXIT_REFUSED = 65
-EXIT_NOTHING_TO_DO = 99
 
 PROBLEM = "problem"
 """The key of the XCom that holds the last words of a step that failed."""
@@ -36,7 +32,10 @@ Json: TypeAlias = Any
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: its exit status, its result if it wrote one, and its last words on stderr."""
+    """How a command ended: its exit status, its result if it wrote one, and its last words on stderr.
+
+    `remark` is what else there is to say of the end, in brackets, such as that memory ran out.
+    """
 
     exit_code: int
     result: Json = None
@@ -45,10 +44,10 @@ class Outcome:
 
 
 class Step(DecoratedOperator, SkipMixin):
-    """What both ways to run a step have in common.
+    """What every way to run a step has in common.
 
-    `only_if` maps tasks right behind this one to keys of its result: a task whose key is not true is
-    skipped. That costs no process, as a branch of its own would.
+    `skip_unless` maps tasks right behind this one to keys of its result: a task whose key is not true
+    is skipped. A branch task would do the same, and would cost one more process.
     """
 
     inherits_from_skipmixin = True
@@ -60,12 +59,12 @@ class Step(DecoratedOperator, SkipMixin):
         *,
         background: bool = False,
         serving: bool = False,
-        only_if: Mapping[str, str] | None = None,
+        skip_unless: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         self.background = background
         self.serving = serving
-        self.only_if = dict(only_if or {})
+        self.skip_unless = dict(skip_unless or {})
         super().__init__(**kwargs)
 
     @abstractmethod
@@ -76,45 +75,46 @@ class Step(DecoratedOperator, SkipMixin):
         """Compute the arguments, run the step, hand on its result."""
         context_merge(context, self.op_kwargs)
         arguments = self.python_callable(
-            *self.op_args, **needed_kwargs(self.python_callable, self.op_args, context)
+            *self.op_args, **determine_kwargs(self.python_callable, self.op_args, context)
         )
         if not isinstance(arguments, list) or not all(isinstance(word, str) for word in arguments):
             raise AirflowFailException(
                 f"The function of step {self.task_id} must return the arguments of `carprice` "
                 f"as a list of strings, not {arguments!r}."
             )
-        return self._concluded(self.run_step(arguments, context), context)
+        # As plain text: a name of the contract is a member of an enum.
+        return self._conclude(self.run_step([str(word) for word in arguments], context), context)
 
-    def _concluded(self, outcome: Outcome, context: Context) -> Json:
-        if outcome.exit_code == 0:
+    def _conclude(self, outcome: Outcome, context: Context) -> Json:
+        if outcome.exit_code == ExitCode.DONE:
             if outcome.result is None:
-                raise AirflowException("The step ended well but wrote no result; look at its log.")
+                raise AirflowException("The step succeeded but wrote no result; look at its log.")
             if isinstance(outcome.result, dict):
                 for outlet in self.outlets:
                     context["outlet_events"][outlet].extra = outcome.result
-                self._skip_the_unwanted(outcome.result, context)
+                self._skip_tasks(outcome.result, context)
             return outcome.result
         if outcome.result is not None and self.do_xcom_push:
             context["ti"].xcom_push("return_value", outcome.result)
-        sentence = outcome.last_words or "no word on stderr"
-        if outcome.exit_code == EXIT_NOTHING_TO_DO:
+        sentence = outcome.last_words or "it wrote nothing to stderr"
+        if outcome.exit_code == ExitCode.NOTHING_TO_DO:
             raise AirflowSkipException(sentence)
         sentence = _refusal(outcome.result) or sentence
         context["ti"].xcom_push(PROBLEM, f"{sentence}{outcome.remark}")
-        if outcome.exit_code == EXIT_REFUSED:
+        if outcome.exit_code == ExitCode.REFUSED:
             raise AirflowFailException(f"The data was refused: {sentence}")
-        if outcome.exit_code == EXIT_USAGE:
+        if outcome.exit_code == ExitCode.USAGE:
             raise AirflowFailException(f"The step was called wrongly: {sentence}")
         raise AirflowException(
             f"The step ended with exit status {outcome.exit_code}{outcome.remark}: {sentence}"
         )
 
-    def _skip_the_unwanted(self, result: dict[str, Any], context: Context) -> None:
-        unwanted = [task for task, key in self.only_if.items() if not result.get(key)]
-        if unwanted:
+    def _skip_tasks(self, result: dict[str, Any], context: Context) -> None:
+        skipped = [task for task, key in self.skip_unless.items() if not result.get(key)]
+        if skipped:
             if self.do_xcom_push:
                 context["ti"].xcom_push("return_value", result)  # skipping ends the task with an exception
-            self.skip(context["ti"], [self.dag.get_task(task) for task in unwanted])
+            self.skip(context["ti"], [self.dag.get_task(task) for task in skipped])
 
 
 class LineLog:
@@ -134,7 +134,7 @@ class LineLog:
                 self._line(stream, line)
 
     def close(self) -> None:
-        """Log what never got its line end."""
+        """Log what is left without a line end."""
         for stream, line in self._partial.items():
             if line:
                 self._line(stream, line)
@@ -147,17 +147,22 @@ class LineLog:
 
 
 def labels(context: Context) -> dict[str, str]:
-    """What a step is found by: the system it belongs to, its task instance, and the try."""
+    """The labels that a step is found by: the system it belongs to, its task instance, and the try."""
     ti = context["ti"]
     return {
-        # Two systems on one machine may well have runs of the same name.
-        "carprice.data": settings().data_root,
-        "carprice.dag": ti.dag_id,
-        "carprice.run": ti.run_id,
-        "carprice.task": ti.task_id,
-        "carprice.map_index": str(-1 if ti.map_index is None else ti.map_index),
-        "carprice.try": str(ti.try_number),
+        # Two systems on one machine may have runs of the same name.
+        containers.DATA_LABEL: settings().data_root,
+        containers.DAG_LABEL: ti.dag_id,
+        containers.RUN_LABEL: ti.run_id,
+        containers.TASK_LABEL: ti.task_id,
+        containers.MAP_INDEX_LABEL: str(-1 if ti.map_index is None else ti.map_index),
+        containers.TRY_LABEL: str(ti.try_number),
     }
+
+
+def without_try(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that every try of a step has."""
+    return {name: value for name, value in labels.items() if name != containers.TRY_LABEL}
 
 
 def _refusal(result: Json) -> str | None:
