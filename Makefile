@@ -113,7 +113,7 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, 
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
 	PYTHONPATH=airflow:images/app:images/docker-proxy .venv/trainer/bin/lint-imports
-	.venv/trainer/bin/mypy images/contract/src/carprice_contract images/trainer/src/carprice demo benchmarks
+	.venv/trainer/bin/mypy images/contract/src images/trainer/src/carprice demo benchmarks
 	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
 		stack/make_worker.py stack/reports/serve_reports.py
 	.venv/app/bin/mypy images/app

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from carprice.errors import UsageProblem
 from carprice.params import Params
+from carprice.settings import settings
 
 if TYPE_CHECKING:
     import yaml
@@ -28,10 +29,10 @@ def load_params() -> Params:
     else from `./params.yaml`. Raises `UsageProblem` that names the key, the value found and what is
     accepted.
     """
-    text = os.environ.get("CARPRICE_PARAMS")
-    if text is not None and text.strip():
-        return parse_params(text)
-    name = os.environ.get("CARPRICE_PARAMS_FILE") or FILE_NAME
+    here = settings()
+    if here.params.strip():
+        return parse_params(here.params)
+    name = here.params_file
     try:
         with open(name, encoding="utf-8") as file:
             return parse_params(file.read(), os.path.basename(name))

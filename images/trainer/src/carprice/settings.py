@@ -1,17 +1,16 @@
 """Every setting of the command `carprice`, read from the environment.
 
-Some are read by libraries: MLflow's login, the keys of an object store. They stand here all the same, with
-their help, and `read_secret_files` puts the values of their files where the libraries look.
+MLflow's login and the keys of an object store are here with their help, though libraries read them: the
+command line puts the values of their files where the libraries look.
 """
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
 from carprice.errors import UsageProblem
 from carprice_contract import variables
-from carprice_settings import DataRootSettings, SettingError, setting, text_of_file
+from carprice_settings import DataRootSettings, SettingError, setting
 
 
 class Settings(DataRootSettings):
@@ -62,17 +61,3 @@ def settings() -> Settings:
         return Settings.from_environment()
     except SettingError as problem:
         raise UsageProblem(str(problem)) from problem
-
-
-def read_secret_files() -> None:
-    """Put what a NAME_FILE names into NAME, where the libraries look; an empty file is no secret.
-
-    In a container whose environment can be seen from outside, secrets are files. Raises `UsageProblem`.
-    """
-    for name in variables.SECRET_FILES:
-        try:
-            text = text_of_file(os.environ, name)
-        except SettingError as problem:
-            raise UsageProblem(str(problem)) from problem
-        if text:
-            os.environ[name] = text

@@ -61,7 +61,9 @@ class DataRoot:
     @classmethod
     def from_environment(cls) -> DataRoot:
         """The root named by `DATA_DIR`, or `./data`."""
-        return cls(os.environ.get("DATA_DIR") or os.path.abspath("data"))
+        from carprice.settings import settings
+
+        return cls(settings().data_root)
 
     @property
     def is_local(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from carprice.errors import UsageProblem
-from carprice_contract.variables import SECRET_FILES, file_variable
+from carprice_contract.variables import SECRET_FILES
+from carprice_settings import SettingError, text_of_file
 
 
 def read_secret_files() -> None:
@@ -14,19 +15,9 @@ def read_secret_files() -> None:
     An empty file is no secret. Raises `UsageProblem` when a file can't be read or contradicts NAME.
     """
     for name in SECRET_FILES:
-        path = os.environ.get(file_variable(name))
-        if not path:
-            continue
         try:
-            with open(path, encoding="utf-8") as file:
-                text = file.read().strip()
-        except (OSError, UnicodeDecodeError) as problem:
-            why = problem.strerror if isinstance(problem, OSError) else "it is no UTF-8"
-            raise UsageProblem(
-                f"{name}_FILE must name a file with a secret that can be read, found {path}: {why}; "
-                "correct the path, or the owner of the file"
-            ) from problem
-        if text and os.environ.get(name, "") not in ("", text):
-            raise UsageProblem(f"{name} and {name}_FILE are both set, and differ; keep one of them")
+            text = text_of_file(os.environ, name)
+        except SettingError as problem:
+            raise UsageProblem(str(problem)) from problem
         if text:
             os.environ[name] = text
