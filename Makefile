@@ -113,7 +113,7 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, 
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
 	PYTHONPATH=airflow:images/app:images/docker-proxy .venv/trainer/bin/lint-imports
-	.venv/trainer/bin/mypy images/contract/src images/trainer/src/carprice demo benchmarks
+	.venv/trainer/bin/mypy images/contract/src images/trainer/src/carprice demo benchmarks docs/write_settings.py
 	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
 		stack/make_worker.py stack/reports/serve_reports.py
 	.venv/app/bin/mypy images/app
@@ -124,7 +124,8 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, 
 	.venv/trainer/bin/mypy airflow/include airflow/dags
 
 .PHONY: docs
-docs: ## draw the diagram of the documents again
+docs: .venv/trainer/.ready ## write docs/settings.md from the settings classes, and draw the diagram of the documents
+	.venv/trainer/bin/python docs/write_settings.py
 	docs/draw
 
 .PHONY: format

@@ -30,7 +30,8 @@ class Settings(ServiceSettings):
     runtime: Literal["auto", "docker", "process"] = setting(
         "RUNTIME",
         "auto",
-        "How steps run. auto: in containers where a Docker engine answers, otherwise as processes.",
+        "How steps run. docker: in containers; process: as processes; auto: in containers where a Docker "
+        "engine answers, otherwise as processes.",
     )
     once: bool = setting("ONCE", False, "1: stop after the summary.")
     airflow_port: int = setting("AIRFLOW_PORT", 8080, "Where Airflow listens.", **PORT)

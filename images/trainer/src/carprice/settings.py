@@ -22,7 +22,9 @@ class Settings(DataRootSettings):
         "CARPRICE_PARAMS_FILE", "params.yaml", "The file with the settings of the pipeline."
     )
     params: str = setting(
-        variables.PARAMS, "", "Their text; it counts instead of the file. Airflow hands it to each step."
+        variables.PARAMS,
+        "",
+        "The text of that file; it counts instead of the file itself. Airflow hands it to each step.",
     )
     reports_url: str = setting(
         variables.REPORTS_URL, "", "Where browsers find the folder reports/, for links in alerts."
@@ -46,7 +48,7 @@ class Settings(DataRootSettings):
         "CARPRICE_ALERT_URLS", "", "Addresses for Apprise, separated by blanks or commas.", secret=True
     )
     mlflow_username: str = setting("MLFLOW_TRACKING_USERNAME", "", "The login at the MLflow server.")
-    mlflow_password: str = setting("MLFLOW_TRACKING_PASSWORD", "", "Its password.", secret=True)
+    mlflow_password: str = setting("MLFLOW_TRACKING_PASSWORD", "", "The password of that login.", secret=True)
     store_key_id: str = setting(
         "AWS_ACCESS_KEY_ID", "", "The key of a data root in an object store.", secret=True
     )
