@@ -305,11 +305,11 @@ def test_cached_listings_that_are_damaged_cost_comparisons_alone_and_only_withou
     cached = cache.last_good()
     assert cached is not None
     assert cached.version == "1"
-    assert len(cached.surroundings.comparables.nearest({"make": "Dacia"}, 3)) == 3
+    assert len(cached.training_data.comparables.nearest({"make": "Dacia"}, 3)) == 3
     alone = ModelCache(str(tmp_path / "models"), DataRoot(str(tmp_path / "empty"))).last_good()
     assert alone is not None
     with pytest.raises(NoSnapshot, match="comparisons and explanations need them"):
-        _ = alone.surroundings.comparables
+        _ = alone.training_data.comparables
 
 
 def test_a_version_explains_all_its_prices_with_one_explainer(system: System, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_version_explains_all_its_prices_with_one_explainer(system: System, tm
     follower.poll()
     serving = follower.production
     assert serving is not None
-    made = serving.surroundings.explainer
+    made = serving.training_data.explainer
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Explainer, "__init__", None)  # another one can't be made
         listing = {"make": "Dacia", "model": "Logan", "model_year": 2015.0}

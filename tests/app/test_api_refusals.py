@@ -19,7 +19,7 @@ import requests
 from conftest import LOGAN, REPOSITORY, Api, clean_environment, running_api, wait_until
 
 from price_api.__main__ import MOST_CONNECTIONS
-from price_api.limits import TokenBuckets
+from price_api.rate_limit import TokenBuckets
 from price_api.settings import SettingError, Settings
 
 JSON = {"Content-Type": "application/json"}
@@ -32,6 +32,10 @@ def problem_of(answer: requests.Response, status: int) -> dict[str, Any]:
     assert found["status"] == status
     assert found["title"]
     assert len(found["detail"]) > 20
+    assert found["type"] == f"urn:carprice:problem:{found['code']}"
+    assert isinstance(found["params"], dict)
+    for error in found.get("errors", []):
+        assert error.keys() == {"field", "value", "accepted", "code", "params"}
     return found
 
 
@@ -200,7 +204,7 @@ def test_a_body_of_a_gigabyte_is_cut_short_and_told_why(
     assert sent < 100
     assert answer.startswith(b"HTTP/1.1 413")
     most = b"4,194,304" if path.endswith("batch") else b"65,536"
-    assert b"a body of at most %b bytes was expected, found %b;" % (most, found) in answer
+    assert b"expected a body of at most %b bytes, found %b;" % (most, found) in answer
     assert _memory(api.process.pid) - before < 100
     assert api.post("/v1/predict", LOGAN).status_code == 200
 
@@ -220,7 +224,7 @@ def test_who_announces_too_much_and_waits_is_told_why(api: Api) -> None:
 def test_what_takes_one_listing_takes_64_kb_and_a_batch_more(api: Api, path: str) -> None:
     body = json.dumps([LOGAN] * 1000).encode()
     found = problem_of(api.post(path, data=body, headers=JSON), 413)
-    assert "several only to /v1/predict/batch" in found["detail"]
+    assert "several of them only to /v1/predict/batch" in found["detail"]
     assert api.post("/v1/predict/batch", data=body, headers=JSON).json()["rows"] == 1000
 
 

@@ -18,8 +18,11 @@ from conftest import LOGAN, REPOSITORY, Api, clean_environment
 from demo.settings import free_port
 
 from carprice.store import DataRoot
-from price_api.problems import TYPE_PREFIX, Cause, Refusal
-from price_api.production import Follower, Refused
+from price_api.answer_types import UnavailableCode
+from price_api.problem_kinds import PROBLEMS
+from price_api.problems import TYPE_PREFIX, Refusal
+from price_api.production import Follower, RefusedVersion
+from price_api.readiness import readiness, why_unavailable
 from price_app import language, markup, screens, sentences
 from price_app.api_client import CAUSES, ApiClient, ApiProblem
 from price_app.settings import SettingError, Settings
@@ -140,12 +143,13 @@ def test_each_status_has_its_screen(status: int, headers: dict[str, str], kind: 
 
 
 def test_the_app_and_the_api_know_the_same_causes() -> None:
-    assert set(CAUSES) == {f"{TYPE_PREFIX}{cause}" for cause in get_args(Cause)}
+    assert set(CAUSES) == {f"{TYPE_PREFIX}{cause}" for cause in get_args(UnavailableCode)}
 
 
-@pytest.mark.parametrize("cause", get_args(Cause))
-def test_each_cause_of_a_503_has_a_screen_of_its_own_in_both_languages(cause: Cause) -> None:
-    refusal = Refusal(503, "a sentence without a hint", cause=cause).response()
+@pytest.mark.parametrize("cause", get_args(UnavailableCode))
+def test_each_cause_of_a_503_has_a_screen_of_its_own_in_both_languages(cause: UnavailableCode) -> None:
+    assert PROBLEMS[cause].status == 503
+    refusal = Refusal(cause, {"reason": "any", "version": "2"}, detail="a sentence without a hint").response()
     with (
         answering((503, PROBLEM, bytes(refusal.body))) as address,
         pytest.raises(ApiProblem) as problem,
@@ -164,16 +168,20 @@ def test_each_cause_of_a_503_has_a_screen_of_its_own_in_both_languages(cause: Ca
         (False, True, None, "registry-away"),
         (True, False, None, "no-model"),
         (True, True, None, "loading"),
-        (True, True, Refused(("2", "run"), "no prices", datetime.now(UTC), 1, 0), "version-refused"),
+        (True, True, RefusedVersion(("2", "run"), "no prices", datetime.now(UTC), 1, 0), "version-refused"),
     ],
 )
 def test_why_nothing_serves_is_named(
-    answers: bool | None, alias_set: bool, refused: Refused | None, cause: Cause, tmp_path: Path
+    answers: bool | None,
+    alias_set: bool,
+    refused: RefusedVersion | None,
+    cause: UnavailableCode,
+    tmp_path: Path,
 ) -> None:
     follower = Follower(DataRoot(str(tmp_path)), None, None, 1, False)  # type: ignore[arg-type]
     follower.mlflow_answers, follower.alias_set, follower.refused = answers, alias_set, refused
-    assert follower.missing()[0] == cause
-    assert follower.missing()[1] == follower.state()["detail"]
+    assert why_unavailable(follower).code == cause
+    assert why_unavailable(follower).detail == readiness(follower)["detail"]
 
 
 def test_an_answer_that_is_no_json_is_a_service_that_is_away() -> None:

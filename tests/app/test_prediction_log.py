@@ -23,7 +23,9 @@ from databases import APP, KINDS, Server, database_of_kind, locked, running_serv
 from carprice.listings.schema import FEATURES
 from price_api import database
 from price_api.database import DatabaseAway, DatabaseRefused, engine_of, migrate, reading, writing
-from price_api.prediction_log import Filters, Logged, Prediction, PredictionLog, without_personal_data
+from price_api.prediction_log.log import PredictionLog
+from price_api.prediction_log.records import Filters, Logged, Prediction
+from price_api.prediction_log.rows import without_personal_data
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015.0, "mileage_km_min": 120_000.0, "gps": 1.0}

@@ -1,4 +1,4 @@
-"""The application: routes, refusals and the door, around one set of services."""
+"""The application: routes, refusals and access control around one set of services."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 from starlette.types import ASGIApp
 
 from price_api import batch, documentation, history, insight, problems, report_pages, routes, schemas
-from price_api.limits import Door
+from price_api.access import AccessMiddleware
+from price_api.answer_types import Problem
 from price_api.services import Services
 from price_api.settings import Settings
 
 DESCRIPTION = (
     "What a used car in Morocco is worth: prices in MAD with an interval, by the model in production. "
-    "Every refusal is `application/problem+json` with one sentence."
+    "Every refusal is `application/problem+json` with a code, its parameters and one sentence."
 )
 
 
@@ -50,19 +52,19 @@ def build(settings: Settings) -> ASGIApp:
     routes.add_health(app, services)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     documentation.add_docs(app, app.openapi)
-    return Door(app, settings, services.keys, services.metrics)
+    return AccessMiddleware(app, settings, services.keys, services.metrics)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document: the routes', with the schemas of bodies that routes read themselves."""
+    """The OpenAPI document of the routes, with the schemas of the bodies that routes read themselves."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        _, found = models_json_schema(
-            [(model, "validation") for model in schemas.REQUESTS],
-            ref_template="#/components/schemas/{model}",
-        )
+        described: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
+            (model, "validation", TypeAdapter(model)) for model in (*schemas.REQUESTS, Problem)
+        ]
+        _, found = TypeAdapter.json_schemas(described, ref_template="#/components/schemas/{model}")
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(found["$defs"])
         components["securitySchemes"] = {

@@ -6,7 +6,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from fastapi import FastAPI, Request, Response
@@ -14,26 +14,29 @@ from fastapi import FastAPI, Request, Response
 from carprice.errors import DataRefused
 from carprice.lifecycle import prediction
 from carprice.listings import headers, reading, tables
-from carprice.listings.records import Problem, read_one, shown
+from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
 from carprice.model.price_model import price_records
 from price_api import schemas
-from price_api.answers import (
+from price_api.access import BATCH
+from price_api.answer_types import Batch, BatchRow, FieldError, Params
+from price_api.prediction_log.records import Prediction
+from price_api.price_warnings import warnings_of
+from price_api.pricing import (
     JSON,
-    Asked,
+    LISTING_EXAMPLE,
     Json,
-    asked_from,
-    caveats_of,
+    PricingRequest,
+    content_type_of,
     new_id,
     now,
     parsed_json,
-    row_problem,
-    whole,
+    request_of,
+    whole_mad,
+    wrong_content_type,
 )
-from price_api.limits import BATCH
-from price_api.prediction_log import Prediction
-from price_api.problems import Refusal
-from price_api.routes import body, direct
+from price_api.problems import Refusal, field_error, field_error_of, refused_fields
+from price_api.routes import add_direct_route, body_schema
 from price_api.services import Services
 from price_api.serving import Serving
 
@@ -46,18 +49,30 @@ _LOG_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Unpriced:
-    """A row that can't be priced and why."""
+    """A row that can't be priced and why: a sentence, its code and parameters, and each field at fault."""
 
-    errors: list[Problem]
     sentence: str
+    code: str
+    params: Params
+    errors: list[FieldError]
+
+    def answer(self, number: int) -> BatchRow:
+        """What the batch answers for it as row `number`."""
+        return {
+            "row": number,
+            "errors": self.errors,
+            "problem": self.sentence,
+            "code": self.code,
+            "params": self.params,
+        }
 
 
-Row = Asked | Unpriced
+Row = PricingRequest | Unpriced
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent: how many rows, `read` for a slice of them, and all as a table to be given back."""
+    """The body: its number of rows, `read` for a slice of them, and `table` for all as they were sent."""
 
     rows: int
     read: Callable[[slice], list[Row]]
@@ -69,7 +84,7 @@ class Sent:
 class Slice:
     """The answers and the records of some rows."""
 
-    answers: list[dict[str, Any]]
+    answers: list[BatchRow]
     predictions: list[Prediction]
 
 
@@ -79,22 +94,17 @@ def add_batch(app: FastAPI, services: Services) -> None:
     async def batch(request: Request) -> Response:
         """Price up to 10,000 listings: JSON, or a CSV file as a scraper writes it.
 
-        A row that can't be priced says why; the others are priced all the same. With
-        `Accept: text/csv` the answer is the rows that were sent, each with price, interval and problem.
+        The answer has a price or a problem for each row. With `Accept: text/csv` it is the rows as they
+        were sent, each with price, interval and problem.
         """
         serving = services.serving()
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+        content_type = content_type_of(request)
         if content_type not in (JSON, CSV):
-            raise Refusal(
-                415,
-                f"a body of type {JSON} or {CSV} was expected, found "
-                f"{shown(content_type) if content_type else 'no content type'}; name it in the header "
-                "`Content-Type`",
-            )
+            raise wrong_content_type(content_type, JSON, CSV)
         content = await request.body()
         reader = from_json if content_type == JSON else from_csv
         sent = await services.work(lambda: reader(content))
-        answers: list[dict[str, Any]] = []
+        answers: list[BatchRow] = []
         until = time.monotonic() + _LOG_SECONDS
         for first in range(0, sent.rows, SLICE_ROWS):
             part = slice(first, min(first + SLICE_ROWS, sent.rows))
@@ -106,7 +116,12 @@ def add_batch(app: FastAPI, services: Services) -> None:
         if CSV in request.headers.get("accept", ""):
             text = await services.work(lambda: as_csv(sent, answers))
             return Response(text, media_type=f"{CSV}; charset=utf-8")
-        document = {"model": serving.named, "rows": sent.rows, "priced": priced, "predictions": answers}
+        document: Batch = {
+            "model": serving.named,
+            "rows": sent.rows,
+            "priced": priced,
+            "predictions": answers,
+        }
         return await services.work(lambda: Json(document))
 
     examples = {"two": {"summary": "Two listings", "value": {"listings": [schemas.ENGLISH, schemas.FRENCH]}}}
@@ -115,16 +130,19 @@ def add_batch(app: FastAPI, services: Services) -> None:
         "example": "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant\n"
         "Dacia;Logan;2015;120 000 - 129 999;Diesel\n",
     }
-    direct(
+    add_direct_route(
         app, BATCH, batch, "POST", None, (400, 413, 415, 422, 503),
-        summary="Price many listings", openapi_extra=body(schemas.BatchIn, examples, **{CSV: text}),
-        answer={"model": schemas.Batch, "content": {CSV: {"schema": {"type": "string"}}}},
+        summary="Price many listings", openapi_extra=body_schema(schemas.BatchIn, examples, **{CSV: text}),
+        answer={"model": Batch, "content": {CSV: {"schema": {"type": "string"}}}},
     )  # fmt: skip
 
 
 async def _record(services: Services, predictions: list[Prediction], until: float) -> None:
-    """Log a slice. Half of the queue is for singles: for room in the other half a batch waits, if that can
-    help, until the moment `until`; after that what has no room there is lost and counted."""
+    """Log a slice in at most half of the queue: the other half is for single predictions.
+
+    Waits for room until the moment `until`, if the database can be written to. After that, the log drops
+    and counts what has no room.
+    """
     log = services.predictions
     half = services.settings.log_queue // 2
     if log.waiting + len(predictions) <= half:
@@ -141,14 +159,11 @@ def from_json(content: bytes) -> Sent:
     if isinstance(document, dict):
         document = document.get("listings")
     if not isinstance(document, list):
-        raise Refusal(
-            422,
-            'a list of listings was expected, bare or as {"listings": [...]}, found '
-            f"{shown(document) if document is not None else 'none'}; /docs has an example",
-            [Problem("listings", None if document is None else shown(document), "a list of listings")],
-        )
+        found = None if document is None else shown(document)
+        error = field_error("list_of_listings", "listings", found)
+        raise Refusal("not-a-list", {"found": found or "none"}, [error])
     if len(document) > MOST_ROWS:
-        raise _too_many(f"{len(document):,}")
+        raise _too_many(len(document))
     rows: list[Any] = document
 
     def table() -> pd.DataFrame:
@@ -165,12 +180,11 @@ def from_csv(content: bytes) -> Sent:
         if found.missing:
             raise DataRefused(headers.missing_sentence(found, list(raw.table.columns)))
     except reading.TooManyRows as problem:
-        raise _too_many("more") from problem
+        raise _too_many(None) from problem
     except DataRefused as problem:
         sentence = str(problem).replace("land the file again", "send it again")
-        raise Refusal(
-            422, sentence.replace("land the new file", "send that").replace("land that file", "send that")
-        ) from problem
+        sentence = sentence.replace("land the new file", "send that").replace("land that file", "send that")
+        raise Refusal("invalid-file", {"reason": sentence}) from problem
 
     def read(part: slice) -> list[Row]:
         table = raw.table.iloc[part].reset_index(drop=True)
@@ -180,23 +194,24 @@ def from_csv(content: bytes) -> Sent:
     return Sent(len(raw.table), read, lambda: raw.table.reset_index(drop=True), raw.delimiter)
 
 
-def _too_many(found: str) -> Refusal:
-    return Refusal(
-        413, f"at most {MOST_ROWS:,} listings were expected, found {found}; send them in several batches"
-    )
+def _too_many(found: int | None) -> Refusal:
+    """A 413; `found` is None where the rows were not counted to the end."""
+    return Refusal("too-many-rows", {"most_rows": MOST_ROWS, "found_rows": found})
 
 
 def _read(row: Any) -> Row:
     if not isinstance(row, dict):
-        return Unpriced([], f"a listing as a JSON object was expected, found {shown(row)}")
+        refusal = Refusal("not-an-object", {"example": LISTING_EXAMPLE, "found": shown(row)})
+        return Unpriced(refusal.detail, refusal.code, refusal.params, [])
     read = read_one(row)
     if read.problems:
-        return Unpriced(read.problems, row_problem(read.problems)["problem"])
-    return asked_from(read)
+        refusal = refused_fields([field_error_of(problem) for problem in read.problems])
+        return Unpriced(refusal.detail, refusal.code, refusal.params, refusal.errors)
+    return request_of(read)
 
 
 def _rows_of(table: pd.DataFrame, faults: Mapping[int, str]) -> Iterator[Row]:
-    """Read as `carprice predict` reads them; what is wrong with a row is told as for a single listing."""
+    """Reads the rows as `carprice predict` does; the errors of a row are those of a single listing."""
     parsed = tables.parse(table, require_price=False, faults=faults)
     features = parsed.listings[list(FEATURES)].astype(object)
     listings = features.where(features.notna(), None).to_dict("records")
@@ -205,37 +220,37 @@ def _rows_of(table: pd.DataFrame, faults: Mapping[int, str]) -> Iterator[Row]:
     for row, problem in enumerate(parsed.problems):
         if problem is None:
             asking = float(prices[row]) if prices[row] > 0 else None
-            yield Asked({name: listings[row][name] for name in FEATURES}, asking, [])
+            yield PricingRequest({name: listings[row][name] for name in FEATURES}, asking, [])
+        elif row in faults:
+            yield Unpriced(str(problem), "invalid-row", {"reason": str(problem)}, [])
         else:
-            errors = (
-                []
-                if row in faults
-                else read_one({str(name): word for name, word in words[row].items()}).problems
-            )
-            yield Unpriced(errors, str(problem))
+            record = {str(name): word for name, word in words[row].items()}
+            errors = [field_error_of(each) for each in read_one(record).problems]
+            refusal = refused_fields(errors)
+            yield Unpriced(str(problem), refusal.code, refusal.params, errors)
 
 
 def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
-    """Price the rows of `part`; their answers and what is logged of them."""
+    """Price the rows of `part`: their answers, and their predictions for the log."""
     begun = time.perf_counter()
     rows = sent.read(part)
-    good = [row for row in rows if isinstance(row, Asked)]
+    good = [row for row in rows if isinstance(row, PricingRequest)]
     prices = iter(price_records(serving.pipeline, [row.listing for row in good]))
-    answers: list[dict[str, Any]] = []
+    answers: list[BatchRow] = []
     predictions: list[Prediction] = []
     for number, row in enumerate(rows, part.start + 1):
         if isinstance(row, Unpriced):
-            answers.append({"row": number} | row_problem(row.errors) | {"problem": row.sentence})
+            answers.append(row.answer(number))
             continue
-        price, low, high = whole(next(prices))
+        price, low, high = whole_mad(next(prices))
         prediction_id = new_id()
-        answer = {
+        answer: BatchRow = {
             "row": number,
             "prediction_id": prediction_id,
             "price_mad": price,
             "low_mad": low,
             "high_mad": high,
-            "warnings": caveats_of(serving, row),
+            "warnings": warnings_of(serving.pipeline, row.listing, row.unknown_fields),
         }
         answers.append(answer)
         predictions.append(
@@ -257,15 +272,16 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
     return Slice(answers, [replace(prediction, latency_ms=each) for prediction in predictions])
 
 
-def as_csv(sent: Sent, answers: Sequence[Mapping[str, Any]]) -> bytes:
-    """The rows as they were sent, then price, interval and problem: as `carprice predict` writes them."""
+def as_csv(sent: Sent, answers: Sequence[BatchRow]) -> bytes:
+    """The rows as they were sent with price, interval and problem, as `carprice predict` writes them."""
     names = {
         prediction.PRICE: "price_mad",
         prediction.LOW: "low_mad",
         prediction.HIGH: "high_mad",
     }
+    records = [cast(dict[str, Any], answer) for answer in answers]
     columns: dict[str, Any] = {
-        name: pd.array([answer.get(key) for answer in answers], dtype="Int64") for name, key in names.items()
+        name: pd.array([record.get(key) for record in records], dtype="Int64") for name, key in names.items()
     }
     columns[prediction.PROBLEM] = [answer.get("problem", "") for answer in answers]
     table = pd.concat([sent.table(), pd.DataFrame(columns)], axis=1)

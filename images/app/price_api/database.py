@@ -227,12 +227,12 @@ def _translated() -> Iterator[None]:
         raise
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
         raise DatabaseAway(
-            f"the database of the prediction log was expected to answer, found: {said(error)}; "
+            f"the database of the prediction log was expected to answer, found: {first_line_of(error)}; "
             "try again in a moment"
         ) from error
 
 
-def said(error: BaseException) -> str:
+def first_line_of(error: BaseException) -> str:
     """The first line of what a database said: later lines may quote the row."""
     original = getattr(error, "orig", None) or error
     line = (str(original).splitlines() or [""])[0]

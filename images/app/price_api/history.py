@@ -1,4 +1,4 @@
-"""What was answered before: the log of predictions, what was really paid, two versions compared."""
+"""The routes of the prediction log: past predictions, the price that was paid, two versions compared."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from carprice.listings.records import Problem, shown
+from carprice.listings.records import shown
 from carprice.listings.schema import FEATURES
 from carprice.listings.values import parse_price
 from price_api import schemas
-from price_api.answers import Json, json_body, object_body
-from price_api.prediction_log import Filters, Logged
-from price_api.problems import Refusal, refused_fields
-from price_api.routes import body, direct, refusals
+from price_api.answer_types import Comparison, Feedback, LoggedPrediction, PredictionsPage
+from price_api.prediction_log.records import Filters, Logged
+from price_api.pricing import Json, json_body, object_body
+from price_api.problems import Refusal, field_error, refused_fields
+from price_api.routes import add_direct_route, body_schema, refusals
 from price_api.services import Services
 
-HIGHEST_PAID = 1e9
+LOWEST_PAID, HIGHEST_PAID = 1, 1_000_000_000
 _COLUMNS = (
     "prediction_id", "at", *FEATURES, "asking_price_mad", "price_mad", "low_mad", "high_mad", "version",
     "alias", "source", "latency_ms", "shadow_version", "shadow_price_mad", "price_paid_mad", "feedback_at",
@@ -38,21 +39,21 @@ def add_history(app: FastAPI, services: Services) -> None:
     log = services.predictions
 
     async def feedback(request: Request) -> Response:
-        """Tell the price that was really paid for a car that was priced; telling it again replaces it."""
+        """Record the price that was paid for a car that was priced. A second price replaces the first."""
         document = object_body(
             await json_body(request), '{"prediction_id": "3f2a…", "price_paid_mad": 92000}'
         )
-        prediction_id, paid = _told(document)
+        prediction_id, paid = _feedback_in(document)
         found = await services.read(lambda: log.feedback(prediction_id, paid))
         if found is None:
             raise _unknown(prediction_id)
         services.metrics.count_feedback()
         return Json(
-            {
-                "prediction_id": found.prediction_id,
-                "price_paid_mad": found.price_paid_mad,
-                "recorded_at": found.recorded_at.isoformat(timespec="seconds"),
-            },
+            Feedback(
+                prediction_id=found.prediction_id,
+                price_paid_mad=found.price_paid_mad,
+                recorded_at=found.recorded_at.isoformat(timespec="seconds"),
+            ),
             201,
         )
 
@@ -65,7 +66,7 @@ def add_history(app: FastAPI, services: Services) -> None:
         return Json(as_record(found))
 
     async def comparison(request: Request) -> Response:
-        """Production and staging on the prices really paid, and on the listings that both priced."""
+        """Production and staging on the prices that were paid, and on the listings that both priced."""
         production, staged = services.follower.production, services.follower.staging
         versions = (production.version if production else None, staged.version if staged else None)
         return Json(await services.read(lambda: log.comparison(*versions)))
@@ -100,52 +101,52 @@ def add_history(app: FastAPI, services: Services) -> None:
             )
         found = await services.read(lambda: log.page(filters, page, page_size))
         return Json(
-            {
-                "page": page,
-                "page_size": page_size,
-                "total": found.total,
-                "predictions": [as_record(prediction) for prediction in found.predictions],
-            }
+            PredictionsPage(
+                page=page,
+                page_size=page_size,
+                total=found.total,
+                predictions=[as_record(prediction) for prediction in found.predictions],
+            )
         )
 
     example = {
         "paid": {"summary": "92,000 MAD", "value": {"prediction_id": "3f2a…", "price_paid_mad": 92000}}
     }
-    anything = {"description": "As JSON.", "content": {"application/json": {"schema": {"type": "object"}}}}
     tag = "history"
-    direct(
-        app, "/v1/feedback", feedback, "POST", schemas.Feedback, (400, 404, 413, 415, 422), tag=tag,
-        success=201,        summary="The price really paid", openapi_extra=body(schemas.FeedbackIn, example),
+    add_direct_route(
+        app, "/v1/feedback", feedback, "POST", Feedback, (400, 404, 413, 415, 422), tag=tag,
+        success=201, summary="The price that was paid",
+        openapi_extra=body_schema(schemas.FeedbackIn, example),
     )  # fmt: skip
     app.add_api_route(
         "/v1/predictions", predictions, methods=["GET"], tags=[tag], summary="Past predictions",
         response_model=None,
         responses=refusals(401, 403, 422, 429)
-        | {200: {"model": schemas.PredictionsPage, "content": {"text/csv": {}}}},
+        | {200: {"model": PredictionsPage, "content": {"text/csv": {}}}},
     )  # fmt: skip
     identified = {"name": "prediction_id", "in": "path", "required": True, "schema": {"type": "string"}}
-    direct(
-        app, "/v1/predictions/{prediction_id}", one, "GET", None, (404,), tag=tag, summary="One prediction",
-        answer=anything, openapi_extra={"parameters": [identified]},
+    add_direct_route(
+        app, "/v1/predictions/{prediction_id}", one, "GET", LoggedPrediction, (404,), tag=tag,
+        summary="One prediction", openapi_extra={"parameters": [identified]},
     )  # fmt: skip
-    direct(
-        app, "/v1/comparison", comparison, "GET", None, (), tag=tag,
-        summary="Production and staging compared", answer=anything,
+    add_direct_route(
+        app, "/v1/comparison", comparison, "GET", Comparison, (), tag=tag,
+        summary="Production and staging compared",
     )  # fmt: skip
 
 
-def as_record(prediction: Logged) -> dict[str, Any]:
+def as_record(prediction: Logged) -> LoggedPrediction:
     """A prediction as JSON."""
-    record = asdict(prediction)
+    record: Any = asdict(prediction)
     version, price = record.pop("shadow_version"), record.pop("shadow_price_mad")
     record["shadow"] = None if version is None else {"version": version, "price_mad": price}
     record["at"] = prediction.at.isoformat(timespec="milliseconds")
     record["feedback_at"] = prediction.feedback_at and prediction.feedback_at.isoformat(timespec="seconds")
-    return record
+    return record  # type: ignore[no-any-return]
 
 
 def exported(predictions: Iterator[Logged]) -> Iterator[str]:
-    """CSV, a few hundred rows at a time."""
+    """The predictions as CSV, a few hundred rows at a time."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
@@ -165,20 +166,21 @@ def _cell(value: Any) -> Any:
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, float) and value == int(value):
         return int(value)
-    # A spreadsheet would take it for a formula.
+    # Without the apostrophe a spreadsheet takes it for a formula.
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t" and value else value
 
 
-def _told(document: dict[str, Any]) -> tuple[str, float]:
+def _feedback_in(document: dict[str, Any]) -> tuple[str, float]:
+    """The id and the price of a feedback. Raises `Refusal`."""
     prediction_id, paid = document.get("prediction_id"), document.get("price_paid_mad")
     errors = []
     if not isinstance(prediction_id, str) or not 0 < len(prediction_id) <= 64:
         found = None if prediction_id is None else shown(prediction_id)
-        errors.append(Problem("prediction_id", found, "the id that came with a prediction"))
+        errors.append(field_error("prediction_id", "prediction_id", found))
     price = _price(paid)
     if price is None:
-        accepted = f"the price really paid, from 1 to {HIGHEST_PAID:,.0f} MAD"
-        errors.append(Problem("price_paid_mad", None if paid is None else shown(paid), accepted))
+        found = None if paid is None else shown(paid)
+        errors.append(field_error("price_paid", "price_paid_mad", found, low=LOWEST_PAID, high=HIGHEST_PAID))
     if errors or price is None:
         raise refused_fields(errors)
     return str(prediction_id), price
@@ -189,7 +191,11 @@ def _price(paid: Any) -> float | None:
         price = parse_price(paid) if isinstance(paid, str) else paid
     except ValueError:
         return None
-    if isinstance(price, bool) or not isinstance(price, int | float) or not 1 <= price <= HIGHEST_PAID:
+    if (
+        isinstance(price, bool)
+        or not isinstance(price, int | float)
+        or not LOWEST_PAID <= price <= HIGHEST_PAID
+    ):
         return None
     return float(price)
 
@@ -200,14 +206,8 @@ def _moment(name: str, moment: datetime | None) -> datetime | None:
     try:
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (OverflowError, ValueError) as error:
-        raise refused_fields(
-            [Problem(name, shown(str(moment)), "a moment of the years 1 to 9999 in UTC")]
-        ) from error
+        raise refused_fields([field_error("moment", name, shown(str(moment)))]) from error
 
 
 def _unknown(prediction_id: str) -> Refusal:
-    return Refusal(
-        404,
-        f"the id of a prediction was expected, found '{shown(prediction_id)}'; predictions "
-        "older than the log's retention are removed",
-    )
+    return Refusal("prediction-unknown", {"prediction_id": shown(prediction_id)})

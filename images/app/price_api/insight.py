@@ -1,21 +1,22 @@
-"""Why a price is what it is: contributions, other mileages and years, similar listings."""
+"""The routes that explain a price: contributions, other mileages and years, similar listings."""
 
 from __future__ import annotations
 
 import datetime
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request, Response
 
-from carprice.listings.records import Problem, shown
+from carprice.listings.records import shown
 from carprice.listings.schema import COLUMNS, FIRST_YEAR
 from carprice.model.price_model import price_records
 from price_api import schemas
-from price_api.answers import LISTING_EXAMPLE, Json, asked_of, json_body, object_body, whole
-from price_api.problems import refused_fields
-from price_api.routes import body, direct
+from price_api.answer_types import Comparable, Comparables, Contribution, CurvePoint, Explained, WhatIf
+from price_api.pricing import LISTING_EXAMPLE, Json, json_body, object_body, pricing_request, whole_mad
+from price_api.problems import field_error, refused_fields
+from price_api.routes import add_direct_route, body_schema
 from price_api.services import Services
 from price_api.serving import Serving
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 MOST_POINTS = 60
 MOST_COMPARABLES = 50
 BASE_MEANING = (
-    "What the model asks, on average (geometric mean), for a hundred listings drawn from those it was "
-    "trained on; each contribution says what this car's values change about it."
+    "The model's average price (geometric mean) of a hundred listings drawn from those it was trained on; "
+    "each contribution says what this car's values change about it."
 )
 
 
@@ -36,8 +37,8 @@ def add_insight(app: FastAPI, services: Services) -> None:
     async def explain(request: Request) -> Response:
         """What each group of values adds to the price, in MAD: Shapley values that add up to the price."""
         serving = services.serving()
-        asked = asked_of(await json_body(request))
-        return Json(await services.work(lambda: explained(serving, asked.listing)))
+        requested = pricing_request(await json_body(request))
+        return Json(await services.work(lambda: explained(serving, requested.listing)))
 
     async def what_if(request: Request) -> Response:
         """The price of the same car with other mileages or model years."""
@@ -49,40 +50,40 @@ def add_insight(app: FastAPI, services: Services) -> None:
         longest = float(COLUMNS["mileage_km_min"].high or 0)
         mileages = _points(document, "mileage_km", 0, longest)
         years = _points(document, "model_year", FIRST_YEAR, newest)
-        asked = asked_of(document.get("listing"))
-        return Json(await services.work(lambda: curves(serving, asked.listing, mileages, years)))
+        requested = pricing_request(document.get("listing"))
+        return Json(await services.work(lambda: curves(serving, requested.listing, mileages, years)))
 
     async def comparables(request: Request) -> Response:
         """The listings of the training snapshot that the model finds most similar, with links."""
         serving = services.serving()
         query: dict[str, Any] = dict(request.query_params)
         count = _count(query.pop("count", "8"))
-        asked = asked_of(query)
-        return Json(await services.work(lambda: similar(serving, asked.listing, count)))
+        requested = pricing_request(query)
+        return Json(await services.work(lambda: similar(serving, requested.listing, count)))
 
-    direct(
-        app, "/v1/explain", explain, "POST", schemas.Explained, (400, 409, 413, 415, 422, 503),
-        summary="Why this price", openapi_extra=body(schemas.ListingIn, schemas.LISTING_EXAMPLES),
+    add_direct_route(
+        app, "/v1/explain", explain, "POST", Explained, (400, 409, 413, 415, 422, 503),
+        summary="Why this price", openapi_extra=body_schema(schemas.ListingIn, schemas.LISTING_EXAMPLES),
     )  # fmt: skip
     example = {
         "listing": schemas.ENGLISH,
         "mileage_km": [50000, 100000, 150000],
         "model_year": [2014, 2015, 2016],
     }
-    direct(
-        app, "/v1/what-if", what_if, "POST", schemas.WhatIf, (400, 413, 415, 422, 503),
+    add_direct_route(
+        app, "/v1/what-if", what_if, "POST", WhatIf, (400, 413, 415, 422, 503),
         summary="Other mileages and years",
-        openapi_extra=body(schemas.WhatIfIn, {"both": {"summary": "Mileages and years", "value": example}}),
+        openapi_extra=body_schema(schemas.WhatIfIn, {"both": {"summary": "Both", "value": example}}),
     )  # fmt: skip
-    direct(
-        app, "/v1/comparables", comparables, "GET", schemas.Comparables, (409, 422, 503),
+    add_direct_route(
+        app, "/v1/comparables", comparables, "GET", Comparables, (409, 422, 503),
         summary="Similar listings", openapi_extra={"parameters": _parameters()},
     )  # fmt: skip
 
 
-def explained(serving: Serving, listing: Mapping[str, Any]) -> dict[str, Any]:
+def explained(serving: Serving, listing: Mapping[str, Any]) -> Explained:
     """The answer of /v1/explain."""
-    found = serving.surroundings.explainer.explain(dict(listing))
+    found = serving.training_data.explainer.explain(dict(listing))
     price, base = round(found.price_mad), round(found.base_mad)
     return {
         "price_mad": price,
@@ -90,12 +91,12 @@ def explained(serving: Serving, listing: Mapping[str, Any]) -> dict[str, Any]:
         "base_meaning": BASE_MEANING,
         "model": serving.named,
         "contributions": [
-            {
-                "group": each.group,
-                "columns": list(each.columns),
-                "value": value_of(each.columns, listing),
-                "contribution_mad": share,
-            }
+            Contribution(
+                group=each.group,
+                columns=list(each.columns),
+                value=value_of(each.columns, listing),
+                contribution_mad=share,
+            )
             for each, share in zip(found.contributions, whole_shares(found, price - base), strict=True)
         ],
     }
@@ -133,35 +134,38 @@ def _word(name: str, value: Any) -> str:
 
 def curves(
     serving: Serving, listing: Mapping[str, Any], mileages: Sequence[float], years: Sequence[float]
-) -> dict[str, Any]:
+) -> WhatIf:
     """The answer of /v1/what-if."""
     records = [{**listing, "mileage_km_min": km, "mileage_km_max": km} for km in mileages]
     records += [{**listing, "model_year": year} for year in years]
     prices = price_records(serving.pipeline, records)
-    points = []
+    points: list[CurvePoint] = []
     for row in prices:
-        price, low, high = whole(row)
+        price, low, high = whole_mad(row)
         points.append({"price_mad": price, "low_mad": low, "high_mad": high})
     by_mileage, by_year = points[: len(mileages)], points[len(mileages) :]
     return {
         "model": serving.named,
         "mileage_km": [
-            {"mileage_km": int(x) if x == int(x) else x} | point
+            {"mileage_km": int(x) if x == int(x) else x, **point}
             for x, point in zip(mileages, by_mileage, strict=True)
         ],
-        "model_year": [{"model_year": int(x)} | point for x, point in zip(years, by_year, strict=True)],
+        "model_year": [{"model_year": int(x), **point} for x, point in zip(years, by_year, strict=True)],
     }
 
 
-def similar(serving: Serving, listing: Mapping[str, Any], count: int) -> dict[str, Any]:
+def similar(serving: Serving, listing: Mapping[str, Any], count: int) -> Comparables:
     """The answer of /v1/comparables."""
-    surroundings = serving.surroundings
-    found = surroundings.comparables.nearest(dict(listing), count).astype(object)
+    training_data = serving.training_data
+    found = training_data.comparables.nearest(dict(listing), count).astype(object)
     rows = found.where(found.notna(), None).to_dict("records")
     return {
         "model": serving.named,
-        "snapshot_id": surroundings.tables.snapshot_id,
-        "comparables": [{str(name): _plain(str(name), value) for name, value in row.items()} for row in rows],
+        "snapshot_id": training_data.tables.snapshot_id,
+        "comparables": [
+            cast(Comparable, {str(name): _plain(str(name), value) for name, value in row.items()})
+            for row in rows
+        ],
     }
 
 
@@ -175,24 +179,20 @@ def _plain(name: str, value: Any) -> Any:
 def _points(document: Mapping[str, Any], name: str, low: float, high: float) -> list[float]:
     """The numbers of a list of the body. Raises `Refusal`."""
     given = document.get(name, [])
-    accepted = f"a list of at most {MOST_POINTS} numbers from {low:.0f} to {high:.0f}"
     if not isinstance(given, list) or len(given) > MOST_POINTS:
         found = f"a list of {len(given)}" if isinstance(given, list) else shown(given)
-        raise refused_fields([Problem(name, found, accepted)])
+        raise refused_fields([field_error("number_list", name, found, most=MOST_POINTS, low=low, high=high)])
     for place, value in enumerate(given):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value <= high or (name == "model_year" and value != int(value)):
             seen = None if value is None else shown(value)
-            raise refused_fields(
-                [Problem(f"{name}[{place}]", seen, f"a number from {low:.0f} to {high:.0f}")]
-            )
+            raise refused_fields([field_error("number", f"{name}[{place}]", seen, low=low, high=high)])
     return [float(value) for value in given]
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MOST_COMPARABLES):
-        accepted = f"a whole number from 1 to {MOST_COMPARABLES}"
-        raise refused_fields([Problem("count", shown(text), accepted)])
+        raise refused_fields([field_error("number", "count", shown(text), low=1, high=MOST_COMPARABLES)])
     return int(text)
 
 

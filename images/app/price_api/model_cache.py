@@ -15,7 +15,7 @@ from carprice.lifecycle.registry import PRODUCTION
 from carprice.lifecycle.saved_models import load_folder
 from carprice.store import DataRoot
 from price_api.model_story import tables_from
-from price_api.serving import NoSnapshot, Serving, Surroundings, Tables, check
+from price_api.serving import NoSnapshot, Serving, Tables, TrainingData, check
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ class ModelCache:
                 with open(os.path.join(partial, "card.html"), "w", encoding="utf-8") as file:
                     file.write(serving.card)
             try:
-                tables = serving.surroundings.tables
+                tables = serving.training_data.tables
                 tables.listings.to_parquet(os.path.join(partial, "listings.parquet"), index=False)
                 tables.reference.to_parquet(os.path.join(partial, "reference.parquet"), index=False)
             except NoSnapshot as problem:
@@ -123,7 +123,7 @@ class ModelCache:
             pipeline=loaded.pipeline,
             about=about,
             card=card,
-            surroundings=Surroundings(
+            training_data=TrainingData(
                 loaded.pipeline, lambda: tables or tables_from(self._root, about["training"]["snapshot_id"])
             ),
             loaded_at=datetime.now(UTC),

@@ -1,12 +1,11 @@
-"""Refusals: every one is application/problem+json (RFC 9457) with one sentence for a stranger."""
+"""Refusals: each is application/problem+json (RFC 9457) with a code, parameters and one English sentence."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -14,72 +13,101 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from carprice.listings.records import Problem, shown
+from carprice.listings.records import Problem as ListingProblem
+from carprice.listings.records import shown
+from price_api.answer_types import FieldError, Problem
 from price_api.database import DatabaseAway
+from price_api.problem_kinds import ACCEPTED, PROBLEMS, FieldCode, ProblemCode, english
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:carprice:problem:"
 
-# What is missing behind a 503, the last part of its `type`; a program tells by it what to say and do.
-Cause = Literal[
-    "registry-away", "loading", "no-model", "version-refused", "database-away", "keys-away", "store-away"
-]
+# The framework's own checks of a query, and the field code that says the same.
+_FRAMEWORK_CODES: dict[str, FieldCode] = {
+    "int_parsing": "whole_number",
+    "greater_than_equal": "at_least",
+    "less_than_equal": "at_most",
+    "bool_parsing": "flag",
+    "string_too_long": "text_length",
+    "datetime_parsing": "moment",
+    "datetime_from_date_parsing": "moment",
+}
+_FRAMEWORK_PARAMS = {"ge": "low", "le": "high", "max_length": "most"}
 
 
 class Refusal(Exception):
-    """A request that is not answered: the HTTP status, one sentence, and the fields at fault.
+    """A request that is not answered: a code with its parameters, and the fields at fault.
 
-    A 503 names its cause.
+    The status and the sentence are those of `PROBLEMS`, unless `detail` or `status` gives another.
     """
 
     def __init__(
         self,
-        status: int,
-        detail: str,
-        errors: Sequence[Problem] = (),
+        code: ProblemCode,
+        params: Mapping[str, Any] | None = None,
+        errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
-        cause: Cause | None = None,
+        detail: str | None = None,
+        status: int | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = tuple(errors)
+        kind = PROBLEMS[code]
+        self.code = code
+        self.params = dict(params or {})
+        self.errors = list(errors)
         self.headers = dict(headers or {})
-        self.cause = cause
+        self.detail = english(kind.sentence, self.params) if detail is None else detail
+        self.status = status or kind.status
+        super().__init__(self.detail)
 
     def response(self) -> Response:
         """The refusal as a response."""
-        return problem(self.status, self.detail, self.errors, self.headers, self.cause)
+        document: Problem = {
+            "type": f"{TYPE_PREFIX}{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "params": self.params,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return Response(orjson.dumps(document), self.status, media_type=MEDIA_TYPE, headers=self.headers)
 
 
-def refused_fields(errors: Sequence[Problem]) -> Refusal:
-    """A 422 that names each of `errors`."""
-    return Refusal(422, "; ".join(error.sentence() for error in errors), errors)
+def field_error(code: FieldCode, field: str, value: str | None, **params: Any) -> FieldError:
+    """A value that the API itself does not accept; `value` None where there is none."""
+    accepted = english(ACCEPTED[code], params)
+    return {"field": field, "value": value, "accepted": accepted, "code": code, "params": params}
 
 
-def problem(
-    status: int,
-    detail: str,
-    errors: Sequence[Problem] = (),
-    headers: Mapping[str, str] | None = None,
-    cause: Cause | None = None,
-) -> Response:
-    """A problem+json response."""
-    document: dict[str, Any] = {
-        "type": f"{TYPE_PREFIX}{cause}" if cause else "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
+def field_error_of(problem: ListingProblem) -> FieldError:
+    """A value of a listing that `carprice.listings` does not accept."""
+    return {
+        "field": problem.field,
+        "value": problem.value,
+        "accepted": problem.accepted,
+        "code": getattr(problem, "code", "not_accepted"),
+        "params": dict(getattr(problem, "params", {})),
     }
-    if errors:
-        document["errors"] = [asdict(error) for error in errors]
-    return Response(orjson.dumps(document), status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def sentence_of(errors: Sequence[FieldError]) -> str:
+    """For each field what was expected and what was found, in one sentence."""
+    return "; ".join(
+        ListingProblem(error["field"], error["value"], error["accepted"]).sentence() for error in errors
+    )
+
+
+def refused_fields(errors: Sequence[FieldError]) -> Refusal:
+    """A 422 that names each of `errors`."""
+    fields = [error["field"] for error in errors]
+    return Refusal("invalid-values", {"fields": fields}, errors, detail=sentence_of(errors))
 
 
 def install(app: FastAPI) -> None:
-    """Have every refusal of `app`, its framework's too, answered as a problem."""
+    """Answer every refusal of `app` as a problem, those of its framework too."""
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -94,15 +122,14 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    where = f"{request.method} {shown(request.url.path)}"
+    params = {"method": request.method, "path": shown(request.url.path)}
     if error.status_code == 404:
-        detail = f"{where} is not part of this API; /docs lists what is"
-    elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"{where} is not part of this API: this path takes {allowed}; /docs lists what there is"
-    else:
-        detail = f"{where} was refused: {error.detail}"
-    return problem(error.status_code, detail, headers=error.headers)
+        return Refusal("path-unknown", params, headers=error.headers).response()
+    if error.status_code == 405:
+        params["allowed"] = (error.headers or {}).get("Allow", "another method")
+        return Refusal("method-not-allowed", params, headers=error.headers).response()
+    params["reason"] = str(error.detail)
+    return Refusal("http-error", params, headers=error.headers, status=error.status_code).response()
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -111,18 +138,16 @@ def _invalid(request: Request, error: Exception) -> Response:
     for found in error.errors():
         name = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
         value = None if found["type"] == "missing" else shown(found.get("input"))
-        message = str(found["msg"])
-        accepted = message.removeprefix("Input should be ").partition(", unable to")[0]
-        errors.append(Problem(name, value, accepted[:1].lower() + accepted[1:]))
+        limits = found.get("ctx") or {}
+        params = {ours: limits[theirs] for theirs, ours in _FRAMEWORK_PARAMS.items() if theirs in limits}
+        errors.append(field_error(_FRAMEWORK_CODES.get(found["type"], "not_accepted"), name, value, **params))
     return refused_fields(errors).response()
 
 
 def _database_away(request: Request, error: Exception) -> Response:
-    return problem(503, str(error), headers={"Retry-After": "5"}, cause="database-away")
+    return Refusal("database-away", {"reason": str(error)}, headers={"Retry-After": "5"}).response()
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    # The framework logs the traceback of whatever gets here.
-    return problem(
-        500, "the request met an error of the service that is not the request's fault; its log has the rest"
-    )
+    # The framework logs the traceback.
+    return Refusal("service-error").response()

@@ -1,4 +1,4 @@
-"""Which version serves: follows the alias in the registry, and keeps serving when that is away."""
+"""Follows the aliases of the registry, and keeps serving the last version while the registry is away."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carprice.errors import TryAgain
 from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry
 from carprice.lifecycle.saved_models import load_folder
 from carprice.store import DataRoot
+from price_api import answer_types
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.model_story import as_json, story_of, tables_from
-from price_api.problems import Cause
-from price_api.serving import NoSnapshot, Serving, Surroundings, check
+from price_api.serving import NoSnapshot, Serving, TrainingData, check
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -33,8 +33,8 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 20.0, 600.0
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A version that must not serve, and when it is looked at again."""
+class RefusedVersion:
+    """A version that must not serve, and the moment of the next try."""
 
     key: tuple[str, str]
     reason: str
@@ -42,7 +42,7 @@ class Refused:
     pause: float
     retry_at: float
 
-    def record(self) -> dict[str, str]:
+    def record(self) -> answer_types.RefusedVersion:
         """As JSON."""
         return {
             "version": self.key[0],
@@ -52,10 +52,10 @@ class Refused:
 
 
 class Follower:
-    """A thread that looks at the aliases and swaps what serves.
+    """A thread that looks at the aliases and swaps the versions that serve.
 
-    `production` and `staging` are replaced as a whole by one assignment: a request takes one of them at
-    its beginning and keeps to it. Nothing here raises into a request.
+    One assignment replaces `production` or `staging` as a whole: a request takes one of them at its
+    beginning and keeps it. Nothing here raises into a request.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Follower:
     ) -> None:
         self.production: Serving | None = None
         self.staging: Serving | None = None
-        self.refused: Refused | None = None
-        self.staging_refused: Refused | None = None
+        self.refused: RefusedVersion | None = None
+        self.staging_refused: RefusedVersion | None = None
         self.mlflow_answers: bool | None = None
         self.alias_set = True
         self._root = root
@@ -81,7 +81,8 @@ class Follower:
         self._connect = connect
         self._registry: Registry | None = None
         self._known: dict[tuple[str, str], Serving] = {}
-        # Why what serves still lacks its place on disk or its story: empty before a try, None if it does not.
+        # Why the version that serves is not cached yet or has no fresh story: "" before the first try,
+        # None when both are done.
         self._unsettled: str | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
@@ -101,13 +102,13 @@ class Follower:
         while True:
             try:
                 self.poll()
-            except Exception:  # the thread must outlive whatever happens in it
-                log.exception("following the registry met an error; it is tried again")
+            except Exception:  # the thread must survive every error
+                log.exception("following the registry failed; the service tries again")
             if self._ended.wait(self._poll_seconds):
                 return
 
     def poll(self) -> None:
-        """Look once, and follow."""
+        """Look at the aliases once, and load what they name."""
         try:
             if self._registry is None:
                 self._registry = self._connect(self._root)
@@ -127,12 +128,12 @@ class Follower:
 
     def _is_away(self, problem: Exception) -> None:
         if self.mlflow_answers is not False:
-            log.warning("MLflow does not answer, what is loaded goes on serving: %s", problem)
+            log.warning("MLflow does not answer, the loaded version continues to serve: %s", problem)
         self.mlflow_answers = False
         self._serve_cached()
 
     def _serve_cached(self) -> None:
-        """The last good model of an earlier process, where nothing serves yet."""
+        """Serve the last good model of an earlier process, if nothing serves yet."""
         cached = self._cache.last_good() if self.production is None else None
         if cached is not None:
             self._swap(cached)
@@ -159,7 +160,7 @@ class Follower:
             self._warm(fresh)
             return
         found = self._loaded(registry, wanted, PRODUCTION, self.refused)
-        if isinstance(found, Refused):
+        if isinstance(found, RefusedVersion):
             self.refused = found
             self._serve_cached()
         elif found is not None:
@@ -185,9 +186,9 @@ class Follower:
             self.staging_refused = None
             self.staging = replace(known, alias=STAGING)
             return
-        self.staging = None  # what is no longer staging gets no share
+        self.staging = None  # a version that is no longer staging gets no share
         found = self._loaded(registry, wanted, STAGING, self.staging_refused)
-        if isinstance(found, Refused):
+        if isinstance(found, RefusedVersion):
             self.staging_refused = found
         elif found is not None:
             serving, folder = found
@@ -198,9 +199,9 @@ class Follower:
             log.info("version %s is in staging", serving.version)
 
     def _loaded(
-        self, registry: Registry, wanted: ModelVersion, alias: str, refused: Refused | None
-    ) -> tuple[Serving, str | None] | Refused | None:
-        """The wanted version, checked, and where its files were put; `Refused`; None while MLflow is away."""
+        self, registry: Registry, wanted: ModelVersion, alias: str, refused: RefusedVersion | None
+    ) -> tuple[Serving, str | None] | RefusedVersion | None:
+        """The wanted version and the folder of its files, or its refusal; None while MLflow is away."""
         key = (str(wanted.version), str(wanted.run_id or ""))
         before = refused if refused is not None and refused.key == key else None
         if before is not None and time.monotonic() < before.retry_at:
@@ -230,7 +231,7 @@ class Follower:
             pipeline=loaded.pipeline,
             about=about,
             card=card,
-            surroundings=Surroundings(loaded.pipeline, lambda: tables_from(self._root, snapshot_id)),
+            training_data=TrainingData(loaded.pipeline, lambda: tables_from(self._root, snapshot_id)),
             loaded_at=datetime.now(UTC),
             source="registry",
         ), folder
@@ -251,19 +252,25 @@ class Follower:
             return False
         return True
 
-    def _refuse(self, key: tuple[str, str], problem: Exception, before: Refused | None) -> Refused:
+    def _refuse(
+        self, key: tuple[str, str], problem: Exception, before: RefusedVersion | None
+    ) -> RefusedVersion:
         pause = min(LAST_RETRY_SECONDS, 2 * before.pause) if before else FIRST_RETRY_SECONDS
         reason = str(problem).splitlines()[0][:500] if str(problem) else type(problem).__name__
-        serving = f"version {self.production.version} goes on serving" if self.production else "none serves"
+        serving = (
+            f"version {self.production.version} continues to serve"
+            if self.production
+            else "no version serves"
+        )
         log.error("version %s is refused, %s: %s", key[0], serving, reason)
         self._metrics.count_refused_model()
-        return Refused(key, reason, datetime.now(UTC), pause, time.monotonic() + pause)
+        return RefusedVersion(key, reason, datetime.now(UTC), pause, time.monotonic() + pause)
 
     def _settle(self, registry: Registry, wanted: ModelVersion, serving: Serving) -> None:
-        """What a version that was in memory already still lacks in production; the next poll tries again.
+        """Put a version that was already in memory into the cache, and read its story again.
 
-        First its place on disk, since it has none if it came from staging; then its story anew, whose
-        history has grown.
+        A version that came from staging is not in the cache yet, and its promotion is news in the story.
+        If this fails, the next poll tries again.
         """
         folder: str | None = None
         try:
@@ -272,9 +279,9 @@ class Follower:
                 registry.download(serving.version, folder)
             self._keep(serving, folder)
             about, card = story_of(registry, self._root, wanted)
-        except Exception as problem:  # noqa: BLE001 - the model serves without it
+        except Exception as problem:  # noqa: BLE001 - the version serves without a story
             if str(problem) != self._unsettled:
-                log.warning("version %s serves, its story is asked for again: %s", serving.version, problem)
+                log.warning("version %s serves, its story is read again later: %s", serving.version, problem)
             self._unsettled = str(problem)
             return
         finally:
@@ -303,79 +310,32 @@ class Follower:
             del self._known[key]
 
     def _warm(self, serving: Serving) -> None:
-        """Make what explanations and comparisons need before somebody waits for it."""
+        """Prepare explanations and comparisons before the first request for them."""
         try:
-            _ = serving.surroundings.explainer
-            _ = serving.surroundings.choices
-            _ = serving.surroundings.comparables
+            _ = serving.training_data.explainer
+            _ = serving.training_data.form_options
+            _ = serving.training_data.comparables
         except NoSnapshot as problem:
             log.warning("version %s serves without comparables: %s", serving.version, problem)
-        except Exception:  # prices need none of it
+        except Exception:  # prices do not need them
             log.exception("version %s serves without comparables", serving.version)
 
     def _keep(self, serving: Serving, folder: str | None) -> None:
         model = None if folder is None else _model_folder(folder)
         try:
             self._cache.keep(serving, model)
-        except Exception as problem:  # noqa: BLE001 - a full disk stops no prices
+        except Exception as problem:  # noqa: BLE001 - prices do not need the cache
             log.warning("version %s can't be cached on disk: %s", serving.version, problem)
 
     def _new_folder(self) -> str:
         try:
             return self._cache.new_folder()
-        except OSError:  # no room there; then without a cache
+        except OSError:  # no room in the cache
             return tempfile.mkdtemp(prefix="carprice-model-")
-
-    @property
-    def mlflow_said(self) -> str:
-        """Whether MLflow `answers`, is `away`, or was `not asked yet`."""
-        return {True: "answers", False: "away", None: "not asked yet"}[self.mlflow_answers]
-
-    def missing(self) -> tuple[Cause, str]:
-        """Why nothing serves: the cause and a sentence."""
-        if self.mlflow_answers is False:
-            detail = "MLflow does not answer and no model is cached; it is asked again every few seconds"
-            return "registry-away", detail
-        if self.mlflow_answers is None:
-            return "loading", "MLflow is being asked for the first time"
-        if not self.alias_set:
-            return "no-model", "no model is in production yet; land a file and let the pipeline promote one"
-        refused = self.refused
-        if refused is not None:
-            return "version-refused", f"version {refused.key[0]} was refused: {refused.reason}"
-        return "loading", "the model is being loaded"
-
-    def state(self) -> dict[str, Any]:
-        """What `/readyz` tells, without its log."""
-        serving = self.production
-        away = self.mlflow_answers is False
-        if serving is None:
-            return {"status": "unavailable", "detail": self.missing()[1]}
-        problems = []
-        if away:
-            problems.append(
-                f"MLflow does not answer: version {serving.version} serves from "
-                f"{'the cache on disk' if serving.source == 'cache' else 'memory'}"
-            )
-        elif not self.alias_set:
-            problems.append(
-                f"no version is in production any more: version {serving.version} goes on serving"
-            )
-        if self.refused is not None:
-            problems.append(
-                f"version {self.refused.key[0]} was refused and version {serving.version} goes on serving: "
-                f"{self.refused.reason}"
-            )
-        return {
-            "status": "degraded" if problems else "ready",
-            "version": serving.version,
-            "model_source": serving.source,
-            "detail": "; ".join(problems) or f"version {serving.version} is in production",
-        }
 
 
 def _model_folder(folder: str) -> str:
-    """Where under a download the model's files lie."""
+    """The folder of the model's files in a download."""
     for path, _, names in os.walk(folder):
         if "MLmodel" in names:
             return path

@@ -1,4 +1,4 @@
-"""The pages that the pipeline wrote under the data root, listed and served as they are."""
+"""The routes of the reports: lists and serves the pages that the pipeline wrote under the data root."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from carprice.errors import StoreAway, StoreRefused
 from carprice.listings.records import shown
 from carprice.reports.records import documents
 from carprice.store import DataRoot
-from price_api import schemas
-from price_api.answers import Json
+from price_api.answer_types import Report, Reports
+from price_api.pricing import Json
 from price_api.problems import Refusal
-from price_api.routes import direct, page_of_ours
+from price_api.routes import add_direct_route, pipeline_page
 from price_api.services import Services
 
 log = logging.getLogger(__name__)
@@ -35,44 +35,39 @@ def add_reports(app: FastAPI, services: Services) -> None:
 
     async def reports(request: Request) -> Response:
         """The reports on data quality, pipeline runs, drift, live accuracy and models, newest first."""
-        return Json({"reports": await services.read(_told_when_away(lambda: listed(services.root)))})
+        return Json({"reports": await services.read(_or_refused(lambda: listed(services.root)))})
 
     async def report(request: Request) -> Response:
         """One report, as a page."""
         kind, name = str(request.path_params["kind"]), str(request.path_params["name"])
-        page = await services.read(_told_when_away(lambda: page_of(services.root, kind, name)))
+        page = await services.read(_or_refused(lambda: page_of(services.root, kind, name)))
         if page is None:
-            raise Refusal(
-                404,
-                f"a report of /v1/reports was expected, found '{shown(kind)}/{shown(name)}', which is none",
-            )
-        return page_of_ours(page)
+            raise Refusal("report-unknown", {"kind": shown(kind), "name": shown(name)})
+        return pipeline_page(page)
 
-    direct(app, "/v1/reports", reports, "GET", schemas.Reports, (503,), tag="reports", summary="All reports")
+    add_direct_route(
+        app, "/v1/reports", reports, "GET", Reports, (503,), tag="reports", summary="All reports"
+    )
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in ("kind", "name")
     ]
-    direct(
+    add_direct_route(
         app, "/v1/reports/{kind}/{name}", report, "GET", None, (404, 503), tag="reports",
         answer={"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}},
         summary="One report", openapi_extra={"parameters": parameters},
     )  # fmt: skip
 
 
-def _told_when_away(read: Callable[[], Result]) -> Callable[[], Result]:
-    """`read`, which raises `Refusal` (503) where the object store of the data root can't be used."""
+def _or_refused(read: Callable[[], Result]) -> Callable[[], Result]:
+    """`read`, with a `Refusal` (503) where the object store of the data root can't be used."""
 
     def reading() -> Result:
         try:
             return read()
         except (StoreAway, StoreRefused) as problem:
             log.warning("%s", problem)
-            raise Refusal(
-                503,
-                "an answer of the reports' object store was expected, found none; try again later",
-                cause="store-away",
-            ) from problem
+            raise Refusal("store-away") from problem
 
     return reading
 
@@ -87,13 +82,13 @@ def page_of(root: DataRoot, kind: str, name: str) -> str | None:
         return None
 
 
-def listed(root: DataRoot) -> list[dict[str, Any]]:
-    """Kind, name, title, verdict and time of each report, newest first."""
+def listed(root: DataRoot) -> list[Report]:
+    """All reports, newest first."""
     found = [report for kind in KINDS for report in _of_kind(root, kind)]
     return sorted(found, key=lambda report: str(report["at"]), reverse=True)
 
 
-def _of_kind(root: DataRoot, kind: str) -> Iterator[dict[str, Any]]:
+def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
     folder = f"reports/{kind}"
     written = {
         entry["name"].rsplit("/", 1)[-1]: _changed(entry)
@@ -106,7 +101,7 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[dict[str, Any]]:
     records = documents(root, "receipts" if kind == "quality" else folder, set(stems.values()))
     for page, stem in stems.items():
         record = records.get(stem, {})
-        at = _told(record) or written[page]
+        at = _time_in(record) or written[page]
         yield {
             "kind": kind,
             "name": page,
@@ -116,18 +111,18 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _told(record: dict[str, Any]) -> datetime | None:
+def _time_in(record: dict[str, Any]) -> datetime | None:
     for key in ("written_at", "at", "checked_at"):
         try:
-            told = datetime.fromisoformat(str(record.get(key)))
+            moment = datetime.fromisoformat(str(record.get(key)))
         except ValueError:
             continue
-        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None
 
 
 def _title(kind: str, stem: str, record: dict[str, Any]) -> str:
-    """What the report is about, in words that are the same in every language; its verdict stands apart."""
+    """The subject of the report, without its verdict: version and file are the same in every language."""
     version, file = _text(record.get("version")), _text(record.get("file"))
     if kind == "models":
         return f"run {stem[:12]}"

@@ -1,4 +1,4 @@
-"""The paths under /v1, and those that machines ask."""
+"""The routes of prices and of the model under /v1, and the routes for machines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from fastapi.routing import APIRoute
 
 from carprice.lifecycle.registry import MODEL, PRODUCTION
 from price_api import metrics, schemas
-from price_api.answers import Json, answer_of, asked_of, json_body, new_id, now
+from price_api.answer_types import FormOptions, ModelAbout, Priced
 from price_api.model_story import promoted
-from price_api.prediction_log import Prediction
+from price_api.prediction_log.records import Prediction
+from price_api.pricing import Json, answer_of, json_body, new_id, now, pricing_request
 from price_api.problems import Refusal
+from price_api.readiness import readiness
 from price_api.services import Services, log_state
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -24,20 +26,20 @@ _REFUSALS: dict[int, str] = {
     400: "The body can't be read.",
     401: "No key, or an unknown one.",
     403: "A revoked key.",
-    404: "Nothing of that name.",
+    404: "Nothing has this name.",
     409: "The listings that the model was trained on can't be found.",
     413: "The body is too large.",
     415: "Another content type.",
     422: "Values that can't be used; `errors` names them.",
     429: "Too many requests.",
-    503: "Something is missing that the answer needs; `type` ends with what: no-model, database-away, …",
+    503: "The answer needs something that is missing; `code` says what: no-model, database-away, …",
 }
 
 
 class DirectRoute(APIRoute):
-    """A route whose endpoint gets the request and gives the response, with nothing in between.
+    """A route that hands the request to its endpoint and returns the endpoint's response.
 
-    The framework's reading and checking of bodies costs more than a price does.
+    It leaves out the framework's reading and checking of bodies, which costs more than a price does.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -46,7 +48,7 @@ class DirectRoute(APIRoute):
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What /openapi.json says of refusals."""
+    """The refusals as /openapi.json describes them."""
     problem = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {
@@ -57,14 +59,14 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def body(model: type[Any], examples: dict[str, Any], **other: Any) -> dict[str, Any]:
-    """What /openapi.json says of a JSON body (and of `other` content types)."""
+def body_schema(model: type[Any], examples: dict[str, Any], **other: Any) -> dict[str, Any]:
+    """A JSON body (and `other` content types) as /openapi.json describes it."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     content = {"application/json": {"schema": schema, "examples": examples}} | other
     return {"requestBody": {"required": True, "content": content}}
 
 
-def direct(
+def add_direct_route(
     app: FastAPI,
     path: str,
     endpoint: Endpoint,
@@ -73,7 +75,7 @@ def direct(
     statuses: tuple[int, ...],
     **more: Any,
 ) -> None:
-    """Add a `DirectRoute`; its endpoint's docstring is its description."""
+    """Add a `DirectRoute`; the docstring of its endpoint becomes its description."""
     responses = refusals(*statuses, 401, 403, 429)
     responses[more.pop("success", 200)] = more.pop("answer", None) or {"model": model}
     app.router.routes.append(
@@ -90,22 +92,23 @@ def direct(
 
 
 def add_pricing(app: FastAPI, services: Services) -> None:
-    """POST /v1/predict, the path that everything else waits for."""
+    """POST /v1/predict, the route that must be fast."""
     predictor, staging, counted = services.predictor, services.staging, services.metrics
 
     async def predict(request: Request) -> Response:
         """Price one listing, under canonical names or the French headers of listing sites.
 
-        The answer has the price, an interval, the model's version and warnings. With an asking price
-        (`price_mad`, `Prix`) there is a verdict on it. Where a share of the requests goes to the staging
-        version, the header `X-Sticky-Key` keeps a caller with one of the two; it is not stored.
+        The answer has the price, an interval, the model's version and warnings. If the listing has an
+        asking price (`price_mad`, `Prix`), the answer has a verdict on it. If a share of the requests goes
+        to the staging version, the header `X-Sticky-Key` keeps a caller with one of the two versions; the
+        service does not store it.
         """
         begun = time.perf_counter()
         production = services.serving()
-        asked = asked_of(await json_body(request))
+        requested = pricing_request(await json_body(request))
         serving = staging.answers(production, request.headers.get("x-sticky-key"))
-        price = await predictor.price(serving, asked.listing)
-        answer = answer_of(serving, asked, price, new_id())
+        price = await predictor.price(serving, requested.listing)
+        answer = answer_of(serving, requested, price, new_id())
         taken = time.perf_counter() - begun
         counted.count_predictions(serving.version, serving.alias, "predict")
         counted.observe_prediction(taken)
@@ -113,8 +116,8 @@ def add_pricing(app: FastAPI, services: Services) -> None:
             Prediction(
                 prediction_id=answer["prediction_id"],
                 at=now(),
-                listing=asked.listing,
-                asking_price_mad=asked.asking_price_mad,
+                listing=requested.listing,
+                asking_price_mad=requested.asking_price_mad,
                 price_mad=answer["price_mad"],
                 low_mad=answer["low_mad"],
                 high_mad=answer["high_mad"],
@@ -128,91 +131,82 @@ def add_pricing(app: FastAPI, services: Services) -> None:
         )
         return Json(answer)
 
-    direct(
-        app, "/v1/predict", predict, "POST", schemas.Priced, (400, 413, 415, 422, 503),
-        summary="Price one listing", openapi_extra=body(schemas.ListingIn, schemas.LISTING_EXAMPLES),
+    add_direct_route(
+        app, "/v1/predict", predict, "POST", Priced, (400, 413, 415, 422, 503),
+        summary="Price one listing",
+        openapi_extra=body_schema(schemas.ListingIn, schemas.LISTING_EXAMPLES),
     )  # fmt: skip
 
 
 def add_model(app: FastAPI, services: Services) -> None:
-    """The model's story, its card, and what forms can offer."""
+    """The model in production, its card, and what a form can offer."""
 
     async def model(request: Request) -> Response:
-        """The version in production: figures, gates, training data, when and by whom it was promoted."""
+        """The version in production: figures, gates, training data, and its promotion."""
         serving = services.serving()
         about = serving.about
         refused = services.follower.refused
         return Json(
-            {
-                "name": MODEL,
-                "version": serving.version,
-                "alias": PRODUCTION,
-                "run_id": serving.run_id,
-                "loaded_at": serving.loaded_at.isoformat(timespec="seconds"),
-                "source": serving.source,
-                "metrics": about["metrics"],
-                "interval_coverage": serving.interval_coverage,
-                "gates": about["gates"],
-                "training": about["training"],
-                "promoted": promoted(about["history"], serving.version),
-                "history": about["history"],
-                "importance": about["importance"],
-                "refused": refused.record() if refused else None,
-                "staging": services.staging.record_of(),
-            }
+            ModelAbout(
+                name=MODEL,
+                version=serving.version,
+                alias=PRODUCTION,
+                run_id=serving.run_id,
+                loaded_at=serving.loaded_at.isoformat(timespec="seconds"),
+                source=serving.source,
+                metrics=about["metrics"],
+                interval_coverage=serving.interval_coverage,
+                gates=about["gates"],
+                training=about["training"],
+                promoted=promoted(about["history"], serving.version),
+                history=about["history"],
+                importance=about["importance"],
+                refused=refused.record() if refused else None,
+                staging=services.staging.state(),
+            )
         )
 
     async def card(request: Request) -> Response:
         """The model card, as a page."""
-        found = services.serving().card
-        if found is None:
-            raise Refusal(404, "a model card was expected for this version, found none in the data root")
-        return page_of_ours(found)
+        serving = services.serving()
+        if serving.card is None:
+            raise Refusal("model-card-missing", {"version": serving.version})
+        return pipeline_page(serving.card)
 
     async def choices(request: Request) -> Response:
         """What a form can offer: makes with their models, years, fuels and more, most frequent first."""
         serving = services.serving()
-        found = await services.work(lambda: serving.surroundings.choices)
+        found = await services.work(lambda: serving.training_data.form_options)
         return Json({**found, "model": serving.named})
 
     page = {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}
-    anything = {
-        "description": "Makes, models and values.",
-        "content": {"application/json": {"schema": {"type": "object"}}},
-    }
-    direct(
-        app,
-        "/v1/model",
-        model,
-        "GET",
-        schemas.ModelAbout,
-        (503,),
-        tag="model",
-        summary="The model in production",
+    add_direct_route(
+        app, "/v1/model", model, "GET", ModelAbout, (503,), tag="model", summary="The model in production"
     )
-    direct(app, "/v1/model/card", card, "GET", None, (404, 503), tag="model", summary="Its card", answer=page)
-    direct(
-        app, "/v1/choices", choices, "GET", None, (409, 503), tag="model", summary="What a form can offer",
-        answer=anything,
+    add_direct_route(
+        app, "/v1/model/card", card, "GET", None, (404, 503), tag="model", summary="Its card", answer=page
+    )
+    add_direct_route(
+        app, "/v1/choices", choices, "GET", FormOptions, (409, 503), tag="model",
+        summary="What a form can offer",
     )  # fmt: skip
 
 
 def add_health(app: FastAPI, services: Services) -> None:
-    """What machines ask: alive, ready, counted."""
+    """The routes for machines: alive, ready, metrics."""
 
     async def healthz(request: Request) -> Response:
         """Whether the process answers."""
         return Json({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        """Whether prices can be given, from where the model is, and how the log fares."""
-        state = services.follower.state()
-        state["mlflow"] = services.follower.mlflow_said
+        """Whether the service can give prices, where the model comes from, and the state of the log."""
+        state = readiness(services.follower)
         state["prediction_log"] = log_state(services.predictions)
         return Json(state, 503 if state["status"] == "unavailable" else 200)
 
     async def counted(request: Request) -> Response:
-        """Everything that is counted, in Prometheus's text format."""
+        """All metrics, in Prometheus's text format."""
         page = await services.read(services.metrics_page)
         return Response(page, headers={"Content-Type": metrics.CONTENT_TYPE})
 
@@ -222,8 +216,8 @@ def add_health(app: FastAPI, services: Services) -> None:
         )
 
 
-def page_of_ours(html: str) -> Response:
-    """A page that the pipeline wrote: it may draw, and reach nothing and nobody."""
+def pipeline_page(html: str) -> Response:
+    """A page that the pipeline wrote: its scripts may draw, but reach nothing else."""
     return HTMLResponse(
         html,
         headers={

@@ -1,15 +1,14 @@
-"""Requests and answers, for /openapi.json and /docs; the routes read with `carprice.listings`."""
+"""The requests as /openapi.json and /docs describe them; the routes read with `carprice.listings`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from carprice.listings.headers import HEADERS
 from carprice.listings.schema import EQUIPMENT, FIRST_YEAR
-
-Scalar = str | float | bool | None
+from price_api.answer_types import Scalar
 
 ENGLISH: dict[str, Any] = {
     "make": "Dacia",
@@ -40,7 +39,6 @@ LISTING_EXAMPLES = {
         "value": FRENCH,
     },
 }
-MODEL_EXAMPLE = {"name": "CarPricePredictor", "version": "3", "alias": "production"}
 
 
 class _Schema(BaseModel):
@@ -100,200 +98,11 @@ class WhatIfIn(_Schema):
 
 
 class FeedbackIn(_Schema):
-    """The price that was really paid for a car that was priced."""
+    """The price that was paid for a car that was priced."""
 
     prediction_id: str
     price_paid_mad: float = Field(gt=0)
 
 
-class ModelNamed(_Schema):
-    """The model that answered."""
-
-    name: str
-    version: str
-    alias: Literal["production", "staging"]
-
-
-class Warned(_Schema):
-    """What the price rests on less firmly than usual."""
-
-    code: Literal["unknown_make", "unknown_model", "unknown_value", "outside_training_range", "ignored_field"]
-    field: str
-    message: str
-
-
-class AskingPrice(_Schema):
-    """A verdict on the asking price: below, in or above the interval, or too far off to be meant."""
-
-    price_mad: int
-    verdict: Literal["low", "fair", "high", "implausible"]
-    difference_mad: int
-    difference_share: float
-
-
-class Priced(_Schema):
-    """A price in MAD with its interval."""
-
-    prediction_id: str
-    price_mad: int
-    low_mad: int
-    high_mad: int
-    currency: Literal["MAD"]
-    interval_coverage: float
-    model: ModelNamed
-    listing: dict[str, Scalar]
-    warnings: list[Warned]
-    asking_price: AskingPrice | None
-
-
-class RowError(_Schema):
-    """A value that can't be used: the caller's own field, what was found, what is accepted."""
-
-    field: str
-    value: str | None
-    accepted: str
-
-
-class BatchRow(_Schema):
-    """A row of a batch: a price, or why there is none."""
-
-    row: int
-    prediction_id: str | None = None
-    price_mad: int | None = None
-    low_mad: int | None = None
-    high_mad: int | None = None
-    warnings: list[Warned] | None = None
-    errors: list[RowError] | None = None
-    problem: str | None = None
-
-
-class Batch(_Schema):
-    """The rows of a batch in their order."""
-
-    model: ModelNamed
-    rows: int
-    priced: int
-    predictions: list[BatchRow]
-
-
-class Contribution(_Schema):
-    """What one group of values adds to the price."""
-
-    group: str
-    columns: list[str]
-    value: str | None
-    contribution_mad: int
-
-
-class Explained(_Schema):
-    """The price as a base and what each group of values adds; it adds up to within 1 MAD."""
-
-    price_mad: int
-    base_mad: int
-    base_meaning: str
-    model: ModelNamed
-    contributions: list[Contribution]
-
-
-class Curve(_Schema):
-    """The price with another mileage or model year."""
-
-    mileage_km: float | None = None
-    model_year: int | None = None
-    price_mad: int
-    low_mad: int
-    high_mad: int
-
-
-class WhatIf(_Schema):
-    """The prices asked for."""
-
-    model: ModelNamed
-    mileage_km: list[Curve]
-    model_year: list[Curve]
-
-
-class Comparable(_Schema):
-    """A listing that the model was trained on, and how similar the model finds it (0 to 1)."""
-
-    url: str | None
-    make: str
-    model: str
-    model_year: int
-    mileage_km_min: float | None
-    mileage_km_max: float | None
-    fuel: str | None
-    gearbox: str | None
-    fiscal_power_cv: float | None
-    city: str | None
-    price_mad: int
-    similarity: float
-
-
-class Comparables(_Schema):
-    """The most similar listings, most similar first."""
-
-    model: ModelNamed
-    snapshot_id: str
-    comparables: list[Comparable]
-
-
-class ModelAbout(_Schema):
-    """The model in production, and how it got there."""
-
-    name: str
-    version: str
-    alias: str
-    run_id: str
-    loaded_at: str
-    source: Literal["registry", "cache"]
-    metrics: dict[str, float | None]
-    interval_coverage: float
-    gates: list[dict[str, Any]]
-    training: dict[str, Any]
-    promoted: dict[str, Any] | None
-    history: list[dict[str, Any]]
-    importance: list[dict[str, Any]]
-    refused: dict[str, Any] | None
-    staging: dict[str, Any]
-
-
-class Feedback(_Schema):
-    """A price really paid, as it was noted."""
-
-    prediction_id: str
-    price_paid_mad: float
-    recorded_at: str
-
-
-class PredictionsPage(_Schema):
-    """A page of the log, newest first."""
-
-    page: int
-    page_size: int
-    total: int
-    predictions: list[dict[str, Any]]
-
-
-class Reports(_Schema):
-    """The pages that the pipeline wrote, newest first."""
-
-    reports: list[dict[str, Any]]
-
-
-class Problem(_Schema):
-    """Why a request was refused, in one sentence, and the fields at fault.
-
-    `type` is `urn:carprice:problem:` and the cause where something that the answer needs is missing (503),
-    `about:blank` elsewhere.
-    """
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[RowError] | None = None
-
-
-# What the routes read or answer without the framework's knowing.
-REQUESTS: tuple[type[BaseModel], ...] = (ListingIn, BatchIn, WhatIfIn, FeedbackIn, Problem)
+# The bodies that the routes read themselves.
+REQUESTS: tuple[type[BaseModel], ...] = (ListingIn, BatchIn, WhatIfIn, FeedbackIn)

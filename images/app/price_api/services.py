@@ -1,4 +1,4 @@
-"""Everything that a request may need, put together once per process."""
+"""The parts of the service that requests need, built once per process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from carprice.store import DataRoot
 from carprice_contract.data_root import GAUGES
-from price_api.asked import AskedExport
+from price_api.listing_export import ListingExport
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
-from price_api.prediction_log import PredictionLog
+from price_api.prediction_log.log import PredictionLog
 from price_api.predictor import Predictor
 from price_api.problems import Refusal
 from price_api.production import Follower
+from price_api.readiness import why_unavailable
 from price_api.serving import NoSnapshot, Serving
 from price_api.settings import Settings
 from price_api.staging import Staging
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# An orderly stop: requests may end, then what waits is written, the log first. Docker kills after 10 s
-# where it is not told to wait longer, `make demo` after 12 s.
+# An orderly stop: first the requests end, then the service writes what waits, the log first. Docker kills
+# after 10 s unless it is told to wait longer, `make demo` after 12 s.
 REQUEST_SECONDS = 3
 STOP_SECONDS = 6.0
 _SHADOW_SECONDS = 1.0
@@ -54,11 +55,11 @@ class Services:
             settings.poll_seconds,
             settings.staging != "off",
         )
-        # Two: an answer that takes seconds must not keep the short ones waiting.
+        # Two: while one computes for seconds, the other answers short requests.
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="work")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="read")
         self.predictions = PredictionLog(settings.log_url, settings.log_queue, settings.retention_days)
-        self.asked = AskedExport(self.predictions, self.root, settings.retention_days)
+        self.listing_export = ListingExport(self.predictions, self.root, settings.retention_days)
         self.keys = _keys(settings)
         self.predictor = Predictor()
         self.staging = Staging(settings, self.follower, self.predictions, self.metrics, self._readers)
@@ -67,11 +68,11 @@ class Services:
     def start(self) -> None:
         """Begin to follow and to log."""
         self.predictions.start()
-        self.asked.start()
+        self.listing_export.start()
         self.follower.start()
 
     async def stop(self) -> None:
-        """Price and write what waits, then end every thread; all that within STOP_SECONDS."""
+        """Price and write what waits, then end every thread, all within STOP_SECONDS."""
         until = time.monotonic() + STOP_SECONDS
         await self.staging.finish(_SHADOW_SECONDS)
         await asyncio.get_running_loop().run_in_executor(None, self._stop, until)
@@ -82,31 +83,30 @@ class Services:
 
         self._workers.shutdown(wait=False, cancel_futures=True)
         self.predictions.stop(max(0.0, left() - _EXPORT_SECONDS))
-        self.asked.stop(left())
+        self.listing_export.stop(left())
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.follower.stop(left())
 
     def serving(self) -> Serving:
-        """What is in production. Raises `Refusal` (503) where nothing is loaded."""
+        """The model in production. Raises `Refusal` (503) where none is loaded."""
         serving = self.follower.production
         if serving is None:
-            cause, detail = self.follower.missing()
-            raise Refusal(503, f"no price can be given: {detail}", headers={"Retry-After": "5"}, cause=cause)
+            raise why_unavailable(self.follower)
         return serving
 
     async def work(self, task: Callable[[], Result]) -> Result:
-        """Run what takes long in a thread. Raises `Refusal` (409) where the listings are missing."""
+        """Run a long task in a thread. Raises `Refusal` (409) where the training listings are missing."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._workers, task)
         except NoSnapshot as problem:
-            raise Refusal(409, str(problem)) from problem
+            raise Refusal("listings-gone", {"reason": str(problem)}) from problem
 
     async def read(self, task: Callable[[], Result]) -> Result:
-        """Run what waits for the database or for files in a thread."""
+        """Run a task that waits for the database or for files in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, task)
 
     def metrics_page(self) -> bytes:
-        """This process's figures and those that the pipeline left under the data root."""
+        """The metrics of this process, and those that the pipeline wrote to the data root."""
         try:
             left = self.root.read_bytes(GAUGES)
         except OSError:
@@ -169,7 +169,7 @@ def _number(text: str) -> float | None:
 
 
 def log_state(predictions: PredictionLog) -> dict[str, Any]:
-    """What `/readyz` tells of the log."""
+    """The log as `/readyz` describes it."""
     error = predictions.last_error
     return {
         "waiting": predictions.waiting,

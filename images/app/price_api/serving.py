@@ -1,4 +1,4 @@
-"""One version of the model, ready to price: what every request that it answers looks at."""
+"""One version of the model in memory, ready to price."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from carprice.lifecycle.registry import MODEL
 from carprice.lifecycle.saved_models import LoadedModel
 from carprice.model.features import features_of
 from carprice.model.price_model import model_signature
+from price_api.answer_types import ModelVersion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ BACKGROUND_SEED = 0
 
 
 class NoSnapshot(Exception):
-    """The listings that a model was trained on can't be found; the message is a sentence."""
+    """The listings that a model was trained on can't be found. The message is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class Tables:
     reference: pd.DataFrame
 
 
-class Surroundings:
-    """What is only needed to explain or compare a price: made once, when it is first asked for.
+class TrainingData:
+    """The listings that a model was trained on, and what explanations and forms need of them.
 
-    Making it takes seconds: call from a thread, never from the event loop. Every property raises
-    `NoSnapshot` where the listings can't be found; asked again, it looks again.
+    Each property is made at its first use and kept. That takes seconds: call it from a thread, never from
+    the event loop. Every property raises `NoSnapshot` where the listings can't be found, and looks for
+    them again the next time.
     """
 
     def __init__(self, pipeline: Pipeline, load: Callable[[], Tables]) -> None:
@@ -97,18 +99,18 @@ class Surroundings:
         return self._once("explainer", lambda: Explainer(self._pipeline, self.background))  # type: ignore[no-any-return]
 
     @property
-    def choices(self) -> dict[str, Any]:
-        """What a form can offer."""
+    def form_options(self) -> dict[str, Any]:
+        """What a form can offer, without `model`."""
         from carprice.model.form_options import form_options_of
 
-        return self._once("choices", lambda: form_options_of(self.tables.listings))  # type: ignore[no-any-return]
+        return self._once("form_options", lambda: form_options_of(self.tables.listings))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A checked version in memory. `about` is its story: the `meta.json` of the cache.
+    """A checked version in memory. `about` describes it: it is the `meta.json` of the cache.
 
-    Two are the same model when `version` and `run_id` are: a registry made anew counts from 1 again.
+    Two are the same model when `version` and `run_id` are equal: a new registry counts from 1 again.
     """
 
     version: str
@@ -117,23 +119,23 @@ class Serving:
     pipeline: Pipeline
     about: dict[str, Any]
     card: str | None
-    surroundings: Surroundings
+    training_data: TrainingData
     loaded_at: datetime
     source: Literal["registry", "cache"]
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells this model from others."""
+        """What identifies this model."""
         return self.version, self.run_id
 
     @cached_property
-    def named(self) -> dict[str, str]:
-        """How answers name the model."""
+    def named(self) -> ModelVersion:
+        """The model as answers name it."""
         return {"name": MODEL, "version": self.version, "alias": self.alias}
 
     @property
     def interval_coverage(self) -> float:
-        """The share of asking prices that the interval is made to cover."""
+        """The share of asking prices that the interval is meant to cover."""
         return float(self.pipeline.named_steps["price"].coverage)
 
 
@@ -141,12 +143,12 @@ def check(loaded: LoadedModel, version: str) -> None:
     """Price the model's own input example. Raises `CarpriceError` with the reason it must not serve."""
     if loaded.signature != model_signature():
         raise CarpriceError(
-            f"version {version} was expected to take and give what this service does, found another "
-            "signature; it was trained by another release of carprice, train it again with this one"
+            f"expected version {version} to have the signature of this release, found another; "
+            "it was trained by another release of carprice, train it again with this one"
         )
     if loaded.example is None or not len(loaded.example):
         raise CarpriceError(
-            f"version {version} was expected to carry an input example, found none; train it again"
+            f"expected version {version} to have an input example, found none; train it again"
         )
     prices = loaded.pipeline.predict(features_of(loaded.example), return_interval=True)
     ordered = (prices[:, 1] <= prices[:, 0]) & (prices[:, 0] <= prices[:, 2])
@@ -154,6 +156,6 @@ def check(loaded: LoadedModel, version: str) -> None:
         np.isfinite(prices).all() and (prices > 0).all() and ordered.all()
     ):
         raise CarpriceError(
-            f"version {version} was expected to price its input example with low <= price <= high above "
+            f"expected version {version} to price its input example with low <= price <= high above "
             f"zero, found {np.round(prices[:3]).tolist()}; train it again"
         )

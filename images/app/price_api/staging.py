@@ -1,4 +1,4 @@
-"""What staging does beside production: nothing, prices in its shadow, or a share of the answers."""
+"""The staging version beside production: it does nothing, prices in the shadow, or answers a share."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import logging
 import random
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carprice.model.price_model import price_records
+from price_api.answer_types import StagingState
 from price_api.metrics import Metrics
 from price_api.production import Follower
 from price_api.serving import Serving
 from price_api.settings import Settings
 
 if TYPE_CHECKING:
-    from price_api.prediction_log import Prediction, PredictionLog
+    from price_api.prediction_log.log import PredictionLog
+    from price_api.prediction_log.records import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ _AT_ONCE = 64
 
 
 class Staging:
-    """Chooses who answers, and prices in the shadow once the answer is out. Lives on the event loop."""
+    """Chooses the version that answers, and prices in the shadow afterwards. Lives on the event loop."""
 
     def __init__(
         self,
@@ -46,7 +48,7 @@ class Staging:
         self._task: asyncio.Task[None] | None = None
 
     def answers(self, production: Serving, sticky_key: str | None) -> Serving:
-        """Who answers a request: the same version for the same key, as long as neither changes."""
+        """The version that answers: the same one for the same key, until a version changes."""
         staged = self._follower.staging
         if self.mode != "share" or staged is None or staged.key == production.key:
             return production
@@ -58,7 +60,7 @@ class Staging:
         return staged if place < self.share else production
 
     def record(self, prediction: Prediction) -> None:
-        """Log a single prediction, with the shadow's price where there is a shadow. Returns at once."""
+        """Log a single prediction, with the price of the shadow if there is one. Returns at once."""
         staged = self._follower.staging
         if self.mode != "shadow" or staged is None or staged.version == prediction.version:
             self._log.record(prediction)
@@ -71,7 +73,7 @@ class Staging:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
     async def finish(self, seconds: float) -> None:
-        """Price and log what waits; what is not priced within `seconds` is logged without the shadow."""
+        """Price and log what waits. After `seconds`, the rest is logged without the price of the shadow."""
         if self._task is not None:
             await asyncio.wait([self._task], timeout=seconds)
         self._log.record_many([prediction for _, prediction in self._waiting])
@@ -87,8 +89,8 @@ class Staging:
         finally:
             self._task = None
 
-    def record_of(self) -> dict[str, Any]:
-        """What `/v1/model` tells of it."""
+    def state(self) -> StagingState:
+        """The staging version as `/v1/model` describes it."""
         staged, refused = self._follower.staging, self._follower.staging_refused
         return {
             "mode": self.mode,
@@ -99,13 +101,13 @@ class Staging:
 
 
 def _shadowed(batch: list[tuple[Serving, Prediction]]) -> list[Prediction]:
-    """The predictions with the shadow's prices; without them where the shadow can't price."""
+    """The predictions with the prices of the shadow, or without them where it can't price."""
     done: list[Prediction] = []
     for serving in {id(s): s for s, _ in batch}.values():
         mine = [prediction for s, prediction in batch if s is serving]
         try:
             prices = price_records(serving.pipeline, [prediction.listing for prediction in mine])
-        except Exception as error:  # noqa: BLE001 - a shadow is never a reason to lose a record
+        except Exception as error:  # noqa: BLE001 - a failing shadow must not lose a record
             log.warning("staging version %s can't price in the shadow: %s", serving.version, error)
             done += mine
             continue

@@ -1,4 +1,4 @@
-"""What people asked reaches the data root in the form in which the drift step reads it."""
+"""The listings that people ask prices for reach the data root in the form that the drift step reads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from conftest import wait_until
 
 from carprice.listings.schema import FEATURES
 from carprice.store import DataRoot
-from price_api import asked
-from price_api.asked import AskedExport, write_day
-from price_api.prediction_log import Filters, Prediction, PredictionLog
+from price_api import listing_export
+from price_api.listing_export import ListingExport, write_day
+from price_api.prediction_log.log import PredictionLog
+from price_api.prediction_log.records import Filters, Prediction
 
 NOW = datetime.now(UTC)
 
@@ -55,7 +56,7 @@ def test_a_day_without_questions_has_no_file(tmp_path: Path) -> None:
 
 def test_what_was_asked_is_written_when_the_api_ends(tmp_path: Path) -> None:
     log, root = a_log(tmp_path), DataRoot(str(tmp_path / "data"))
-    export = AskedExport(log, root, retention_days=365)
+    export = ListingExport(log, root, retention_days=365)
     export.start()
     log.record(prediction(1, NOW))
     assert log.flush(10)
@@ -67,10 +68,10 @@ def test_what_was_asked_is_written_when_the_api_ends(tmp_path: Path) -> None:
 def test_what_is_asked_is_there_within_five_minutes_and_not_only_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert asked.EVERY_SECONDS <= 300
-    monkeypatch.setattr(asked, "EVERY_SECONDS", 0.05)
+    assert listing_export.EVERY_SECONDS <= 300
+    monkeypatch.setattr(listing_export, "EVERY_SECONDS", 0.05)
     log, root = a_log(tmp_path), DataRoot(str(tmp_path / "data"))
-    export = AskedExport(log, root, retention_days=365)
+    export = ListingExport(log, root, retention_days=365)
     export.start()
     for number in (1, 2):
         log.record(prediction(number, datetime.now(UTC)))
@@ -88,7 +89,7 @@ def test_days_older_than_the_logs_retention_are_removed(tmp_path: Path) -> None:
     days = [f"{NOW - timedelta(days=ago):%Y-%m-%d}.parquet" for ago in (400, 32, 28, 1)]
     for day in days:
         root.write_bytes(f"asked/{day}", b"a day's questions")
-    export = AskedExport(log, root, retention_days=30)
+    export = ListingExport(log, root, retention_days=30)
     export.start()
     export.stop()
     assert root.names("asked") == days[2:]
@@ -98,7 +99,7 @@ def test_days_older_than_the_logs_retention_are_removed(tmp_path: Path) -> None:
 def test_a_data_root_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     log = a_log(tmp_path)
     (tmp_path / "data").write_text("a file where a folder should be")
-    export = AskedExport(log, DataRoot(str(tmp_path / "data")), retention_days=365)
+    export = ListingExport(log, DataRoot(str(tmp_path / "data")), retention_days=365)
     export.start()
     log.record(prediction(1, NOW))
     assert log.flush(10)

@@ -1,4 +1,4 @@
-"""What people asked about, as files under the data root that the drift step compares with the market."""
+"""Writes the listings that people asked prices for to the data root, where the drift step reads them."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ import pandas as pd
 
 from carprice.model.features import features_of
 from carprice.store import DataRoot
-from price_api.prediction_log import Filters, PredictionLog
+from price_api.prediction_log.log import PredictionLog
+from price_api.prediction_log.records import Filters
 
 log = logging.getLogger(__name__)
 
 FOLDER = "asked"
 EVERY_SECONDS = 300.0
-# Drift compares samples; a day with more is told well enough by its newest ones.
+# Drift compares samples, so the newest rows of a busy day are enough.
 ROWS_A_DAY = 20_000
 
 
 def write_day(predictions: PredictionLog, root: DataRoot, day: datetime) -> int:
-    """Write `asked/<day>.parquet` (the columns a model is given, and `at`); returns how many rows.
+    """Write `asked/<day>.parquet` (the columns a model is given, and `at`); returns its number of rows.
 
-    Single questions only: a batch says what a dealer has, not what people look for. No file is made
-    for a day on which nobody asked.
+    It holds single requests only: a batch says what a dealer has, not what people look for. A day
+    without requests gets no file.
     """
     begin = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     chosen = Filters(source="predict", since=begin, until=begin + timedelta(days=1))
-    asked = list(islice(predictions.stream(chosen), ROWS_A_DAY))
-    if asked:
-        table = features_of(pd.DataFrame([each.listing for each in asked]))
-        table["at"] = pd.to_datetime([each.at for each in asked], utc=True)
+    newest = list(islice(predictions.stream(chosen), ROWS_A_DAY))
+    if newest:
+        table = features_of(pd.DataFrame([each.listing for each in newest]))
+        table["at"] = pd.to_datetime([each.at for each in newest], utc=True)
         root.write_parquet(f"{FOLDER}/{begin:%Y-%m-%d}.parquet", table)
-    return len(asked)
+    return len(newest)
 
 
 def remove_old(root: DataRoot, retention_days: float, today: datetime) -> None:
-    """Remove the days of which the prediction log has nothing any more."""
+    """Remove the days that the prediction log no longer holds."""
     oldest = f"{today.astimezone(UTC) - timedelta(days=retention_days):%Y-%m-%d}.parquet"
     for name in root.names(FOLDER, ".parquet"):
         if name < oldest:
             root.remove(f"{FOLDER}/{name}")
 
 
-class AskedExport:
+class ListingExport:
     """A thread that writes today's file every five minutes, and once more at the end.
 
-    A day that has ended is written once more; files older than `retention_days` are removed.
+    After midnight it writes the day that has ended once more and removes files older than
+    `retention_days`.
     """
 
     def __init__(self, predictions: PredictionLog, root: DataRoot, retention_days: float) -> None:
@@ -56,7 +58,7 @@ class AskedExport:
         self._root = root
         self._retention_days = retention_days
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asked", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="listing-export", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
@@ -81,5 +83,5 @@ class AskedExport:
                 if before.date() != now.date():
                     remove_old(self._root, self._retention_days, now)
                 before = now
-            except Exception as problem:  # noqa: BLE001 - prices are given whatever becomes of this
-                log.warning("what was asked on %s was not written: %s", f"{now:%Y-%m-%d}", problem)
+            except Exception as problem:  # noqa: BLE001 - prices do not depend on this file
+                log.warning("the requested listings of %s were not written: %s", f"{now:%Y-%m-%d}", problem)

@@ -1,0 +1,151 @@
+"""From a request to a price: reads the body, and makes the answer about one listing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from carprice.listings.records import OneRead, read_one, shown
+from price_api.answer_types import FieldError, Priced
+from price_api.price_warnings import asking_price_verdict, warnings_of
+from price_api.problems import Refusal, field_error, field_error_of, refused_fields
+from price_api.serving import Serving
+
+JSON = "application/json"
+LISTING_EXAMPLE = (
+    '{"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120000, "fuel": "Diesel"}'
+)
+_MOST_NOT_FINITE = 20
+
+
+class Json(Response):
+    """A JSON response, written by orjson."""
+
+    media_type = JSON
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of `content`."""
+        return orjson.dumps(content)
+
+
+@dataclass(frozen=True)
+class PricingRequest:
+    """A listing that can be priced: features (None unknown), asking price in MAD, ignored fields."""
+
+    listing: dict[str, Any]
+    asking_price_mad: float | None
+    unknown_fields: list[str]
+
+
+async def json_body(request: Request) -> Any:
+    """The body as JSON. Raises `Refusal` for another content type and for a body that is not JSON."""
+    content_type = content_type_of(request)
+    if content_type != JSON and not content_type.endswith("+json"):
+        raise wrong_content_type(content_type, JSON)
+    return parsed_json(await request.body())
+
+
+def content_type_of(request: Request) -> str:
+    """The content type without its parameters, in lower case; "" where none is given."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+
+
+def wrong_content_type(found: str, *expected: str) -> Refusal:
+    """A 415: the content type `found` is none of `expected`."""
+    named = shown(found) if found else "no content type"
+    return Refusal("unsupported-media-type", {"expected": list(expected), "found": named})
+
+
+def parsed_json(body: bytes) -> Any:
+    """JSON as RFC 8259 defines it: no NaN, no Infinity. Raises `Refusal`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        not_finite = list(islice(_not_finite(body), _MOST_NOT_FINITE))
+        if not_finite:
+            raise refused_fields(not_finite) from error
+        found = "an empty body" if not body.strip() else f"another body ({error})"
+        raise Refusal("invalid-json", {"found": found}) from error
+
+
+def object_body(document: Any, example: str) -> dict[str, Any]:
+    """`document`, where it is a JSON object. Raises `Refusal`."""
+    if not isinstance(document, dict):
+        raise Refusal("not-an-object", {"example": example, "found": shown(document)})
+    return document
+
+
+def pricing_request(document: Any) -> PricingRequest:
+    """The listing of a body. Raises `Refusal` with each field at fault."""
+    read = read_one(object_body(document, LISTING_EXAMPLE))
+    if read.problems:
+        raise refused_fields([field_error_of(problem) for problem in read.problems])
+    return request_of(read)
+
+
+def request_of(read: OneRead) -> PricingRequest:
+    """The request of a listing that was read without problems."""
+    values = dict(read.values)
+    asking = values.pop("price_mad", None)
+    return PricingRequest(values, float(asking) if asking is not None else None, list(read.unknown_fields))
+
+
+def answer_of(serving: Serving, requested: PricingRequest, price: Any, prediction_id: str) -> Priced:
+    """The answer about one listing; `price` is an array of shape (3,) in MAD."""
+    value, low, high = whole_mad(price)
+    pipeline, asking_mad = serving.pipeline, requested.asking_price_mad
+    return {
+        "prediction_id": prediction_id,
+        "price_mad": value,
+        "low_mad": low,
+        "high_mad": high,
+        "currency": "MAD",
+        "interval_coverage": serving.interval_coverage,
+        "model": serving.named,
+        "listing": requested.listing,
+        "warnings": warnings_of(pipeline, requested.listing, requested.unknown_fields),
+        "asking_price": None
+        if asking_mad is None
+        else asking_price_verdict(pipeline, requested.listing, asking_mad, *map(float, price)),
+    }
+
+
+def new_id() -> str:
+    """A prediction's id: 32 hexadecimal digits."""
+    return os.urandom(16).hex()
+
+
+def now() -> datetime:
+    """The moment, UTC."""
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def whole_mad(price: Any) -> tuple[int, int, int]:
+    """Price, low and high in whole MAD, of an array of shape (3,)."""
+    return round(price[0]), round(price[1]), round(price[2])
+
+
+def _not_finite(body: bytes) -> Iterator[FieldError]:
+    """The NaN and Infinity of a body that would be JSON without them: RFC 8259 has neither."""
+    try:
+        waiting = [("", json.loads(body))]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{key}" if name else key, inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{name}[{place}]", inner) for place, inner in enumerate(value)]
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield field_error("not_finite", shown(name or "the body"), shown(value))

@@ -1,0 +1,154 @@
+"""Every reason for which the API refuses a request: its code, its status and its English sentence.
+
+The code and the parameters are the contract; the app makes its own sentences from them in French and in
+English. The placeholders of a sentence are the names of its parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Literal
+
+from price_api.answer_types import UnavailableCode
+
+ProblemCode = (
+    UnavailableCode
+    | Literal[
+        "service-error", "path-unknown", "method-not-allowed", "http-error", "invalid-values",
+        "invalid-json", "unsupported-media-type", "not-an-object", "not-a-list", "too-many-rows",
+        "invalid-file", "model-card-missing", "prediction-unknown", "report-unknown", "listings-gone",
+        "query-too-long", "too-many-requests", "key-missing", "key-unknown", "key-revoked",
+        "body-too-slow", "body-too-large",
+    ]
+)  # fmt: skip
+FieldCode = Literal[
+    "not_finite", "prediction_id", "price_paid", "number_list", "number", "whole_number", "at_least",
+    "at_most", "moment", "flag", "text_length", "list_of_listings", "not_accepted",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProblemKind:
+    """The HTTP status and the sentence of a problem: what was expected, what was found, what to do."""
+
+    status: int
+    sentence: str
+
+
+_SEND_A_KEY = "send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+
+PROBLEMS: dict[str, ProblemKind] = {
+    "registry-away": ProblemKind(
+        503,
+        "no price can be given: MLflow does not answer and no model is cached; the service asks MLflow again "
+        "every few seconds",
+    ),
+    "loading": ProblemKind(
+        503, "no price can be given: the service is loading the model; try again in a few seconds"
+    ),
+    "no-model": ProblemKind(
+        503,
+        "no price can be given: no model is in production yet; land a file and let the pipeline promote one",
+    ),
+    "version-refused": ProblemKind(
+        503, "no price can be given: version {version} was refused: {reason}; promote another version"
+    ),
+    "database-away": ProblemKind(503, "{reason}"),
+    "keys-away": ProblemKind(503, "the service can't read the API keys at the moment; try again in a moment"),
+    "store-away": ProblemKind(503, "the object store of the reports does not answer; try again later"),
+    "service-error": ProblemKind(
+        500,
+        "the service failed while it answered; the request is not the reason, the log has the details",
+    ),
+    "path-unknown": ProblemKind(404, "{method} {path} is not part of this API; /docs lists what is"),
+    "method-not-allowed": ProblemKind(
+        405, "{method} {path} is not part of this API: this path takes {allowed}; /docs lists everything"
+    ),
+    "http-error": ProblemKind(400, "{method} {path} was refused: {reason}"),
+    "invalid-values": ProblemKind(422, "expected other values of {fields}; /docs has examples"),
+    "invalid-json": ProblemKind(
+        400, "expected a body of JSON in UTF-8 (without NaN and Infinity), found {found}; /docs has examples"
+    ),
+    "unsupported-media-type": ProblemKind(
+        415, "expected a body of type {expected}, found {found}; name the type in the header `Content-Type`"
+    ),
+    "not-an-object": ProblemKind(
+        422, "expected a JSON object such as {example}, found {found}; /docs has examples"
+    ),
+    "not-a-list": ProblemKind(
+        422,
+        'expected a list of listings, bare or as {{"listings": [...]}}, found {found}; /docs has an example',
+    ),
+    "too-many-rows": ProblemKind(
+        413, "expected at most {most_rows:,} listings, found {found_rows:,}; send them in several batches"
+    ),
+    "invalid-file": ProblemKind(422, "{reason}"),
+    "model-card-missing": ProblemKind(
+        404, "expected a model card for version {version}, found none in the data root"
+    ),
+    "prediction-unknown": ProblemKind(
+        404,
+        "expected the id of a logged prediction, found '{prediction_id}'; the log removes predictions that "
+        "are older than its retention",
+    ),
+    "report-unknown": ProblemKind(404, "expected a report that /v1/reports lists, found '{kind}/{name}'"),
+    "listings-gone": ProblemKind(409, "{reason}"),
+    "query-too-long": ProblemKind(
+        414, "expected a query of at most {most_bytes:,} bytes, found {found_bytes:,}; send a shorter one"
+    ),
+    "too-many-requests": ProblemKind(
+        429,
+        "expected at most {requests_per_second:g} requests a second, found more; send the request again in "
+        "{wait_seconds} s",
+    ),
+    "key-missing": ProblemKind(401, f"expected an API key, found none; {_SEND_A_KEY}"),
+    "key-unknown": ProblemKind(401, f"expected a known API key, found another; {_SEND_A_KEY}"),
+    "key-revoked": ProblemKind(
+        403,
+        "expected an API key that is in force, found a revoked one; ask for another "
+        "(`python -m price_api keys create NAME`)",
+    ),
+    "body-too-slow": ProblemKind(
+        408, "expected the whole body within {most_seconds:g} s, found {found_bytes:,} bytes; send it again"
+    ),
+    "body-too-large": ProblemKind(
+        413,
+        "expected a body of at most {most_bytes:,} bytes, found {found_bytes:,}; send fewer listings at a "
+        "time, and several of them only to /v1/predict/batch",
+    ),
+}
+
+# What the API accepts where it checks a value itself. `carprice.listings` checks the values of listings.
+ACCEPTED: dict[FieldCode, str] = {
+    "not_finite": "a finite number",
+    "prediction_id": "the id that came with a prediction",
+    "price_paid": "the price that was paid, from {low:,.0f} to {high:,.0f} MAD",
+    "number_list": "a list of at most {most} numbers from {low:.0f} to {high:.0f}",
+    "number": "a number from {low:.0f} to {high:.0f}",
+    "whole_number": "a whole number",
+    "at_least": "a number of at least {low}",
+    "at_most": "a number of at most {high}",
+    "moment": "a moment of the years 1 to 9999 in UTC, such as 2026-05-04T12:00:00Z",
+    "flag": "true or false",
+    "text_length": "text of at most {most} characters",
+    "list_of_listings": "a list of listings",
+    "not_accepted": "a value that /docs describes",
+}
+
+
+class _English(Formatter):
+    """Writes a list as its words, and None, a number that nobody counted to its end, as `more`."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None:
+            return "more"
+        if isinstance(value, list | tuple):
+            return " or ".join(map(str, value))
+        return str(super().format_field(value, format_spec))
+
+
+def english(sentence: str, params: Mapping[str, Any]) -> str:
+    """`sentence` with its parameters filled in. Raises KeyError where one is missing."""
+    return _English().vformat(sentence, (), params)
