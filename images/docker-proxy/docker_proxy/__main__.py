@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import http.client
 import logging
-import os
 import sys
 
 from docker_proxy.server import Proxy
@@ -32,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         stream=sys.stderr,
     )
     try:
-        return int(arguments.command(Settings.from_environment(os.environ)))
+        return int(arguments.command(Settings.from_environment()))
     except SettingError as problem:
         return _fail(str(problem))
 

@@ -12,6 +12,8 @@ import pytest
 from running_proxy import REPOSITORY, SOURCE, step_body
 
 from carprice_contract import variables
+from carprice_settings import ServiceSettings
+from carprice_settings import variables as variables_of
 
 sys.path[:0] = [str(SOURCE), str(REPOSITORY / "airflow")]
 from docker_proxy import container_policy, endpoints
@@ -22,10 +24,10 @@ from include import settings as airflow_settings
 FINE = {"CARPRICE_DOCKER_NETWORK": "carprice_steps", "DATA_DIR": "/srv/carprice/data"}
 WRONG_SETTINGS = [
     ("CARPRICE_PROXY_PROT", "2375", "did you mean CARPRICE_PROXY_PORT?"),
-    ("CARPRICE_PROXY_PORT", "http", "must be a number"),
-    ("CARPRICE_PROXY_PORT", "65536", "1 to 65535"),
-    ("CARPRICE_PROXY_REQUEST_SECONDS", "0", "above zero"),
-    ("CARPRICE_PROXY_REQUEST_SECONDS", "nan", "above zero"),
+    ("CARPRICE_PROXY_PORT", "http", "must be a whole number from 1 to 65535"),
+    ("CARPRICE_PROXY_PORT", "65536", "from 1 to 65535"),
+    ("CARPRICE_PROXY_REQUEST_SECONDS", "0", "above 0"),
+    ("CARPRICE_PROXY_REQUEST_SECONDS", "nan", "above 0"),
     ("CARPRICE_PROXY_ID", "a b", "letters, digits"),
     ("CARPRICE_TRAINER_IMAGE", "a,b", "one image"),
     ("CARPRICE_DOCKER_NETWORK", "", "made for the steps"),
@@ -58,13 +60,9 @@ def test_a_setting_that_would_open_the_filter_stops_the_start(name: str, value: 
     assert name in str(error.value)
 
 
-def settings_of(settings: Any) -> dict[str, tuple[Any, str]]:
+def settings_of(settings: type[ServiceSettings]) -> dict[str, tuple[Any, Any]]:
     """Default and type of each setting, by the name of its variable."""
-    if hasattr(settings, "model_fields"):
-        fields = settings.model_fields.values()
-        return {found.validation_alias: (found.default, found.annotation.__name__) for found in fields}
-    fields = settings.__dataclass_fields__.values()
-    return {found.metadata["name"]: (found.default, found.type) for found in fields}
+    return {name: (found.default, found.annotation) for name, found in variables_of(settings).items()}
 
 
 def test_what_the_proxy_shares_with_airflow_means_the_same_to_both() -> None:
