@@ -24,15 +24,15 @@ from demo.follow import now
 from demo.settings import REPOSITORY, Settings, engine_answers, free_port, python_of
 from demo.supervisor import Supervisor
 
-from carprice.landing import landing
+from carprice.landing.land import land
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import sample
 from carprice.store import DataRoot
 
 # What each step imports before it can begin, measured by importing just that in a fresh process.
 STEPS = {
-    "claim_files": "carprice.landing.landing",
-    "check_data_quality": "carprice.quality.quality",
+    "claim_files": "carprice.landing.claim",
+    "check_data_quality": "carprice.quality.check",
     "assemble_listings": "carprice.history.snapshots, pandas",
     "train_model": "carprice.lifecycle.training, mlflow.sklearn, matplotlib.figure",
     "evaluate_model": "carprice.lifecycle.evaluation, mlflow.sklearn, matplotlib.figure",
@@ -87,7 +87,7 @@ def _bare(folder: Path, file: Path) -> dict[str, float]:
     """Seconds of each step, run one after the other against an MLflow server and nothing else."""
     settings = _settings(folder, "process")
     root = _root(settings)
-    landed = landing.land(root, str(file))
+    landed = land(root, str(file))
     time.sleep(2)  # until the file counts as complete
     environment = services.base_environment(settings)
     taken: dict[str, float] = {}
@@ -139,7 +139,7 @@ def _under_airflow(
         registry = Registry(root)
         since = now()
         begun = time.perf_counter()
-        landing.land(root, str(file))
+        land(root, str(file))
         while registry.version_of(PRODUCTION) is None:
             if time.perf_counter() - begun > settings.timeout_seconds:
                 raise SystemExit("no model came into production; run `make demo` to see why")

@@ -23,11 +23,11 @@ from demo.settings import REPOSITORY
 
 from benchmarks.accuracy import distinct_listings
 from carprice.history import snapshots
-from carprice.landing import landing
+from carprice.landing.land import land
 from carprice.lifecycle import training
 from carprice.model.features import features_of
 from carprice.params_file import load_params
-from carprice.quality import quality
+from carprice.quality.check import check_data_quality
 from carprice.store import DataRoot
 
 SINGLE, BATCH = 300, 10_000
@@ -49,8 +49,8 @@ def main() -> int:
 def train(folder: Path, path: str) -> None:
     """Time the two steps of training on a fresh data root."""
     root, params = DataRoot(str(folder / "data")), load_params()
-    landed = landing.land(root, path)
-    quality.check_data_quality(root, params, landed["file"], landed["sha256"])
+    landed = land(root, path)
+    check_data_quality(root, params, landed["file"], landed["sha256"])
     snapshot = snapshots.assemble(root, params, [landed["sha256"]])
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
     environment["DATA_DIR"] = str(folder / "data")

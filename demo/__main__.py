@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from carprice.errors import CarpriceError
-from carprice.landing import landing
+from carprice.landing.land import land
 from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
 from carprice.params_file import load_params
@@ -86,12 +86,12 @@ def _prepare(settings: Settings) -> None:
 
 def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:
     if settings.file is not None:
-        landed = landing.land(root, str(settings.file))
+        landed = land(root, str(settings.file))
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "synthetic_listings.csv"
             sample.write_sample(str(path), SAMPLE_ROWS, seed=0)
-            landed = landing.land(root, str(path))
+            landed = land(root, str(path))
     is_new = not root.exists(data_root.receipt(landed["sha256"]))
     return landed["file"], landed["sha256"], is_new
 

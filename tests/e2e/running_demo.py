@@ -24,7 +24,7 @@ from demo.airflow_api import OPEN, AirflowApi
 from demo.settings import REPOSITORY
 from demo.supervisor import MARK
 
-from carprice.landing import landing
+from carprice.landing.land import land
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import sample
 from carprice.store import DataRoot
@@ -250,7 +250,7 @@ class Demo:
 
     def land(self, file: Path, name: str | None = None) -> str:
         """Land a file as `bin/carprice land` does, and return its SHA-256."""
-        return str(landing.land(self.root, str(file), name)["sha256"])
+        return str(land(self.root, str(file), name)["sha256"])
 
     def move_in(self, content: bytes, name: str) -> None:
         """Put a complete file into raw/ by a rename, without code of this project."""

@@ -44,7 +44,7 @@ REFUSED = {
     "header_only.csv": (sample.to_csv(sample.generate(1, seed=0)[:0]).encode(), "no rows"),
     "binary.csv": (bytes(range(256)) * 40, "is not text"),
     "no_price.csv": (without_column("Prix"), "the required column 'Prix' is missing"),
-    "broken.csv": (broken_rows(0.6), "can't be used, at most 50% was expected"),
+    "broken.csv": (broken_rows(0.6), "can't be used, but at most 50% was expected"),
 }
 
 

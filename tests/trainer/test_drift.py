@@ -18,7 +18,7 @@ from systems import System
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
-from carprice.landing import landing
+from carprice.landing.land import land
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import reading, sample, tables
 from carprice.monitoring import drift, drift_report, live_accuracy, publishing
@@ -26,7 +26,7 @@ from carprice.monitoring.drift_tests import DRIFTED, STABLE, TOO_LITTLE, compare
 from carprice.monitoring.live_accuracy import Scored
 from carprice.params import Params
 from carprice.pipeline import whole_run
-from carprice.quality import quality
+from carprice.quality.check import check_data_quality
 from carprice.reports import records
 from carprice.store import DataRoot
 
@@ -36,8 +36,8 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 def landed(system: System, rows: int, seed: int, change: Change | None = None, name: str = "new.csv") -> str:
     """The SHA-256 of a synthetic file after its checks; `change` edits its accepted listings."""
-    sha = str(landing.land(system.root, str(system.land(name, rows, seed)))["sha256"])
-    quality.check_data_quality(system.root, system.params, name, sha)
+    sha = str(land(system.root, str(system.land(name, rows, seed)))["sha256"])
+    check_data_quality(system.root, system.params, name, sha)
     if change is not None:
         table = system.root.read_parquet(f"listings/{sha}.parquet")
         system.root.write_parquet(f"listings/{sha}.parquet", change(table))

@@ -13,10 +13,12 @@ import pytest
 
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
-from carprice.landing import landing
+from carprice.landing.claim import claim
+from carprice.landing.content import sha256_of
+from carprice.landing.land import land
 from carprice.listings import sample
 from carprice.params import LandingParams, Params
-from carprice.quality import quality
+from carprice.quality.check import check_data_quality
 from carprice.store import DataRoot
 
 AT_ONCE = Params(landing=LandingParams(settle_seconds=0, settle_seconds_renamed=0))
@@ -38,32 +40,32 @@ def listings(tmp_path: Path) -> Path:
 
 def claimed(root: DataRoot, params: Params = AT_ONCE) -> list[str]:
     try:
-        return [entry["file"] for entry in landing.claim(root, params)]
+        return [entry["file"] for entry in claim(root, params)]
     except NothingToDo:
         return []
 
 
 def test_a_landed_file_is_claimed_until_it_has_a_receipt(root: DataRoot, listings: Path) -> None:
-    landed = landing.land(root, str(listings))
+    landed = land(root, str(listings))
     assert landed["already"] is None
-    assert landing.claim(root, AT_ONCE) == [{"file": "synthetic.csv", "sha256": landed["sha256"]}]
+    assert claim(root, AT_ONCE) == [{"file": "synthetic.csv", "sha256": landed["sha256"]}]
     assert claimed(root) == ["synthetic.csv"]
-    quality.check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
+    check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
     snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
     assert claimed(root) == []
 
 
 def test_nothing_to_claim_is_an_empty_list_and_nothing_to_do(root: DataRoot) -> None:
     with pytest.raises(NothingToDo, match="found none") as nothing:
-        landing.claim(root, AT_ONCE)
+        claim(root, AT_ONCE)
     assert nothing.value.result == []
 
 
 def test_a_refused_file_is_not_claimed_again(root: DataRoot) -> None:
     (Path(root.location) / "raw" / "empty.csv").touch()
-    [entry] = landing.claim(root, AT_ONCE)
+    [entry] = claim(root, AT_ONCE)
     with pytest.raises(DataRefused):
-        quality.check_data_quality(root, AT_ONCE, entry["file"], entry["sha256"])
+        check_data_quality(root, AT_ONCE, entry["file"], entry["sha256"])
     assert claimed(root) == []
 
 
@@ -78,10 +80,10 @@ def test_the_same_bytes_under_two_names_are_claimed_once_and_the_receipt_learns_
     root: DataRoot, listings: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    landed = landing.land(root, str(listings), "a.csv")
-    landing.land(root, str(listings), "b.csv")
+    landed = land(root, str(listings), "a.csv")
+    land(root, str(listings), "b.csv")
     assert claimed(root) == ["a.csv"]
-    quality.check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
+    check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
     snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
     assert claimed(root) == []
     assert "b.csv holds the same bytes as a.csv, already accepted: nothing to do" in caplog.text
@@ -92,41 +94,38 @@ def test_the_same_bytes_under_two_names_are_claimed_once_and_the_receipt_learns_
 
 
 def test_landing_known_bytes_again_says_so_and_leaves_nothing_to_do(root: DataRoot, listings: Path) -> None:
-    landed = landing.land(root, str(listings))
-    assert "waits to be read" in landing.land(root, str(listings))["already"]
-    quality.check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
-    assert "the same bytes were accepted as synthetic.csv" in landing.land(root, str(listings))["already"]
-    assert (
-        "the same bytes were accepted as synthetic.csv"
-        in landing.land(root, str(listings), "x.csv")["already"]
-    )
+    landed = land(root, str(listings))
+    assert "waits to be read" in land(root, str(listings))["already"]
+    check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
+    assert "the same bytes were accepted as synthetic.csv" in land(root, str(listings))["already"]
+    assert "the same bytes were accepted as synthetic.csv" in land(root, str(listings), "x.csv")["already"]
     assert root.read_json(f"receipts/{landed['sha256']}.json")["names"] == ["synthetic.csv", "x.csv"]
 
 
 def test_another_content_under_a_name_that_is_taken_is_refused(root: DataRoot, listings: Path) -> None:
-    landing.land(root, str(listings))
+    land(root, str(listings))
     sample.write_sample(str(listings), 120, 2)
     with pytest.raises(UsageProblem, match=r"already exists with other content.*synthetic-2\.csv"):
-        landing.land(root, str(listings))
+        land(root, str(listings))
 
 
 @pytest.mark.parametrize("name", ["x.txt", ".x.csv", "a/b.csv", "csv"])
 def test_a_name_that_would_not_be_looked_at_is_refused(root: DataRoot, listings: Path, name: str) -> None:
     with pytest.raises(UsageProblem, match=r"ends in \.csv"):
-        landing.land(root, str(listings), name)
+        land(root, str(listings), name)
 
 
 def test_a_path_that_can_not_be_read_is_named(root: DataRoot, tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"gone\.csv"):
-        landing.land(root, str(tmp_path / "gone.csv"))
+        land(root, str(tmp_path / "gone.csv"))
     with pytest.raises(UsageProblem, match="directory"):
-        landing.land(root, str(tmp_path), "folder.csv")
+        land(root, str(tmp_path), "folder.csv")
 
 
 def test_landing_leaves_no_partial_file_and_a_change_time_after_the_modification(
     root: DataRoot, listings: Path
 ) -> None:
-    landing.land(root, str(listings))
+    land(root, str(listings))
     raw = Path(root.location) / "raw"
     assert [p.name for p in raw.iterdir()] == ["synthetic.csv"]
     status = (raw / "synthetic.csv").stat()
@@ -135,13 +134,13 @@ def test_landing_leaves_no_partial_file_and_a_change_time_after_the_modification
 
 
 def test_a_file_that_was_just_written_is_not_claimed(root: DataRoot, listings: Path) -> None:
-    landing.land(root, str(listings))
+    land(root, str(listings))
     assert claimed(root, SLOW) == []
 
 
 def test_a_known_name_with_a_new_content_of_the_same_size_is_claimed(root: DataRoot, listings: Path) -> None:
-    landed = landing.land(root, str(listings), "a.csv")
-    quality.check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
+    landed = land(root, str(listings), "a.csv")
+    check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
     snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
     path = Path(root.location) / "raw" / "a.csv"
     before = path.stat()
@@ -154,16 +153,16 @@ def test_a_known_name_with_a_new_content_of_the_same_size_is_claimed(root: DataR
 def test_a_file_that_can_not_be_read_does_not_keep_the_others_from_being_claimed(
     root: DataRoot, listings: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    landing.land(root, str(listings), "a.csv")
-    landing.land(root, str(listings), "b.csv")
-    real = landing.sha256_of
+    land(root, str(listings), "a.csv")
+    land(root, str(listings), "b.csv")
+    real = sha256_of
 
     def denied(root: DataRoot, name: str) -> str:
         if name == "raw/a.csv":
             raise PermissionError(13, "Permission denied")
         return real(root, name)
 
-    monkeypatch.setattr(landing, "sha256_of", denied)
+    monkeypatch.setattr("carprice.landing.claim.sha256_of", denied)
     assert claimed(root) == ["b.csv"]
     assert "a.csv can't be read (Permission denied)" in caplog.text
 
@@ -171,20 +170,20 @@ def test_a_file_that_can_not_be_read_does_not_keep_the_others_from_being_claimed
 def test_a_file_that_was_accepted_but_never_assembled_is_claimed_again_after_a_while(
     root: DataRoot, listings: Path
 ) -> None:
-    sha = landing.land(root, str(listings))["sha256"]
-    receipt = quality.check_data_quality(root, AT_ONCE, "synthetic.csv", sha)
+    sha = land(root, str(listings))["sha256"]
+    receipt = check_data_quality(root, AT_ONCE, "synthetic.csv", sha)
     assert claimed(root) == []
     receipt["checked_at"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     root.write_json(f"receipts/{sha}.json", receipt)
     assert claimed(root) == ["synthetic.csv"]
-    assert quality.check_data_quality(root, AT_ONCE, "synthetic.csv", sha) == receipt
+    assert check_data_quality(root, AT_ONCE, "synthetic.csv", sha) == receipt
     snapshots.assemble(root, AT_ONCE, [sha])
     assert claimed(root) == []
 
 
 def test_claiming_starts_without_the_libraries_that_only_later_steps_need() -> None:
     code = (
-        "import sys, carprice.landing.landing, carprice.params_file, carprice.store;"
+        "import sys, carprice.landing.claim, carprice.landing.land, carprice.params_file, carprice.store;"
         "print(sorted({'pandas', 'numpy', 'pandera', 'mlflow', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -193,9 +192,9 @@ def test_claiming_starts_without_the_libraries_that_only_later_steps_need() -> N
 
 def test_an_object_store_serves_as_data_root_too(listings: Path) -> None:
     store = DataRoot("memory://carprice-landing")
-    sha = landing.land(store, str(listings))["sha256"]
+    sha = land(store, str(listings))["sha256"]
     assert claimed(store, SLOW) == ["synthetic.csv"]  # an object appears as a whole
-    quality.check_data_quality(store, AT_ONCE, "synthetic.csv", sha)
+    check_data_quality(store, AT_ONCE, "synthetic.csv", sha)
     snapshots.assemble(store, AT_ONCE, [sha])
     assert claimed(store) == []
     assert len(snapshots.load(store, "latest")[1]) > 90

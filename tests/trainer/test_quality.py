@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 
 from carprice.errors import DataRefused, NothingToDo
-from carprice.landing.landing import sha256_of
+from carprice.landing.content import sha256_of
 from carprice.listings import sample, schema, tables
 from carprice.listings.reading import read_raw
 from carprice.params import Params, QualityParams
-from carprice.quality import quality
+from carprice.quality.check import check_data_quality
+from carprice.quality.outcome import WHOLE_FILE
 from carprice.store import DataRoot
 
 PARAMS = Params()
@@ -41,7 +42,7 @@ def check(
 ) -> dict[str, object]:
     """Land the content as `name` and check it."""
     root.write_bytes(f"raw/{name}", content.encode() if isinstance(content, str) else content)
-    return quality.check_data_quality(root, params, name, sha256_of(root, f"raw/{name}"))
+    return check_data_quality(root, params, name, sha256_of(root, f"raw/{name}"))
 
 
 def refusal(root: DataRoot, content: str | bytes, name: str = "cars.csv") -> dict[str, object]:
@@ -178,12 +179,12 @@ def test_the_page_needs_nothing_from_elsewhere(root: DataRoot) -> None:
         ),
         (
             HEADER + "".join(car(n) for n in range(13)),
-            "cars.csv holds 13 usable rows, at least 50 were expected",
+            "cars.csv holds 13 usable rows, but at least 50 were expected",
         ),
         (
             HEADER + "".join(car(n, "60000" if n % 5 < 2 else "--") for n in range(200)),
-            "In cars.csv 120 of 200 rows (60%) can't be used, at most 50% was expected "
-            "(quality.max_refused_share); the most frequent reason is: Prix: empty or unknown (120 rows).",
+            "In cars.csv 120 of 200 rows (60%) can't be used, but at most 50% was expected "
+            "(quality.max_refused_share). The most frequent reason is: Prix: empty or unknown (120 rows).",
         ),
     ],
 )
@@ -199,7 +200,7 @@ def test_of_a_refused_file_no_row_is_accepted_and_each_is_accounted_for(root: Da
     receipt = refusal(root, HEADER + car(1) * 2 + car(2) + car(3, "--"))
     counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
     assert counts == [4, 1, 0, 3]
-    assert receipt["reasons"] == {"Prix: empty or unknown": 1, quality.WHOLE_FILE: 2}
+    assert receipt["reasons"] == {"Prix: empty or unknown": 1, WHOLE_FILE: 2}
     rows = root.read_bytes(f"quarantine/{receipt['sha256']}.csv").decode("utf-8-sig").splitlines()
     assert len(rows) == 4
 
@@ -224,7 +225,7 @@ def test_checking_a_file_again_changes_nothing_and_gives_the_same_receipt(root: 
         for p in Path(root.location).rglob("*")
         if p.is_file() and "raw" not in p.parts
     }
-    assert quality.check_data_quality(root, PARAMS, "cars.csv", str(first["sha256"])) == first
+    assert check_data_quality(root, PARAMS, "cars.csv", str(first["sha256"])) == first
     after = {
         p: p.stat().st_mtime_ns
         for p in Path(root.location).rglob("*")
@@ -238,7 +239,7 @@ def test_checking_a_refused_file_again_refuses_it_again_with_the_same_receipt(ro
 
 
 def test_the_receipt_is_written_last(root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality, "quality_page", lambda *_: 1 / 0)
+    monkeypatch.setattr("carprice.quality.check.quality_page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         check(root, HEADER + "".join(car(n) for n in range(60)))
     assert root.names("receipts") == []
@@ -247,18 +248,18 @@ def test_the_receipt_is_written_last(root: DataRoot, monkeypatch: pytest.MonkeyP
 def test_a_file_that_changed_after_it_was_claimed_is_left_to_the_next_claim(root: DataRoot) -> None:
     root.write_text("raw/cars.csv", HEADER)
     with pytest.raises(NothingToDo, match="changed after it was claimed"):
-        quality.check_data_quality(root, PARAMS, "cars.csv", "0" * 64)
+        check_data_quality(root, PARAMS, "cars.csv", "0" * 64)
 
 
 def test_a_file_that_is_gone_is_named(root: DataRoot) -> None:
     with pytest.raises(DataRefused, match=r"gone\.csv was expected in raw/"):
-        quality.check_data_quality(root, PARAMS, "gone.csv", "0" * 64)
+        check_data_quality(root, PARAMS, "gone.csv", "0" * 64)
 
 
 def test_checking_does_not_load_the_libraries_of_training() -> None:
     code = (
-        "import sys, carprice.quality.quality as q, carprice.params as p;"
-        "q.judge(b'Marque;Prix\\n1;2\\n', 'x', p.Params().quality);"
+        "import sys, carprice.quality.check as q, carprice.params as p;"
+        "q.outcome_of(b'Marque;Prix\\n1;2\\n', 'x', p.Params().quality);"
         "print(sorted({'mlflow', 'sklearn', 'matplotlib', 'evidently'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -290,7 +291,9 @@ def test_the_real_scrape_is_17339_rows_of_which_5663_are_distinct_and_all_are_ac
 @real_data
 def test_the_real_wide_file_is_refused_as_too_few(root: DataRoot) -> None:
     receipt = refusal(root, (REAL_DATA / "avito_cars_wide.csv").read_bytes(), "avito_cars_wide.csv")
-    assert "avito_cars_wide.csv holds 13 usable rows, at least 50 were expected" in str(receipt["refusal"])
+    assert "avito_cars_wide.csv holds 13 usable rows, but at least 50 were expected" in str(
+        receipt["refusal"]
+    )
     assert receipt["unknown_columns"] == []
 
 

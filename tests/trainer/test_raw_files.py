@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from carprice.errors import DataRefused
 from carprice.listings import headers, tables
+from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawFile, TooManyRows, read_raw
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
@@ -210,9 +211,10 @@ def test_line_numbers_are_those_of_the_file_also_after_values_over_several_lines
 def test_rows_of_the_wrong_shape_are_faults_of_those_rows_alone() -> None:
     raw = read(HEADER + ROW + "Dacia;Logan\n" + "a;b;c;d;e;f;g;h\n" + ROW)
     assert raw.faults == {
-        1: "the row has 2 values, the header has 6 columns",
-        2: "the row has 8 values, the header has 6 columns",
+        1: RowProblem("wrong_number_of_values", {"values": 2, "columns": 6}),
+        2: RowProblem("wrong_number_of_values", {"values": 8, "columns": 6}),
     }
+    assert raw.faults[1].sentence() == "the row has 2 values, the header has 6 columns"
     assert raw.table.iloc[1].tolist() == ["Dacia", "Logan", "", "", "", ""]
     assert raw.table.iloc[2, 5] == "f;g;h"
 
@@ -224,13 +226,13 @@ def test_surplus_delimiters_at_the_end_of_a_row_are_no_fault() -> None:
 def test_a_quote_that_is_never_closed_costs_one_row_and_not_the_rest_of_the_file() -> None:
     raw = read(HEADER + '"Dacia;Logan;2015;1;Diesel;5\n' + ROW * 5000)
     assert len(raw.table) == 5001
-    assert raw.faults == {0: "a quotation mark in the row is not closed"}
+    assert raw.faults == {0: RowProblem("unclosed_quote")}
 
 
 def test_a_row_of_nothing_is_a_fault_and_a_blank_line_is_not_a_row() -> None:
     raw = read(HEADER + ";;;;;\n\n" + ROW)
     assert len(raw.table) == 2
-    assert raw.faults == {0: "the row is empty"}
+    assert raw.faults == {0: RowProblem("empty_row")}
 
 
 @pytest.mark.parametrize("header", ["", "Unnamed: 0"])

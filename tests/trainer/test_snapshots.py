@@ -9,10 +9,10 @@ import pytest
 
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
-from carprice.landing.landing import sha256_of
+from carprice.landing.content import sha256_of
 from carprice.listings import schema
 from carprice.params import Params, QualityParams, SnapshotParams
-from carprice.quality import quality
+from carprice.quality.check import check_data_quality
 from carprice.store import DataRoot
 
 PARAMS = Params(quality=QualityParams(min_rows=1), snapshots=SnapshotParams(reference_rows=100))
@@ -32,7 +32,7 @@ def receive(root: DataRoot, name: str, *ads: tuple[int, int, str]) -> str:
     ]
     root.write_text(f"raw/{name}", "\n".join(lines) + "\n")
     sha = sha256_of(root, f"raw/{name}")
-    quality.check_data_quality(root, PARAMS, name, sha)
+    check_data_quality(root, PARAMS, name, sha)
     return sha
 
 
@@ -100,7 +100,7 @@ def test_a_refused_or_unknown_file_makes_no_snapshot(root: DataRoot) -> None:
     root.write_text("raw/bad.csv", "x")
     sha = sha256_of(root, "raw/bad.csv")
     with pytest.raises(DataRefused):
-        quality.check_data_quality(root, PARAMS, "bad.csv", sha)
+        check_data_quality(root, PARAMS, "bad.csv", sha)
     with pytest.raises(NothingToDo, match="At least one accepted file was expected"):
         snapshots.assemble(root, PARAMS, [sha, "0" * 64])
     good = receive(root, "a.csv", (1, 10_000, ""))

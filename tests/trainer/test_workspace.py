@@ -16,7 +16,7 @@ import pytest
 from browser import offline_page
 
 from carprice import cli
-from carprice.landing import landing
+from carprice.landing import land as landing
 from carprice.monitoring import workspace
 from carprice.store import DataRoot
 

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from carprice.errors import DataRefused
 from carprice.lifecycle import prediction
 from carprice.listings import headers, reading, tables
+from carprice.listings.problems import RowProblem
 from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
 from carprice.model.price_model import price_records
@@ -178,7 +179,7 @@ def from_csv(content: bytes) -> Sent:
         raw = reading.read_raw(content, "the body", most_rows=MOST_ROWS)
         found = headers.recognise(list(raw.table.columns), require_price=False)
         if found.missing:
-            raise DataRefused(headers.missing_sentence(found, list(raw.table.columns)))
+            raise headers.missing_columns(found, list(raw.table.columns))
     except reading.TooManyRows as problem:
         raise _too_many(None) from problem
     except DataRefused as problem:
@@ -210,7 +211,7 @@ def _read(row: Any) -> Row:
     return request_of(read)
 
 
-def _rows_of(table: pd.DataFrame, faults: Mapping[int, str]) -> Iterator[Row]:
+def _rows_of(table: pd.DataFrame, faults: Mapping[int, RowProblem]) -> Iterator[Row]:
     """Reads the rows as `carprice predict` does; the errors of a row are those of a single listing."""
     parsed = tables.parse(table, require_price=False, faults=faults)
     features = parsed.listings[list(FEATURES)].astype(object)

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from carprice.listings.records import Problem as ListingProblem
+from carprice.listings.problems import Problem as ListingProblem
 from carprice.listings.records import shown
 from price_api.answer_types import FieldError, Problem
 from price_api.database import DatabaseAway

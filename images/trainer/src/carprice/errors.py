@@ -3,6 +3,7 @@
 Every message is one sentence for a stranger: what was expected, what was found, what to do.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from carprice_contract.steps import ExitCode
@@ -28,9 +29,20 @@ class UsageProblem(CarpriceError):
 
 
 class DataRefused(CarpriceError):
-    """The data can't be used; trying again would change nothing."""
+    """The data can't be used; trying again would change nothing.
+
+    `code` is one of `carprice.listings.problems.FILE_CODES` where a file is refused, else empty; `params` are
+    its parameters, as JSON holds them.
+    """
 
     exit_code = ExitCode.REFUSED
+
+    def __init__(
+        self, message: str, result: Any = None, code: str = "", params: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, result)
+        self.code = code
+        self.params = dict(params or {})
 
 
 class TryAgain(CarpriceError):

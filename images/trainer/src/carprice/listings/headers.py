@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from carprice.errors import DataRefused
 from carprice.listings.schema import COLUMNS
 from carprice.listings.text import ascii_words, shorten
 
@@ -72,6 +73,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "source_sha256": ("source_sha256",),
 }
 
+_MOST_COLUMNS_SHOWN = 40
 _UNITS = {"dh", "dhs", "mad", "km", "kms", "cv", "ch"}
 
 
@@ -132,8 +134,11 @@ def recognise(columns: Sequence[str], require_price: bool = True) -> Recognised:
     return Recognised(found, tuple(unknown), tuple(second), missing)
 
 
-def missing_sentence(found: Recognised, columns: Sequence[str]) -> str:
-    """Which required columns are missing, what was found instead and which of those comes close."""
+def missing_columns(found: Recognised, columns: Sequence[str], file: str = "") -> DataRefused:
+    """The refusal of a table: which required columns are missing, what was found, which of those comes close.
+
+    `file` is the name of the file where the sentence has to say it.
+    """
     names = [HEADERS[name][0] for name in found.missing]
     known = [column for column in columns if not is_index_header(column)]
     keys = {ascii_words(column): column for column in (*found.unknown, *found.second)}
@@ -144,11 +149,15 @@ def missing_sentence(found: Recognised, columns: Sequence[str]) -> str:
             if close:
                 guesses.append(f"{keys[close[0]]!r} looks like {HEADERS[name][0]!r}")
                 break
-    listed = ", ".join(repr(shorten(column, 60)) for column in known[:40]) or "none"
-    more = f" and {len(known) - 40} more" if len(known) > 40 else ""
-    return (
+    shown = [shorten(column, 60) for column in known[:_MOST_COLUMNS_SHOWN]]
+    listed = ", ".join(map(repr, shown)) or "none"
+    left = len(known) - len(shown)
+    more = f" and {left} more" if left else ""
+    sentence = (
         f"the required column{'s' if len(names) > 1 else ''} {', '.join(repr(n) for n in names)} "
         f"{'are' if len(names) > 1 else 'is'} missing; the columns found are {listed}{more}"
         + (f" ({'; '.join(guesses)})" if guesses else "")
         + "; add or rename the column and land the file again"
     )
+    params = {"missing": names, "found": shown, "found_more": left}
+    return DataRefused(f"In {file} {sentence}." if file else sentence, code="missing_columns", params=params)

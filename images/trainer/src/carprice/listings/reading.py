@@ -17,16 +17,17 @@ import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.listings.headers import field_of, is_index_header
+from carprice.listings.problems import OTHER_FORMATS, RowProblem
 
 DELIMITERS = (";", ",", "\t", "|")
 _ROWS_PER_CHUNK = 20_000
 _CONTROLS = bytes((*range(1, 9), *range(14, 32)))
 _SIGNATURES = {
-    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "a gzip archive",
-    b"%PDF": "a PDF document",
-    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "excel_or_zip",
+    b"\xd0\xcf\x11\xe0": "old_excel",
+    b"\x1f\x8b": "gzip",
+    b"%PDF": "pdf",
+    b"PAR1": "parquet",
 }
 
 
@@ -50,7 +51,7 @@ class RawFile:
     lines: npt.NDArray[np.int64]
     encoding: str
     delimiter: str
-    faults: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, RowProblem] = field(default_factory=dict)
 
     @property
     def index_column(self) -> str | None:
@@ -78,7 +79,9 @@ def read_raw(content: bytes, name: str = "the file", most_rows: int | None = Non
     if not content.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
         raise DataRefused(
             f"{name} is empty ({len(content)} bytes): a CSV file with a header line and listings "
-            "was expected; export it again and land the new file"
+            "was expected; export it again and land the new file",
+            code="empty_file",
+            params={"bytes": len(content)},
         )
     text, encoding = _decode(content, name)
     # A file object, not a list of lines: many short lines take many times the memory of their text.
@@ -106,10 +109,13 @@ def _begin(lines: io.StringIO) -> tuple[int, str | None]:
 
 
 def _decode(content: bytes, name: str) -> tuple[str, str]:
-    for signature, what in _SIGNATURES.items():
+    for signature, found in _SIGNATURES.items():
         if content.startswith(signature):
             raise DataRefused(
-                f"{name} is {what}: a CSV file (plain text) was expected; save it as CSV and land that file"
+                f"{name} is {OTHER_FORMATS[found]}: a CSV file (plain text) was expected; "
+                "save it as CSV and land that file",
+                code="other_format",
+                params={"format": found},
             )
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
@@ -122,7 +128,9 @@ def _decode(content: bytes, name: str) -> tuple[str, str]:
         raise DataRefused(
             f"{name} is not text ({zeros:,} NUL bytes and {controls:,} other control characters "
             f"in {len(content):,} bytes): a CSV file was expected; "
-            "export the listings as CSV and land that file"
+            "export the listings as CSV and land that file",
+            code="not_text_file",
+            params={"nul_bytes": zeros, "control_bytes": controls, "bytes": len(content)},
         )
     try:
         if content.startswith(codecs.BOM_UTF8):
@@ -161,7 +169,9 @@ def _header(
     if best is None or not any(word.strip() for word in best[2]):
         raise DataRefused(
             f"{name} has no readable header: column names separated by ',' or ';' were expected in "
-            f"line {first + 1}; export it again and land the new file"
+            f"line {first + 1}; export it again and land the new file",
+            code="no_header",
+            params={"line": first + 1},
         )
     _, delimiter, header, used = best
     lines.seek(position)
@@ -181,7 +191,7 @@ def _body(
 ) -> RawFile:
     width = len(header)
     columns = _unique(header)
-    faults: dict[int, str] = {}
+    faults: dict[int, RowProblem] = {}
     numbers: list[int] = []
     chunks: list[pd.DataFrame] = []
     chunk: list[list[str]] = []
@@ -189,19 +199,23 @@ def _body(
         if len(numbers) == most_rows:
             raise TooManyRows(
                 f"{name} has too many rows: at most {most_rows:,} were expected, found more; "
-                "send them in several files"
+                "send them in several files",
+                code="too_many_rows",
+                params={"most": most_rows},
             )
         if unclosed:
-            faults[len(numbers)] = "a quotation mark in the row is not closed"
+            faults[len(numbers)] = RowProblem("unclosed_quote")
             fields = _fitted(fields, width, delimiter)
         elif len(fields) != width:
             if len(fields) > width and not any(value.strip() for value in fields[width:]):
                 fields = fields[:width]  # surplus delimiters at the end
             else:
-                faults[len(numbers)] = f"the row has {len(fields)} values, the header has {width} columns"
+                faults[len(numbers)] = RowProblem(
+                    "wrong_number_of_values", {"values": len(fields), "columns": width}
+                )
                 fields = _fitted(fields, width, delimiter)
         elif not any(map(str.strip, fields)):
-            faults[len(numbers)] = "the row is empty"
+            faults[len(numbers)] = RowProblem("empty_row")
         numbers.append(line + 1)
         chunk.append(fields)
         if len(chunk) == _ROWS_PER_CHUNK:
@@ -210,7 +224,9 @@ def _body(
     if not numbers:
         raise DataRefused(
             f"{name} has a header of {width} columns and no rows: listings were expected below it; "
-            "export it again and land the new file"
+            "export it again and land the new file",
+            code="no_rows",
+            params={"columns": width},
         )
     chunks.append(_frame(chunk, columns))
     table = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]

@@ -9,29 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from carprice.listings.headers import field_of, is_index_header
+from carprice.listings.problems import UNREADABLE, Problem, accepted
 from carprice.listings.schema import COLUMNS, FEATURES, limits_of, newest_year
 from carprice.listings.text import shorten
-from carprice.listings.values import accepted_values, reader_of
+from carprice.listings.values import expectation, reader_of
 
 LONGEST_SHOWN = 80
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One value of one listing that can't be used.
-
-    `field` is the caller's own word for it (the canonical name where it is missing), `value` what was
-    found, shortened, or None, `accepted` what would be taken.
-    """
-
-    field: str
-    value: str | None
-    accepted: str
-
-    def sentence(self) -> str:
-        """What was expected of the field and what was found."""
-        found = "nothing" if self.value is None else f"'{self.value}'"
-        return f"{self.field}: {self.accepted} was expected, found {found}"
 
 
 @dataclass(frozen=True)
@@ -91,22 +74,33 @@ class _Record:
         values["mileage_km_min"], values["mileage_km_max"] = self.mileage()
         return OneRead(values, list(self.problems.values()), self.unused)
 
-    def refuse(self, raw_field: str, accepted: str = "") -> None:
+    def refuse(self, raw_field: str, code: str, takes: str = "") -> None:
         found = self.given.get(raw_field)
-        key = self.keys.get(raw_field, raw_field)
-        accepted = accepted or accepted_values(raw_field, self.newest)
-        problem = Problem(shown(key), None if found is None else shown(found), accepted)
+        params = expectation(raw_field, self.newest)
+        problem = Problem(
+            shown(self.keys.get(raw_field, raw_field)),
+            None if found is None else shown(found),
+            takes or accepted(params),
+            code,
+            params,
+        )
         self.problems.setdefault(raw_field, problem)
 
     def value(self, raw_field: str) -> Any:
         """What the reader of the field makes of its value; None where unknown or unreadable."""
         if raw_field not in self.given:
             return None
-        reader, _ = reader_of(raw_field)
+        reader = reader_of(raw_field)
+        unreadable = UNREADABLE[reader.expected]
         try:
-            return reader(_as_written(self.given[raw_field], raw_field))
+            written = _as_written(self.given[raw_field], raw_field)
         except (ValueError, OverflowError):
-            self.refuse(raw_field)
+            self.refuse(raw_field, "not_text" if unreadable == "too_long" else unreadable)
+            return None
+        try:
+            return reader.read(written)
+        except (ValueError, OverflowError):
+            self.refuse(raw_field, unreadable)
             return None
 
     def within(self, name: str, raw_field: str, value: Any) -> Any:
@@ -114,12 +108,12 @@ class _Record:
         limits = limits_of(name, self.newest)
         if limits is None or value is None or limits.low <= value <= limits.high:
             return value
-        self.refuse(raw_field)
+        self.refuse(raw_field, limits.code)
         return None
 
     def require(self, name: str, raw_field: str, value: Any) -> None:
         if value is None and COLUMNS[name].required and name in FEATURES:
-            self.refuse(raw_field)
+            self.refuse(raw_field, "unknown_or_empty")
 
     def mileage(self) -> tuple[float | None, float | None]:
         """Least and largest kilometres: from a bracket, or from a field for each, as `_Rows.mileage`."""
@@ -137,7 +131,7 @@ class _Record:
         # an open bracket has no largest
         high = None if highest is None or math.isnan(highest[end]) else highest[end]
         if low is not None and high is not None and low > high:
-            self.refuse(low_field, "no more than the largest mileage")
+            self.refuse(low_field, "mileage_bounds_reversed", "no more than the largest mileage")
         low = self.within("mileage_km_min", low_field, low)
         high = self.within("mileage_km_max", high_field, high)
         self.require("mileage_km_min", low_field, low)
@@ -153,7 +147,7 @@ def _field_of_key(key: str) -> str | None:
 
 
 def _as_written(value: Any, raw_field: str) -> str:
-    """A JSON scalar as the readers take it. Raises ValueError for what can't be a value of the field."""
+    """A JSON scalar as the readers take it. Raises ValueError or OverflowError for any other value."""
     if isinstance(value, str):
         value.encode()  # half of a surrogate pair is no text; UnicodeEncodeError is a ValueError
         return value

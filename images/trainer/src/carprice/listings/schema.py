@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from carprice.listings.problems import complaint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,11 +108,15 @@ FLAG_FEATURES: tuple[str, ...] = tuple(name for name in FEATURES if COLUMNS[name
 
 
 class Limits(NamedTuple):
-    """The least and the largest value of a column, and both in words."""
+    """The least and the largest value of a column; `code` says that a value is beyond them."""
 
     low: float
     high: float
-    said: str
+    code: str
+
+    def params(self) -> dict[str, int]:
+        """Those of the limits that are numbers, as the parameters of a problem."""
+        return {} if math.isinf(self.high) else {"low": int(self.low), "high": int(self.high)}
 
 
 def newest_year(today: datetime.date | None = None) -> int:
@@ -125,18 +131,14 @@ def limits_of(name: str, newest: int) -> Limits | None:
     high = newest if column.up_to_next_year else column.high
     if column.low is None or high is None:
         return None
-    if math.isinf(high):
-        return Limits(column.low, high, "more than 0 dirhams")
-    if column.up_to_next_year:
-        return Limits(column.low, high, f"from {column.low:.0f} to {high:.0f}")
-    return Limits(column.low, high, f"from {column.low:,.0f} to {high:,.0f}".replace(",", " "))
+    return Limits(column.low, high, "not_positive" if math.isinf(high) else "out_of_range")
 
 
 def listing_schema(require_price: bool = True, today: datetime.date | None = None) -> pa.DataFrameSchema:
     """The Pandera schema of the canonical table; validate lazily to get every failure.
 
     Without `require_price` only the columns a model uses are checked. `today` is by default the
-    current day, UTC.
+    current day, UTC. The message of a failed check begins with the code of the problem and a colon.
     """
     import pandas as pd
     import pandera.pandas as pa
@@ -148,21 +150,24 @@ def listing_schema(require_price: bool = True, today: datetime.date | None = Non
         checks = []
         limits = limits_of(name, newest)
         if column.longest is not None and checked:
-            checks.append(
-                pa.Check(_no_longer_than(column.longest), error=f"longer than {column.longest} characters")
-            )
+            error = _error("too_long", {"longest": column.longest})
+            checks.append(pa.Check(_no_longer_than(column.longest), error=error))
         if limits is not None and checked:
-            checks.append(pa.Check.in_range(limits.low, limits.high, error=f"must be {limits.said}"))
+            error = _error(limits.code, limits.params())
+            checks.append(pa.Check.in_range(limits.low, limits.high, error=error))
         dtype: Any = {"text": object, "time": pd.DatetimeTZDtype("us", "UTC")}.get(column.kind, float)
         columns[name] = pa.Column(dtype, checks, nullable=not (column.required and checked))
     return pa.DataFrameSchema(columns, strict=True, ordered=True, name="listings")
+
+
+def _error(code: str, params: Mapping[str, Any]) -> str:
+    return f"{code}: {complaint(code, params)}"
 
 
 def _no_longer_than(longest: int) -> Callable[[pd.Series[Any]], pd.Series[bool]]:
     """A check that each text of a series has at most `longest` characters."""
 
     def check(values: pd.Series[Any]) -> pd.Series[bool]:
-        # the same few texts come again and again
-        return values.map({text: len(text) <= longest for text in values.unique()}).astype(bool)
+        return values.map(len) <= longest
 
     return check

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
-from carprice.errors import DataRefused
-from carprice.listings.headers import Recognised, missing_sentence, recognise
+from carprice.listings.headers import Recognised, missing_columns, recognise
 from carprice.listings.identity import listing_ids
-from carprice.listings.schema import COLUMNS, FEATURES, Kind, listing_schema
-from carprice.listings.values import reader_of
+from carprice.listings.problems import UNREADABLE, RowProblem
+from carprice.listings.schema import COLUMNS, FEATURES, Kind, listing_schema, newest_year
+from carprice.listings.values import expectation, reader_of
 
 Values = npt.NDArray[Any] | ExtensionArray
 
@@ -25,13 +25,15 @@ class Parsed:
     """A raw table read into canonical columns.
 
     `listings` has one row per raw row, in its order and with its index; `problems` (object, same
-    index) holds None for a good row, otherwise its reasons joined by "; ". `reasons` counts the rows
-    of each reason, most frequent first; a row with two reasons counts under both.
+    index) holds None for a good row, otherwise its reasons joined by "; ". `row_problems` holds the same
+    reasons with their codes, by row position, for the rows that have any. `reasons` counts the rows of each
+    reason, most frequent first; a row with two reasons counts under both.
     """
 
     listings: pd.DataFrame
     problems: pd.Series[Any]
     reasons: dict[str, int] = field(default_factory=dict)
+    row_problems: dict[int, list[RowProblem]] = field(default_factory=dict)
 
     @property
     def good(self) -> pd.Series[bool]:
@@ -59,16 +61,16 @@ def as_canonical(table: pd.DataFrame) -> pd.DataFrame:
     return _frame(out, table.index)
 
 
-def parse(raw: pd.DataFrame, require_price: bool, faults: Mapping[int, str] | None = None) -> Parsed:
+def parse(raw: pd.DataFrame, require_price: bool, faults: Mapping[int, RowProblem] | None = None) -> Parsed:
     """Read a raw table (n rows of str under any known headers) into canonical columns.
 
     Without `require_price` the price is optional and only the columns a model uses are checked, as
-    batch prediction needs. `faults` are reasons already known, by row position (as
+    batch prediction needs. `faults` are problems that are already known, by row position (as
     `RawFile.faults`); such a row gets no other. Raises `DataRefused` when a required column is missing.
     """
     found = recognise(list(raw.columns), require_price)
     if found.missing:
-        raise DataRefused(missing_sentence(found, list(raw.columns)))
+        raise missing_columns(found, list(raw.columns))
     rows = _Rows(raw, found, faults or {})
     canonical: dict[str, Any] = {}
     for name, column in COLUMNS.items():
@@ -106,41 +108,45 @@ def _empty(kind: Kind, rows: int) -> Values:
 class _Rows:
     """Collects the values and the reasons while a raw table is read, one unique value at a time."""
 
-    def __init__(self, raw: pd.DataFrame, found: Recognised, faults: Mapping[int, str]) -> None:
+    def __init__(self, raw: pd.DataFrame, found: Recognised, faults: Mapping[int, RowProblem]) -> None:
         self.raw = raw
         self.found = found
         self.usable = np.ones(len(raw), dtype=bool)
         self.usable[list(faults)] = False
-        # reason -> whether each row has it; raw field -> rows whose value is not readable
-        self.reasons: dict[str, npt.NDArray[np.bool_]] = {}
+        self.newest = newest_year()
+        # problem -> whether each row has it; raw field -> rows whose value is not readable
+        self.reasons: dict[RowProblem, npt.NDArray[np.bool_]] = {}
         self.unreadable: dict[str, npt.NDArray[np.bool_]] = {}
-        for sentence in sorted(set(faults.values())):
-            mask = np.zeros(len(raw), dtype=bool)
-            mask[[row for row, fault in faults.items() if fault == sentence]] = True
-            self.reasons[sentence] = mask
+        rows_of: dict[RowProblem, list[int]] = {}
+        for row, fault in faults.items():
+            rows_of.setdefault(fault, []).append(row)
+        for fault, positions in rows_of.items():
+            self.reasons[fault] = np.zeros(len(raw), dtype=bool)
+            self.reasons[fault][positions] = True
 
-    def refuse(self, raw_field: str, what: str, mask: npt.NDArray[np.bool_]) -> None:
+    def refuse(self, raw_field: str, code: str, mask: npt.NDArray[np.bool_]) -> None:
         mask = mask & self.usable
         if mask.any():
-            reason = f"{self.found.name(raw_field)}: {what}"
+            params = expectation(raw_field, self.newest)
+            reason = RowProblem(code, params, self.found.name(raw_field))
             self.reasons[reason] = self.reasons.get(reason, np.zeros(len(mask), dtype=bool)) | mask
 
     def values(self, raw_field: str, checked: bool = True) -> tuple[list[Any], npt.NDArray[np.int64]]:
         """The distinct read values (None where unknown or unreadable) and each row's place among them."""
-        reader, complaint = reader_of(raw_field)
+        reader = reader_of(raw_field)
         codes, uniques = pd.factorize(self.raw[self.found.columns[raw_field]])
         read: list[Any] = []
         bad = np.zeros(len(uniques), dtype=bool)
         for place, value in enumerate(uniques):
             try:
-                read.append(reader(value))
+                read.append(reader.read(value))
             except (ValueError, OverflowError):
                 read.append(None)
                 bad[place] = True
         mask = bad[codes] if len(uniques) else np.zeros(len(self.raw), dtype=bool)
         self.unreadable[raw_field] = mask
         if checked:
-            self.refuse(raw_field, complaint, mask)
+            self.refuse(raw_field, UNREADABLE[reader.expected], mask)
         return read, codes
 
     def read(self, raw_field: str, kind: Kind, checked: bool) -> Values:
@@ -168,7 +174,7 @@ class _Rows:
             return pair[:, 0], pair[:, 1]
         low = bounds("mileage_km_min")[:, 0]
         high = bounds("mileage_km_max")[:, 1] if "mileage_km_max" in self.found.columns else low
-        self.refuse(self._mileage_field, "the least mileage is larger than the largest", low > high)
+        self.refuse(self._mileage_field, "mileage_bounds_reversed", low > high)
         return low, high
 
     @property
@@ -194,16 +200,21 @@ class _Rows:
             mask[group["index"].to_numpy(dtype=np.int64)] = True
             for unreadable in {raw_field, column.name} & set(self.unreadable):
                 mask &= ~self.unreadable[unreadable]
-            self.refuse(raw_field, "empty or unknown" if check == "not_nullable" else str(check), mask)
+            code = "unknown_or_empty" if check == "not_nullable" else str(check).partition(":")[0]
+            self.refuse(raw_field, code, mask)
 
     def parsed(self, table: pd.DataFrame) -> Parsed:
-        sentences: list[list[str]] = [[] for _ in range(len(table))]
-        counts = {reason: int(mask.sum()) for reason, mask in self.reasons.items()}
-        for reason in sorted(counts, key=lambda r: (-counts[r], r)):
-            for row in np.flatnonzero(self.reasons[reason]):
-                sentences[row].append(reason)
-        problems = pd.Series(
-            [("; ".join(each) if each else None) for each in sentences], index=table.index, dtype=object
+        counted = sorted(
+            ((problem.sentence(), problem, mask) for problem, mask in self.reasons.items()),
+            key=lambda reason: (-int(reason[2].sum()), reason[0]),
         )
-        ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        return Parsed(table, problems, {reason: n for reason, n in ordered.items() if n})
+        row_problems: dict[int, list[RowProblem]] = {}
+        sentences: dict[int, str] = {}
+        for sentence, problem, mask in counted:
+            for row in np.flatnonzero(mask).tolist():
+                row_problems.setdefault(row, []).append(problem)
+                sentences[row] = f"{sentences[row]}; {sentence}" if row in sentences else sentence
+        problems = np.full(len(table), None, dtype=object)
+        problems[list(sentences)] = list(sentences.values())
+        reasons = {sentence: int(mask.sum()) for sentence, _, mask in counted if mask.any()}
+        return Parsed(table, pd.Series(problems, index=table.index, dtype=object), reasons, row_problems)

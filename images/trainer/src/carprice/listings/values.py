@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from carprice.listings.schema import COLUMNS, LONGEST_TEXT, LONGEST_URL, limits_of
 from carprice.listings.text import tidy
@@ -203,39 +203,45 @@ def parse_time(value: str) -> datetime.datetime | None:
     return moment.astimezone(datetime.UTC)
 
 
-# What a readable value of each raw field looks like, for the sentence about one that is not.
-_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "url": (parse_url, f"longer than {LONGEST_URL} characters"),
-    "model_year": (parse_year, "not a year such as 2015"),
-    "mileage": (parse_mileage, "not a mileage such as '200 000 - 249 999' or '173 000 km'"),
-    "mileage_km_min": (parse_mileage, "not a number of kilometres such as 200000"),
-    "mileage_km_max": (parse_mileage, "not a number of kilometres such as 249999"),
-    "fiscal_power_cv": (parse_power, "not a fiscal power such as '6 CV'"),
-    "doors": (parse_doors, "not a number of doors such as 5"),
-    "price_mad": (parse_price, "not an amount in dirhams such as 60000 or '60 000 DH'"),
-    "scraped_at": (parse_time, "not a date such as 2023-12-31 or 31/12/2023"),
-}
-_TEXT_READER: tuple[Callable[[str], Any], str] = (parse_text, f"longer than {LONGEST_TEXT} characters")
-_FLAG_READER: tuple[Callable[[str], Any], str] = (parse_flag, "not a yes or no")
+class Reader(NamedTuple):
+    """How the values of a raw field are read, and what they are expected to be: a key of `EXPECTED`.
 
-
-def reader_of(raw_field: str) -> tuple[Callable[[str], Any], str]:
-    """What reads a value of a raw field, and what is wrong with a value that it can't read.
-
-    The reader returns None for an unknown value and raises ValueError or OverflowError for an unreadable one.
+    `read` returns None for an unknown value and raises ValueError or OverflowError for an unreadable one.
     """
-    column = COLUMNS.get(raw_field)
-    kind = column.kind if column is not None else "number"
-    return _READERS.get(raw_field) or {"text": _TEXT_READER, "flag": _FLAG_READER}[kind]
+
+    read: Callable[[str], Any]
+    expected: str
+
+
+_READERS: dict[str, Reader] = {
+    "url": Reader(parse_url, "link"),
+    "model_year": Reader(parse_year, "year"),
+    "mileage": Reader(parse_mileage, "mileage"),
+    "mileage_km_min": Reader(parse_mileage, "kilometres"),
+    "mileage_km_max": Reader(parse_mileage, "kilometres"),
+    "fiscal_power_cv": Reader(parse_power, "fiscal_power"),
+    "doors": Reader(parse_doors, "number_of_doors"),
+    "price_mad": Reader(parse_price, "amount"),
+    "scraped_at": Reader(parse_time, "date"),
+}
+_READERS_BY_KIND = {"text": Reader(parse_text, "text"), "flag": Reader(parse_flag, "yes_or_no")}
+
+
+def reader_of(raw_field: str) -> Reader:
+    """The reader of a raw field."""
+    return _READERS.get(raw_field) or _READERS_BY_KIND[COLUMNS[raw_field].kind]
 
 
 @lru_cache(maxsize=256)
-def accepted_values(raw_field: str, newest: int) -> str:
-    """What a value of a raw field may be, in words, when `newest` is the newest model year."""
-    reader, complaint = reader_of(raw_field)
-    if reader is parse_text:
-        return f"text of at most {LONGEST_TEXT} characters"
+def expectation(raw_field: str, newest: int) -> Mapping[str, Any]:
+    """What a raw field takes when `newest` is the newest model year: the parameters of its problems.
+
+    `expected`, a key of `EXPECTED`, and `low` and `high`, or `longest`, where the column has them.
+    """
+    expected = reader_of(raw_field).expected
     name = "mileage_km_min" if raw_field == "mileage" else raw_field
     limits = limits_of(name, newest)
-    readable = complaint.removeprefix("not ")
-    return readable if limits is None or reader is parse_flag else f"{readable} ({limits.said})"
+    if limits is not None and expected != "yes_or_no":
+        return {"expected": expected, **limits.params()}
+    longest = COLUMNS[name].longest
+    return {"expected": expected} if longest is None else {"expected": expected, "longest": longest}

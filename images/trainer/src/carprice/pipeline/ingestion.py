@@ -12,16 +12,16 @@ from carprice.pipeline.context import Context
 
 def land(context: Context, path: str, name: str | None = None) -> dict[str, Any]:
     """Put the local file at `path` into `raw/`, complete or not at all."""
-    from carprice.landing import landing
+    from carprice.landing import land as landing
 
     return landing.land(context.root, path, name)
 
 
 def claim_files(context: Context) -> list[dict[str, str]]:
     """The landed files that wait to be checked. Raises `NothingToDo` when there is none."""
-    from carprice.landing import landing
+    from carprice.landing.claim import claim
 
-    return landing.claim(context.root, context.params)
+    return claim(context.root, context.params)
 
 
 def check_data_quality(context: Context, file: str, sha256: str) -> dict[str, Any]:
@@ -31,10 +31,10 @@ def check_data_quality(context: Context, file: str, sha256: str) -> dict[str, An
     recorded as an alert, which a later step sends.
     """
     from carprice.alerts import events
-    from carprice.quality import quality
+    from carprice.quality import check
 
     with _refusal_recorded(context):
-        receipt = quality.check_data_quality(context.root, context.params, file, sha256)
+        receipt = check.check_data_quality(context.root, context.params, file, sha256)
     events.file_accepted(context.root, receipt["sha256"])
     return receipt
 

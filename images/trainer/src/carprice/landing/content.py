@@ -1,0 +1,39 @@
+"""Which content a file in `raw/` has."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from carprice.store import DataRoot
+from carprice_contract.data_root import RAW
+
+# what object stores call the version of an object
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
+
+
+def sha256_of(root: DataRoot, name: str) -> str:
+    """The SHA-256 of the content of `name`, in hexadecimal. Raises `FileNotFoundError`."""
+    digest = hashlib.sha256()
+    with root.open(name) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(root: DataRoot, name: str, entry: Mapping[str, Any] | None = None) -> str:
+    """A text that changes whenever the content of `raw/<name>` may have changed.
+
+    It is cheap, so a file with a known fingerprint is not read again. `entry` is the object's entry in the
+    listing of `raw/`, where the caller has it. Raises `FileNotFoundError`.
+    """
+    if root.is_local:
+        status = os.stat(root.path(f"{RAW}/{name}"))
+        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    if entry is None:
+        entry = next((e for e in root.entries(RAW) if e["name"].rsplit("/", 1)[-1] == name), None)
+    if entry is None:
+        raise FileNotFoundError(name)
+    return f"{entry.get('size')}-{next((entry[key] for key in _VERSION_KEYS if key in entry), '')}"

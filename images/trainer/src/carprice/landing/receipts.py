@@ -1,0 +1,36 @@
+"""The receipts: one record for each content that has been dealt with, named by its SHA-256."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from carprice.store import DataRoot
+from carprice_contract import data_root
+from carprice_contract.data_root import RECEIPTS
+
+log = logging.getLogger(__name__)
+
+
+def all_receipts(root: DataRoot) -> dict[str, dict[str, Any]]:
+    """The receipts by the SHA-256 of their content."""
+    found = {}
+    for name in root.names(RECEIPTS, ".json"):
+        if re.fullmatch(r"[0-9a-f]{64}\.json", name):
+            found[name.removesuffix(".json")] = root.read_json(f"{RECEIPTS}/{name}")
+    return found
+
+
+def add_name(root: DataRoot, receipt: dict[str, Any], name: str, fingerprint: str) -> None:
+    """Write into its receipt that `raw/<name>`, which has this fingerprint, holds the content too."""
+    if name not in receipt["names"]:
+        log.info(
+            "%s holds the same bytes as %s, already %s: nothing to do",
+            name,
+            receipt["file"],
+            receipt["status"],
+        )
+        receipt["names"].append(name)
+    receipt.setdefault("fingerprints", {})[name] = fingerprint
+    root.write_json(data_root.receipt(receipt["sha256"]), receipt)
