@@ -37,11 +37,16 @@ reason."""
 APP = """\
 `images/app/price_app/.streamlit/config.toml` has the defaults of Streamlit's own settings (`STREAMLIT_*`)."""
 
+DOCKER_PROXY = """\
+Variables without `PROXY` in their name are also [Airflow's](#airflow); set each once, for both.
+[security.md](security.md#the-docker-api) says what the proxy allows."""
+
 SECTIONS = {
     "carprice": ("The command carprice", CARPRICE),
     "include": ("Airflow", AIRFLOW),
     "price_api": ("API", ""),
     "price_app": ("App", APP),
+    "docker_proxy": ("Docker proxy", DOCKER_PROXY),
     "demo": ("make demo", "`make` takes these as arguments, too: `make demo ONCE=1`."),
 }
 """The package of each settings class, with its heading and what else there is to say."""
@@ -111,7 +116,9 @@ def default_in_words(value: object) -> str:
 
 def main() -> int:
     """Write the page, or compare it; returns the exit status."""
-    sys.path[:0] = [str(REPOSITORY / folder) for folder in ("", "airflow", "images/app")]
+    sys.path[:0] = [
+        str(REPOSITORY / folder) for folder in ("", "airflow", "images/app", "images/docker-proxy")
+    ]
     text = page()
     if "--check" in sys.argv[1:]:
         if PAGE.read_text(encoding="utf-8") == text:

@@ -118,13 +118,3 @@ def test_the_security_document_names_every_endpoint() -> None:
     every = [f"`{found.method} {found.path}`" for found in endpoints.Endpoints(settings).all]
 
     assert [endpoint for endpoint in every if endpoint not in document] == []
-
-
-def test_a_document_names_every_setting_with_its_default() -> None:
-    documents = "".join((REPOSITORY / "docs" / name).read_text() for name in ("security.md", "settings.md"))
-    rows = [
-        f"| `{name}` | {'empty' if default == '' else f'`{default}`'} |"
-        for name, (default, _) in settings_of(proxy_settings.Settings).items()
-    ]
-
-    assert [row for row in rows if row not in documents] == []
