@@ -1,4 +1,4 @@
-"""`make demo`: start everything, land a file, follow it into production, keep serving."""
+"""`make demo`: starts everything, lands a file, follows it into production and keeps serving."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAMPLE_ROWS = 3000
 
 def main() -> int:
     """Run the demo; returns the exit status."""
-    # SIGINT too: a script's shell has what it starts with & ignore it.
+    # SIGINT too: a script's shell makes a process that it starts with & ignore it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     os.umask(0o002)  # a container's user shares the data root by its group
@@ -50,9 +50,11 @@ def _demo(settings: Settings) -> int:
     api = AirflowApi(settings.airflow_url, services.USER, services.secret(settings.state, "admin-password"))
     with contextlib.ExitStack() as ending:
         if settings.runtime == "docker":
-            ending.callback(services.remove_step_containers, settings)  # once Airflow starts no more
+            ending.callback(
+                services.remove_step_containers, settings
+            )  # after Airflow has stopped, so that no new one starts
         supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
-        ending.callback(_ignore_interrupts)  # an impatient second Ctrl-C must not leave services behind
+        ending.callback(_ignore_interrupts)  # a second Ctrl-C must not leave services running
         _say("starting MLflow, Airflow, the API, the app and Evidently")
         services.start_all(settings, supervisor, api, _say)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
@@ -79,9 +81,7 @@ def _prepare(settings: Settings) -> None:
     if settings.runtime == "docker":
         _say("each step runs in a container of its own (a Docker engine answers)")
     else:
-        _say(
-            "PROCESS MODE: steps run as child processes of Airflow, not in containers (no Docker engine used)"
-        )
+        _say("PROCESS MODE: steps run as child processes of Airflow, not in containers (no engine is used)")
 
 
 def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:

@@ -1,4 +1,4 @@
-"""The little of Airflow's REST API that following a run takes."""
+"""The part of Airflow's REST API that is needed to follow a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AirflowApi:
         self._url = url
         self._login = {"username": user, "password": password}
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy has no business between two local processes
+        self._session.trust_env = False  # two local processes need no proxy between them
 
     def healthy(self) -> bool:
         """Whether every component reports itself healthy."""
@@ -26,11 +26,11 @@ class AirflowApi:
         )
 
     def dags(self) -> list[dict[str, Any]]:
-        """All DAGs that Airflow has read."""
+        """All DAGs that Airflow knows."""
         return list(self._get("dags", {"limit": 100})["dags"])
 
     def import_errors(self) -> list[str]:
-        """What went wrong in DAG files that could not be read."""
+        """The errors of DAG files that Airflow could not read."""
         return [str(error["stack_trace"]) for error in self._get("importErrors", {})["import_errors"]]
 
     def runs_since(self, moment: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A person's way through the app in a real browser."""
+"""What a person does in the app, in a real browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 
 def settled(page: Page) -> None:
-    """Wait until the app has answered what was done last: it makes the fields that depend on it anew."""
+    """Wait until the app has finished: after each input it makes the fields that depend on it again."""
     expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
 
 
@@ -43,7 +43,7 @@ def describe_logan(page: Page, asking: int | None = None) -> None:
 
 
 def estimate(page: Page) -> int:
-    """Ask for the price; the amount shown."""
+    """Ask for the price; returns the amount that the page shows."""
     page.get_by_role("button", name="Estimer le prix").click()
     price = page.get_by_test_id("price")
     expect(price).to_be_visible()

@@ -1,4 +1,4 @@
-"""Follow a landed file through the DAGs, a line for every step that begins or ends."""
+"""Follow a landed file through the DAGs, with a line for each step that begins or ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carprice_contract.data_root import receipt
 from demo.airflow_api import OPEN, AirflowApi
 from demo.settings import DemoProblem
 
-# The DAGs that lead from a landed file to production, in their order, and the task that hands over.
+# The DAGs from a landed file to production, in order, each with the task that starts the next one.
 CHAIN = {
     "ingest_listings": "assemble_listings",
     "train_car_price": "evaluate_model",
@@ -31,7 +31,7 @@ def follow(
     say: Callable[[str], None],
     seconds: float,
 ) -> None:
-    """Print progress until all that the file with `sha256` set off, or that was open already, has ended.
+    """Print progress until every run that was open, or that the file with `sha256` started, has ended.
 
     `sha256` is None when nothing new landed. Raises `DemoProblem` when that takes longer than `seconds`.
     """
@@ -47,11 +47,11 @@ def follow(
                 states[run["dag_id"], run["dag_run_id"]] = (run, tasks)
                 _show(run, tasks, shown, say)
         except (requests.RequestException, KeyError):
-            time.sleep(1)  # the server is being restarted
+            time.sleep(1)  # the server restarts
             continue
-        handled = sha256 is None or root.exists(receipt(sha256))
-        if handled and not _more_to_come(states):
-            # A run that has just ended may be about to set off the next one.
+        has_receipt = sha256 is None or root.exists(receipt(sha256))
+        if has_receipt and not _more_to_come(states):
+            # A run that has just ended may start the next one in a moment.
             quiet_since = quiet_since or time.monotonic()
             if time.monotonic() - quiet_since > (3 if runs else 6):
                 return
@@ -65,7 +65,7 @@ def follow(
 
 
 def now() -> str:
-    """This moment in the form in which Airflow gives times."""
+    """The present time as Airflow writes times."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 

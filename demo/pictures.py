@@ -1,4 +1,4 @@
-"""Pictures for the documentation, taken of a running `make demo` in the distribution's Chromium."""
+"""Takes the pictures of the documents from a running `make demo`, in the distribution's Chromium."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MILLISECONDS = 60_000
 DESKTOP = {"width": 1240, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
-# Page of the app -> what stands on it once it has its content.
+# Page of the app -> a text that it shows when its content is there.
 PAGES = {"historique": "estimations", "modele": "Historique des promotions", "rapports": "Verdict"}
-# What there is to see of these lies below the fold.
+# Their content is below the fold.
 WHOLE = {"historique", "modele"}
 
 
@@ -104,7 +104,7 @@ def _reports(browser: Browser, root: DataRoot) -> None:
 def _page(browser: Browser, viewport: dict[str, int]) -> Page:
     page = browser.new_page(viewport=viewport)  # type: ignore[arg-type]
     page.set_default_timeout(MILLISECONDS)
-    # Chromium gives up what it is loading whenever a network interface of the machine comes or goes.
+    # Chromium aborts a download whenever a network interface of the machine appears or disappears.
     page.route("**/static/**", lambda route: route.fulfill(response=route.fetch()))
     return page
 

@@ -1,4 +1,4 @@
-"""Which services the embedded default is made of, and the environment each one gets."""
+"""The services of the embedded default, and the environment of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AIRFLOW_COMPONENTS = (
 
 
 def secret(state: Path, name: str) -> str:
-    """A random secret kept in a file only its owner can read, made when first asked for."""
+    """A random secret in a file that only its owner can read; made at the first call."""
     path = state / "secrets" / name
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def secret(state: Path, name: str) -> str:
 
 
 def base_environment(settings: Settings) -> dict[str, str]:
-    """What every service and command gets."""
+    """The environment of every service and command."""
     # Not the demo's own settings: Airflow's side refuses a CARPRICE_ variable that is none of its settings.
     inherited = {
         key: value
@@ -62,7 +62,7 @@ def base_environment(settings: Settings) -> dict[str, str]:
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """What Airflow's processes get: `airflow/embedded.env`, and paths, ports and secrets."""
+    """The environment of Airflow's processes: `airflow/embedded.env`, with paths, ports and secrets."""
     home = settings.state / "airflow"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     passwords = home / "passwords.json"
@@ -112,7 +112,7 @@ def airflow_services(settings: Settings, api: AirflowApi) -> list[Service]:
     environment = airflow_environment(settings)
 
     def ready() -> bool:
-        # The first call of the API that tasks speak to builds its routes, which takes seconds.
+        # The API for tasks builds its routes at the first call, which takes seconds.
         return answers(f"{settings.airflow_url}/execution/health") and api.healthy()
 
     return [Service(words[0], airflow_command(*words), environment, ready) for words in AIRFLOW_COMPONENTS]
@@ -129,12 +129,12 @@ def mlflow_service(settings: Settings) -> Service:
         "--serve-artifacts",
         "--host", "127.0.0.1",
         "--port", str(settings.mlflow_port),
-        # Each worker grows to several hundred MiB; one answers all that one machine asks.
+        # Each worker grows to several hundred MiB, and one is enough for one machine.
         "--workers", "1",
         "--allowed-hosts", f"127.0.0.1:{settings.mlflow_port},localhost:{settings.mlflow_port}",
     ]  # fmt: skip
     environment = {k: v for k, v in base_environment(settings).items() if k != "MLFLOW_TRACKING_URI"}
-    # Seven more processes of a quarter GiB each, for features of language models that nobody uses here.
+    # Otherwise seven more processes of a quarter GiB each, for language models that are not used here.
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     return Service("mlflow", command, environment, lambda: answers(f"{settings.mlflow_url}/health"))
 
@@ -143,7 +143,7 @@ def api_service(settings: Settings) -> Service:
     """The price API, which follows whatever is in production."""
     environment = _serving_environment(settings) | {"CARPRICE_API_PORT": str(settings.api_port)}
     command = [python_of("app"), "-m", "price_api", "serve"]
-    # Ready once it listens; it has a model to serve when the first one is promoted.
+    # Ready when it listens; it serves a model after the first promotion.
     return Service("api", command, environment, lambda: answers(f"{settings.api_url}/healthz"))
 
 
@@ -168,11 +168,11 @@ def _serving_environment(settings: Settings) -> dict[str, str]:
 
 
 def make_folders(settings: Settings) -> None:
-    """Make the data root's folders, which a container's user writes to as a member of their group."""
+    """Make the data root's folders; the containers' user writes to them as a member of their group."""
     for name in data_root.FOLDERS:
         path = settings.data / name
         path.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(PermissionError):  # somebody else's, who set it up already
+        with contextlib.suppress(PermissionError):  # another user's, who set it up already
             path.chmod(0o2775)
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""What became of the landed file, in the words of the people who wait for it."""
+"""The summary of a landed file, for the people who wait for it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def summary(root: DataRoot, registry: Registry, sha256: str) -> tuple[list[str],
 def _data(root: DataRoot, sha256: str) -> list[str]:
     name = receipt_of(sha256)
     if not root.exists(name):
-        return ["The file has not been dealt with."]
+        return ["The pipeline has not processed the file."]
     receipt = root.read_json(name)
     lines = [
         f"{receipt['file']}: {receipt['rows_in']:,} rows in, {receipt['rows_repeated']:,} repeated, "

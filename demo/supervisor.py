@@ -1,4 +1,4 @@
-"""Start services, restart the ones that die, stop all of them and everything they started."""
+"""Start services, restart those that die, and stop all of them with everything they started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass
 class Service:
-    """One long-running process: how it is started and how it tells that it is ready."""
+    """One long-running process: how it is started, and whether it is ready."""
 
     name: str
     command: list[str]
@@ -37,7 +37,7 @@ class Service:
 
 
 class Supervisor:
-    """Owns a set of services. Use as a context manager: leaving it stops everything."""
+    """A set of services. Use it as a context manager: leaving it stops everything."""
 
     def __init__(self, logs: Path) -> None:
         self.mark = uuid.uuid4().hex
@@ -60,7 +60,7 @@ class Supervisor:
         self.services[service.name] = service
 
     def wait_until_ready(self, name: str, seconds: float) -> None:
-        """Wait for a service to say it is ready. Raises `DemoProblem` with the end of its log."""
+        """Wait until a service is ready. Raises `DemoProblem` with the end of its log."""
         service = self.services[name]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -72,7 +72,7 @@ class Supervisor:
             time.sleep(0.25)
         tail = self.log_of(name).read_text(errors="replace").splitlines()[-15:]
         raise DemoProblem(
-            f"{name} was expected to answer within {seconds:.0f} s, found it silent; "
+            f"{name} was expected to answer within {seconds:.0f} s, found no answer; "
             f"its log {self.log_of(name)} ends:\n  " + "\n  ".join(tail)
         )
 
@@ -81,7 +81,7 @@ class Supervisor:
         return self._logs / f"{name}.log"
 
     def run(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        """Run a command to its end, its output in a log of its own. Raises `DemoProblem` if it fails."""
+        """Run a command to its end, with its output in its own log. Raises `DemoProblem` if it fails."""
         with open(self.log_of(name), "ab") as log:
             ended = subprocess.run(
                 command,
@@ -97,7 +97,7 @@ class Supervisor:
             raise DemoProblem(f"{name} ended with status {ended.returncode}:\n  " + "\n  ".join(tail))
 
     def stop(self) -> None:
-        """Stop all services, last started first, then whatever they left behind."""
+        """Stop all services, the last started first, and then every process that they left."""
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join(timeout=5)
@@ -111,8 +111,8 @@ class Supervisor:
         for process in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        # Some of Airflow's processes lead groups of their own and outlive their parent; every
-        # process that this supervisor caused to exist carries its mark.
+        # Some of Airflow's processes lead their own groups and outlive their parent. Every process that
+        # this supervisor started, directly or not, carries its mark.
         for _ in range(3):
             left = _kill(self.pids())
             for process in running:
@@ -139,23 +139,23 @@ class Supervisor:
             for service in list(self.services.values()):
                 died = service.process is not None and service.process.poll() is not None
                 if died and not self._stopping.is_set() and self._may_restart(service):
-                    # As a container would: what a killed scheduler leaves behind holds on to its
-                    # connection, and with it to locks that the next one would wait for in vain.
+                    # As a container would: the child processes of a killed scheduler keep its connection,
+                    # and with it the locks that the next scheduler needs.
                     _kill(self.pids(service.name))
                     self._spawn(service)
 
     @staticmethod
     def _may_restart(service: Service) -> bool:
-        """At once the first time, then with a growing pause for a service that dies again and again."""
+        """At once the first time, then after a growing pause when a service dies again and again."""
         recent = [at for at in service.starts if time.monotonic() - at < 120]
         pause = min(30.0, 2.0 ** len(recent[1:]) - 1)
         return not recent or time.monotonic() - recent[-1] >= pause
 
     def pids(self, service: str | None = None) -> list[int]:
-        """This supervisor's processes: its services, or one of them, and all they started.
+        """The processes of this supervisor, or of one service: the service and all that it started.
 
-        They carry its mark, or are of the session that a service leads: who writes a title over its
-        command line, as the workers of Airflow's LocalExecutor do, loses the mark with its environment.
+        They carry its mark, or are in the session of a service. The session is needed because the workers
+        of Airflow's LocalExecutor overwrite their environment, and the mark in it, with a title.
         """
         wanted = {f"{MARK}={self.mark}".encode()}
         if service:
@@ -181,5 +181,5 @@ def _kill(pids: list[int]) -> list[int]:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this child when its parent is killed without a chance to do it."""
+    """Make the kernel end this child when its parent is killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,12 +1,12 @@
 """`make backup`: databases, artifacts, data root, params.yaml and .env of a running stack, as one folder.
 
-The pipeline is held meanwhile, on every machine that has a worker: no task begins, and those under way are
-waited for. Prices are answered. The folder has its name only once it is complete; `manifest.json` in it has
-the SHA-256 of each file.
+During the backup the pipeline stands still on every machine with a worker: it waits for the running tasks to
+end, and no other task begins. The price API keeps answering. The folder gets its name when it is complete;
+`manifest.json` in it has the SHA-256 of each file.
 
     python3 stack/backup.py [--to FOLDER] [--secrets] [--wait SECONDS] [--folder FOLDER]
 
-Secrets stay out unless asked for with --secrets: whoever has such a backup has the logins too.
+With --secrets the backup has the secrets too: whoever has that backup has the logins.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from carprice_contract import formats
 
 MANIFEST = "manifest.json"
 SETTINGS = "settings.env"
-"""What a backup calls `.env`."""
+"""The name of `.env` in a backup."""
 FERNET_KEY = "airflow_fernet_key"
 BEGIN_TASKS = ("scheduler", "triggerer", "dag-processor")
 UNDER_WAY = """
 SELECT state, coalesce(nullif(hostname, ''), 'no worker yet'), count(*)
   FROM task_instance WHERE state IN ('queued', 'running', 'restarting') GROUP BY 1, 2 ORDER BY 1, 2
 """
-"""Tasks that a worker has or may take, wherever it is: state, host and number of each."""
+"""Tasks that any worker runs or may take: state, host and number of each."""
 SIZE = f"SELECT sum(pg_database_size(datname)) FROM pg_database WHERE datname IN {DATABASES}"  # noqa: S608
-# Not the volume's own folder, which is the engine's: nobody but root could give it a mode again.
+# Without the volume's own folder: it is the engine's, and only root could set its mode again.
 PACK_ARTIFACTS = f"""
 cd {ARTIFACTS}
 find . -mindepth 1 -print0 >/tmp/names
@@ -61,13 +61,13 @@ exec tar --null --no-recursion --files-from /tmp/names -cf -
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Back up, say where to, and return the exit status."""
+    """Back up, print the folder, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--to", type=Path, help="folder of the backups (default: backups/ beside .env)")
-    parser.add_argument("--secrets", action="store_true", help="put the secrets in, too")
-    parser.add_argument("--wait", type=int, default=900, help="seconds for tasks under way to end (900)")
+    parser.add_argument("--secrets", action="store_true", help="add the secrets")
+    parser.add_argument("--wait", type=int, default=900, help="seconds for running tasks to end (900)")
     parser.add_argument("--folder", type=Path, default=REPOSITORY, help="where .env is")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -85,8 +85,8 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     if not arguments.secrets:
         _say(
-            f"the secrets are not in it (SECRETS=1 puts them in): keep a copy of {stack.secrets} elsewhere, "
-            f"as Airflow's part can't be restored without its {FERNET_KEY}."
+            f"the secrets are not in it (SECRETS=1 adds them): keep a copy of {stack.secrets} elsewhere, "
+            f"because Airflow's database can't be restored without its {FERNET_KEY}."
         )
     _say(f"{made} is complete.")
     sys.stdout.write(f"{made}\n")
@@ -94,10 +94,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def back_up(stack: Stack, backups: Path, with_secrets: bool, wait_seconds: int) -> Path:
-    """Make a backup in the folder `backups` and return its own.
+    """Make a backup in the folder `backups`; returns the backup's own folder.
 
-    Raises `StackProblem` when the stack doesn't run, or a task does not end in `wait_seconds`, or a
-    file changed while it was read.
+    Raises `StackProblem` when the stack doesn't run, when a task does not end within `wait_seconds`, and
+    when a file changes while it is read.
     """
     if "postgres" not in stack.running():
         raise StackProblem(
@@ -115,7 +115,7 @@ def back_up(stack: Stack, backups: Path, with_secrets: bool, wait_seconds: int) 
         )
     with unfinished_folder(backups) as folder:
         with pipeline_held(stack, wait_seconds):
-            # What a database speaks of is on disk before it does: so the databases come first.
+            # The databases come first: a file is written before a database names it.
             for database in DATABASES:
                 _say(f"dumping the database {database}")
                 with (folder / f"{database}.dump").open("xb") as file:
@@ -140,7 +140,7 @@ def back_up(stack: Stack, backups: Path, with_secrets: bool, wait_seconds: int) 
 
 @contextlib.contextmanager
 def unfinished_folder(backups: Path) -> Iterator[Path]:
-    """A folder to fill, readable by its owner alone; it's gone afterwards unless it was renamed."""
+    """A folder to fill, readable by its owner alone; it is removed afterwards unless it was renamed."""
     backups.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (backups / ".lock").open("w") as lock:
         try:
@@ -158,26 +158,26 @@ def unfinished_folder(backups: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def pipeline_held(stack: Stack, wait_seconds: int) -> Iterator[None]:
-    """Within, no task runs on any machine: those under way have ended, later ones wait until after."""
-    asked: list[str] = []
+    """Inside, no task runs on any machine: running tasks have ended, and later ones wait."""
+    stopped: list[str] = []
 
     def stop(service: str) -> None:
         if containers := stack.compose("ps", "--quiet", "--status", "running", service).split():
-            asked.extend(containers)
+            stopped.extend(containers)
             docker("stop", "--time", "60", *containers)
 
     until = time.monotonic() + wait_seconds
     try:
-        _say("holding the pipeline until its tasks have ended; prices are answered")
+        _say("waiting for the tasks of the pipeline to end; the price API keeps answering")
         for service in BEGIN_TASKS:
             stop(service)
-        # Before the worker here is stopped: what is queued is for any worker to take.
+        # Before the worker here is stopped, because any worker may take a queued task.
         while tasks := stack.sql("airflow", UNDER_WAY):
             if time.monotonic() > until:
                 found = ", ".join("{2} {0} ({1})".format(*row.split("|")) for row in tasks)
                 raise StackProblem(
                     f"no task may run during a backup, here or on another machine, found {found} after "
-                    f"{wait_seconds} s: let them end, see to it that the worker there runs, or mark them "
+                    f"{wait_seconds} s: let them end, start the worker there, or mark them "
                     "failed in Airflow; then run 'make backup' again."
                 )
             time.sleep(1)
@@ -191,18 +191,18 @@ def pipeline_held(stack: Stack, wait_seconds: int) -> Iterator[None]:
             time.sleep(1)
         yield
     finally:
-        if asked:
-            # A stop that was interrupted goes on in the engine, and would end what is started before it.
-            docker("stop", "--time", "60", *asked)
-            # Not by Compose, which starts what they depend on first, migrations included.
-            docker("start", *asked)
+        if stopped:
+            # An interrupted stop goes on in the engine, and would stop what is started before it ends.
+            docker("stop", "--time", "60", *stopped)
+            # Not by Compose, which would first start what they depend on, migrations included.
+            docker("start", *stopped)
             _say("the pipeline goes on")
 
 
 def pack(root: Path, into: Path) -> None:
     """Write the folders and regular files below `root` into the new tar file `into`.
 
-    Raises `StackProblem` when a file can't be read or changes meanwhile. One that vanishes was nobody's.
+    Leaves out a file that is removed meanwhile. Raises `StackProblem` when a file can't be read or changes.
     """
     with tarfile.open(into, "x", format=tarfile.PAX_FORMAT) as tar:
         found = list(folders_and_files(root))
@@ -220,15 +220,15 @@ def pack(root: Path, into: Path) -> None:
                 raise unreadable(path) from problem
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise StackProblem(
-                    f"{path} must stay as it is while it is copied, found it changing: let whatever writes "
-                    "it end, then run 'make backup' again."
+                    f"{path} must not change while it is copied, found that it did: end what writes "
+                    "it, then run 'make backup' again."
                 )
 
 
 def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
-    """Write what the backup is and the SHA-256 of each of its files, all of it on disk when this returns.
+    """Write the manifest: what the backup is, and the SHA-256 of each file. All is on disk when this returns.
 
-    `data_url` is that of a data root that is not part of it, or "".
+    `data_url` is the URL of a data root that is not part of the backup, or "".
     """
     files = {}
     for path in sorted(folder.iterdir()):
@@ -242,9 +242,9 @@ def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
         "data_url": data_url,
         "commit": commit(),
         "images": {name: image_id(image) for name, image in images_of(stack.settings).items()},
-        # On disk, where a dump is a fraction of it.
+        # The size on disk; a dump takes a fraction of it.
         "database_bytes": int(stack.sql("postgres", SIZE)[0]),
-        # Tells whether a stack has the same key, and nothing of the key: it's 256 random bits.
+        # Shows whether a stack has the same key without giving the key away: the key is 256 random bits.
         FERNET_KEY: fingerprint_of(stack.secrets / FERNET_KEY),
         "files": files,
     }
@@ -258,16 +258,16 @@ def write_manifest(folder: Path, stack: Stack, data_url: str) -> None:
 
 
 def commit() -> str:
-    """The commit of the repository, "" where it is no clone."""
+    """The commit of the repository; "" outside a clone."""
     try:
-        asked = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
 def image_id(image: str) -> str:
-    """The id of an image, "" where the engine has it no more."""
+    """The id of an image; "" when the engine no longer has it."""
     try:
         return docker("image", "inspect", "--format", "{{.Id}}", image).strip()
     except StackProblem:
@@ -281,7 +281,7 @@ def sha256_of(path: Path) -> str:
 
 
 def fingerprint_of(secret: Path) -> str:
-    """By which two copies of a random secret are known to be the same."""
+    """A hash that is equal for two copies of the same random secret."""
     try:
         return hashlib.sha256(b"carprice backup\n" + secret.read_bytes()).hexdigest()
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""A stack on this machine as `make backup`, `make restore` and `make doctor` see it."""
+"""A stack on this machine, for `make backup`, `make restore` and `make doctor`."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from carprice_contract.containers import PROXY_LABEL
 COMPOSE_FILE = "docker-compose.yml"
 DATABASES = ("airflow", "mlflow", "predictions")
 ARTIFACTS = "/var/lib/mlflow"
-"""Where MLflow's containers have the volume `mlflow`."""
+"""Where MLflow's containers mount the volume `mlflow`."""
 PARAMS = "/etc/carprice/params.yaml"
 """Where the worker has params.yaml."""
 IMAGES = {
     "TRAINER": "trainer", "AIRFLOW": "airflow", "SERVING": "app", "MLFLOW": "mlflow",
     "DOCKER_PROXY": "docker-proxy", "POSTGRES": "postgres", "REDIS": "redis",
 }  # fmt: skip
-"""The part of each setting's name, and what `images/build` calls the image."""
+"""The part of each setting's name, with the name of the image for `images/build`."""
 
 
 class StackProblem(Exception):
-    """What was expected of the stack, what was found, and what to do, in one sentence."""
+    """A sentence: what was expected of the stack, what was found, and what to do."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The stack whose `.env` is in `folder`. `settings` are those `docker compose` goes by."""
+    """The stack whose `.env` is in `folder`. `settings` are those that `docker compose` uses."""
 
     folder: Path
     settings: Mapping[str, str]
 
     @classmethod
     def of(cls, folder: Path) -> Stack:
-        """The stack of `folder`; raises `StackProblem` where `make env` has not been run."""
+        """The stack of `folder`. Raises `StackProblem` before `make env` was run."""
         settings = effective_settings(folder)
         needed = ("COMPOSE_PROJECT_NAME", "CARPRICE_UID", "CARPRICE_HOST_DATA_DIR", "CARPRICE_SECRETS_DIR")
         if missing := [name for name in needed if not settings.get(name)]:
@@ -96,7 +96,7 @@ class Stack:
         return self.compose("exec", "-T", "postgres", *psql).splitlines()
 
     def running(self) -> set[str]:
-        """The services that have a container that runs."""
+        """The services with a running container."""
         return set(self.compose("ps", "--services", "--status", "running").split())
 
     def volumes(self) -> dict[str, str]:
@@ -108,21 +108,21 @@ class Stack:
         return {short: name for short, _, name in (line.partition(" ") for line in lines)}
 
     def data_url_and_params(self) -> tuple[str, Path]:
-        """The data root's URL where it is in an object store, else "", and the file params.yaml."""
+        """The data root's URL ("" when it is a folder), and the file params.yaml."""
         worker = json.loads(self.compose("config", "--format", "json"))["services"]["worker"]
         where = str(worker["environment"].get("DATA_DIR") or "")
         (params,) = (each["source"] for each in worker["volumes"] if each["target"] == PARAMS)
         return where if "://" in where else "", Path(params)
 
     def step_containers(self) -> list[str]:
-        """The ids of the steps that run now, which the worker has made beside the stack."""
+        """The ids of the running step containers, which Compose does not know."""
         return docker("ps", "--quiet", "--filter", f"label={PROXY_LABEL}={self.name}").split()
 
 
 def docker(*arguments: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None) -> str:
     """What a docker command prints, unless `stdout` takes that.
 
-    Raises `StackProblem` with its last words when it fails.
+    Raises `StackProblem` with the end of its error output when it fails.
     """
     try:
         done = subprocess.run(
@@ -136,10 +136,10 @@ def docker(*arguments: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | 
     except OSError as problem:
         raise StackProblem(f"docker can't be run ({problem.strerror}): run 'make doctor'.") from problem
     if done.returncode != 0:
-        said = " ".join(done.stderr.decode(errors="replace").split())[-1000:]
+        message = " ".join(done.stderr.decode(errors="replace").split())[-1000:]
         words = " ".join(each for each in arguments if not each.startswith(("--env-file", "/")))
         raise StackProblem(
-            f"'docker {words[:120]}' failed: {said or 'without a word'}; 'make doctor' may know more."
+            f"'docker {words[:120]}' failed: {message or 'it gave no reason'}; 'make doctor' may know why."
         )
     return (done.stdout or b"").decode(errors="replace")
 
@@ -152,7 +152,7 @@ def effective_settings(folder: Path) -> dict[str, str]:
 
 
 def images_of(settings: Mapping[str, str]) -> dict[str, str]:
-    """The image that each of `IMAGES` is to be."""
+    """The image of each of `IMAGES`."""
     return {
         name: settings.get(f"CARPRICE_{part}_IMAGE") or f"carprice-{name}:latest"
         for part, name in IMAGES.items()
@@ -160,7 +160,7 @@ def images_of(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def engines_folder() -> Path | None:
-    """Where the engine keeps images and volumes; None where that is another machine's."""
+    """The folder of the engine's images and volumes; None when the engine is on another machine."""
     root = Path(docker("info", "--format", "{{.DockerRootDir}}").strip())
     return root if root.exists() else None
 
@@ -168,7 +168,7 @@ def engines_folder() -> Path | None:
 def folders_and_files(root: Path) -> Iterator[tuple[Path, list[Path]]]:
     """`root` and every folder below it with its regular files, in the order of names; links are not followed.
 
-    Raises `StackProblem` where one can't be looked at. What vanishes meanwhile is left out.
+    Leaves out what is removed meanwhile. Raises `StackProblem` when a folder can't be read.
     """
 
     def refuse(problem: OSError) -> None:
@@ -194,7 +194,7 @@ def plain_files(root: Path) -> Iterator[Path]:
 
 
 def unreadable(path: Path | str) -> StackProblem:
-    """What is said of a file or folder that is not for us."""
+    """The problem of a file or folder that this user can't read."""
     return StackProblem(
         f"{path} must be readable, found it is not: run this as the user of the containers "
         "(CARPRICE_UID in .env) or as root."

@@ -1,10 +1,10 @@
-"""`make doctor`: looks for what keeps the stack from running well, and says what to do about each.
+"""`make doctor`: checks what keeps a stack from running well, and says how to repair each problem.
 
     python3 stack/doctor.py [--folder FOLDER]
 
-One line for each check: `ok`, `look` (can't be told) or `WRONG`. It changes nothing. Exit status 0 when
-nothing is wrong, else 1. CARPRICE_CLOCK_URL in .env may name a web server whose clock is right, such as the
-object store's.
+It prints a line for each check: `ok`, `look` (the check could not be made) or `WRONG`. It changes nothing.
+The exit status is 0 when nothing is wrong, otherwise 1. CARPRICE_CLOCK_URL in .env may name a web server
+whose clock is right, such as the object store's.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ OK, LOOK, WRONG = "ok", "look", "WRONG"
 PUBLISHED = re.compile(r'"(\S+):\$\{(CARPRICE_\w+_PORT):-(\d+)\}:\d+"')
 """A port in the compose file: its address, the setting's name, and its default."""
 METRICS_PORTS = {"CARPRICE_PROMETHEUS_PORT", "CARPRICE_GRAFANA_PORT"}
-"""Published where somebody asks for the profile `metrics` only."""
+"""Published only with the profile `metrics`."""
 ROOM_GIB = 2.0
-"""A training and its reports take some hundred MiB."""
+"""More than a training and its reports take, which is some hundred MiB."""
 CLOCK_SECONDS = 5.0
 UP = "'docker compose up --detach --wait'"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: how bad it is, of what, and a sentence that ends in what to do."""
+    """The result of one check: its level, its subject, and a sentence that ends with what to do."""
 
     level: str
     subject: str
@@ -58,7 +58,7 @@ class Finding:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Look at everything, say what was found, and return the exit status."""
+    """Make all checks, print the findings, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def examine(folder: Path) -> Iterator[Finding]:
-    """All checks, those that need no engine first; without one, the rest is left out."""
+    """All checks. Those that need no engine come first; without an engine the rest is left out."""
     settings = effective_settings(folder)
     try:
         stack = Stack.of(folder)
@@ -95,43 +95,46 @@ def examine(folder: Path) -> Iterator[Finding]:
         "ports", lambda: wrong_with_ports(settings, published()), "free, or the stack's already"
     )
     yield from _checked("clock", lambda: wrong_with_clock(settings), "agrees with what it was compared to")
-    yield from _checked("images", lambda: wrong_with_images(settings), "there, of the files as they are")
+    yield from _checked(
+        "images", lambda: wrong_with_images(settings), "there, and built from the files as they are"
+    )
     if stack:
         yield from _checked("services", lambda: wrong_with_services(stack), "as they should be")
 
 
-def _checked(subject: str, look: Callable[[], Iterable[str]], well: str) -> Iterator[Finding]:
-    """What a check finds; what keeps it from looking is a finding too."""
+def _checked(subject: str, check: Callable[[], Iterable[str]], when_well: str) -> Iterator[Finding]:
+    """The findings of one check; a check that can't be made is a finding too."""
     try:
-        wrong = list(look())
+        wrong = list(check())
     except (StackProblem, OSError, ValueError) as problem:
-        yield Finding(LOOK, subject, f"this could not be looked at: {problem}")
+        yield Finding(LOOK, subject, f"this could not be checked: {problem}")
         return
     yield from (Finding(WRONG, subject, sentence) for sentence in wrong)
     if not wrong:
-        yield Finding(OK, subject, well)
+        yield Finding(OK, subject, when_well)
 
 
 def wrong_with_secrets(stack: Stack) -> Iterator[str]:
-    """Secrets that the compose files name and that are missing, empty or not the containers' alone."""
+    """Secrets of the compose files that are missing, empty or readable by anybody but the containers."""
     text = "\n".join(path.read_text() for path in stack.files)
     for name in sorted(set(re.findall(r"\$\{CARPRICE_SECRETS_DIR[^}]*\}/(\w+)", text))):
         path = stack.secrets / name
         if not path.exists() or (not path.stat().st_size and name not in TO_BE_FILLED):
             state = "empty: remove it, then" if path.exists() else "missing:"
             yield (
-                f"{path} is {state} put the backed-up one there, or have 'make env' and "
-                "'docker compose up --detach --force-recreate' make and use a new one."
+                f"{path} is {state} put the backed-up file there, or run 'make env' to make a new one and "
+                "'docker compose up --detach --force-recreate' to use it."
             )
         elif (path.stat().st_mode & 0o077, path.stat().st_uid) != (0, stack.uid):
             yield (
-                f"{path} must be for the containers' user alone, found owner {path.stat().st_uid} and mode "
-                f"{path.stat().st_mode & 0o777:o}: 'sudo chown {stack.uid} {path}; sudo chmod 600 {path}'."
+                f"{path} must be readable by the containers' user alone, found owner {path.stat().st_uid} "
+                f"and mode {path.stat().st_mode & 0o777:o}: "
+                f"'sudo chown {stack.uid} {path}; sudo chmod 600 {path}'."
             )
 
 
 def wrong_with_socket(settings: Mapping[str, str]) -> Iterator[str]:
-    """Whether the proxy may not speak to the engine, where that is on this machine."""
+    """The wrong group for the proxy, which then may not use the engine of this machine."""
     socket_file = Path(settings.get("CARPRICE_ENGINE_SOCKET") or ENGINE_SOCKET)
     group = settings.get("CARPRICE_DOCKER_GID")
     if socket_file.exists() and group != (found := str(socket_file.stat().st_gid)):
@@ -142,7 +145,7 @@ def wrong_with_socket(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def wrong_with_disk(path: Path, do: str = "move old backups and data/quarantine elsewhere") -> Iterator[str]:
-    """Whether there is too little room on the disk of `path`."""
+    """Too little room on the disk of `path`."""
     while not path.exists():
         path = path.parent
     if (free := shutil.disk_usage(path).free / (1 << 30)) < ROOM_GIB:
@@ -150,7 +153,7 @@ def wrong_with_disk(path: Path, do: str = "move old backups and data/quarantine 
 
 
 def wrong_with_engines_disk() -> Iterator[str]:
-    """Whether there is too little room for images and volumes, where the engine is on this machine."""
+    """Too little room for images and volumes, where the engine is on this machine."""
     if root := engines_folder():
         yield from wrong_with_disk(
             root, "'docker system df' shows what takes it, 'docker image prune' frees replaced images"
@@ -158,7 +161,7 @@ def wrong_with_engines_disk() -> Iterator[str]:
 
 
 def wrong_with_engine() -> str:
-    """Why the stack can't be run by the engine and Compose, or ""."""
+    """Why the engine or Compose can't run the stack; "" when they can."""
     try:
         done = subprocess.run(
             ["docker", "version", "--format", "{{.Server.APIVersion}}"],
@@ -170,21 +173,21 @@ def wrong_with_engine() -> str:
     except FileNotFoundError:
         return "there is no docker client: 'make docker-engine' installs one on Debian."
     except subprocess.TimeoutExpired:
-        return "the engine took the call but gave no answer in 30 s: 'sudo systemctl restart docker'."
+        return "the engine accepted the call but did not answer within 30 s: 'sudo systemctl restart docker'."
     if done.returncode != 0 and "permission denied" in done.stderr.lower():
-        return "its socket is not for you: 'sudo usermod -aG docker $USER', then log in anew."
+        return "you may not use its socket: 'sudo usermod -aG docker $USER', then log in again."
     if done.returncode != 0:
-        said = " ".join(done.stderr.split())[:200]
-        return f"none answers ({said}): 'sudo systemctl start docker', or 'make docker-engine'."
+        message = " ".join(done.stderr.split())[:200]
+        return f"no engine answers ({message}): 'sudo systemctl start docker', or 'make docker-engine'."
     try:
         docker("compose", "version")
     except StackProblem:
-        return "'docker compose' does not answer: 'make compose-plugin' gets it from Debian's packages."
+        return "'docker compose' does not answer: 'make compose-plugin' installs it from Debian's packages."
     return ""
 
 
 def wrong_with_ports(settings: Mapping[str, str], published: Mapping[int, tuple[str, str]]) -> Iterator[str]:
-    """Ports that somebody else has; `published`: container and project by port."""
+    """Ports that another program or container uses; `published`: container and project of each port."""
     for address, variable, default in PUBLISHED.findall((REPOSITORY / COMPOSE_FILE).read_text()):
         if variable in METRICS_PORTS:
             continue
@@ -200,8 +203,8 @@ def wrong_with_ports(settings: Mapping[str, str], published: Mapping[int, tuple[
             except OSError as problem:
                 who = f"the container {container}" if container else f"see 'sudo ss -ltnp sport = :{port}'"
                 yield (
-                    f"{bind}:{port} can't be had ({problem.strerror}; {who}): end that, or choose another "
-                    f"with {variable} in .env."
+                    f"{bind}:{port} can't be had ({problem.strerror}; {who}): end what uses it, or "
+                    f"choose another with {variable} in .env."
                 )
 
 
@@ -215,9 +218,9 @@ def published() -> dict[int, tuple[str, str]]:
 
 
 def wrong_with_clock(settings: Mapping[str, str]) -> Iterator[str]:
-    """Whether this machine's clock is off the engine's, which the containers go by, or a web server's.
+    """A clock that differs from this machine's: the engine's, which the containers use, or a web server's.
 
-    Raises `ValueError` where nothing but the engine on this machine is there to compare with.
+    Raises `ValueError` when there is nothing else to compare with and nothing sets this machine's clock.
     """
     do = "set the clocks by NTP ('sudo timedatectl set-ntp true')"
     off = off_by(lambda: docker("info", "--format", "{{.SystemTime}}").strip())
@@ -228,27 +231,27 @@ def wrong_with_clock(settings: Mapping[str, str]) -> Iterator[str]:
         if abs(off) > CLOCK_SECONDS:
             yield f"the clock of {url} is {off:+.0f} s off this machine's: {do}."
     elif shutil.which("timedatectl"):
-        asked = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
-        said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-        if said != "yes":
+        command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if answer != "yes":
             raise ValueError(
                 f"nothing sets this machine's clock: {do}, or name a CARPRICE_CLOCK_URL in .env."
             )
 
 
-def off_by(asked: Callable[[], str]) -> float:
-    """Seconds that a clock's answer, an ISO 8601 time, is ahead of this machine's clock."""
+def off_by(read_clock: Callable[[], str]) -> float:
+    """The seconds by which a clock, read as an ISO 8601 time, is ahead of this machine's clock."""
     before = time.time()
-    said = asked()
+    answer = read_clock()
     after = time.time()
-    # The engine says nanoseconds, of which datetime knows the first six digits.
-    theirs = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", said)).timestamp()
+    # The engine gives nanoseconds; datetime reads the first six digits.
+    theirs = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", answer)).timestamp()
     return min(theirs - before, 0.0) + max(theirs - after, 0.0)
 
 
 def date_of(url: str) -> str:
-    """The time, ISO 8601, in the answer of a web server, whatever else it answers."""
-    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - who runs it names it
+    """The time, ISO 8601, in a web server's answer, whatever its status."""
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - the person who runs the doctor names the address
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             date = answer.headers["Date"]
@@ -260,7 +263,7 @@ def date_of(url: str) -> str:
 
 
 def wrong_with_images(settings: Mapping[str, str]) -> Iterator[str]:
-    """Images that are missing, or were built here from other files than there are now."""
+    """Images that are missing, or were built here from other files than the present ones."""
     wanted = images_of(settings)
     built = {}
     for name, image in wanted.items():
@@ -269,12 +272,12 @@ def wrong_with_images(settings: Mapping[str, str]) -> Iterator[str]:
             built[name] = docker("image", "inspect", "--format", label, image).strip()
         except StackProblem:
             yield f"the engine has no {image}: 'make images' builds it, or 'docker compose pull' gets it."
-    # One of a registry was built from another tree, on another base: nothing to compare.
+    # An image of a registry was built from another tree, on another base: there is nothing to compare.
     here = [name for name in built if wanted[name].startswith(f"carprice-{name}:")]
     if not here:
         return
-    asked = ["env", "SHOW_INPUTS=1", str(REPOSITORY / "images/build"), *here]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    command = ["env", "SHOW_INPUTS=1", str(REPOSITORY / "images/build"), *here]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ValueError(done.stderr.strip())
     for line in done.stdout.splitlines():
@@ -284,18 +287,18 @@ def wrong_with_images(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def wrong_with_services(stack: Stack) -> Iterator[str]:
-    """Services that don't run, aren't well or have a replaced image, and jobs that failed."""
+    """Services that are stopped, unhealthy or of a replaced image, and jobs that failed."""
     found = stack.compose("ps", "--all", "--quiet").split()
     described: list[dict[str, Any]] = json.loads(docker("inspect", *found)) if found else []
     if not described:
-        raise ValueError(f"none is started: {UP} starts them.")
+        raise ValueError(f"no service is started: {UP} starts them.")
     # A service may have several containers, such as two workers.
     containers: dict[str, list[dict[str, Any]]] = {}
     for each in described:
         containers.setdefault(each["Config"]["Labels"]["com.docker.compose.service"], []).append(each)
     for service in sorted(stack.compose("config", "--services").split()):
         if service not in containers:
-            yield f"{service} has no container: {UP} makes it."
+            yield f"{service} has no container: {UP} makes one."
         for container in containers.get(service, []):
             yield from wrong_with_container(service, container)
 
@@ -311,14 +314,14 @@ def wrong_with_container(service: str, container: Mapping[str, Any]) -> Iterator
     image = container["Config"]["Image"]
     if state["OOMKilled"]:
         limit = container["HostConfig"]["Memory"] >> 20
-        yield f"{name} ran into its {limit} MiB: raise mem_limit in docker-compose.yml, then {UP}."
+        yield f"{name} needed more than its {limit} MiB: raise mem_limit in docker-compose.yml, then {UP}."
     elif not ended_well and state["Status"] != "running":
         status = f"{state['Status']} with status {state['ExitCode']}"
         yield f"{name} is {status}: {logs} says why, then {UP}."
     elif not ended_well and health != "healthy":
         yield f"{name} is {health}: {logs} says why, then 'docker compose restart {service}'."
     elif container["Image"] != docker("image", "inspect", "--format", "{{.Id}}", image).strip():
-        yield f"{name} runs an older {image} than the engine has: {UP} makes it anew."
+        yield f"{name} runs an older {image} than the engine has: {UP} replaces the container."
 
 
 if __name__ == "__main__":

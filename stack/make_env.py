@@ -1,13 +1,13 @@
-"""`make env`: what `docker compose` needs to know of this machine, and random secrets.
+"""`make env`: writes the settings of this machine for `docker compose`, and random secrets.
 
-Writes `.env` (settings, nothing secret) and `.secrets/` (one file for each secret). Neither is tracked, and
-what is there is never overwritten: run it again after an upgrade to get what is new.
+It writes `.env` (settings, nothing secret) and `.secrets/` (one file for each secret). Git tracks neither. It
+never overwrites what is there: run it again after an upgrade to get new settings and secrets.
 
     python3 stack/make_env.py [--folder FOLDER]    FOLDER defaults to the repository
 
-Asked for a data root in an object store, with CARPRICE_DATA_URL=s3://bucket/prefix in the environment (and
-CARPRICE_S3_ENDPOINT, CARPRICE_S3_REGION where it is not Amazon's), it adds that and keeps the keys in
-AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY as secrets.
+For a data root in an object store, set CARPRICE_DATA_URL=s3://bucket/prefix in the environment (and
+CARPRICE_S3_ENDPOINT and CARPRICE_S3_REGION, unless it is Amazon's). The keys in AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY become secrets.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TO_BE_FILLED = tuple(variables.SECRET_FILES[name] for name in variables.ALERT_CH
 """Secrets that only the people who run the stack know: where alerts go. Empty until they fill them in."""
 HEAD = "# Made by `make env`; edit what you like. No secrets here.\n"
 UNPRIVILEGED = 50000
-"""The user of the containers where root sets the stack up, as root's uid must not be it."""
+"""The user of the containers when root sets the stack up: they never run as root."""
 
 
 class SetupProblem(Exception):
@@ -43,7 +43,7 @@ class SetupProblem(Exception):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Set up, say what was done, and return the exit status."""
+    """Set up, print what was done, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,16 +66,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def settings_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings of this machine; those in `environment` under the same names win."""
+    """The settings of this machine; a variable of `environment` with the same name wins."""
     found = {
         "COMPOSE_PROJECT_NAME": "carprice",
-        # Who the containers run as, and whose files in the data folder and in .secrets are.
+        # The containers' user, who owns the files in the data folder and in .secrets.
         "CARPRICE_UID": str(os.getuid() or UNPRIVILEGED),
-        # The group that may speak to the Docker engine, for the proxy in front of it alone.
+        # The group that may use the Docker engine; only the proxy in front of the engine gets it.
         "CARPRICE_DOCKER_GID": str(ENGINE_SOCKET.stat().st_gid if ENGINE_SOCKET.exists() else 0),
         "CARPRICE_HOST_DATA_DIR": str(folder / "data"),
         "CARPRICE_SECRETS_DIR": str(folder / ".secrets"),
-        # Where the published ports listen. Anything else than loopback is for a TLS proxy's eyes.
+        # Where the published ports listen. Use another address than loopback only behind a TLS proxy.
         "CARPRICE_BIND": "127.0.0.1",
         "CARPRICE_AIRFLOW_PORT": "8080",
         "CARPRICE_MLFLOW_PORT": "5000",
@@ -104,10 +104,10 @@ def settings_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def store_keys(settings: Mapping[str, str], folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The object store's keys by the names of their secrets, those in `folder` aside; none without a store.
+    """The object store's keys that `folder` lacks, by the names of their secrets; none without a store.
 
-    Raises `SetupProblem` when there is a store and a key is neither in `folder` nor in `environment`, or
-    when Compose is not told of the store.
+    Raises `SetupProblem` when there is a store and a key is neither in `folder` nor in `environment`, and
+    when COMPOSE_FILE lacks the file for the store.
     """
     if not settings.get("CARPRICE_DATA_URL"):
         return {}
@@ -127,7 +127,7 @@ def store_keys(settings: Mapping[str, str], folder: Path, environment: Mapping[s
 
 
 def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Add to `path` the settings it lacks; returns all that it then holds."""
+    """Add the missing settings to `path`; returns all that it then holds."""
     present = settings_in(path)
     missing = {name: value for name, value in wanted.items() if name not in present}
     if missing:
@@ -142,7 +142,7 @@ def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_secrets(folder: Path, uid: int, given: Mapping[str, str]) -> list[str]:
-    """Make the secrets that are missing and keep those `given`, for the user `uid` to read; their names."""
+    """Write the missing secrets, random or `given`, readable by the user `uid` alone; returns their names."""
     folder.mkdir(mode=0o700, exist_ok=True)
     give(folder, uid)
     (folder / ".gitignore").write_text("*\n")
@@ -151,10 +151,10 @@ def write_secrets(folder: Path, uid: int, given: Mapping[str, str]) -> list[str]
     wanted += [(name, (), partial(str, text)) for name, text in given.items()]
     for name, parts, make in wanted:
         path = folder / name
-        # What is made of a secret that was lost is made anew with it.
+        # A secret that contains a lost one is made again with it.
         if path.exists() and not set(parts) & set(made):
             continue
-        # Written aside first: a secret that was cut off would stay for ever.
+        # Under another name first: a half-written secret would stay.
         unfinished = folder / f".{name}.new"
         unfinished.unlink(missing_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -167,15 +167,15 @@ def write_secrets(folder: Path, uid: int, given: Mapping[str, str]) -> list[str]
 
 
 def make_data_folders(root: Path) -> None:
-    """Make the data root's folders, which the containers write to as members of their group."""
+    """Make the data root's folders; the containers write to them as members of their group."""
     for folder in (root, *(root / name for name in data_root.FOLDERS)):
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(PermissionError):  # somebody else's, who set it up already
+        with contextlib.suppress(PermissionError):  # another user's, who set it up already
             folder.chmod(0o2775)
 
 
 def _makers(folder: Path) -> list[tuple[str, tuple[str, ...], Callable[[], str]]]:
-    """Each secret: its name, the secrets it is made of, which come before it, and what makes it."""
+    """Each secret: its name, the secrets that it contains, which come before it, and what makes it."""
 
     def password() -> str:
         return secrets.token_urlsafe(24)
@@ -214,7 +214,7 @@ def _makers(folder: Path) -> list[tuple[str, tuple[str, ...], Callable[[], str]]
 
 
 def settings_in(path: Path) -> dict[str, str]:
-    """The settings that an env file holds; none where there is no file."""
+    """The settings in an env file; none without the file."""
     if not path.exists():
         return {}
     lines = (line.strip() for line in path.read_text().splitlines())
@@ -223,7 +223,7 @@ def settings_in(path: Path) -> dict[str, str]:
 
 
 def give(path: Path, uid: int) -> None:
-    """Give `path` to the containers' user; only root can, and anyone else is that user already."""
+    """Give `path` to the containers' user. Only root needs to: anybody else is that user."""
     if os.getuid() == 0:
         os.chown(path, uid, 0)
 

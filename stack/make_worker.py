@@ -1,9 +1,9 @@
-"""What a worker on another machine needs, but for the images: one folder to copy there.
+"""Makes the folder that a worker on another machine needs, besides the images.
 
     python3 stack/make_worker.py --main ADDRESS --worker ADDRESS FOLDER
 
 The addresses are those at which the two machines reach each other. The folder gets the compose file, the
-settings, and those of the secrets that a worker needs. It must not exist yet.
+settings, and the secrets that a worker needs. It must not exist yet.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FILES = (
     "stack/airflow/team.env",
     "stack/airflow/healthy.py",
 )
-# What both machines must have alike.
+# Both machines must have the same value of these.
 SHARED = (
     "CARPRICE_UID",
     "CARPRICE_DATA_URL",
@@ -51,7 +51,7 @@ SHARED = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the folder, say what to do with it, and return the exit status."""
+    """Make the folder, print what to do with it, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 def make_worker(stack: Path, folder: Path, main_address: str, worker_address: str) -> None:
     """Make `folder` for the worker at `worker_address` of the stack whose `.env` is in `stack`.
 
-    Raises `SetupProblem` when that stack can't have a worker elsewhere, or an address is none.
+    Raises `SetupProblem` when that stack can't have a worker elsewhere, or an address can't be used.
     """
     settings = settings_in(stack / ".env")
     if not settings.get("CARPRICE_DATA_URL"):
@@ -89,7 +89,7 @@ def make_worker(stack: Path, folder: Path, main_address: str, worker_address: st
         raise SetupProblem(f"a folder that does not exist yet was expected, found {folder}: name another.")
     uid, secrets = int(settings["CARPRICE_UID"]), Path(settings["CARPRICE_SECRETS_DIR"])
     texts = {name: (secrets / name).read_text() for name in SECRETS}
-    # Airflow does not start without one. What the main machine's key encrypts is the API server's affair.
+    # Airflow does not start without a key. Only the API server needs the main machine's.
     texts["airflow_fernet_key"] = base64.urlsafe_b64encode(os.urandom(32)).decode()
     folder.mkdir(parents=True, mode=0o700)
     for name in FILES:

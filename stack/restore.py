@@ -40,22 +40,22 @@ from carprice_contract import formats
 
 NEEDED = (*(f"{name}.dump" for name in DATABASES), "artifacts.tar", "data.tar", "params.yaml", SETTINGS)
 REPLACED_VOLUMES = ("postgres", "mlflow", "redis")
-"""Redis too: what it queued are tasks of the databases that go. Task logs stay."""
+"""Redis too: its queue has tasks of the databases that are replaced. Task logs stay."""
 SPARE_BYTES = 1 << 30
 THIS_MACHINES = re.compile(
     r"COMPOSE_PROJECT_NAME|CARPRICE_(UID|DOCKER_GID|ENGINE_SOCKET|BIND|\w+_(DIR|PORT|ADDRESS))"
 )
-"""Settings of the machine, which another one's say nothing about."""
+"""Settings of the machine: those of another machine do not matter here."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Restore, say what to do next, and return the exit status."""
+    """Restore, print what to do next, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("backup", type=Path, help="folder that `make backup` made")
-    parser.add_argument("--replace", action="store_true", help="give up what the stack holds")
-    parser.add_argument("--secrets", action="store_true", help="take the backup's secrets")
+    parser.add_argument("--replace", action="store_true", help="delete what the stack holds")
+    parser.add_argument("--secrets", action="store_true", help="restore the secrets, too")
     parser.add_argument("--folder", type=Path, default=REPOSITORY, help="where .env is")
     arguments = parser.parse_args(argv)
     backup = arguments.backup.resolve()
@@ -71,9 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         restore(stack, backup, arguments.secrets)
     except (StackProblem, OSError, KeyboardInterrupt) as problem:
         _say(f"{problem or 'interrupted'}")
-        _say(
-            "the stack is half restored: repair that, then run it again with REPLACE=1. The backup is whole."
-        )
+        _say("the stack is half restored, the backup is whole: repair the cause, then run it with REPLACE=1.")
         return 1
     if url := manifest["data_url"]:
         _say(f"{url} is not part of a backup: it must be as it was at {manifest['made']}.")
@@ -82,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def check_backup(backup: Path) -> dict[str, Any]:
-    """The manifest of a backup all of whose files are what they were; raises `StackProblem` otherwise."""
+    """The manifest of a backup whose files are all unchanged. Raises `StackProblem` otherwise."""
     path = backup / MANIFEST
     try:
         manifest = json.loads(path.read_text())
@@ -104,7 +102,7 @@ def check_backup(backup: Path) -> dict[str, Any]:
         )
     for name in NEEDED:
         if name not in files:
-            raise StackProblem(f"{path} must list {name}, found it doesn't: take another backup.")
+            raise StackProblem(f"{path} must list {name}, found no such entry: take another backup.")
     for name, (sha256, size) in files.items():
         file = backup / name
         if (
@@ -114,7 +112,7 @@ def check_backup(backup: Path) -> dict[str, Any]:
             or sha256_of(file) != sha256
         ):
             raise StackProblem(
-                f"{file} must have the SHA-256 that the manifest says, found it missing or changed: "
+                f"{file} must have the SHA-256 of the manifest, found it missing or changed: "
                 "take another copy of this backup, or another backup."
             )
     return dict(manifest)
@@ -123,7 +121,7 @@ def check_backup(backup: Path) -> dict[str, Any]:
 def check_stack(
     stack: Stack, backup: Path, manifest: Mapping[str, Any], replace: bool, secrets: bool
 ) -> None:
-    """Raise `StackProblem` where the backup can't or must not be put into this stack."""
+    """Raise `StackProblem` when the backup can't or must not be restored into this stack."""
     if secrets and "secrets.tar" not in manifest["files"]:
         raise StackProblem(
             "SECRETS=1 needs a backup that was made with SECRETS=1, found one without secrets: "
@@ -132,8 +130,8 @@ def check_stack(
     if not secrets and fingerprint_of(stack.secrets / FERNET_KEY) != manifest[FERNET_KEY]:
         raise StackProblem(
             f"{stack.secrets / FERNET_KEY} must be the key this backup's Airflow was encrypted with, "
-            "found another: put the backed-up stack's file in its place, or take the backup's secrets with "
-            "SECRETS=1, if it was made so."
+            "found another: put the backed-up stack's file in its place, or restore the secrets with "
+            "SECRETS=1, if the backup has them."
         )
     if backup.is_relative_to(stack.data.resolve()):
         raise StackProblem(f"{backup} must be outside {stack.data}, which is emptied first: move it.")
@@ -144,15 +142,15 @@ def check_stack(
             [f"{files} files in {stack.data}"] if files else []
         )
         raise StackProblem(
-            f"the stack must be empty, found {', '.join(found)}: 'make backup' keeps what it holds, then "
-            "REPLACE=1 with 'make restore' gives it up for the backup."
+            f"the stack must be empty, found {', '.join(found)}: 'make backup' saves what it holds, then "
+            "'make restore' with REPLACE=1 replaces it."
         )
     stack.data.mkdir(parents=True, exist_ok=True)
     check_room(room_needed(stack, manifest, [stack.volumes()[name] for name in held]))
 
 
 def room_needed(stack: Stack, manifest: Mapping[str, Any], given_up: list[str]) -> Iterator[tuple[Path, int]]:
-    """Each place that a restore fills and the bytes it takes there, less those of the volumes `given_up`."""
+    """Each place that a restore fills, with the bytes it takes there less those of the volumes `given_up`."""
     sizes = {name: int(each["bytes"]) for name, each in manifest["files"].items()}
     yield stack.data, sizes["data.tar"] - sum(path.stat().st_size for path in plain_files(stack.data))
     if engine := engines_folder():
@@ -161,7 +159,7 @@ def room_needed(stack: Stack, manifest: Mapping[str, Any], given_up: list[str]) 
 
 
 def check_room(needed: Iterable[tuple[Path, int]]) -> None:
-    """Raise `StackProblem` where a disk has no room for all the places that are on it."""
+    """Raise `StackProblem` when a disk has too little room for all the places that are on it."""
     disks: dict[int, list[tuple[Path, int]]] = {}
     for path, size in needed:
         disks.setdefault(path.stat().st_dev, []).append((path, size))
@@ -175,7 +173,7 @@ def check_room(needed: Iterable[tuple[Path, int]]) -> None:
 
 
 def volume_bytes(volumes: Collection[str]) -> int:
-    """What volumes take on the engine's disk, in the three digits that the engine tells."""
+    """The bytes of volumes on the engine's disk, with the three digits that the engine gives."""
     form = "{{range .Volumes}}{{.Name}} {{.Size}}\n{{end}}"
     found = (
         line.split() for line in docker("system", "df", "--verbose", "--format", form).splitlines() if line
@@ -184,23 +182,23 @@ def volume_bytes(volumes: Collection[str]) -> int:
 
 
 def bytes_in(size: str) -> int:
-    """The bytes in a size as the engine writes it, such as 63.1MB; 0 in what is none."""
+    """The bytes of a size as the engine writes it, such as 63.1MB; 0 when it is no size."""
     units = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
     match = re.fullmatch(r"([0-9.]+)([kMGT]?B)", size)
     return int(float(match[1]) * units[match[2]]) if match else 0
 
 
 def differing_settings(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
-    """The settings of the backed-up stack that this one has not or has otherwise, but the machine's own."""
+    """The settings of the backed-up stack that this stack lacks or has otherwise, besides the machine's."""
     names = [name for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
     found = [name for name in names if not THIS_MACHINES.fullmatch(name)]
     return [f"{name}={theirs[name]}" if name in theirs else f"no {name}" for name in found]
 
 
 def restore(stack: Stack, backup: Path, secrets: bool) -> None:
-    """Put the backup in the place of what the stack holds; leaves PostgreSQL running, nothing else."""
+    """Replace what the stack holds by the backup. Afterwards only PostgreSQL runs."""
     _say("stopping the stack")
-    # Before it is taken down, which leaves the steps, and their network as long as one is on it.
+    # Before `down`, which leaves the steps, and the network that they use.
     stack.compose("stop", "--timeout", "60")
     if left := stack.step_containers():
         docker("rm", "--force", "--volumes", *left)
@@ -223,8 +221,8 @@ def restore(stack: Stack, backup: Path, secrets: bool) -> None:
     shutil.copyfile(backup / SETTINGS, beside)
     if found := differing_settings(settings_in(beside), settings_in(stack.folder / ".env")):
         _say(
-            f"{stack.folder / '.env'} stays as it is; the backed-up stack, whose own is {beside}, had "
-            f"{', '.join(found)}: take over what you want before you start the stack."
+            f"{stack.folder / '.env'} is unchanged; the backed-up stack ({beside}) had "
+            f"{', '.join(found)}: copy what you want before you start the stack."
         )
     _say("restoring MLflow's artifacts")
     with (backup / "artifacts.tar").open("rb") as file:
@@ -249,8 +247,8 @@ def unpack(tar_file: Path, root: Path, uid: int) -> None:
             path = root / member.name
             if not (member.isdir() or member.isreg()) or not _is_below(path, root):
                 raise StackProblem(
-                    f"{tar_file} must hold folders and files below one folder, found {member.name!r}: it was "
-                    "not made by 'make backup'; take another."
+                    f"{tar_file} must hold folders and files below one folder, found {member.name!r}: "
+                    "'make backup' did not make it; take another."
                 )
             if member.isdir():
                 path.mkdir(parents=True, exist_ok=True)
@@ -265,7 +263,7 @@ def unpack(tar_file: Path, root: Path, uid: int) -> None:
                 os.utime(path, (member.mtime, member.mtime))
             if os.getuid() == 0:
                 os.chown(path, uid, 0)
-            path.chmod(member.mode & 0o7777)  # after chown, which takes the set-group bit away
+            path.chmod(member.mode & 0o7777)  # after chown, which removes the set-group bit
 
 
 def _is_below(path: Path, root: Path) -> bool:

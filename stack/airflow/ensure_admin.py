@@ -1,4 +1,4 @@
-"""Makes the Airflow user `admin` with the password in /run/secrets/admin_password, where there is none."""
+"""Makes the Airflow user `admin` with the password in /run/secrets/admin_password, if it does not exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ USER = "admin"
 
 
 def main() -> int:
-    """Make the user where there is none; returns the exit status."""
+    """Make the user if it does not exist; returns the exit status."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     password = PASSWORD_FILE.read_text().strip()
@@ -20,7 +20,7 @@ def main() -> int:
     with get_application_builder() as builder:
         users = builder.sm
         if users.find_user(username=USER):
-            sys.stderr.write(f"ensure-admin: the user {USER} is there.\n")
+            sys.stderr.write(f"ensure-admin: the user {USER} exists.\n")
             return 0
         role = users.find_role("Admin")
         if not users.add_user(USER, "Admin", "User", "admin@localhost", role, password):

@@ -1,8 +1,8 @@
-"""Whether a component is well: `healthy.py api-server|scheduler|dag_processor|triggerer|worker`.
+"""Whether a component is healthy: `healthy.py api-server|scheduler|dag_processor|triggerer|worker`.
 
-Exits 0 when it is, otherwise 1 with a sentence. In place of `airflow jobs check`, which takes seconds of a
-core each time. The heartbeats of all but the worker are what the API server says of them; the worker is
-asked through the broker.
+Exits 0 when it is, otherwise 1 with a sentence. It replaces `airflow jobs check`, which takes seconds of a
+core each time. It asks the API server about the heartbeats of the components, and the worker through the
+broker.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SECONDS = 8
 
 
 def main(component: str) -> int:
-    """Look, say what is wrong, and return the exit status."""
+    """Check, print what is wrong, and return the exit status."""
     try:
         problem = worker_problem() if component == "worker" else component_problem(component)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the component is not known to be well
+    except Exception as error:  # noqa: BLE001 - whatever it is, the component may be unhealthy
         problem = f"{type(error).__name__}: {error}"
     if problem:
         sys.stderr.write(f"{component}: {problem}\n")
@@ -30,17 +30,17 @@ def main(component: str) -> int:
 
 
 def component_problem(component: str) -> str:
-    """What the API server says is wrong with `component`, or ""."""
+    """What the API server reports as wrong with `component`; "" when it is healthy."""
     here = component == "api-server"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(HEALTH.format(host="127.0.0.1" if here else "api-server"), timeout=SECONDS) as answer:
-        said = json.load(answer)
-    status = said["metadatabase" if here else component]["status"]
-    return "" if status == "healthy" else f"the API server says it is {status}"
+        health = json.load(answer)
+    status = health["metadatabase" if here else component]["status"]
+    return "" if status == "healthy" else f"the API server reports it as {status}"
 
 
 def worker_problem() -> str:
-    """What is wrong with the worker in this container, or ""."""
+    """What is wrong with the worker in this container; "" when it is healthy."""
     from celery import Celery
 
     me = f"celery@{socket.gethostname()}"

@@ -1,6 +1,7 @@
-"""Runs one command of `carprice` the way the tasks run theirs: `run_step.py alert --test`.
+"""Runs one command of `carprice` as a task would: `run_step.py alert --test`.
 
-In the worker's image, with what the worker is told (docs/stack.md says how): so what works here works there.
+It runs in the worker's image with the worker's environment (docs/stack.md says how), so what works here works
+in a task.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 
 
 def main(arguments: list[str]) -> int:
-    """Run the step, print its result or its last words, and return its exit status."""
+    """Run the step, print its result or the last line of its errors, and return its exit status."""
     from include.step import step_operator
 
     operator = step_operator()(python_callable=list, task_id="by_hand")

@@ -1,6 +1,6 @@
-"""Brings the price API's database up to date and puts the app's key, /run/secrets/app_api_key, into force.
+"""Brings the price API's database up to date and registers the app's key, /run/secrets/app_api_key.
 
-A key in that file that is new takes the place of the app's former one.
+A new key in that file replaces the app's former key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NAME = "app"
 
 
 def main() -> int:
-    """Make the key known where it isn't; returns the exit status."""
+    """Register the key if it is new; returns the exit status."""
     import sqlalchemy as sa
 
     from price_api.api_keys import ApiKeys, hash_of
@@ -30,7 +30,7 @@ def main() -> int:
     keys = ApiKeys(url)
     in_force = [known for known in keys.list() if known.name == NAME and known.revoked_at is None]
     if keys.check(key).state == "ok":
-        sys.stderr.write("ensure-key: the app's key is in force.\n")
+        sys.stderr.write("ensure-key: the app's key is registered.\n")
         return 0
     for _ in in_force:
         keys.revoke(NAME)
@@ -40,7 +40,7 @@ def main() -> int:
                 name=NAME, key_sha256=hash_of(key), last_characters=key[-4:], created_at=datetime.now(UTC)
             )
         )
-    sys.stderr.write("ensure-key: the app's key was put into force.\n")
+    sys.stderr.write("ensure-key: the app's key was registered.\n")
     return 0
 
 

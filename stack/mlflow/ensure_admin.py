@@ -1,8 +1,8 @@
 """Makes MLflow's users: `admin` for people and `serving` for the price API, with passwords from /run/secrets.
 
-The server itself starts with the user `pipeline` alone, which the steps log in as: they register models and
-promote them, so it is an administrator, and its password opens nothing but MLflow. `serving` may do what the
-server lets anybody with a login do: read, and change nothing of what others made.
+The server itself starts with one user, `pipeline`, for the steps. It is an administrator, because the steps
+register and promote models; its password is for MLflow only. `serving` may do what every login may: read, and
+change nothing that others made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ USERS = {"admin": ("admin_password", True), "serving": ("mlflow_serving_password
 
 
 def main() -> int:
-    """Make the users, or give them the files' passwords; returns the exit status."""
+    """Make the users, or set their passwords to those of the files; returns the exit status."""
     for user, (secret, is_admin) in USERS.items():
         status, answer = ensure(user, (SECRETS / secret).read_text().strip(), is_admin)
         if status != 200:
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def ensure(user: str, password: str, is_admin: bool) -> tuple[int, dict[str, object]]:
-    """Make `user`, or give it the password; status and body of the last answer, 200 when all went well."""
+    """Make `user`, or set its password; returns status and body of the last answer, 200 on success."""
     status, answer = call("POST", "create", {"username": user, "password": password})
     if status == 400 and answer.get("error_code") == "RESOURCE_ALREADY_EXISTS":
         status, answer = call("PATCH", "update-password", {"username": user, "password": password})
@@ -46,7 +46,7 @@ def ensure(user: str, password: str, is_admin: bool) -> tuple[int, dict[str, obj
 
 
 def call(method: str, path: str, body: dict[str, object]) -> tuple[int, dict[str, object]]:
-    """Status and body of the answer to a call made as `pipeline`."""
+    """The status and body of the answer to a call by the user `pipeline`."""
     login = f"{PIPELINE}:{(SECRETS / 'mlflow_password').read_text().strip()}"
     request = urllib.request.Request(  # noqa: S310 - the address is above
         SERVER + path, json.dumps(body).encode(), method=method

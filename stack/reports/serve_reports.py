@@ -25,14 +25,14 @@ FOLDER = "/reports"
 USER = "reviewer"
 PASSWORD_FILE = Path("/run/secrets/reports_password")
 PORT = 8502
-# Reports bring all they show with them; whatever a landed file smuggled into one reaches nobody.
+# A report loads nothing from elsewhere, so a script that a landed file puts into one reaches nobody.
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'none'; form-action 'none'"
 )
 
 
 class ReportHandler(http.server.SimpleHTTPRequestHandler):
-    """Files of one folder, for those who know the password."""
+    """Serves the files of one folder to those who have the password."""
 
     timeout = 30
     server_version = "reports"
@@ -60,7 +60,7 @@ class ReportHandler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing of answers that are as they should be."""
+        """Log nothing: errors have their own message."""
 
     def _may_read(self) -> bool:
         if self.path == "/healthz":
@@ -83,7 +83,7 @@ class ReportHandler(http.server.SimpleHTTPRequestHandler):
 
 
 class StoreHandler(ReportHandler):
-    """The same of an object store; folders other than the first have no list of what is in them."""
+    """Serves the reports of an object store; only the first folder has a list of its files."""
 
     def __init__(self, *args: object, root: DataRoot, **kwargs: object) -> None:
         self._root = root
@@ -91,9 +91,9 @@ class StoreHandler(ReportHandler):
 
     def send_head(self) -> io.BytesIO | None:
         """Send the head of the answer; the page itself, or None where there is none."""
-        asked = unquote(urlsplit(self.path).path)
-        # Absolute first, so that no '..' leads out of reports/.
-        name = posixpath.normpath("/" + asked).lstrip("/") or "index.html"
+        path = unquote(urlsplit(self.path).path)
+        # Made absolute first, so that no '..' leads out of reports/.
+        name = posixpath.normpath("/" + path).lstrip("/") or "index.html"
         try:
             page = self._root.read_bytes(f"reports/{name}")
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class StoreHandler(ReportHandler):
             return None
         except OSError as problem:
             sys.stderr.write(f"reports: {problem}\n")
-            self._answer(503, b"The object store does not give the report; try again later.\n")
+            self._answer(503, b"The object store does not answer; try again later.\n")
             return None
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(name))

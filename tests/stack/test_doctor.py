@@ -121,7 +121,8 @@ def test_make_env_and_make_doctor_are_about_the_folder_they_are_called_in(
     tmp_path: Path, free_ports: dict[str, str], no_engine: dict[str, str]
 ) -> None:
     here = tmp_path / "clone"
-    shutil.copytree(REPOSITORY / "stack", here / "stack", ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("stack", "images/contract"):
+        shutil.copytree(REPOSITORY / part, here / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "docker-compose.yml"):
         shutil.copy(REPOSITORY / name, here)
 
