@@ -11,12 +11,13 @@ import pandas as pd
 
 from carprice.model.features import features_of
 from carprice.store import DataRoot
+from carprice_contract.data_root import QUESTIONS
 from price_api.prediction_log.log import PredictionLog
 from price_api.prediction_log.records import Filters
 
 log = logging.getLogger(__name__)
 
-FOLDER = "asked"
+FOLDER = QUESTIONS
 EVERY_SECONDS = 300.0
 # Drift compares samples, so the newest rows of a busy day are enough.
 ROWS_A_DAY = 20_000

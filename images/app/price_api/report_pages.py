@@ -14,6 +14,7 @@ from carprice.errors import StoreAway, StoreRefused
 from carprice.listings.records import shown
 from carprice.reports.records import documents
 from carprice.store import DataRoot
+from carprice_contract.data_root import RECEIPTS, REPORT_KINDS, REPORTS
 from price_api.answer_types import Report, Reports
 from price_api.pricing import Json
 from price_api.problems import Refusal
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-KINDS = ("quality", "pipeline", "drift", "models", "live")
 EVIDENTLY = ".evidently.html"
 MOST_LISTED = 500
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.html")
@@ -74,22 +74,26 @@ def _or_refused(read: Callable[[], Result]) -> Callable[[], Result]:
 
 def page_of(root: DataRoot, kind: str, name: str) -> str | None:
     """The page, or None where `kind` and `name` are not those of a report."""
-    if kind not in KINDS or not _NAME.fullmatch(name) or name not in root.names(f"reports/{kind}", ".html"):
+    if (
+        kind not in REPORT_KINDS
+        or not _NAME.fullmatch(name)
+        or name not in root.names(f"{REPORTS}/{kind}", ".html")
+    ):
         return None
     try:
-        return root.read_bytes(f"reports/{kind}/{name}").decode("utf-8", "replace")
+        return root.read_bytes(f"{REPORTS}/{kind}/{name}").decode("utf-8", "replace")
     except FileNotFoundError:
         return None
 
 
 def listed(root: DataRoot) -> list[Report]:
     """All reports, newest first."""
-    found = [report for kind in KINDS for report in _of_kind(root, kind)]
+    found = [report for kind in REPORT_KINDS for report in _of_kind(root, kind)]
     return sorted(found, key=lambda report: str(report["at"]), reverse=True)
 
 
 def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
-    folder = f"reports/{kind}"
+    folder = f"{REPORTS}/{kind}"
     written = {
         entry["name"].rsplit("/", 1)[-1]: _changed(entry)
         for entry in root.entries(folder)
@@ -98,7 +102,7 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
     newest = sorted(written, key=lambda name: written[name], reverse=True)[:MOST_LISTED]
     # Evidently's own page of a drift report lies beside ours and shares its record.
     stems = {page: page.removesuffix(EVIDENTLY).removesuffix(".html") for page in newest}
-    records = documents(root, "receipts" if kind == "quality" else folder, set(stems.values()))
+    records = documents(root, RECEIPTS if kind == "quality" else folder, set(stems.values()))
     for page, stem in stems.items():
         record = records.get(stem, {})
         at = _time_in(record) or written[page]

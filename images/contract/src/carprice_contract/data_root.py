@@ -48,6 +48,11 @@ REPORT_KINDS = ("quality", "pipeline", "drift", "models", "live")
 """The folders in `REPORTS`."""
 
 
+def snapshot_manifest(snapshot_id: str) -> str:
+    """The list of the files that a snapshot is made of."""
+    return f"{SNAPSHOTS}/{snapshot_id}/manifest.json"
+
+
 def receipt(sha256: str) -> str:
     """The receipt of the file with these bytes; a file without one waits to be claimed."""
     return f"{RECEIPTS}/{sha256}.json"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from carprice.settings import settings
 
 # The libraries that send are imported where they are used: every step may record an alert, few send one.
 log = logging.getLogger(__name__)
@@ -55,14 +56,15 @@ def channels() -> list[Channel]:
     for Apprise, separated by blanks or commas.
     """
     found = []
-    mail_server, webhook = os.environ.get("CARPRICE_SMTP_URL"), os.environ.get("CARPRICE_WEBHOOK_URL")
+    here = settings()
+    mail_server, webhook = here.smtp_url, here.webhook_url
     if mail_server:
-        people = (os.environ.get("CARPRICE_SMTP_TO", ""), os.environ.get("CARPRICE_SMTP_FROM", ""))
+        people = (here.smtp_to, here.smtp_from)
         found.append(Channel("e-mail", lambda m, until: _mail(mail_server, m, until), (mail_server, *people)))
     if webhook:
         found.append(Channel("webhook", lambda m, until: _post(webhook, m, until), (webhook,)))
     # A comma may also stand inside an address, before another recipient.
-    others = re.split(r"\s+|,+(?=[A-Za-z][\w+.-]*://)", os.environ.get("CARPRICE_ALERT_URLS", ""))
+    others = re.split(r"\s+|,+(?=[A-Za-z][\w+.-]*://)", here.alert_urls)
     addresses = [url for url in (part.strip(",") for part in others) if url]
     found += [_apprise_channel(number, url) for number, url in enumerate(addresses, 1)]
     return found
@@ -73,16 +75,16 @@ def _mail(url: str, message: Message, until: float) -> None:
     import ssl
     from email.message import EmailMessage
 
-    recipients = os.environ.get("CARPRICE_SMTP_TO", "")
-    if not recipients:
+    here = settings()
+    if not here.smtp_to:
         raise ValueError("CARPRICE_SMTP_TO must name who gets the mail, found nothing; set it")
     server = urlsplit(url)
     if server.scheme not in ("smtp", "smtps", "smtp+starttls"):
         raise ValueError("CARPRICE_SMTP_URL must start with smtp://, smtp+starttls:// or smtps://")
     mail = EmailMessage()
     mail["Subject"] = message.subject
-    mail["From"] = os.environ.get("CARPRICE_SMTP_FROM") or "carprice@localhost"
-    mail["To"] = recipients
+    mail["From"] = here.smtp_from
+    mail["To"] = here.smtp_to
     mail.set_content(message.text)
     if message.page is not None:
         mail.add_attachment(message.page, maintype="text", subtype="html", filename="report.html")

@@ -7,7 +7,6 @@ delivery gets it through.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +27,7 @@ from carprice.errors import UsageProblem
 from carprice.params import AlertParams
 from carprice.reports.paths import relative_to_index
 from carprice.reports.records import undelivered_to
+from carprice.settings import settings
 from carprice.store import DataRoot
 
 
@@ -98,7 +98,7 @@ def _message(root: DataRoot, record: Record) -> Message:
         with contextlib.suppress(FileNotFoundError):
             page = root.read_bytes(report)
         text += f"\n\nReport: {root.uri(report)}"
-        base = os.environ.get("CARPRICE_REPORTS_URL", "").rstrip("/")
+        base = settings().reports_url.rstrip("/")
         if base:
             text += f"\n{base}/{relative_to_index(report)}"
     if record["link"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.params import Params
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, LISTINGS, RECEIPTS
+from carprice_contract.data_root import LATEST_SNAPSHOT, LISTINGS, RECEIPTS, SNAPSHOTS, snapshot_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
         "rows": sum(f["rows"] for f in files),
         "listings": len(listings),
     }
-    folder = f"snapshots/{snapshot_id}"
+    folder = f"{SNAPSHOTS}/{snapshot_id}"
     if root.exists(f"{folder}/manifest.json"):
         before = root.read_json(f"{folder}/manifest.json")
         manifest["created_at"] = before["created_at"]
@@ -81,9 +81,9 @@ def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
     try:
         if snapshot_id == "latest":
             snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
-        manifest: dict[str, Any] = root.read_json(f"snapshots/{snapshot_id}/manifest.json")
+        manifest: dict[str, Any] = root.read_json(snapshot_manifest(snapshot_id))
     except FileNotFoundError as error:
-        there = ", ".join(root.folders("snapshots")[:20]) or "none"
+        there = ", ".join(root.folders(SNAPSHOTS)[:20]) or "none"
         raise UsageProblem(
             f"A snapshot was expected, found none called {snapshot_id!r} (there: {there}); "
             "land a file or name one of those."
@@ -107,7 +107,7 @@ def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
     from carprice.listings.tables import as_canonical
 
     manifest = manifest_of(root, snapshot_id)
-    return as_canonical(root.read_parquet(f"snapshots/{manifest['id']}/reference.parquet"))
+    return as_canonical(root.read_parquet(f"{SNAPSHOTS}/{manifest['id']}/reference.parquet"))
 
 
 def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -20,10 +20,9 @@ from carprice.monitoring.drift_tests import DRIFTED, TOO_LITTLE, Comparison, com
 from carprice.monitoring.new_listings import Judged, judged_on
 from carprice.params import DriftParams, Params
 from carprice.store import DataRoot
+from carprice_contract.data_root import QUESTIONS
 
 log = logging.getLogger(__name__)
-
-ASKED = "asked"
 
 
 def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) -> dict[str, Any]:
@@ -149,8 +148,8 @@ def _asked(
     where nothing was asked.
     """
     since = datetime.now(UTC) - timedelta(days=params.asked_days)
-    days = [name for name in root.names(ASKED, ".parquet") if name >= f"{since:%Y-%m-%d}"]
-    tables = [root.read_parquet(f"{ASKED}/{day}") for day in days]
+    days = [name for name in root.names(QUESTIONS, ".parquet") if name >= f"{since:%Y-%m-%d}"]
+    tables = [root.read_parquet(f"{QUESTIONS}/{day}") for day in days]
     together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["at"])
     lately = together[pd.to_datetime(together["at"], utc=True) >= since]
     if lately.empty:

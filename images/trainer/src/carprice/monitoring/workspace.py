@@ -28,6 +28,7 @@ from carprice.reports.records import (
     time_of,
 )
 from carprice.store import DataRoot
+from carprice_contract.data_root import EVIDENTLY_WORKSPACE, RECEIPTS
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FOLDER = "monitoring/evidently"
+FOLDER = EVIDENTLY_WORKSPACE
 PROJECT = "Used-car prices"
 DESCRIPTION = (
     "Every landed file of listings: what was refused, how it differs from what the production model "
@@ -121,7 +122,7 @@ def serve(root: DataRoot, host: str, port: int) -> None:
 
 def _runs(root: DataRoot) -> dict[str, Document]:
     """What each run is made of, by the run's id: the newest landed files, oldest first."""
-    receipts = documents(root, "receipts", stems(root, "receipts"))
+    receipts = documents(root, RECEIPTS, stems(root, RECEIPTS))
     newest = sorted(receipts.items(), key=lambda item: str(item[1].get("checked_at", "")))[-LISTED:]
     drift = _by_file(root, "reports/drift")
     live = _by_file(root, "reports/live")

@@ -22,6 +22,7 @@ from carprice.reports.html import templates
 from carprice.reports.paths import model_card
 from carprice.reports.records import stems
 from carprice.store import DataRoot
+from carprice_contract.data_root import receipt, snapshot_manifest
 
 log = logging.getLogger(__name__)
 
@@ -158,10 +159,10 @@ def _verdict(
 
 
 def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
-    name = f"snapshots/{snapshot_id}/manifest.json"
-    if not snapshot_id or not root.exists(name):
+    name = snapshot_manifest(snapshot_id) if snapshot_id else ""
+    if not name or not root.exists(name):
         return []
-    return [root.read_json(f"receipts/{entry['sha256']}.json") for entry in root.read_json(name)["files"]]
+    return [root.read_json(receipt(entry["sha256"])) for entry in root.read_json(name)["files"]]
 
 
 def _plain_text(report: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from carprice.params import Params
 from carprice.pipeline import ingestion, model_steps, watching
 from carprice.pipeline.context import Context
 from carprice.store import DataRoot
+from carprice_contract.data_root import receipt
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
 
 def _require_new(context: Context, name: str, sha256: str) -> None:
     """Raises `NothingToDo` when the content was dealt with before."""
-    path = f"receipts/{sha256}.json"
+    path = receipt(sha256)
     if not context.root.exists(path):
         return
     with contextlib.suppress(NothingToDo):

@@ -20,6 +20,7 @@ from carprice.reports.records import (
     undelivered_to,
 )
 from carprice.store import DataRoot
+from carprice_contract.data_root import RECEIPTS
 
 # The pipeline reports that are searched for the promise of the version in production.
 _LOOK_BACK = 200
@@ -70,7 +71,7 @@ def save_production_history(root: DataRoot, history: list[Document]) -> None:
 
 def read_state(root: DataRoot) -> SystemState:
     """Read the state from the data root alone; nothing here waits for the registry."""
-    receipts = documents(root, "receipts", stems(root, "receipts"))
+    receipts = documents(root, RECEIPTS, stems(root, RECEIPTS))
     pipelines = stems(root, "reports/pipeline")
     reports = documents(root, "reports/pipeline", pipelines[-_LOOK_BACK:])
     last = next((reports[stem] for stem in reversed(pipelines[-_LOOK_BACK:]) if stem in reports), {})
