@@ -18,14 +18,14 @@ from conftest import LOGAN, REPOSITORY, Api, clean_environment
 from demo.settings import free_port
 
 from carprice.store import DataRoot
-from price_api.answer_types import UnavailableCode
-from price_api.problem_kinds import PROBLEMS
 from price_api.problems import TYPE_PREFIX, Refusal
 from price_api.production import Follower, RefusedVersion
 from price_api.readiness import readiness, why_unavailable
-from price_app import language, markup, screens, sentences
-from price_app.api_client import CAUSES, ApiClient, ApiProblem
+from price_app import language, markup, messages, screens
+from price_app.api_client import UNAVAILABLE, ApiClient, ApiProblem
 from price_app.settings import SettingError, Settings
+from price_contract.answers import UnavailableCode
+from price_contract.problem_kinds import PROBLEMS
 
 
 def test_without_settings_the_api_is_on_this_machine() -> None:
@@ -80,7 +80,7 @@ def test_a_refusal_names_the_field_in_french(api: Api) -> None:
     with pytest.raises(ApiProblem) as refused:
         ApiClient(Settings(api_url=api.address)).predict(LOGAN | {"model_year": 3000}, "anyone")
     assert refused.value.kind == "refused"
-    said = sentences.fault(refused.value.faults[0])
+    said = messages.field_error(refused.value.errors[0])
     assert "Année-modèle" in said
     assert "3000" in said
     assert "de 1950 à" in said
@@ -88,7 +88,7 @@ def test_a_refusal_names_the_field_in_french(api: Api) -> None:
 
 def test_no_answer_is_a_problem_of_its_own() -> None:
     with pytest.raises(ApiProblem) as away:
-        ApiClient(Settings(api_url=f"http://127.0.0.1:{free_port()}")).choices()
+        ApiClient(Settings(api_url=f"http://127.0.0.1:{free_port()}")).form_options()
     assert away.value.kind == "away"
 
 
@@ -142,8 +142,10 @@ def test_each_status_has_its_screen(status: int, headers: dict[str, str], kind: 
     assert (problem.value.kind, problem.value.sentence) == (kind, "a sentence")
 
 
-def test_the_app_and_the_api_know_the_same_causes() -> None:
-    assert set(CAUSES) == {f"{TYPE_PREFIX}{cause}" for cause in get_args(UnavailableCode)}
+def test_the_type_of_a_problem_ends_with_its_code() -> None:
+    body = json.loads(bytes(Refusal("key-revoked").response().body))
+    assert (body["type"], body["code"]) == (f"{TYPE_PREFIX}key-revoked", "key-revoked")
+    assert {code for code, kind in PROBLEMS.items() if kind.status == 503} == UNAVAILABLE
 
 
 @pytest.mark.parametrize("cause", get_args(UnavailableCode))
@@ -158,7 +160,7 @@ def test_each_cause_of_a_503_has_a_screen_of_its_own_in_both_languages(cause: Un
     assert problem.value.kind == cause
     titles = [screens.SCREENS[kind][1] for kind in screens.SCREENS]
     assert titles.count(screens.SCREENS[problem.value.kind][1]) == 1
-    assert all(language.catalogue()[text] for text in screens.SCREENS[problem.value.kind][1:])
+    assert all(language.english().gettext(text) != text for text in screens.SCREENS[problem.value.kind][1:])
 
 
 @pytest.mark.parametrize(
@@ -192,8 +194,8 @@ def test_an_answer_that_is_no_json_is_a_service_that_is_away() -> None:
 
 def test_a_batch_waits_where_it_is_told_to() -> None:
     busy = (429, PROBLEM | {"Retry-After": "0.1"}, b'{"detail": "slower"}')
-    with answering(busy, busy, (200, {}, b"priced")) as address:
-        assert ApiClient(Settings(api_url=address)).predict_csv(b"x") == "priced"
+    with answering(busy, busy, (200, {}, b'{"predictions": []}')) as address:
+        assert ApiClient(Settings(api_url=address)).predict_csv(b"x")["predictions"] == []
     with answering(busy) as address, pytest.raises(ApiProblem, match="slower"):
         ApiClient(Settings(api_url=address)).predict_csv(b"x")
 

@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from carprice.lifecycle.registry import MODEL, STAGING
 from price_app import formats, screens
 from price_app.api_client import ApiClient, ApiProblem
-from price_app.views import batch, estimate, reports
+from price_app.views import batch, estimate_answer, reports
 
 MAIN = str(REPOSITORY / "images" / "app" / "price_app" / "main.py")
 PAGE = """
@@ -318,7 +318,7 @@ def test_what_was_typed_stays_out_of_the_log(caplog: pytest.LogCaptureFixture) -
 
     with caplog.at_level("DEBUG"):
         refused()
-        with estimate._missing():
+        with estimate_answer.optional():
             raise problem
     assert [record.getMessage() for record in caplog.records if record.name.startswith("price_app")] == [
         "refused",
@@ -351,7 +351,7 @@ def test_a_file_with_too_many_rows_is_refused_in_plain_words() -> None:
     rows = "Marque,Modèle\n" + "Dacia,Logan\n" * (batch.MOST_ROWS + 1)
     at = page("batch")
     at.file_uploader(key="upload").set_value(("cars.csv", rows.encode(), "text/csv")).run()
-    assert "Il a trop de lignes\u00a0: 10,000 au plus." in html_of(at)
+    assert "Il a trop de lignes\u00a0: 10\u202f000 au plus." in html_of(at)
     assert [b.label for b in at.button] == []
 
 

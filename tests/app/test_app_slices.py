@@ -10,9 +10,10 @@ import pytest
 from conftest import Api, carprice
 
 from carprice.listings import reading
-from price_app import slices
+from price_app import messages, slices
 from price_app.api_client import ApiClient
 from price_app.settings import Settings
+from price_contract.priced_csv import priced_csv
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Note\n"
 ROWS = [
@@ -28,11 +29,11 @@ ROWS = [
 ]
 
 
-def in_slices(api: Api, content: bytes, rows: int) -> tuple[slices.Priced, int]:
+def in_slices(api: Api, content: bytes, rows: int) -> tuple[slices.PricedRows, int]:
     raw = reading.read_raw(content)
-    client, priced, pieces = ApiClient(Settings(api_url=api.address)), slices.Priced(), 0
+    client, priced, pieces = ApiClient(Settings(api_url=api.address)), slices.PricedRows(), 0
     for piece in slices.slices_of(content, raw, rows=rows):
-        slices.add(priced, client.predict_csv(piece), raw.delimiter)
+        priced.add(client.predict_csv(piece))
         pieces += 1
     return priced, pieces
 
@@ -48,8 +49,9 @@ def test_slices_give_what_the_command_line_gives(
     expected = table(target.read_text("utf-8"))
     for rows in (1, 3, 2_000):
         priced, pieces = in_slices(api, content, rows)
-        assert pieces == -(-priced.rows // rows)
-        assert table(priced.text) == expected
+        assert pieces == -(-len(priced.rows) // rows)
+        raw = reading.read_raw(content)
+        assert table(priced_csv(raw.table, priced.rows, raw.delimiter)) == expected
 
 
 def table(text: str) -> list[list[str]]:
@@ -58,9 +60,11 @@ def table(text: str) -> list[list[str]]:
 
 def test_rows_without_a_price_are_told_by_their_place_in_the_file(api: Api) -> None:
     priced, _ = in_slices(api, (HEADER + "".join(ROWS[:3] * 2)).encode(), 2)
-    assert (priced.rows, priced.priced) == (6, 4)
-    assert [row for row, _why in priced.problems] == [3, 6]
-    assert all("empty or unknown" in why for _row, why in priced.problems)
+    assert (len(priced.rows), priced.priced) == (6, 4)
+    assert [row["row"] for row in priced.unpriced] == [3, 6]
+    for row in priced.unpriced:
+        assert "empty or unknown" in row["problem"]
+        assert messages.unpriced_row(row) == "Kilométrage\u00a0: vide ou inconnu"
 
 
 def test_a_slice_is_small_enough_for_one_request() -> None:

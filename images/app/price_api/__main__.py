@@ -11,7 +11,7 @@ import sys
 from carprice.errors import CarpriceError
 from price_api.settings import SettingError, Settings
 
-# More are answered 503 at once: fewer than the files that a process may have open.
+# The service answers 503 to more. The limit is below the number of files a process may have open.
 MOST_CONNECTIONS = 500
 
 
@@ -37,11 +37,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _prepare() -> None:
-    """What libraries read when they are first imported."""
-    # On data of this size threads that wait for one another cost more than they gain.
+    """Set the variables that libraries read at their import."""
+    # With data of this size, threads cost more than they gain.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    # A server that is away is asked again in two seconds anyway.
+    # The service asks a server that is away again after two seconds anyway.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
@@ -52,7 +52,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
     from price_api.application import build
     from price_api.services import REQUEST_SECONDS
 
-    # A thread that computes lets the requests go on every millisecond instead of every five.
+    # A computing thread gives way to requests every millisecond instead of every five.
     sys.setswitchinterval(0.001)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -70,12 +70,12 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
             limit_concurrency=MOST_CONNECTIONS,
         )
     )
-    # The server hands a signal on once it has stopped in good order; then there is nothing left to end.
+    # After an orderly stop the server raises the signal again; it must not end this process a second time.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server.run()
     logging.shutdown()
-    # All is written: neither a thread that still computes nor the interpreter's own end is waited for.
+    # Everything is written: the process does not wait for computing threads or for the interpreter.
     os._exit(0 if server.started else 1)
 
 
@@ -91,7 +91,7 @@ def _create_key(arguments: argparse.Namespace, settings: Settings) -> int:
     from price_api.api_keys import ApiKeys
 
     key = ApiKeys(settings.log_url).create(arguments.name)
-    print(f"the key {arguments.name!r} is made; it is shown this once:", file=sys.stderr)  # noqa: T201
+    print(f"made the key {arguments.name!r}; this is the only time that it is shown:", file=sys.stderr)  # noqa: T201
     print(key)  # noqa: T201
     return 0
 
@@ -126,11 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("keys", help="make, list and revoke API keys")
     actions = keys.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser("create", help="make a key and print it")
-    create.add_argument("name", metavar="NAME", help="what will use it")
+    create.add_argument("name", metavar="NAME", help="the name of its user")
     create.set_defaults(command=_create_key)
-    listed = actions.add_parser("list", help="list the keys, never what they are")
+    listed = actions.add_parser("list", help="list the names and states of the keys")
     listed.set_defaults(command=_list_keys)
-    revoke = actions.add_parser("revoke", help="put a key out of force")
+    revoke = actions.add_parser("revoke", help="revoke a key")
     revoke.add_argument("name", metavar="NAME", help="its name or its number")
     revoke.set_defaults(command=_revoke_key)
     return parser

@@ -1,4 +1,4 @@
-"""API keys: made, listed and revoked by command, checked at every request; only their hashes are kept."""
+"""API keys: commands make, list and revoke them, every request checks one, and only hashes are stored."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 PREFIX = "cp_"
 LONGEST_NAME = 60
-# With the two seconds that the API itself remembers an answer, a revocation counts within five.
+# Together with the two seconds of `access.py`, a revocation takes effect within five seconds.
 _FRESH_SECONDS = 2.0
 _NEWER_SECONDS = 0.2
 _WAIT_SECONDS = 1.0
 
 
 class KeyRefused(UsageProblem):
-    """A key can't be made or revoked as asked."""
+    """A key that can't be made or revoked."""
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """What is known of a key; the key itself is not."""
+    """A key in the database, without the key itself."""
 
     id: int
     name: str
@@ -45,9 +45,9 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class KeyState:
-    """What a key is worth, and its name where it has one.
+    """Whether a key is valid, and its name if it has one.
 
-    `unavailable`: the database does not answer and the key is not one of those known before.
+    `unavailable`: the database does not answer, and this process has not seen the key before.
     """
 
     state: Literal["ok", "unknown", "revoked", "unavailable"]
@@ -76,7 +76,7 @@ class ApiKeys:
         self._failed_at: float | None = None
 
     def create(self, name: str) -> str:
-        """Make a key and return it; it can't be shown again. Raises `KeyRefused` for a name that is taken."""
+        """Make a key and return it, this once. Raises `KeyRefused` for a name that is taken."""
         name = name.strip()
         if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or name.isdigit():
             raise KeyRefused(
@@ -97,16 +97,16 @@ class ApiKeys:
                 )
         except sa.exc.IntegrityError:
             raise KeyRefused(
-                f"a name without a key in force was expected, found {name!r}, which has one; "
-                "choose another or revoke that key first"
+                f"expected a name without a key in force, found {name!r}, which has one; choose another "
+                "or revoke that key first"
             ) from None
         self._known = None
         return key
 
     def revoke(self, name_or_id: str) -> ApiKey:
-        """Put the key of this name, or of this number, out of force.
+        """Revoke the key of this name, or of this number.
 
-        Raises `KeyRefused` when there is no such key in force.
+        Raises `KeyRefused` when no such key is in force.
         """
         self._migrate()
         if name_or_id.isascii() and name_or_id.isdigit() and len(name_or_id) < 10:
@@ -123,7 +123,7 @@ class ApiKeys:
         if row is None:
             names = ", ".join(key.name for key in self.list() if key.revoked_at is None) or "none"
             raise KeyRefused(
-                f"the name or number of a key in force was expected, found {name_or_id!r}; in force: {names}"
+                f"expected the name or number of a key in force, found {name_or_id!r}; in force: {names}"
             )
         self._known = None
         return _shown(row)
@@ -136,18 +136,18 @@ class ApiKeys:
         return tuple(_shown(row) for row in rows)
 
     def check(self, plain: str) -> KeyState:
-        """What the key `plain` is worth. Never raises.
+        """Whether the key `plain` is valid. Never raises.
 
-        All keys are read at once and remembered for two seconds, so that this costs a hash in most
-        cases. While the database is away the keys read last count.
+        One query reads all keys, and they count for two seconds, so that a check mostly costs a hash.
+        While the database is away, the keys of the last query count.
         """
         digest = hash_of(plain)
-        # no key of ours: not worth a look in the database
+        # a text of another shape is no key: no need to ask the database
         ours = len(plain) == _KEY_LENGTH and plain.startswith(PREFIX)
         known = self._read(_FRESH_SECONDS) if ours else self._known
         found = _among(known, digest)
         if found is None and ours and known is not None:
-            # Made a moment ago, perhaps. The age keeps a guesser from asking the database each time.
+            # It may be a new key. The least age keeps a guesser from asking the database each time.
             known = self._read(_NEWER_SECONDS)
             found = _among(known, digest)
         if found is not None:
@@ -166,11 +166,11 @@ class ApiKeys:
             self._migrated = True
 
     def _read(self, oldest: float) -> _Known | None:
-        """The keys, at most `oldest` seconds old where the database answers; None before it ever did."""
+        """The keys, at most `oldest` seconds old if the database answers; None before its first answer."""
         known = self._known
         if known is not None and time.monotonic() - known.read_at < oldest:
             return known
-        # One asks for all. Who finds the database away or slow goes on with what is known.
+        # One thread reads for all. While the database is away or slow, the others use the keys they know.
         if self._recently_failed() or not self._reading.acquire(timeout=_WAIT_SECONDS):
             return known
         try:
@@ -179,9 +179,9 @@ class ApiKeys:
                 return known
             self._known = known = self._read_all()
             self._failed_at = None
-        except Exception as error:  # noqa: BLE001 - whatever it is, the keys known before keep their worth
+        except Exception as error:  # noqa: BLE001 - whatever it is, the known keys stay valid
             if self._failed_at is None:
-                log.warning("the API keys can't be read, those known before still count: %s", error)
+                log.warning("the API keys can't be read, the known keys stay valid: %s", error)
             self._failed_at = time.monotonic()
         finally:
             self._reading.release()
@@ -211,18 +211,18 @@ _SHOWN = (
 
 
 def hash_of(key: str) -> str:
-    """The hash that stands for a key in the database.
+    """The hash of a key in the database.
 
-    A plain SHA-256 is right here: a key is 256 random bits, which nobody guesses however quick the hash
-    is. Slow salted hashes are for what people think up.
+    A plain SHA-256 is enough: a key is 256 random bits, which nobody can guess, however fast the hash is.
+    Slow salted hashes protect passwords, which people choose.
     """
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 def _among(known: _Known | None, digest: str) -> tuple[str, bool] | None:
-    """The name of the key with this hash and whether it is revoked.
+    """The name of the key with this hash, and whether it is revoked.
 
-    Every hash is compared, each in constant time: how long it takes tells nothing of the hashes.
+    It compares every hash in constant time, so that the duration says nothing about the hashes.
     """
     found = None
     for each, name_and_state in known.keys.items() if known is not None else ():

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp
 
 from price_api import batch, documentation, history, insight, problems, report_pages, routes, schemas
 from price_api.access import AccessMiddleware
-from price_api.answer_types import Problem
 from price_api.services import Services
 from price_api.settings import Settings
+from price_contract.answers import Problem
 
 DESCRIPTION = (
     "What a used car in Morocco is worth: prices in MAD with an interval, by the model in production. "

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from fastapi import FastAPI, Request, Response
 
 from carprice.errors import DataRefused
-from carprice.lifecycle import prediction
 from carprice.listings import headers, reading, tables
 from carprice.listings.problems import RowProblem
 from carprice.listings.records import read_one, shown
@@ -20,7 +18,6 @@ from carprice.listings.schema import FEATURES
 from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.access import BATCH
-from price_api.answer_types import Batch, BatchRow, FieldError, Params
 from price_api.prediction_log.records import Prediction
 from price_api.price_warnings import warnings_of
 from price_api.pricing import (
@@ -36,10 +33,12 @@ from price_api.pricing import (
     whole_mad,
     wrong_content_type,
 )
-from price_api.problems import Refusal, field_error, field_error_of, refused_fields
+from price_api.problems import Refusal, field_error, field_error_of, refused_fields, refused_file
 from price_api.routes import add_direct_route, body_schema
 from price_api.services import Services
 from price_api.serving import Serving
+from price_contract.answers import Batch, BatchRow, FieldError, Params
+from price_contract.priced_csv import priced_csv
 
 MOST_ROWS = 10_000
 # Between two slices the requests of others are answered.
@@ -115,7 +114,9 @@ def add_batch(app: FastAPI, services: Services) -> None:
         priced = sum("price_mad" in answer for answer in answers)
         services.metrics.count_predictions(serving.version, serving.alias, "batch", priced)
         if CSV in request.headers.get("accept", ""):
-            text = await services.work(lambda: as_csv(sent, answers))
+            text = await services.work(
+                lambda: priced_csv(sent.table(), answers, sent.delimiter).encode("utf-8", "replace")
+            )
             return Response(text, media_type=f"{CSV}; charset=utf-8")
         document: Batch = {
             "model": serving.named,
@@ -183,16 +184,14 @@ def from_csv(content: bytes) -> Sent:
     except reading.TooManyRows as problem:
         raise _too_many(None) from problem
     except DataRefused as problem:
-        sentence = str(problem).replace("land the file again", "send it again")
-        sentence = sentence.replace("land the new file", "send that").replace("land that file", "send that")
-        raise Refusal("invalid-file", {"reason": sentence}) from problem
+        raise refused_file(problem) from problem
 
     def read(part: slice) -> list[Row]:
         table = raw.table.iloc[part].reset_index(drop=True)
         faults = {row - part.start: why for row, why in raw.faults.items() if part.start <= row < part.stop}
         return list(_rows_of(table, faults))
 
-    return Sent(len(raw.table), read, lambda: raw.table.reset_index(drop=True), raw.delimiter)
+    return Sent(len(raw.table), read, lambda: raw.table, raw.delimiter)
 
 
 def _too_many(found: int | None) -> Refusal:
@@ -223,7 +222,7 @@ def _rows_of(table: pd.DataFrame, faults: Mapping[int, RowProblem]) -> Iterator[
             asking = float(prices[row]) if prices[row] > 0 else None
             yield PricingRequest({name: listings[row][name] for name in FEATURES}, asking, [])
         elif row in faults:
-            yield Unpriced(str(problem), "invalid-row", {"reason": str(problem)}, [])
+            yield Unpriced(str(problem), faults[row].code, dict(faults[row].params), [])
         else:
             record = {str(name): word for name, word in words[row].items()}
             errors = [field_error_of(each) for each in read_one(record).problems]
@@ -271,21 +270,3 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
         )
     each = round(1000 * (time.perf_counter() - begun) / max(1, len(rows)), 3)
     return Slice(answers, [replace(prediction, latency_ms=each) for prediction in predictions])
-
-
-def as_csv(sent: Sent, answers: Sequence[BatchRow]) -> bytes:
-    """The rows as they were sent with price, interval and problem, as `carprice predict` writes them."""
-    names = {
-        prediction.PRICE: "price_mad",
-        prediction.LOW: "low_mad",
-        prediction.HIGH: "high_mad",
-    }
-    records = [cast(dict[str, Any], answer) for answer in answers]
-    columns: dict[str, Any] = {
-        name: pd.array([record.get(key) for record in records], dtype="Int64") for name, key in names.items()
-    }
-    columns[prediction.PROBLEM] = [answer.get("problem", "") for answer in answers]
-    table = pd.concat([sent.table(), pd.DataFrame(columns)], axis=1)
-    text = io.StringIO()
-    table.to_csv(text, index=False, sep=sent.delimiter)
-    return text.getvalue().encode("utf-8", "replace")

@@ -1,6 +1,6 @@
-"""The prediction log's database: its tables, connections to it, and bringing its schema up to date.
+"""The database of the prediction log: its tables, its connections, and its migrations.
 
-SQLite and PostgreSQL hold the same tables, made by the same migrations.
+The same migrations make the same tables in SQLite and in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from carprice.errors import TryAgain, UsageProblem
 # A database may be shared with MLflow or Airflow, which keep theirs in `alembic_version`.
 VERSION_TABLE = "carprice_api_version"
 WAIT_SECONDS = 5
-# Any number will do, as long as nothing else in the database takes the same lock.
+# Any number that nothing else in the database takes as a lock.
 _MIGRATION_LOCK = 0x63617270726963
-# Alembic's environment is a module-wide object: one migration at a time in a process.
+# The environment of Alembic is global, so a process runs one migration at a time.
 _one_at_a_time = threading.Lock()
 
 
@@ -48,24 +48,24 @@ class Moment(sa.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """As the database stores it; a moment without a zone is taken as UTC."""
+        """As the database stores it; a moment without a zone is in UTC."""
         if value is None:
             return None
         value = utc(value)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Always with the zone UTC."""
+        """The moment with the zone UTC."""
         return None if value is None else utc(value)
 
 
 def utc(moment: datetime) -> datetime:
-    """`moment` in UTC; without a zone it is taken as UTC."""
+    """`moment` in UTC; without a zone it is in UTC already."""
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:
         return moment.astimezone(UTC)
-    except OverflowError:  # a few hours from the first or the last moment there is
+    except OverflowError:  # within hours of the first or the last moment that Python knows
         return moment.replace(tzinfo=UTC)
 
 
@@ -85,7 +85,7 @@ predictions = sa.Table(
     sa.Column("at", Moment(), nullable=False),
     # the features as the model understood them, unknown ones left out
     sa.Column("listing", sa.JSON(), nullable=False),
-    # folded copies of two of them, for filters
+    # copies of two of them without case and accents, for filters
     sa.Column("make", sa.String(60)),
     sa.Column("model", sa.String(60)),
     sa.Column("asking_price_mad", sa.Double()),
@@ -126,7 +126,7 @@ api_keys = sa.Table(
     sa.Column("last_characters", sa.String(4), nullable=False),
     sa.Column("created_at", Moment(), nullable=False),
     sa.Column("revoked_at", Moment()),
-    # The name of a revoked key may be given to a new one.
+    # A new key may have the name of a revoked one.
     sa.Index(
         "ix_api_keys_name_in_force",
         "name",
@@ -145,7 +145,7 @@ def engine_of(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
-        # not repeated: it may hold a password
+        # the message does not repeat the URL: it may hold a password
         raise DatabaseRefused(
             "CARPRICE_API_DATABASE_URL must be a URL such as sqlite:////folder/predictions.db or "
             "postgresql://user:password@host/database, found something else"
@@ -154,7 +154,7 @@ def engine_of(url: str) -> sa.Engine:
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
-        # what people asked for stays out of error messages and logs
+        # keeps the listings of people out of error messages and logs
         "hide_parameters": True,
         "pool_timeout": WAIT_SECONDS,
     }
@@ -171,7 +171,7 @@ def engine_of(url: str) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     if kind in ("postgresql", "postgres"):
-        # A server behind a broken network must not hold a thread for the quarter of an hour of TCP.
+        # Without these, a broken network holds a thread for the quarter of an hour of TCP.
         defaults = {"connect_timeout": str(WAIT_SECONDS), "tcp_user_timeout": "10000"}
         parsed = parsed.set(drivername="postgresql+psycopg", query={**defaults, **parsed.query})
         return sa.create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=5, **options)
@@ -181,13 +181,15 @@ def engine_of(url: str) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # Python's own BEGIN leaves out schema changes; see `_begin_sqlite`.
+    # The BEGIN of Python's sqlite3 does not cover schema changes; see `_begin_sqlite`.
     connection.isolation_level = None
     deadline = time.monotonic() + WAIT_SECONDS
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:  # another process does the same; SQLite does not wait for it here
+        except (
+            sqlite3.OperationalError
+        ):  # another process does the same, and SQLite does not wait for it here
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
@@ -196,7 +198,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later fails at once when another one wrote between.
+    # A transaction that reads first and writes later fails if another one writes in between.
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -227,27 +229,27 @@ def _translated() -> Iterator[None]:
         raise
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
         raise DatabaseAway(
-            f"the database of the prediction log was expected to answer, found: {first_line_of(error)}; "
+            f"expected an answer of the database of the prediction log, found: {first_line_of(error)}; "
             "try again in a moment"
         ) from error
 
 
 def first_line_of(error: BaseException) -> str:
-    """The first line of what a database said: later lines may quote the row."""
+    """The first line of a database error: later lines may quote the row."""
     original = getattr(error, "orig", None) or error
     line = (str(original).splitlines() or [""])[0]
     return f"{type(original).__name__}: {line}"[:300]
 
 
 def insert_into(table: sa.Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can say ON CONFLICT; both databases write it alike."""
+    """An INSERT that can have ON CONFLICT, which both databases write in the same way."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def migrate(url: str) -> None:
     """Bring the database of `url` to the newest schema, from any earlier one or from nothing.
 
-    Several processes may do so at once. Raises `DatabaseRefused` when the schema is of a later
+    Several processes may call this at once. Raises `DatabaseRefused` when the schema is of a later
     release, and `DatabaseAway` when the database does not answer.
     """
     engine = engine_of(url)
@@ -258,7 +260,7 @@ def migrate(url: str) -> None:
 
 
 def migrate_engine(engine: sa.Engine) -> None:
-    """As `migrate`, on connections that are there already."""
+    """As `migrate`, for an engine."""
     if engine.dialect.name == "sqlite":
         folder = Path(str(engine.url.database)).parent
         try:
@@ -269,7 +271,7 @@ def migrate_engine(engine: sa.Engine) -> None:
                 f"{error.strerror}; name another in CARPRICE_API_STATE_DIR or CARPRICE_API_DATABASE_URL"
             ) from error
     config = migrations()
-    # BEGIN IMMEDIATE in SQLite and the advisory lock in PostgreSQL let the others wait until the commit.
+    # BEGIN IMMEDIATE in SQLite and the advisory lock in PostgreSQL make the others wait until the commit.
     with _one_at_a_time, writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
@@ -287,7 +289,7 @@ def migrate_engine(engine: sa.Engine) -> None:
 
 
 def migrations() -> Config:
-    """Alembic's configuration; the migrations lie beside this module, wherever it is installed."""
+    """The configuration of Alembic; the migrations are beside this module, wherever it is installed."""
     config = Config()
     folder = Path(__file__).resolve().parent / "migrations"
     config.set_main_option("script_location", str(folder).replace("%", "%%"))

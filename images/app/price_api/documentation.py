@@ -1,4 +1,4 @@
-"""/docs: the OpenAPI document as a page that needs nothing from elsewhere."""
+"""/docs: the OpenAPI document as a page that loads nothing from other servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ summary { cursor: pointer; margin: .5rem 0; }
 code { overflow-wrap: anywhere; }
 </style></head><body>
 <h1>$title</h1><p>$description</p>
-<p>Keys: send <code>Authorization: Bearer KEY</code> or <code>X-API-Key: KEY</code> where one is asked for.
+<p>If the API asks for a key, send <code>Authorization: Bearer KEY</code> or <code>X-API-Key: KEY</code>.
 The same as a document: <a href="/openapi.json">/openapi.json</a>.</p>
 $sections
 </body></html>
@@ -133,7 +133,7 @@ def _fields(operation: dict[str, Any], document: dict[str, Any]) -> str:
 
 
 def _text(said: str) -> str:
-    """Words as HTML, with `code` between backquotes."""
+    """Text as HTML; text between backquotes becomes code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(said))
 
 

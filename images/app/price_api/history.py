@@ -17,12 +17,12 @@ from carprice.listings.records import shown
 from carprice.listings.schema import FEATURES
 from carprice.listings.values import parse_price
 from price_api import schemas
-from price_api.answer_types import Comparison, Feedback, LoggedPrediction, PredictionsPage
 from price_api.prediction_log.records import Filters, Logged
 from price_api.pricing import Json, json_body, object_body
 from price_api.problems import Refusal, field_error, refused_fields
 from price_api.routes import add_direct_route, body_schema, refusals
 from price_api.services import Services
+from price_contract.answers import Comparison, Feedback, LoggedPrediction, PredictionsPage
 
 LOWEST_PAID, HIGHEST_PAID = 1, 1_000_000_000
 _COLUMNS = (

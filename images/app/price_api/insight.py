@@ -13,12 +13,12 @@ from carprice.listings.records import shown
 from carprice.listings.schema import COLUMNS, FIRST_YEAR
 from carprice.model.price_model import price_records
 from price_api import schemas
-from price_api.answer_types import Comparable, Comparables, Contribution, CurvePoint, Explained, WhatIf
 from price_api.pricing import LISTING_EXAMPLE, Json, json_body, object_body, pricing_request, whole_mad
 from price_api.problems import field_error, refused_fields
 from price_api.routes import add_direct_route, body_schema
 from price_api.services import Services
 from price_api.serving import Serving
+from price_contract.answers import Comparable, Comparables, Contribution, CurvePoint, Explained, WhatIf
 
 if TYPE_CHECKING:
     from carprice.model.explanation import Explanation

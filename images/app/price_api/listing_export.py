@@ -17,7 +17,6 @@ from price_api.prediction_log.records import Filters
 
 log = logging.getLogger(__name__)
 
-FOLDER = QUESTIONS
 EVERY_SECONDS = 300.0
 # Drift compares samples, so the newest rows of a busy day are enough.
 ROWS_A_DAY = 20_000
@@ -35,16 +34,16 @@ def write_day(predictions: PredictionLog, root: DataRoot, day: datetime) -> int:
     if newest:
         table = features_of(pd.DataFrame([each.listing for each in newest]))
         table["at"] = pd.to_datetime([each.at for each in newest], utc=True)
-        root.write_parquet(f"{FOLDER}/{begin:%Y-%m-%d}.parquet", table)
+        root.write_parquet(f"{QUESTIONS}/{begin:%Y-%m-%d}.parquet", table)
     return len(newest)
 
 
 def remove_old(root: DataRoot, retention_days: float, today: datetime) -> None:
     """Remove the days that the prediction log no longer holds."""
     oldest = f"{today.astimezone(UTC) - timedelta(days=retention_days):%Y-%m-%d}.parquet"
-    for name in root.names(FOLDER, ".parquet"):
+    for name in root.names(QUESTIONS, ".parquet"):
         if name < oldest:
-            root.remove(f"{FOLDER}/{name}")
+            root.remove(f"{QUESTIONS}/{name}")
 
 
 class ListingExport:

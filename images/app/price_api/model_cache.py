@@ -1,4 +1,4 @@
-"""The last good models on disk, so that a restart without MLflow still has one to serve."""
+"""The last good models on disk: a restart without MLflow serves one of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PARTIAL = ".partial-"
 class ModelCache:
     """A folder of models, one folder per version: `model/`, `meta.json`, `card.html`, the listings.
 
-    A version's folder appears whole or not at all; the pointer to the newest is written last.
+    The folder of a version appears as a whole or not at all; the pointer to the newest is written last.
     """
 
     def __init__(self, folder: str, root: DataRoot) -> None:
@@ -44,16 +44,16 @@ class ModelCache:
         return path
 
     def sweep(self) -> None:
-        """Remove what a process that was killed left behind."""
+        """Remove the partial folders of a process that was killed."""
         if os.path.isdir(self._folder):
             for name in os.listdir(self._folder):
                 if name.startswith(_PARTIAL):
                     shutil.rmtree(os.path.join(self._folder, name), ignore_errors=True)
 
     def keep(self, serving: Serving, model_folder: str | None) -> None:
-        """Make `serving` the last good one. `model_folder` holds its files where they are not here yet.
+        """Make `serving` the last good one. `model_folder` has its files if they are not cached yet.
 
-        Without the snapshot's listings the model is kept all the same.
+        A model is cached even if the listings of its snapshot are missing.
         """
         target = os.path.join(self._folder, serving.version)
         if self.holds(serving.version, serving.run_id):
@@ -87,25 +87,25 @@ class ModelCache:
             shutil.rmtree(partial, ignore_errors=True)
 
     def last_good(self) -> Serving | None:
-        """The last good model that can still be loaded and passes its check, or None."""
+        """The newest cached model that loads and passes its check, or None."""
         for version in self._versions():
             try:
                 return self.load(version)
-            except Exception as problem:  # noqa: BLE001 - whatever is broken on disk, try the next
+            except Exception as problem:  # noqa: BLE001 - whatever is broken on disk, the next may load
                 log.warning("the cached version %s can't be used and is skipped: %s", version, problem)
         return None
 
     def holds(self, version: str, run_id: str) -> bool:
-        """Whether this very model is here."""
+        """Whether this model is cached."""
         try:
             return bool(self._about(version)["run_id"] == run_id)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
     def load(self, version: str) -> Serving:
-        """A cached version, checked. Raises where the model is damaged.
+        """A cached version, checked. Raises if the model is damaged.
 
-        Where only the listings are, the data root's are looked for when they are asked for.
+        If only the listings are damaged, they come from the data root at their first use.
         """
         folder = os.path.join(self._folder, version)
         about = self._about(version)
@@ -134,7 +134,9 @@ class ModelCache:
         with open(os.path.join(self._folder, version, "meta.json"), encoding="utf-8") as file:
             about = json.load(file)
         if str(about["version"]) != version:
-            raise ValueError(f"meta.json of version {version} was expected, found {about['version']}'s")
+            raise ValueError(
+                f"expected meta.json of version {version}, found that of version {about['version']}"
+            )
         return about  # type: ignore[no-any-return]
 
     def _tables(self, folder: str, about: dict[str, Any]) -> Tables | None:
@@ -151,7 +153,7 @@ class ModelCache:
             return Tables(
                 str(about["training"]["snapshot_id"]), table("listings.parquet"), table("reference.parquet")
             )
-        except Exception as problem:  # noqa: BLE001 - damaged in any way, prices need none of it
+        except Exception as problem:  # noqa: BLE001 - prices do not need the listings
             log.warning("the cached listings of version %s can't be read: %s", about["version"], problem)
             return None
 

@@ -1,4 +1,4 @@
-"""The story of a version: what it learned from, how good it is, why it is in production."""
+"""The story of a version: its training data, its accuracy, and why it is in production."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Each is a question to MLflow.
+# Each one costs a request to MLflow.
 HISTORY_WITH_GATES = 20
 
 
 def story_of(registry: Registry, root: DataRoot, version: ModelVersion) -> tuple[dict[str, Any], str | None]:
-    """What `/v1/model` tells of a version, as JSON, and its model card (HTML) where there is one.
+    """The JSON of `/v1/model` for a version, and its model card (HTML) if it has one.
 
-    A part that can't be found is left empty; only a server that is away raises (`TryAgain`).
+    A part that can't be found is left empty. Raises `TryAgain` if MLflow is away.
     """
     number, run_id = str(version.version), str(version.run_id or "")
     story: dict[str, Any] = {
@@ -139,5 +139,5 @@ def _card(root: DataRoot, run_id: str) -> str | None:
 
 
 def as_json(story: dict[str, Any]) -> dict[str, Any]:
-    """The story with nothing in it that JSON can't hold (metrics may be NaN)."""
+    """The story without values that JSON does not have (metrics may be NaN)."""
     return json.loads(json.dumps(story, default=str), parse_constant=lambda _: None)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Prices for requests that wait at the same time, computed together: a call costs little more than a row."""
+"""Prices requests together that wait at the same time: one call for many costs little more than for one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _Waiting = tuple[Serving, Mapping[str, Any], "asyncio.Future[Prices]"]
 
 
 class Predictor:
-    """Collects what the requests of one turn of the event loop ask for and prices it in one call.
+    """Collects the listings of one turn of the event loop and prices them in one call.
 
-    Lives on one event loop. A listing is priced by the version that its request began with.
+    Lives on one event loop. Each listing gets its price from the version that its request began with.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Predictor:
         for group in by_version.values():
             try:
                 prices = price_records(group[0][0].pipeline, [listing for _, listing, _ in group])
-            except Exception as error:  # noqa: BLE001 - it belongs to those who wait
+            except Exception as error:  # noqa: BLE001 - the waiting requests get the error
                 _fail(group, error)
                 continue
             for (_, _, future), price in zip(group, prices, strict=True):
@@ -58,7 +58,7 @@ class Predictor:
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:
-    """Hand the error to whoever caused it: alone, each listing shows whether it was the one."""
+    """Price each listing alone, and give the error only to the listing that causes it."""
     for serving, listing, future in group:
         if future.done():
             continue

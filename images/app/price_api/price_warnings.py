@@ -11,7 +11,7 @@ import numpy as np
 
 from carprice.listings.schema import TEXT_FEATURES
 from carprice.model.features import COLUMNS, CORE_CATEGORIES, EXTRA_CATEGORIES, plain
-from price_api.answer_types import AskingPrice, PriceWarning, Verdict, WarningCode
+from price_contract.answers import AskingPrice, PriceWarning, Verdict, WarningCode
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -16,10 +16,10 @@ import orjson
 from fastapi import Request, Response
 
 from carprice.listings.records import OneRead, read_one, shown
-from price_api.answer_types import FieldError, Priced
 from price_api.price_warnings import asking_price_verdict, warnings_of
 from price_api.problems import Refusal, field_error, field_error_of, refused_fields
 from price_api.serving import Serving
+from price_contract.answers import FieldError, Priced
 
 JSON = "application/json"
 LISTING_EXAMPLE = (

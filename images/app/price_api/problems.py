@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from fastapi import FastAPI, Request
@@ -13,11 +13,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from carprice.errors import DataRefused
 from carprice.listings.problems import Problem as ListingProblem
 from carprice.listings.records import shown
-from price_api.answer_types import FieldError, Problem
 from price_api.database import DatabaseAway
-from price_api.problem_kinds import ACCEPTED, PROBLEMS, FieldCode, ProblemCode, english
+from price_contract.answers import FieldError, Problem
+from price_contract.problem_kinds import ACCEPTED, PROBLEMS, FieldCode, ProblemCode, english
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ _FRAMEWORK_PARAMS = {"ge": "low", "le": "high", "max_length": "most"}
 class Refusal(Exception):
     """A request that is not answered: a code with its parameters, and the fields at fault.
 
-    The status and the sentence are those of `PROBLEMS`, unless `detail` or `status` gives another.
+    The status and the sentence are those of `PROBLEMS`, unless `detail` or `status` gives another. The
+    refusal of a file has a code of `carprice.listings.problems.FILE_CODES` and both.
     """
 
     def __init__(
@@ -52,13 +54,12 @@ class Refusal(Exception):
         detail: str | None = None,
         status: int | None = None,
     ) -> None:
-        kind = PROBLEMS[code]
         self.code = code
         self.params = dict(params or {})
         self.errors = list(errors)
         self.headers = dict(headers or {})
-        self.detail = english(kind.sentence, self.params) if detail is None else detail
-        self.status = status or kind.status
+        self.detail = english(PROBLEMS[code].sentence, self.params) if detail is None else detail
+        self.status = status or PROBLEMS[code].status
         super().__init__(self.detail)
 
     def response(self) -> Response:
@@ -88,8 +89,8 @@ def field_error_of(problem: ListingProblem) -> FieldError:
         "field": problem.field,
         "value": problem.value,
         "accepted": problem.accepted,
-        "code": getattr(problem, "code", "not_accepted"),
-        "params": dict(getattr(problem, "params", {})),
+        "code": problem.code,
+        "params": dict(problem.params),
     }
 
 
@@ -104,6 +105,15 @@ def refused_fields(errors: Sequence[FieldError]) -> Refusal:
     """A 422 that names each of `errors`."""
     fields = [error["field"] for error in errors]
     return Refusal("invalid-values", {"fields": fields}, errors, detail=sentence_of(errors))
+
+
+def refused_file(refused: DataRefused) -> Refusal:
+    """A 422 for a CSV body that can't be read as a table of listings, with the code of `refused`."""
+    sentence = str(refused)
+    for landing in ("land the file again", "land the new file", "land that file"):
+        sentence = sentence.replace(landing, "send it again" if landing.endswith("again") else "send that")
+    code = cast(ProblemCode, refused.code or "invalid-file")
+    return Refusal(code, refused.params, detail=sentence, status=422)
 
 
 def install(app: FastAPI) -> None:

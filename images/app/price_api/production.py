@@ -17,11 +17,11 @@ from carprice.errors import TryAgain
 from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry
 from carprice.lifecycle.saved_models import load_folder
 from carprice.store import DataRoot
-from price_api import answer_types
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.model_story import as_json, story_of, tables_from
 from price_api.serving import NoSnapshot, Serving, TrainingData, check
+from price_contract import answers
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -42,7 +42,7 @@ class RefusedVersion:
     pause: float
     retry_at: float
 
-    def record(self) -> answer_types.RefusedVersion:
+    def record(self) -> answers.RefusedVersion:
         """As JSON."""
         return {
             "version": self.key[0],

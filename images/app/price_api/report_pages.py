@@ -15,11 +15,11 @@ from carprice.listings.records import shown
 from carprice.reports.records import documents
 from carprice.store import DataRoot
 from carprice_contract.data_root import RECEIPTS, REPORT_KINDS, REPORTS
-from price_api.answer_types import Report, Reports
 from price_api.pricing import Json
 from price_api.problems import Refusal
 from price_api.routes import add_direct_route, pipeline_page
 from price_api.services import Services
+from price_contract.answers import Report, Reports
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from fastapi.routing import APIRoute
 
 from carprice.lifecycle.registry import MODEL, PRODUCTION
 from price_api import metrics, schemas
-from price_api.answer_types import FormOptions, ModelAbout, Priced
 from price_api.model_story import promoted
 from price_api.prediction_log.records import Prediction
 from price_api.pricing import Json, answer_of, json_body, new_id, now, pricing_request
 from price_api.problems import Refusal
 from price_api.readiness import readiness
 from price_api.services import Services, log_state
+from price_contract.answers import FormOptions, ModelAbout, Priced
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

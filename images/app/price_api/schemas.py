@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from carprice.listings.headers import HEADERS
 from carprice.listings.schema import EQUIPMENT, FIRST_YEAR
-from price_api.answer_types import Scalar
+from price_contract.answers import Scalar
 
 ENGLISH: dict[str, Any] = {
     "make": "Dacia",

@@ -17,7 +17,7 @@ from carprice.lifecycle.registry import MODEL
 from carprice.lifecycle.saved_models import LoadedModel
 from carprice.model.features import features_of
 from carprice.model.price_model import model_signature
-from price_api.answer_types import ModelVersion
+from price_contract.answers import ModelVersion
 
 if TYPE_CHECKING:
     import pandas as pd

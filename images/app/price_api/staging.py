@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carprice.model.price_model import price_records
-from price_api.answer_types import StagingState
 from price_api.metrics import Metrics
 from price_api.production import Follower
 from price_api.serving import Serving
 from price_api.settings import Settings
+from price_contract.answers import StagingState
 
 if TYPE_CHECKING:
     from price_api.prediction_log.log import PredictionLog

@@ -1,1 +1,1 @@
-"""The page people see: what a used car is worth, asked of the API."""
+"""The page for buyers and sellers: it asks the API what a used car is worth."""

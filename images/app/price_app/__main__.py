@@ -1,4 +1,4 @@
-"""`python -m price_app`: Streamlit with this app's `.streamlit/config.toml`; options are handed on to it."""
+"""`python -m price_app`: Streamlit with the `.streamlit/config.toml` of this app; it takes its options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Start the app in this process, which it ends."""
+    """Run the app in this process until it ends."""
     from streamlit.web import cli
 
     page = str(Path(__file__).with_name("main.py"))

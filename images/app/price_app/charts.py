@@ -1,4 +1,4 @@
-"""The drawings: the price in its range, the way from the base to the price, price curves, importance."""
+"""The drawings: the price in its range, the steps from base to price, price curves, importance."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import altair as alt
 import pandas as pd
 
 from price_app import formats
-from price_app.api_client import CurvePoint, Estimate
 from price_app.language import _, current
+from price_contract.answers import CurvePoint, Priced
 
 UP, DOWN, TOTAL, BAND, ASKED = "#0B6B4B", "#B8442B", "#4B5650", "#7DBFA2", "#2F45C5"
-# An asking price further out than this many times the drawn range stands at the edge.
+# An asking price beyond this many times the range is drawn at the edge.
 _EDGE = 1.2
 
 
-def price_range(estimate: Estimate) -> str:
+def price_range(estimate: Priced) -> str:
     """The interval as a band, the price in it and, where one is known, the asking price; HTML."""
     low, high, price = estimate["low_mad"], estimate["high_mad"], estimate["price_mad"]
-    asked = None if estimate["asking_price"] is None else estimate["asking_price"]["price_mad"]
+    asking = None if estimate["asking_price"] is None else estimate["asking_price"]["price_mad"]
     margin = max((high - low) * 0.35, 1.0)
     left, right = low - margin, high + margin
-    if asked is not None:
+    if asking is not None:
         span = (high - low) * _EDGE
-        left = min(left, max(asked - margin * 0.3, low - span))
-        right = max(right, min(asked + margin * 0.3, high + span))
+        left = min(left, max(asking - margin * 0.3, low - span))
+        right = max(right, min(asking + margin * 0.3, high + span))
 
     def place(mad: float) -> float:
         return round(min(max((mad - left) / (right - left), 0.0), 1.0) * 100, 2)
@@ -48,12 +48,12 @@ def price_range(estimate: Estimate) -> str:
         high=formats.money(high),
         price=formats.money(price),
     )
-    if asked is not None:
-        at = place(asked)
+    if asking is not None:
+        at = place(asking)
         side = f"left:{at}%;transform:translateX(-50%)" if 25 < at < 75 else (
             f"left:{at}%" if at <= 25 else f"right:{round(100 - at, 2)}%"
         )  # fmt: skip
-        label = _("Prix demandé {price}", price=formats.money(asked))
+        label = _("Prix demandé {price}", price=formats.money(asking))
         parts.append(f'<div class="cp-asked" style="left:{at}%"></div>')
         parts.append(f'<div class="cp-asked-label" style="{side}">{escape(label)}</div>')
         said += f" {label}."

@@ -1,17 +1,20 @@
-"""Two languages: French in the source, English from `locale/en.po`, and which of them is on."""
+"""The two languages of the page: French in the source, English from `locale/en.po`."""
 
 from __future__ import annotations
 
+import io
 import re
 from functools import lru_cache
+from gettext import GNUTranslations
 from pathlib import Path
 
 import streamlit as st
+from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 LANGUAGES = {"fr": "Français", "en": "English"}
 CATALOGUE = Path(__file__).with_name("locale") / "en.po"
-# Keys of widgets whose choice outlives a change of language begin so.
+# The keys of widgets that keep their choice when the language changes begin with this.
 KEPT = "car "
 _STATE, _QUERY = "language", "lang"
 
@@ -23,26 +26,26 @@ def current() -> str:
 
 def _(message: str, /, **values: object) -> str:
     """`message` in the language that is on, its `{placeholders}` filled with `values`."""
-    return _translated(message, 1).format(**values)
+    text = _typeset(message) if current() == "fr" else english().gettext(message)
+    return text.format(**values)
 
 
 def ngettext(one: str, many: str, n: int, /, **values: object) -> str:
-    """The form of a message that goes with the number `n`, its `{placeholders}` filled with `values`."""
-    if current() == "fr":
-        return _typeset(one if n < 2 else many).format(**values)
-    return _translated(one, n).format(**values)
+    """The singular or plural of a message for the number `n`, its `{placeholders}` filled with `values`."""
+    text = _typeset(one if n < 2 else many) if current() == "fr" else english().ngettext(one, many, n)
+    return text.format(**values)
 
 
 def N_(message: str) -> str:  # noqa: N802
-    """Marks a message for the catalogue where it stands; `_` translates it where it is shown."""
+    """Mark a message for the catalogue; `_` translates it where the page shows it."""
     return message
 
 
 def remember() -> None:
-    """Take the language from the address at first, and keep it in the address from then on."""
+    """Take the language from the address at the first call, and write it into the address afterwards."""
     if _STATE not in st.session_state:
-        asked = st.query_params.get(_QUERY, "fr")
-        st.session_state[_STATE] = asked if asked in LANGUAGES else "fr"
+        wanted = st.query_params.get(_QUERY, "fr")
+        st.session_state[_STATE] = wanted if wanted in LANGUAGES else "fr"
     if current() == "fr":
         st.query_params.pop(_QUERY, None)
     elif st.query_params.get(_QUERY) != current():
@@ -65,33 +68,24 @@ def switch() -> None:
 
 def _switched() -> None:
     st.session_state[_STATE] = st.session_state["language_switch"]
-    # A list tells its choice by the label, which is another one from now on.
+    # A list knows its choice by the label, and the labels change now.
     for key in st.session_state:
         if str(key).startswith(KEPT):
             st.session_state[key] = st.session_state[key]
 
 
-def _translated(message: str, n: int) -> str:
-    if current() == "fr":
-        return _typeset(message)
-    found = catalogue().get(message)
-    return (found[0 if n == 1 else -1] or message) if found else message
-
-
 @lru_cache(maxsize=1024)
 def _typeset(french: str) -> str:
-    """French as it is printed: no line begins with a colon or a closing guillemet."""
+    """French with its typographic spaces: no line begins with a colon or a closing guillemet."""
     return re.sub(r" (?=[:;?!»])|(?<=«) ", "\u00a0", french)
 
 
 @lru_cache(maxsize=1)
-def catalogue() -> dict[str, tuple[str, ...]]:
-    """English by French message; two forms where it counts something."""
+def english() -> GNUTranslations:
+    """The English of each French message."""
     with open(CATALOGUE, "rb") as file:
-        messages = read_po(file, locale="en")
-    found: dict[str, tuple[str, ...]] = {}
-    for message in messages:
-        if message.id:
-            key = message.id if isinstance(message.id, str) else message.id[0]
-            found[key] = (message.string,) if isinstance(message.string, str) else tuple(message.string or ())
-    return found
+        catalogue = read_po(file, locale="en")
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return GNUTranslations(compiled)

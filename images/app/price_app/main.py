@@ -1,11 +1,11 @@
-"""The app's entry: `streamlit run main.py`. What every page has in common, and the pages."""
+"""The entry of the app (`streamlit run main.py`): the frame around the pages, and the list of pages."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-# Streamlit puts this file's folder on the path; the package is one above.
+# Streamlit puts the folder of this file on the path; the packages are in the folder above.
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[1])
 if _PACKAGE_PARENT not in sys.path:
     sys.path.insert(0, _PACKAGE_PARENT)

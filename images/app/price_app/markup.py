@@ -1,4 +1,4 @@
-"""Pieces of HTML that Streamlit has no widget for. Every value is escaped: text from data stays text."""
+"""Pieces of HTML that Streamlit has no widget for. They escape every value: text from data stays text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tone = Literal["good", "bad", "plain", "low", "high", "warning"]
 
 @dataclass(frozen=True)
 class Link:
-    """A cell that leads somewhere, when its address is one of the web's; its text otherwise."""
+    """A cell with a link, if its address is a web address; otherwise a cell with the text."""
 
     text: str
     url: str | None
@@ -40,7 +40,7 @@ Cell = str | Link | Badge | Figure
 
 
 def is_web_address(url: object) -> bool:
-    """Whether a link can be followed without running anything: http or https, with a host."""
+    """Whether a link leads to a web page and runs nothing: http or https, with a host."""
     if not isinstance(url, str):
         return False
     try:
@@ -82,7 +82,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], testid: str = 
 
 
 def facts(pairs: Sequence[tuple[str, str]], testid: str = "") -> None:
-    """A few figures side by side, each with what it is."""
+    """A few figures side by side, each with its name."""
     mark = f' data-testid="{testid}"' if testid else ""
     items = "".join(
         f'<div class="cp-fact"><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in pairs
@@ -110,10 +110,10 @@ def cell_html(value: Cell) -> str:
 
 
 def sandboxed(page: str) -> str:
-    """A whole HTML page for an `st.iframe`, kept from everything around it.
+    """A whole HTML page for an `st.iframe`, isolated from everything around it.
 
-    Streamlit's own frame shares the app's origin. The page goes into a second frame without one: its
-    scripts draw its charts and reach nothing else. A link that opens a page of its own opens it whole.
+    Streamlit's own frame has the app's origin. The page goes into a second frame without an origin: its
+    scripts draw its charts and reach nothing else. A link to a new tab opens a normal page.
     """
     return (
         "<!doctype html><html><body style='margin:0'>"

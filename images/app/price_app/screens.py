@@ -1,4 +1,4 @@
-"""What is shown around the pages, and instead of one when it can't be."""
+"""What surrounds the pages: the connection to the API, and the screens that replace a page that fails."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from price_app import markup, sentences, settings, words
-from price_app.api_client import ApiClient, ApiProblem, Choices, Kind, ModelVersion
+from price_app import markup, messages, settings, words
+from price_app.api_client import ApiClient, ApiProblem, Kind
 from price_app.language import N_, _
+from price_contract.answers import Comparison, FormOptions, ModelAbout, ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def guarded(page: Callable[[], None]) -> Callable[[], None]:
-    """A page that shows a screen of its own for everything that can be missing."""
+    """`page` with a screen for each thing that can be missing."""
 
     @functools.wraps(page)
     def shown() -> None:
@@ -29,18 +29,18 @@ def guarded(page: Callable[[], None]) -> Callable[[], None]:
             page()
         except settings.SettingError as problem:
             log.error("%s", problem)
-            state(
+            problem_screen(
                 ":material/build:",
                 _("L'application est mal réglée"),
                 _("Un réglage est à corriger."),
                 str(problem),
             )
         except ApiProblem as problem:
-            noted(problem)
+            log_problem(problem)
             show(problem)
-        except Exception as error:  # a stranger gets a sentence, the log gets the rest
+        except Exception as error:  # the page gets a sentence, the log gets the traceback
             log.exception("the page failed")
-            state(
+            problem_screen(
                 ":material/error:",
                 _("Cette page a rencontré un problème"),
                 _("Le problème est noté dans le journal de l'application. Réessayez, ou revenez plus tard."),
@@ -51,7 +51,7 @@ def guarded(page: Callable[[], None]) -> Callable[[], None]:
     return shown
 
 
-# Kind of problem -> icon, title and advice of its screen. What is not here is the request's own fault.
+# Kind of problem -> icon, title and advice of its screen. The other kinds are refusals of a request.
 SCREENS: dict[Kind, tuple[str, str, str]] = {
     "away": (
         ":material/cloud_off:",
@@ -111,28 +111,28 @@ SCREENS: dict[Kind, tuple[str, str, str]] = {
 
 
 def show(problem: ApiProblem) -> None:
-    """The screen for what the API could not do."""
+    """The screen of a problem of the API."""
     if problem.kind not in SCREENS:
         refusal(problem)
         return
     icon, title, advice = SCREENS[problem.kind]
-    state(icon, _(title), _(advice), problem.sentence, retry=True)
+    problem_screen(icon, _(title), _(advice), problem.sentence, retry=True)
 
 
-def noted(problem: ApiProblem) -> None:
-    """Log a problem; not the sentence of a refusal, which quotes what somebody typed."""
+def log_problem(problem: ApiProblem) -> None:
+    """Log a problem, without the sentence of a refusal: that quotes what somebody typed."""
     log.warning("%s%s", problem.kind, f": {problem.sentence}" if problem.kind in SCREENS else "")
 
 
 def refusal(problem: ApiProblem) -> None:
-    """What the API does not accept, field by field, beside the form."""
-    lines = [sentences.fault(fault) for fault in problem.faults] or [sentences.problem(problem.sentence)]
+    """Say what the API does not accept, field by field."""
+    lines = [messages.field_error(error) for error in problem.errors] or [messages.problem(problem)]
     for line in lines:
         markup.notice(line, "bad")
 
 
-def state(icon: str, title: str, advice: str, detail: str, retry: bool = False) -> None:
-    """A screen that says what is the matter and what to do; `detail` is for whoever runs the system."""
+def problem_screen(icon: str, title: str, advice: str, detail: str, retry: bool = False) -> None:
+    """A screen that says what is wrong and what to do; `detail` is for the person who runs the system."""
     with st.container(border=True, key="state_screen"):
         st.markdown(f"## {icon}")
         st.subheader(title, anchor=False)
@@ -156,29 +156,29 @@ def _client(_found: settings.Settings, fingerprint: str) -> ApiClient:
 
 
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)
-def _model(_client: ApiClient, api_url: str) -> dict[str, Any]:
+def _model(_client: ApiClient, api_url: str) -> ModelAbout:
     return _client.model()
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def _choices(_client: ApiClient, api_url: str, version: str) -> Choices:
-    return _client.choices()
+def _form_options(_client: ApiClient, api_url: str, version: str) -> FormOptions:
+    return _client.form_options()
 
 
-def model() -> dict[str, Any]:
-    """What is in production, at most five seconds old."""
+def model() -> ModelAbout:
+    """The model in production, at most five seconds old."""
     return _model(client(), settings.Settings.from_environment().api_url)
 
 
-def choices() -> Choices:
-    """What can be chosen with the version in production; no makes where the listings are gone."""
+def form_options() -> FormOptions:
+    """What the form can offer with the version in production; no makes where the listings are gone."""
     version = str(model()["version"])
     try:
-        return _choices(client(), settings.Settings.from_environment().api_url, version)
+        return _form_options(client(), settings.Settings.from_environment().api_url, version)
     except ApiProblem as problem:
         if problem.kind != "listings-gone":
             raise
-        return Choices(
+        return FormOptions(
             model=ModelVersion(name="", version=version, alias=""),
             makes={},
             fuels=list(words.FUELS),
@@ -192,15 +192,15 @@ def choices() -> Choices:
 
 
 @st.cache_data(ttl=30, max_entries=8, show_spinner=False)
-def _comparison(_client: ApiClient, api_url: str) -> dict[str, Any]:
+def _comparison(_client: ApiClient, api_url: str) -> Comparison:
     return _client.comparison()
 
 
-def comparison() -> dict[str, Any]:
-    """Production beside staging, at most thirty seconds old: it reads the whole log."""
+def comparison() -> Comparison:
+    """Production beside staging, at most thirty seconds old, because it reads the whole log."""
     return _comparison(client(), settings.Settings.from_environment().api_url)
 
 
 def forget_comparison() -> None:
-    """Ask again: a price that was paid has just been given."""
+    """Ask again at the next draw: somebody has just recorded a price."""
     _comparison.clear()

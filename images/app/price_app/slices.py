@@ -1,40 +1,47 @@
-"""A raw file cut into files small enough for one request, and their answers put together again."""
+"""A raw file cut into files small enough for one request, and the answers put together again."""
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from carprice.lifecycle.prediction import PRICE, PROBLEM
 from carprice.listings import reading
+from price_contract.answers import Batch, BatchRow
 
 ROWS, BYTES = 2_000, 3_000_000
 
 
 @dataclass
-class Priced:
-    """The priced file so far: the CSV, how many rows it has, and the rows without a price."""
+class PricedRows:
+    """The answers about the rows of a file so far; `row` counts from 1 in the whole file."""
 
-    text: str = ""
-    rows: int = 0
-    # (1-based row of the whole file, sentence)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    rows: list[BatchRow] = field(default_factory=list)
+
+    @property
+    def unpriced(self) -> list[BatchRow]:
+        """The rows without a price."""
+        return [row for row in self.rows if "price_mad" not in row]
 
     @property
     def priced(self) -> int:
-        """How many rows have a price."""
-        return self.rows - len(self.problems)
+        """The number of rows with a price."""
+        return len(self.rows) - len(self.unpriced)
+
+    def add(self, batch: Batch) -> None:
+        """Append the answers about the next slice."""
+        first = len(self.rows)
+        for row in batch["predictions"]:
+            self.rows.append({**row, "row": first + row["row"]})
 
 
 def slices_of(content: bytes, raw: reading.RawFile, rows: int = ROWS, size: int = BYTES) -> Iterator[bytes]:
     """The file in pieces of at most `rows` rows and about `size` bytes, each with the header, in UTF-8.
 
-    Cut between rows as `raw` (the same `content`, read) found them, with everything in them as it was
-    written: the API says of each row what it would say of it in the whole file.
+    The cuts are between the rows as `raw` (the same `content`, read) has them, and each row keeps its
+    text. The API therefore says of each row what it would say of it in the whole file.
     """
     text = content.decode(raw.encoding, "replace")
     lines = list(io.StringIO(text, newline=""))
@@ -52,19 +59,6 @@ def slices_of(content: bytes, raw: reading.RawFile, rows: int = ROWS, size: int 
         length += weight
         held += 1
     yield (before + "".join(piece)).encode()
-
-
-def add(priced: Priced, answer: str, delimiter: str) -> None:
-    """Append the API's answer (CSV) for the next slice."""
-    header, _, body = answer.partition("\n")
-    rows = list(csv.DictReader(io.StringIO(answer, newline=""), delimiter=delimiter))
-    priced.problems += [
-        (priced.rows + place, row[PROBLEM] or "")
-        for place, row in enumerate(rows, start=1)
-        if not (row.get(PRICE) or "").strip()
-    ]
-    priced.text += body if priced.text else f"{header}\n{body}"
-    priced.rows += len(rows)
 
 
 def first_rows(raw: reading.RawFile, rows: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the fields, figures and decisions of the system are called on the page."""
+"""The words of the page for the fields, values and decisions of the system."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ GROUPS = {
     "equipment": N_("Équipements"),
 }
 
-# why a characteristic adds (True) or takes (False) something
+# why a characteristic adds to (True) or takes from (False) the price
 REASONS = {
     ("make_model", True): N_("modèle coté au-dessus du marché"),
     ("make_model", False): N_("modèle coté en dessous du marché"),
@@ -107,14 +107,14 @@ KINDS = {
 
 ACTIONS = {"promotion": N_("Promotion"), "rollback": N_("Retour en arrière")}
 
-# What the system writes into its history.
-SAID = {
+# The phrases that the system writes into its history.
+HISTORY_PHRASES = {
     "gates": N_("contrôles automatiques"),
     "all gates said yes": N_("tous les contrôles sont passés"),
     "rolled back by hand": N_("retour en arrière demandé à la main"),
 }
 
-# What reports conclude.
+# The verdicts of reports.
 CONCLUSIONS = {
     "accepted": N_("accepté"),
     "refused": N_("refusé"),
@@ -132,7 +132,7 @@ CONCLUSIONS = {
     "worse": N_("moins bon"),
 }
 
-# The site's own words, which are French.
+# The words of the listing site, which are French.
 FUELS = (N_("Diesel"), N_("Essence"), N_("Hybride"), N_("Electrique"))
 GEARBOXES = (N_("Manuelle"), N_("Automatique"))
 CONDITIONS = (
@@ -149,18 +149,18 @@ VALUES = {*FUELS, *GEARBOXES, *CONDITIONS, *ORIGINS}
 
 
 def field(name: str) -> str:
-    """What a field is called; a name of somebody else's file as it is."""
+    """The name of a field; a column name of somebody's file stays as it is."""
     return _(FIELDS[name]) if name in FIELDS else name
 
 
 def value(text: str) -> str:
-    """A category of the site in the language that is on; as it is where the page has no word for it."""
+    """A category of the site in the language that is on; one that the page does not know stays as it is."""
     return _(text) if text in VALUES else text
 
 
-def said(text: str) -> str:
-    """A word of the system's own records in the language that is on; anybody else's as it is."""
-    return _(SAID[text]) if text in SAID else text
+def history_phrase(text: str) -> str:
+    """A phrase of the history in the language that is on; what a person wrote stays as it is."""
+    return _(HISTORY_PHRASES[text]) if text in HISTORY_PHRASES else text
 
 
 def yes_or_no(flag: Any) -> str:
@@ -189,7 +189,7 @@ def power(cv: Any) -> str:
 
 
 def details(listing: dict[str, Any]) -> str:
-    """What else matters of a car, in a row: mileage, fuel, power, gearbox, city."""
+    """The details of a car in one line: mileage, fuel, power, gearbox, city."""
     parts = [
         mileage_of(listing),
         value(str(listing.get("fuel") or "")),
@@ -201,7 +201,7 @@ def details(listing: dict[str, Any]) -> str:
 
 
 def characteristic(group: str, listing: dict[str, Any]) -> str:
-    """What a listing says about one group of the explanation; "" where it says nothing."""
+    """The values of a listing for one group of the explanation; "" where there are none."""
     if group == "make_model":
         return " ".join(str(listing[name]) for name in ("make", "model") if listing.get(name))
     if group == "mileage":

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from price_api.answer_types import Agreement, Comparison, VersionErrors
 from price_api.database import feedback, predictions, reading
 from price_api.prediction_log.queries import can_be_stored
+from price_contract.answers import Agreement, Comparison, VersionErrors
 
 COMPARED_ROWS = 50_000
 NEAR_SHARE = 0.05

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from price_api.answer_types import Comparison
 from price_api.database import (
     DatabaseAway,
     DatabaseRefused,
@@ -27,6 +26,7 @@ from price_api.prediction_log.comparison import comparison_of
 from price_api.prediction_log.queue import GATHER_SECONDS, PredictionQueue
 from price_api.prediction_log.records import Feedback, Filters, Logged, Page, Prediction
 from price_api.prediction_log.rows import row_of
+from price_contract.answers import Comparison
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
-"""One module per page; `page()` draws it.
+"""One module per page; `page()` draws it. The parts of *Estimer* are in `estimate_*`.
 
-The folder is not called `pages`: Streamlit takes one of that name beside its main script for pages of
-its own kind, and the first visitor of a page's address gets the main page instead.
+The folder is not called `pages`: Streamlit finds pages of its own kind in a folder of that name beside
+its main script, and the first visitor of a page then gets the main page.
 """

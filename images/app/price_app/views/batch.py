@@ -1,4 +1,4 @@
-"""*Lot*: a CSV file in, the same file with prices out."""
+"""*Lot*: takes a CSV file and gives it back with prices."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carprice.errors import DataRefused
 from carprice.listings import reading
-from price_app import formats, markup, screens, sentences, slices
+from price_app import formats, markup, messages, screens, slices
 from price_app.api_client import ApiProblem
 from price_app.language import _, ngettext
+from price_contract.priced_csv import priced_csv
 
 MOST_ROWS, PREVIEW_ROWS, PROBLEMS_SHOWN = 10_000, 8, 50
 
-# Made up, for a first try: nobody's listing.
+# Made-up listings for a first try.
 _EXAMPLE = [
     ("Marque", "Modèle", "Année-Modèle", "Kilométrage", "Type de carburant", "Puissance", "Boite"),
     ("Dacia", "Logan", "2015", "120 000 - 129 999", "Diesel", "6 CV", "Manuelle"),
@@ -31,7 +32,7 @@ _EXAMPLE = [
 @screens.guarded
 def page() -> None:
     """Draw the page."""
-    screens.model()  # without one there is nothing to offer
+    screens.model()  # shows the screen of a missing model
     st.title(_("Estimer tout un fichier"), anchor=False)
     markup.paragraph(
         _("Un fichier CSV d'annonces, une par ligne, et le même fichier revient avec un prix pour chacune."),
@@ -64,8 +65,8 @@ def page() -> None:
         st.session_state.pop("priced file", None)
         return
     raw = _read(upload)
-    if isinstance(raw, str):
-        _refused(sentences.refused_file(raw))
+    if isinstance(raw, DataRefused):
+        _refused(messages.refused_file(raw.code, raw.params, str(raw)))
         return
     _preview(raw)
     name = os.path.splitext(os.path.basename(upload.name))[0]
@@ -76,10 +77,10 @@ def page() -> None:
         except ApiProblem as problem:
             if problem.kind != "refused":
                 raise
-            _refused(sentences.refused_file(problem.sentence))
+            _refused(messages.problem(problem))
     done = st.session_state.get("priced file")
     if done is not None and done[0] == upload.file_id:
-        _result(done[1], name)
+        _result(done[1], raw, name)
 
 
 def example() -> str:
@@ -89,14 +90,14 @@ def example() -> str:
     return text.getvalue()
 
 
-def _read(upload: UploadedFile) -> reading.RawFile | str:
-    """The file, or why it can't be read; read once, however often the page is drawn."""
-    kept: tuple[str, reading.RawFile | str] | None = st.session_state.get("read file")
+def _read(upload: UploadedFile) -> reading.RawFile | DataRefused:
+    """The file, or why it can't be read. It is read once, however often the page is drawn."""
+    kept: tuple[str, reading.RawFile | DataRefused] | None = st.session_state.get("read file")
     if kept is None or kept[0] != upload.file_id:
         try:
-            found: reading.RawFile | str = reading.read_raw(upload.getvalue(), upload.name, MOST_ROWS)
+            found: reading.RawFile | DataRefused = reading.read_raw(upload.getvalue(), upload.name, MOST_ROWS)
         except DataRefused as refused:
-            found = str(refused)
+            found = refused
         kept = st.session_state["read file"] = (upload.file_id, found)
     return kept[1]
 
@@ -113,31 +114,33 @@ def _preview(raw: reading.RawFile) -> None:
         st.caption(_("Les {n} premières lignes du fichier.", n=PREVIEW_ROWS))
 
 
-def _price(content: bytes, raw: reading.RawFile) -> slices.Priced:
+def _price(content: bytes, raw: reading.RawFile) -> slices.PricedRows:
     total = len(raw.table)
-    priced = slices.Priced()
+    priced = slices.PricedRows()
     bar = st.progress(0.0, _("Estimation en cours…"))
     for piece in slices.slices_of(content, raw):
-        slices.add(priced, screens.client().predict_csv(piece), raw.delimiter)
-        said = _("{done} annonces sur {total}", done=formats.number(priced.rows), total=formats.number(total))
-        bar.progress(min(priced.rows / total, 1.0), said)
+        priced.add(screens.client().predict_csv(piece))
+        done = len(priced.rows)
+        text = _("{done} annonces sur {total}", done=formats.number(done), total=formats.number(total))
+        bar.progress(min(done / total, 1.0), text)
     bar.empty()
     return priced
 
 
-def _result(priced: slices.Priced, name: str) -> None:
-    without = len(priced.problems)
-    said = ngettext(
+def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
+    unpriced = priced.unpriced
+    without = len(unpriced)
+    summary = ngettext(
         "{n} annonce estimée", "{n} annonces estimées", priced.priced, n=formats.number(priced.priced)
     )
     if without:
-        said += ngettext(", {n} sans prix.", ", {n} sans prix.", without, n=formats.number(without))
+        summary += ngettext(", {n} sans prix.", ", {n} sans prix.", without, n=formats.number(without))
     else:
-        said += "."
-    markup.notice(said, "warning" if without else "good")
+        summary += "."
+    markup.notice(summary, "warning" if without else "good")
     st.download_button(
         _("Télécharger les prix (CSV)"),
-        priced.text.encode(),
+        lambda: priced_csv(raw.table, priced.rows, raw.delimiter).encode("utf-8", "replace"),
         f"{name}-prix.csv",
         "text/csv",
         type="primary",
@@ -148,7 +151,7 @@ def _result(priced: slices.Priced, name: str) -> None:
         st.subheader(_("Lignes sans prix"), anchor=False)
         markup.table(
             [_("Ligne"), _("Pourquoi")],
-            [[formats.number(row), sentences.problem(why)] for row, why in priced.problems[:PROBLEMS_SHOWN]],
+            [[formats.number(row["row"]), messages.unpriced_row(row)] for row in unpriced[:PROBLEMS_SHOWN]],
             "row-problems",
         )
         if without > PROBLEMS_SHOWN:

@@ -1,16 +1,16 @@
-"""*Historique*: past predictions, what was really paid, and how staging compares with production."""
+"""*Historique*: past predictions, the prices that were paid, and staging beside production."""
 
 from __future__ import annotations
 
 import datetime
 import math
-from typing import Any
 
 import streamlit as st
 
 from price_app import formats, markup, screens, words
-from price_app.api_client import ApiProblem, LoggedPrediction
+from price_app.api_client import ApiProblem
 from price_app.language import _, ngettext
+from price_contract.answers import LoggedPrediction, VersionErrors
 
 PAGE_SIZE = 20
 
@@ -73,7 +73,7 @@ def _filters() -> dict[str, str]:
 
 
 def _midnight(day: datetime.date) -> str:
-    """The beginning of a day in Morocco, as UTC."""
+    """The start of a day in Morocco, in UTC."""
     at = datetime.datetime.combine(day, datetime.time(), formats.zone())
     return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -115,7 +115,7 @@ def _amount(mad: float | None) -> markup.Cell:
 
 
 def _paid(predictions: list[LoggedPrediction]) -> None:
-    """Give the price that was really paid for one of the cars of this page."""
+    """A form for the price that was paid for one of the cars of this page."""
     st.subheader(_("Donner le prix réellement payé"), anchor=False)
     by_id = {found["prediction_id"]: found for found in predictions}
     with st.form("paid", clear_on_submit=True, border=True):
@@ -159,7 +159,7 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
 
 
 def _comparison() -> None:
-    """Production beside staging, once staging has been asked something."""
+    """Production beside staging, once staging has made predictions."""
     try:
         found = screens.comparison()
     except ApiProblem as problem:
@@ -171,7 +171,7 @@ def _comparison() -> None:
         return
     production = found.get("production") or {}
     if staging.get("version") == production.get("version"):
-        return  # promoted: nothing is on trial
+        return  # staging was promoted
     st.subheader(_("Le modèle candidat face au modèle en production"), anchor=False)
     markup.table(
         [
@@ -182,7 +182,7 @@ def _comparison() -> None:
             _("Erreur médiane"),
             _("Erreur moyenne"),
         ],
-        [_arm(_("Production"), production), _arm(_("Candidat"), staging)],
+        [_version_row(_("Production"), production), _version_row(_("Candidat"), staging)],
         "comparison",
     )
     if agreement.get("pairs"):
@@ -202,14 +202,14 @@ def _comparison() -> None:
         )
 
 
-def _arm(name: str, arm: dict[str, Any]) -> list[markup.Cell]:
+def _version_row(name: str, errors: VersionErrors) -> list[markup.Cell]:
     return [
         markup.Badge(name, "plain"),
-        str(arm.get("version") or ""),
-        formats.number(arm.get("predictions") or 0),
-        formats.number(arm.get("feedback") or 0),
-        _share(arm.get("median_ape")),
-        _share(arm.get("mape")),
+        str(errors.get("version") or ""),
+        formats.number(errors.get("predictions") or 0),
+        formats.number(errors.get("feedback") or 0),
+        _share(errors.get("median_ape")),
+        _share(errors.get("mape")),
     ]
 
 

@@ -1,4 +1,4 @@
-"""*Modèle*: which version gives the prices, how good it is, and how it got there."""
+"""*Modèle*: the version that gives the prices, how good it is, and its promotion."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 from price_app import charts, formats, markup, screens, words
 from price_app.api_client import ApiProblem
 from price_app.language import N_, _, ngettext
+from price_contract.answers import ModelAbout, RefusedVersion, StagingState
 
 EXAMPLE_MAD = 100_000
 MOST_IMPORTANT, SMALLEST_SHARE = 12, 0.0005
@@ -59,31 +60,31 @@ def page() -> None:
             "warning",
         )
     _figures(model)
-    _staging(model.get("staging") or {}, str(model["version"]))
+    _staging(model["staging"], str(model["version"]))
     _importance(model.get("importance") or [])
     _gates(model.get("gates") or [])
     _history(model.get("history") or [], str(model["version"]))
     _card(str(model["version"]))
 
 
-def _summary(model: dict[str, Any], promoted: dict[str, Any], training: dict[str, Any]) -> str:
-    said = _("Version {version}", version=model["version"])
+def _summary(model: ModelAbout, promoted: dict[str, Any], training: dict[str, Any]) -> str:
+    summary = _("Version {version}", version=model["version"])
     if promoted.get("at"):
-        said += _(
+        summary += _(
             ", en production depuis le {at} ({by})",
             at=formats.moment(promoted["at"]),
-            by=words.said(str(promoted.get("by"))),
+            by=words.history_phrase(str(promoted.get("by"))),
         )
     if training.get("rows"):
         rows = int(training["rows"])
-        said += ngettext(
+        summary += ngettext(
             ", apprise de {n} annonce", ", apprise de {n} annonces", rows, n=formats.number(rows)
         )
-    return said + "."
+    return summary + "."
 
 
-def _figures(model: dict[str, Any]) -> None:
-    """The figures that matter to a buyer, in figures and in words."""
+def _figures(model: ModelAbout) -> None:
+    """The accuracy for a buyer, in figures and in words."""
     metrics: dict[str, Any] = model.get("metrics") or {}
     figures = []
     typical = first_of(metrics, "test_unflagged_median_ape", "test_median_ape")
@@ -122,14 +123,14 @@ def _figures(model: dict[str, Any]) -> None:
 
 
 def first_of(metrics: dict[str, Any], *names: str) -> float | None:
-    """The first of these metrics that there is."""
+    """The first of these metrics that the model has."""
     for name in names:
         if isinstance(metrics.get(name), int | float):
             return float(metrics[name])
     return None
 
 
-def _refused(refused: dict[str, Any] | None) -> None:
+def _refused(refused: RefusedVersion | None) -> None:
     if refused:
         markup.notice(
             _(
@@ -143,7 +144,7 @@ def _refused(refused: dict[str, Any] | None) -> None:
         )
 
 
-def _staging(staging: dict[str, Any], production: str) -> None:
+def _staging(staging: StagingState, production: str) -> None:
     mode, version = staging.get("mode") or "off", staging.get("version")
     if mode == "shadow" and version:
         text = _(
@@ -158,7 +159,7 @@ def _staging(staging: dict[str, Any], production: str) -> None:
         )
     else:
         return
-    if version != production:  # the same once it is promoted
+    if version != production:  # after its promotion it is the same version
         markup.notice(text)
 
 
@@ -166,7 +167,7 @@ def _importance(importance: list[dict[str, Any]]) -> None:
     total = sum(max(float(row["importance"]), 0.0) for row in importance)
     if not total:
         return
-    # the two ends of a mileage bracket are one thing to a reader
+    # a reader sees the two ends of a mileage bracket as one value
     shares: dict[str, float] = {}
     for row in importance:
         name = words.field(str(row["feature"]))
@@ -234,8 +235,8 @@ def _history(history: list[dict[str, Any]], version: str) -> None:
                 if place == 0 and number == version
                 else number,
                 str(entry.get("previous_version") or ""),
-                words.said(str(entry.get("by") or "")),
-                words.said(str(entry.get("reason") or "")),
+                words.history_phrase(str(entry.get("by") or "")),
+                words.history_phrase(str(entry.get("reason") or "")),
             ]
         )
     columns = [_("Quand"), _("Décision"), _("Version"), _("Avant"), _("Par"), _("Raison")]
@@ -246,7 +247,7 @@ def _history(history: list[dict[str, Any]], version: str) -> None:
 
 
 def _promotion(entry: dict[str, Any]) -> None:
-    """The gates that a promoted version passed, folded."""
+    """The gates that a promoted version passed, in a closed expander."""
     version = entry.get("version")
     title = _("Contrôles de la version {version}, {at}", version=version, at=formats.moment(entry.get("at")))
     with st.expander(title):

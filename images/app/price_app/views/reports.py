@@ -1,4 +1,4 @@
-"""*Rapports*: what the pipeline wrote about the data, its runs, drift and the models."""
+"""*Rapports*: the pages that the pipeline wrote about the data, its runs, drift and the models."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from price_app import formats, markup, screens, words
-from price_app.api_client import Report
 from price_app.language import _, current, ngettext
+from price_contract.answers import Report
 
 MOST_SHOWN = 30
-# The report that the address names, as `?report=drift/NAME.html`.
+# The query parameter that names a report: `?report=drift/NAME.html`.
 ADDRESSED = "report"
 _LINK = re.compile(r'href="([^":#?]+\.html)(?:#[^"]*)?"')
 _GOOD = {"accepted", "promoted", "stable", "in production", "as promised"}
@@ -56,14 +56,14 @@ def _searched(reports: list[Report]) -> list[Report]:
     kinds = list(dict.fromkeys(report["kind"] for report in reports))
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     kind = left.pills(_("Sujet"), kinds, format_func=_kind_label, key="report kind", wrap=True)
-    asked = _plain(
+    wanted = _plain(
         right.text_input(_("Chercher"), placeholder=_("titre, verdict, date…"), key="report search")
     )
     return [
         report
         for report in reports
         if (kind is None or report["kind"] == kind)
-        and asked
+        and wanted
         in _plain(
             f"{report['title']} {report['name']} {report['verdict']} {report['at']} {_kind(report['kind'])}"
         )
@@ -79,7 +79,7 @@ def _kind(kind: str) -> str:
 
 
 def _kind_label(kind: str) -> str:
-    # labels of pills are Markdown: only words of our own
+    # the labels of pills are Markdown, so they hold only words of this module
     return _(words.KINDS[kind]) if kind in words.KINDS else _("Autre")
 
 
@@ -124,9 +124,9 @@ def _reader(found: list[Report], known: Collection[str]) -> None:
 
 
 def linked(html: str, kind: str, known: Collection[str]) -> str:
-    """A report of this kind, its links to other `known` reports (`kind/name`) leading to them in the app.
+    """A report of this kind whose links to other `known` reports (`kind/name`) open them in the app.
 
-    Each opens a page of its own; other links stay as they are.
+    Each link opens a new tab. Other links stay as they are.
     """
 
     def link(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Literal
 
-from price_api.answer_types import UnavailableCode
+from price_contract.answers import UnavailableCode
 
 ProblemCode = (
     UnavailableCode

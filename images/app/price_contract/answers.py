@@ -1,8 +1,7 @@
-"""The JSON documents that the API answers with, as types. The app imports them, too.
+"""The JSON documents that the API answers with, as types.
 
-The routes return them as they are, `schemas` puts them into /openapi.json, and the app casts what it
-receives to them. This module therefore imports nothing of the web framework and nothing of the model.
-Amounts are MAD, whole where they are `int`; times are ISO 8601 with a zone.
+The routes return them, /openapi.json describes them, and the app casts what it receives to them. Amounts
+are MAD, whole where they are `int`; times are ISO 8601 with a zone.
 """
 
 from __future__ import annotations

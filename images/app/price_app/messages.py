@@ -1,0 +1,218 @@
+"""The sentence of each code of the API and of `carprice.listings`, in the language that is on.
+
+The French sentences stand here; `locale/en.po` has the English ones. The placeholders are parameters of
+the code. A code that is not here gets the English sentence that came with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from price_app import formats, words
+from price_app.api_client import ApiProblem
+from price_app.language import N_, _, current
+from price_contract.answers import BatchRow, FieldError, Params, PriceWarning, WarningCode
+from price_contract.problem_kinds import FieldCode, ProblemCode
+
+LONGEST_VALUE = 80
+
+PROBLEMS: dict[ProblemCode, str] = {
+    "registry-away": N_("Le registre des modèles ne répond pas, et aucun modèle n'est gardé en réserve."),
+    "loading": N_("Le modèle est en cours de chargement. Réessayez dans quelques secondes."),
+    "no-model": N_("Aucun modèle n'est encore en production."),
+    "version-refused": N_("La version {version} du modèle a été refusée, et il n'y en a pas d'autre."),
+    "database-away": N_("Le journal des estimations ne répond pas. Réessayez dans un instant."),
+    "keys-away": N_("Les clés du service de prix ne peuvent pas être lues. Réessayez dans un instant."),
+    "store-away": N_("Le dépôt des rapports ne répond pas. Réessayez plus tard."),
+    "service-error": N_("Le service de prix a rencontré une erreur. Réessayez, ou revenez plus tard."),
+    "path-unknown": N_("Le service de prix ne connaît pas l'adresse {path}."),
+    "method-not-allowed": N_("Le service de prix n'accepte pas {method} à l'adresse {path}, mais {allowed}."),
+    "http-error": N_("Le service de prix a refusé la demande."),
+    "invalid-values": N_("Ces valeurs ne sont pas acceptées : {fields}."),
+    "invalid-json": N_("Le service de prix n'a pas pu lire la demande, qui doit être du JSON."),
+    "unsupported-media-type": N_("Le service de prix attend {expected}, et a reçu {found}."),
+    "not-an-object": N_("Une annonce doit être un objet JSON."),
+    "not-a-list": N_("Le service de prix attend une liste d'annonces."),
+    "too-many-rows": N_("Il y a trop d'annonces : {most_rows} au plus. Envoyez-les en plusieurs fois."),
+    "invalid-file": N_("Ce fichier ne peut pas être lu."),
+    "model-card-missing": N_("Cette version n'a pas de fiche."),
+    "prediction-unknown": N_("Cette estimation n'est pas, ou n'est plus, dans le journal."),
+    "report-unknown": N_("Ce rapport n'existe pas."),
+    "listings-gone": N_("Les annonces dont le modèle a appris les prix ne peuvent pas être lues."),
+    "query-too-long": N_("La demande est trop longue : {most_bytes} octets au plus."),
+    "too-many-requests": N_("Trop de demandes à la fois. Réessayez dans {wait_seconds} s."),
+    "key-missing": N_("Le service de prix demande une clé."),
+    "key-unknown": N_("Le service de prix ne connaît pas cette clé."),
+    "key-revoked": N_("Cette clé n'est plus valable."),
+    "body-too-slow": N_("L'envoi a duré plus de {most_seconds} s. Réessayez."),
+    "body-too-large": N_("L'envoi est trop gros : {most_bytes} octets au plus. Envoyez moins d'annonces."),
+}
+
+# Why a whole file is refused (`carprice.listings.problems.FILE_CODES`).
+FILES = {
+    "empty_file": N_("Il est vide. Il faut une ligne d'en-tête et des annonces."),
+    "other_format": N_("Ce n'est pas un fichier CSV. Enregistrez les annonces au format CSV (texte)."),
+    "not_text_file": N_("Ce n'est pas du texte. Enregistrez les annonces au format CSV."),
+    "no_header": N_("La première ligne doit donner le nom des colonnes."),
+    "no_rows": N_("Il n'a qu'un en-tête : il faut des annonces en dessous."),
+    "too_many_rows": N_("Il a trop de lignes : {most} au plus. Envoyez-les en plusieurs fichiers."),
+    "missing_columns": N_("Il manque : {missing}. Colonnes trouvées : {found}."),
+    "too_many_refused_rows": N_("{refused} de ses {rows} lignes sont inutilisables : {most_share} au plus."),
+    "too_few_rows": N_("Il n'a que {usable} lignes utilisables : il en faut au moins {least}."),
+    "file_removed": N_("Il a été retiré avant d'être lu."),
+}
+_WORKBOOK = N_("C'est un classeur Excel. Enregistrez-le au format CSV, puis déposez ce fichier.")
+_WORKBOOKS = {"excel_or_zip", "old_excel"}
+
+# What a field takes (`carprice.listings.problems.EXPECTED`).
+EXPECTED = {
+    "text": N_("un texte d'au plus {longest} caractères"),
+    "link": N_("un lien d'au plus {longest} caractères"),
+    "year": N_("une année comme 2015 (de {low} à {high})"),
+    "mileage": N_("un kilométrage comme « 200 000 - 249 999 » ou « 173 000 km » (de {low} à {high})"),
+    "kilometres": N_("un nombre de kilomètres comme 200 000 (de {low} à {high})"),
+    "fiscal_power": N_("une puissance fiscale comme « 6 CV » (de {low} à {high})"),
+    "number_of_doors": N_("un nombre de portes comme 5 (de {low} à {high})"),
+    "amount": N_("un montant en dirhams comme 60000"),
+    "date": N_("une date comme 31/12/2023"),
+    "yes_or_no": N_("oui ou non"),
+}
+
+# What a field of the API itself takes.
+ACCEPTED: dict[FieldCode, str] = {
+    "not_finite": N_("un nombre fini"),
+    "prediction_id": N_("l'identifiant d'une estimation"),
+    "price_paid": N_("le prix payé, de {low} à {high} MAD"),
+    "number_list": N_("une liste d'au plus {most} nombres de {low} à {high}"),
+    "number": N_("un nombre de {low} à {high}"),
+    "whole_number": N_("un nombre entier"),
+    "at_least": N_("un nombre d'au moins {low}"),
+    "at_most": N_("un nombre d'au plus {high}"),
+    "moment": N_("une date comme 2026-05-04"),
+    "flag": N_("oui ou non"),
+    "text_length": N_("un texte d'au plus {most} caractères"),
+    "list_of_listings": N_("une liste d'annonces"),
+    "not_accepted": N_("une autre valeur"),
+}
+
+# What is wrong with one value, or with the shape of a row (`VALUE_CODES` and `ROW_CODES` there).
+COMPLAINTS = {
+    "unknown_or_empty": N_("vide ou inconnu"),
+    "out_of_range": N_("doit être compris entre {low} et {high}"),
+    "not_positive": N_("doit être supérieur à 0"),
+    "too_long": N_("plus de {longest} caractères"),
+    "not_text": N_("pas du texte"),
+    "not_a_year": N_("pas une année comme 2015"),
+    "not_a_mileage": N_("pas un kilométrage comme « 200 000 - 249 999 » ou « 173 000 km »"),
+    "not_kilometres": N_("pas un nombre de kilomètres comme 200 000"),
+    "not_a_fiscal_power": N_("pas une puissance fiscale comme « 6 CV »"),
+    "not_a_number_of_doors": N_("pas un nombre de portes comme 5"),
+    "not_an_amount": N_("pas un montant en dirhams comme 60000 ou « 60 000 DH »"),
+    "not_a_date": N_("pas une date comme 31/12/2023"),
+    "not_a_yes_or_no": N_("ni oui ni non"),
+    "mileage_bounds_reversed": N_("le plus petit kilométrage dépasse le plus grand"),
+    "empty_row": N_("la ligne est vide"),
+    "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
+    "wrong_number_of_values": N_("la ligne a {values} valeurs, l'en-tête {columns} colonnes"),
+    "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
+}
+# Codes whose complaint says more than what the field takes.
+_NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed"}
+
+WARNINGS: dict[WarningCode, str] = {
+    "unknown_make": N_("La marque « {value} » n'est pas connue : le prix vient des autres caractéristiques."),
+    "unknown_model": N_("Le modèle « {value} » n'est pas connu : le prix est celui d'une {make} comparable."),
+    "unknown_value": N_(
+        "{field} « {value} » n'a jamais été vu : cette information n'est pas prise en compte."
+    ),
+    "outside_training_range": N_(
+        "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
+    ),
+    "ignored_field": N_("{field} : ce champ n'est pas pris en compte."),
+}
+
+
+def problem(found: ApiProblem) -> str:
+    """Why the API refused a request."""
+    if found.code in FILES:
+        return refused_file(found.code, found.params, found.sentence)
+    return _sentence(PROBLEMS, found.code, found.params, found.sentence)
+
+
+def field_error(found: FieldError) -> str:
+    """What is wrong with one field of a form: its name, the value, what is accepted."""
+    name, code, params = words.field(found["field"]), found["code"], found["params"]
+    if code in _NOT_ABOUT_THE_VALUE:
+        return _named(name, _sentence(COMPLAINTS, code, params, found["accepted"]))
+    accepted = (
+        _sentence(EXPECTED, str(params["expected"]), params, found["accepted"])
+        if "expected" in params
+        else _sentence(ACCEPTED, code, params, found["accepted"])
+    )
+    if found["value"] is None:
+        return _("{field} : cette information manque. Attendu : {accepted}", field=name, accepted=accepted)
+    return _(
+        "{field} : « {value} » n'est pas accepté. Attendu : {accepted}",
+        field=name,
+        value=_short(found["value"]),
+        accepted=accepted,
+    )
+
+
+def warning(found: PriceWarning) -> str:
+    """Why an estimate is less certain than usual."""
+    params = {**found["params"], "field": words.field(found["field"])}
+    return _sentence(WARNINGS, found["code"], params, found["message"])
+
+
+def unpriced_row(row: BatchRow) -> str:
+    """Why a row of a file has no price."""
+    parts = [
+        _named(
+            words.field(error["field"]),
+            _sentence(COMPLAINTS, error["code"], error["params"], error["accepted"]),
+        )
+        for error in row.get("errors", [])
+    ]
+    if parts:
+        return (" ; " if current() == "fr" else "; ").join(parts)
+    code, params, sentence = row.get("code", ""), row.get("params", {}), row.get("problem", "")
+    return _sentence(COMPLAINTS if code in COMPLAINTS else PROBLEMS, code, params, sentence)
+
+
+def refused_file(code: str, params: Params, sentence: str) -> str:
+    """Why a whole file can't be read; `sentence` for a code that is not known here."""
+    if code == "other_format" and params.get("format") in _WORKBOOKS:
+        return _(_WORKBOOK)
+    return _sentence(FILES, code, params, sentence)
+
+
+def _sentence(texts: Mapping[Any, str], code: str, params: Params, otherwise: str) -> str:
+    """The sentence of `code`, or `otherwise` for a code or parameters of a newer API."""
+    if code not in texts:
+        return otherwise
+    try:
+        return _(texts[code], **{name: _shown(name, value) for name, value in params.items()})
+    except KeyError:
+        return otherwise
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(words.field(str(each)) if name == "fields" else _short(each) for each in value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _short(value)
+    if name.endswith("share"):
+        return formats.share(value)
+    # A year has no separator of thousands.
+    return formats.number(value) if value >= 10_000 else f"{value:g}"
+
+
+def _named(name: str, complaint: str) -> str:
+    return _("{field} : {complaint}", field=name, complaint=complaint)
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

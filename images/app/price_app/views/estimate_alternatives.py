@@ -1,0 +1,75 @@
+"""The alternatives of *Estimer*: other mileages and years, and comparable listings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Literal
+
+import streamlit as st
+
+from price_app import charts, formats, markup, words
+from price_app.language import _, ngettext
+from price_app.views.estimate_answer import Answer
+from price_contract.answers import Comparable, CurvePoint
+
+
+def price_curves(answer: Answer) -> None:
+    """Draw the price over mileage and over model year, where the API gave it."""
+    if answer.what_if is None:
+        return
+    st.header(_("Et si… ?"), anchor=False)
+    markup.paragraph(
+        _(
+            "Le prix de la même voiture avec un autre kilométrage, ou d'une autre année. "
+            "La bande est la fourchette."
+        ),
+        "cp-small",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _curve(answer.what_if["mileage_km"], "mileage_km", _("Kilométrage (km)"), answer.listing["mileage"])
+    with right:
+        _curve(answer.what_if["model_year"], "model_year", _("Année-modèle"), answer.listing["model_year"])
+
+
+def _curve(
+    points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str, here: int
+) -> None:
+    now = [point["price_mad"] for point in points if point.get(along) == here]
+    if now:
+        st.altair_chart(charts.curve(points, along, title, (here, now[0])), width="stretch")
+
+
+def comparables(answer: Answer) -> None:
+    """Draw the comparable listings, where the API gave some."""
+    if not answer.comparables:
+        return
+    st.header(_("Annonces comparables"), anchor=False)
+    n = len(answer.comparables)
+    markup.paragraph(
+        ngettext(
+            "L'annonce la plus proche, parmi celles dont le modèle a appris les prix.",
+            "Les {n} annonces les plus proches, parmi celles dont le modèle a appris les prix.",
+            n,
+            n=n,
+        ),
+        "cp-small",
+    )
+    markup.draw(
+        f'<div class="cp-cards" data-testid="comparables">{"".join(map(_card, answer.comparables))}</div>'
+    )
+
+
+def _card(found: Comparable) -> str:
+    listing: dict[str, Any] = dict(found)
+    alike = _("Ressemblance {share}", share=formats.share(found["similarity"]))
+    link = markup.Link(_("Voir l'annonce"), found["url"])
+    address = markup.cell_html(link) if markup.is_web_address(found["url"]) else ""
+    return (
+        f'<div class="cp-card"><h3>{escape(words.car(listing))}</h3>'
+        f'<div class="cp-card-price">{escape(formats.money(found["price_mad"]))}</div>'
+        f"<p>{escape(words.details(listing))}</p>"
+        f'<span class="cp-like"><i style="width:{round(found["similarity"] * 100)}%"></i></span>'
+        f"<p>{escape(alike)}</p>{address}</div>"
+    )

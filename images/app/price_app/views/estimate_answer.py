@@ -1,0 +1,79 @@
+"""What *Estimer* asks the API about one car, and keeps while it is shown."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from price_app import screens
+from price_app.api_client import ApiClient, ApiProblem, Listing
+from price_app.views.estimate_form import OLDEST_YEAR, newest_year
+from price_contract.answers import Comparable, Explained, Priced, WhatIf
+
+BELIEVED_KM_A_YEAR = 5_000
+COMPARABLES = 8
+
+
+@dataclass
+class Answer:
+    """An estimate with what the API says about it; a part that failed is None or empty."""
+
+    listing: Listing
+    estimate: Priced
+    explanation: Explained | None = None
+    what_if: WhatIf | None = None
+    comparables: list[Comparable] = field(default_factory=list)
+    new: bool = True
+    paid_mad: int | None = None
+
+
+def answer_about(client: ApiClient, listing: Listing) -> Answer:
+    """Ask for the price of `listing` and everything around it. Raises `ApiProblem` without a price."""
+    answer = Answer(listing, client.predict(listing, _sticky_key()))
+    car = {name: value for name, value in listing.items() if name != "price_mad"}
+    # The price stands by itself: each of the other parts may fail.
+    with optional():
+        answer.explanation = client.explain(car)
+    with optional():
+        answer.what_if = client.what_if(
+            car, _mileages(listing["mileage"], listing["model_year"]), _years(listing["model_year"])
+        )
+    with optional():
+        answer.comparables = client.comparables(car, COMPARABLES)["comparables"]
+    return answer
+
+
+@contextmanager
+def optional() -> Iterator[None]:
+    """Log a problem of the API and go on without its answer."""
+    try:
+        yield
+    except ApiProblem as problem:
+        screens.log_problem(problem)
+
+
+def _sticky_key() -> str:
+    """A random key that keeps one visit with one model version where two share the requests.
+
+    It belongs to the browser tab and says nothing about a person.
+    """
+    return str(st.session_state.setdefault("sticky key", secrets.token_hex(16)))
+
+
+def _mileages(now: int, year: int) -> list[int]:
+    """25 mileages around the car's own, which is among them.
+
+    They begin at a mileage that sellers mean: almost none on an old car is a field that nobody filled in.
+    """
+    first = min(now, BELIEVED_KM_A_YEAR * max(newest_year() - year, 0))
+    last = max(300_000, int(now * 1.4) // 10_000 * 10_000)
+    return sorted({*range(first, last + 1, max((last - first) // 24, 1)), now})
+
+
+def _years(now: int) -> list[int]:
+    """The model years around the car's own."""
+    return list(range(max(now - 8, OLDEST_YEAR), min(now + 8, newest_year()) + 1))

@@ -1,0 +1,91 @@
+"""The explanation of *Estimer*: what each characteristic adds to the price, in words and as a drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from price_app import charts, formats, markup, words
+from price_app.api_client import Listing
+from price_app.language import _
+from price_app.views.estimate_answer import Answer
+from price_contract.answers import Explained
+
+# contributions below this share of the price are added up under one name
+SMALLEST_SHARE = 0.004
+
+
+def explanation(answer: Answer) -> None:
+    """Draw the explanation, where the API gave one."""
+    explained = answer.explanation
+    if explained is None:
+        return
+    st.header(_("Pourquoi ce prix ?"), anchor=False)
+    steps = steps_of(explained, answer.listing)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        markup.draw(_in_words(explained, steps))
+    with right:
+        st.altair_chart(
+            charts.waterfall(
+                explained["base_mad"], explained["price_mad"], [(name, mad) for name, _, mad in steps]
+            ),
+            width="stretch",
+        )
+    priced_by, explained_by = answer.estimate["model"]["version"], explained["model"]["version"]
+    if priced_by != explained_by:
+        markup.notice(
+            _(
+                "Le prix ci-dessus vient de la version {one} du modèle, "
+                "cette explication de la version {other}.",
+                one=priced_by,
+                other=explained_by,
+            ),
+            "warning",
+        )
+
+
+def steps_of(explained: Explained, listing: Listing) -> list[tuple[str, str, float]]:
+    """Name, reason in words and MAD of each contribution, largest first.
+
+    The small ones, and those of characteristics that the listing does not name, are added up in the last.
+    """
+    price = explained["price_mad"]
+    large: list[tuple[str, str, float]] = []
+    rest = 0.0
+    for found in explained["contributions"]:
+        group, mad = found["group"], found["contribution_mad"]
+        said = words.characteristic(group, listing)
+        if abs(mad) < SMALLEST_SHARE * price or not said:
+            rest += mad
+            continue
+        reason = words.REASONS.get((group, mad >= 0))
+        name = _(words.GROUPS[group]) if group in words.GROUPS else group
+        large.append((name, f"{_(reason)} ({said})" if reason else said, mad))
+    large.sort(key=lambda step: -abs(step[2]))
+    if round(rest):
+        large.append((_("Le reste"), _("le reste, et ce qui n'est pas précisé"), rest))
+    return large
+
+
+def _in_words(explained: Explained, steps: Sequence[tuple[str, str, float]]) -> str:
+    def line(amount: str, text: str, style: str = "", note: str = "") -> str:
+        small = f" <small>{escape(note)}</small>" if note else ""
+        return f'<li class="{style}"><b>{escape(amount)}</b><span>{escape(text)}{small}</span></li>'
+
+    lines = [
+        line(
+            formats.money(explained["base_mad"]),
+            _("prix typique du marché"),
+            "cp-total",
+            _("toutes voitures confondues, d'où part le calcul"),
+        )
+    ]
+    lines += [
+        line(formats.signed_money(mad), text, "cp-up" if mad >= 0 else "cp-down")
+        for _name, text, mad in steps
+    ]
+    lines.append(line(formats.money(explained["price_mad"]), _("prix estimé"), "cp-total"))
+    return f'<ul class="cp-words" data-testid="contributions">{"".join(lines)}</ul>'

@@ -1,0 +1,4 @@
+"""What the API and the app agree on: answers as types, kinds of problems, and a priced table as CSV.
+
+Both import it. It imports neither of them, and nothing of the web framework.
+"""

@@ -1,0 +1,28 @@
+"""A table of listings with the price or the problem of each row, as `carprice predict` writes it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pandas as pd
+
+from carprice.lifecycle import prediction
+from price_contract.answers import BatchRow
+
+_KEYS = {prediction.PRICE: "price_mad", prediction.LOW: "low_mad", prediction.HIGH: "high_mad"}
+
+
+def priced_csv(table: pd.DataFrame, rows: Sequence[BatchRow], delimiter: str) -> str:
+    """The rows of `table` as CSV, each with the price, the interval and the problem of its answer."""
+    records = [cast(dict[str, Any], row) for row in rows]
+    columns: dict[str, Any] = {
+        name: pd.array([record.get(key) for record in records], dtype="Int64") for name, key in _KEYS.items()
+    }
+    columns[prediction.PROBLEM] = [record.get("problem", "") for record in records]
+    text = io.StringIO()
+    pd.concat([table.reset_index(drop=True), pd.DataFrame(columns)], axis=1).to_csv(
+        text, index=False, sep=delimiter
+    )
+    return text.getvalue()
