@@ -322,3 +322,32 @@ def test_without_a_link_the_same_car_has_the_same_id_at_any_price() -> None:
     ).listings["listing_id"]
     assert ids[0] == ids[1] == ids[2]
     assert ids[3] != ids[0]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "www.",
+                "m.",
+                "/",
+                "é",
+                "?x=1",
+                "#a",
+                "://",
+                ":80",
+                "@",
+                "A",
+                " ",
+                "\t",
+                "_12345",
+                "\x1f",
+            ]
+        ),
+        max_size=8,
+    )
+)
+def test_the_id_of_an_ordinary_link_is_that_of_the_same_link_in_capitals(parts: list[str]) -> None:
+    link = "https://avito.ma" + "".join(parts)
+    capitals = "HTTPS" + link.removeprefix("https")  # not an ordinary link
+    assert identity.listing_id_of_url(link) == identity.listing_id_of_url(capitals)

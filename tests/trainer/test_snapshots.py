@@ -111,5 +111,5 @@ def test_a_snapshot_that_does_not_exist_is_named_with_those_that_do(root: DataRo
     with pytest.raises(UsageProblem, match="latest"):
         snapshots.load(root, "latest")
     made = snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
-    with pytest.raises(UsageProblem, match=f"'nosuch' .there: {made}"):
+    with pytest.raises(UsageProblem, match=f"'nosuch'. The snapshots are: {made}"):
         snapshots.load(root, "nosuch")

@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, Any]:
-    """Make the snapshot of all accepted files, because those of `shas` were checked; the step's result.
+    """Make the snapshot of all accepted files after those of `shas` were checked; the step's result.
 
-    The counts `rows_*` are those of the accepted files among `shas`; `rows_total` and
-    `listings_total` (distinct) are of the whole snapshot. Raises `NothingToDo` when none of `shas` was
+    The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total` (distinct
+    listings) are of the whole snapshot. Raises `NothingToDo` when none of `shas` was
     accepted.
     """
     given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
     for sha, receipt in given.items():
         if receipt is None:
-            log.warning("no receipt for %s: the file was not checked and is claimed again", sha)
+            log.warning("%s has no receipt: its file was not checked, and the next claim takes it", sha)
     accepted = [r for r in given.values() if r is not None and r["status"] == "accepted"]
     if not accepted:
         raise NothingToDo(
@@ -85,8 +85,8 @@ def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         there = ", ".join(root.folders(SNAPSHOTS)[:20]) or "none"
         raise UsageProblem(
-            f"A snapshot was expected, found none called {snapshot_id!r} (there: {there}); "
-            "land a file or name one of those."
+            f"An existing snapshot was expected, found none with the name {snapshot_id!r}. The snapshots are: "
+            f"{there}. Name one of them, or land a file."
         ) from error
     return manifest
 

@@ -1,4 +1,4 @@
-"""The honest split: a listing that was once a test row is one for ever."""
+"""The split into training and test rows: a listing that is a test row once stays one."""
 
 from __future__ import annotations
 

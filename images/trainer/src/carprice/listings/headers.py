@@ -19,7 +19,7 @@ REQUIRED: tuple[str, ...] = tuple(
     )
 )
 
-# Raw field -> the header shown to a data owner, then every other header known for it. Matching
+# Raw field -> the header that a data owner is shown, then every other known header of it. Matching
 # ignores case, accents, punctuation, spaces and a unit at the end ("Prix (DH)").
 HEADERS: dict[str, tuple[str, ...]] = {
     "listing_id": ("listing_id", "id annonce", "ad id"),
@@ -69,7 +69,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     ),
     "price_mad": ("Prix", "price_mad", "price", "prix de vente"),
     "scraped_at": ("scraped_at", "date", "date de collecte", "date d'extraction", "scraped on"),
-    # read from our own exports, always replaced by the file's own
+    # our own exports have it; the hash of the file that is read replaces it
     "source_sha256": ("source_sha256",),
 }
 
@@ -104,12 +104,12 @@ class Recognised:
     """How the columns of a raw table map to raw fields."""
 
     columns: Mapping[str, str]  # raw field -> column of the table
-    unknown: tuple[str, ...]  # columns nobody knows, kept aside
-    second: tuple[str, ...]  # columns that stand for a field that another one already holds
-    missing: tuple[str, ...]  # required raw fields that no column holds
+    unknown: tuple[str, ...]  # columns with an unknown header; they are reported and not used
+    second: tuple[str, ...]  # columns of a field that an earlier column already holds
+    missing: tuple[str, ...]  # required raw fields without a column
 
     def name(self, raw_field: str) -> str:
-        """The file's own word for a raw field, or the usual header where it has none."""
+        """The file's own header of a raw field, or the usual one where the file has none."""
         return self.columns.get(raw_field) or HEADERS[raw_field][0]
 
 

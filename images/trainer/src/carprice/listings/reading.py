@@ -1,4 +1,4 @@
-"""Read a scraper's CSV exactly as it is: its encoding, its delimiter, its words, its line numbers."""
+"""Reading a scraper's CSV file as text: its encoding, its delimiter, its words and its line numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SIGNATURES = {
 
 
 class TooManyRows(DataRefused):
-    """A file has more rows than its reader takes."""
+    """A file has more rows than the caller accepts."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class RawFile:
     `table` has one row per data row of the file, in its order, every value a string exactly as
     written (dtype `str`, nothing read as missing); its columns are the header's words, made unique.
     `header` is the header as written. `lines` (int, shape (rows,)) are 1-based line numbers of the
-    rows' beginnings. `faults` names the rows, by position, whose shape is wrong and why: a short one
-    is filled with empty values, the surplus of a long one stands in its last column.
+    rows' beginnings. `faults` says, by row position, what is wrong with the shape of a row: a short row
+    is filled with empty values, and the last column of a long row holds its surplus.
     """
 
     table: pd.DataFrame
@@ -72,9 +72,9 @@ def read_raw(content: bytes, name: str = "the file", most_rows: int | None = Non
     """Read the bytes of a CSV file; `name` is what messages call it.
 
     Reads UTF-8 with or without byte order mark, UTF-16 with one, Windows-1252 and Latin-1; `;`, `,`,
-    tab or `|`; quoted values over several lines. A row of the wrong shape is a fault of that row.
-    Raises `DataRefused` for an empty file, a header without rows and what is not text, and
-    `TooManyRows` as soon as there are more than `most_rows`: what comes after is not read.
+    tab or `|`; quoted values over several lines. A row of the wrong shape is a fault of that row alone.
+    Raises `DataRefused` for an empty file, a header without rows and a file that is not text, and
+    `TooManyRows` at the first row after `most_rows`; the rest is not read.
     """
     if not content.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
         raise DataRefused(
@@ -92,7 +92,7 @@ def read_raw(content: bytes, name: str = "the file", most_rows: int | None = Non
 
 
 def _begin(lines: io.StringIO) -> tuple[int, str | None]:
-    """Go to the header; its 0-based line, and the delimiter where a line before it tells Excel one."""
+    """Move to the header: its 0-based line, and the delimiter that a line `sep=` before it declares."""
     first = position = 0
     for number, line in enumerate(iter(lines.readline, "")):
         if line.strip("\r\n\t ;,|"):
@@ -151,7 +151,10 @@ def _decode(content: bytes, name: str) -> tuple[str, str]:
 def _header(
     lines: io.StringIO, first: int, delimiters: Iterable[str], name: str
 ) -> tuple[str, list[str], int]:
-    """The delimiter under which most header words are known, the header, its lines; goes below them."""
+    """The delimiter that makes most header words known ones, the header and its number of lines.
+
+    Afterwards `lines` stands below the header.
+    """
     best: tuple[tuple[int, int], str, list[str], int] | None = None
     position = lines.tell()
     for delimiter in delimiters:
@@ -238,9 +241,9 @@ def _records(
 ) -> Iterator[tuple[int, list[str], bool]]:
     """0-based first line and values of each record, and whether a quote in it is never closed.
 
-    `lines` stands at line `start`. A quote that is never closed would swallow the lines after it: where a
-    record of several lines does not have `width` values, its first line is taken as it stands and reading
-    goes on below it.
+    `lines` stands at line `start`. A quote that is never closed would swallow the lines after it. So when
+    a record of several lines does not have `width` values, its first line becomes a row of its own and
+    reading continues below it.
     """
     while True:
         reader = csv.reader(lines, delimiter=delimiter)
@@ -266,7 +269,7 @@ def _records(
 
 
 def _fitted(fields: list[str], width: int, delimiter: str) -> list[str]:
-    """Exactly `width` values: empty ones added, or a surplus kept in the last."""
+    """Exactly `width` values: empty ones are added, and a surplus is kept in the last one."""
     surplus = [delimiter.join(fields[width - 1 :])] if len(fields) >= width else []
     return [*fields[: width - 1], *surplus] + [""] * (width - len(fields))
 
@@ -280,7 +283,7 @@ def _frame(rows: list[list[str]], columns: list[str]) -> pd.DataFrame:
 
 
 def _unique(header: list[str]) -> list[str]:
-    """The header's words, with a number where one is blank (but for a row number in front) or comes twice."""
+    """The header's words, made unique. A blank word is named by its place, except in the first column."""
     unique: list[str] = []
     for place, word in enumerate(header):
         label = word.strip() or ("" if place == 0 else f"column {place + 1}")

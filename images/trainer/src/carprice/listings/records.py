@@ -22,8 +22,8 @@ class OneRead:
     """One listing, read.
 
     `values` holds every one of FEATURES and `price_mad`: str for text, float for the rest, None where
-    unknown or unreadable. `unknown_fields` are the caller's fields that nothing was read from. The
-    values are those of a listing only where there are no `problems`.
+    unknown or unreadable. `unknown_fields` are the caller's fields that were not used. Use the values
+    only when there are no `problems`.
     """
 
     values: dict[str, str | float | None]
@@ -34,8 +34,8 @@ class OneRead:
 def read_one(record: Mapping[str, Any]) -> OneRead:
     """Read one listing of JSON scalars under any known headers, as `parse(require_price=False)` reads a row.
 
-    A null counts as not given; the price is optional but must be one where it is given. Nothing is
-    raised, whatever the record holds: what can't be used is among the problems.
+    A null counts as not given. The price is optional, but a price that is given must be readable. No record
+    makes this raise; the problems name what can't be used.
     """
     keys: dict[str, str] = {}  # raw field -> the caller's key
     given: dict[str, Any] = {}  # raw field -> the value, where it is not null
@@ -142,14 +142,14 @@ _field_of_short_key = lru_cache(maxsize=1024)(field_of)
 
 
 def _field_of_key(key: str) -> str | None:
-    # what strangers send must not fill the memory
+    # callers choose the keys, and a cache of long ones would fill the memory
     return _field_of_short_key(key) if len(key) <= LONGEST_SHOWN else None
 
 
 def _as_written(value: Any, raw_field: str) -> str:
     """A JSON scalar as the readers take it. Raises ValueError or OverflowError for any other value."""
     if isinstance(value, str):
-        value.encode()  # half of a surrogate pair is no text; UnicodeEncodeError is a ValueError
+        value.encode()  # half of a surrogate pair is not text; UnicodeEncodeError is a ValueError
         return value
     kind = COLUMNS[raw_field].kind if raw_field in COLUMNS else "number"
     if isinstance(value, bool):
@@ -160,12 +160,12 @@ def _as_written(value: Any, raw_field: str) -> str:
         raise ValueError
     if value == int(value):
         return str(int(value))
-    # Many decimals: three would be read as a group of thousands.
+    # six decimals, because three would be read as a group of thousands
     return repr(value) if kind == "text" else f"{value:.6f}"
 
 
 def shown(value: Any) -> str:
-    """A value a stranger sent, short and printable."""
+    """A value that a caller sent, short and printable."""
     if isinstance(value, str):
         short = shorten(value[: LONGEST_SHOWN + 1], LONGEST_SHOWN)
         return short.encode(errors="replace").decode()

@@ -6,9 +6,9 @@ The columns are the 32 of the scraper: an unnamed row number, `Lien` (always und
 first owner, condition, sixteen equipment flags and `Prix` in dirhams.
 
 The structure is plausible: prices fall with age and mileage, makes and models have their premium,
-equipment goes with price and year, and 10 % of noise (lognormal) stays that nothing explains. So is
-the dirt: repeated rows, `--`, empty values, odometers left at zero, prices with one zero too many,
-and a few rows that can't be used.
+equipment goes with price and year, and 10 % of noise (lognormal) has no cause in the columns. The faults
+of real files are there too: repeated rows, `--`, empty values, odometers left at zero, prices with one
+zero too many, and a few rows that can't be used.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def file_name(rows: int, seed: int) -> str:
 def write_sample(path: str, rows: int, seed: int) -> None:
     """Write `generate(rows, seed)` to `path` as the scraper would: UTF-8, commas.
 
-    Raises `UsageProblem` for a number of rows or a seed out of range and where `path` can't be written.
+    Raises `UsageProblem` when the number of rows or the seed is out of range, or `path` can't be written.
     """
     text = to_csv(generate(rows, seed))
     try:
@@ -171,9 +171,9 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def generate(rows: int, seed: int) -> pd.DataFrame:
-    """Synthetic listings: `rows` rows of str under `COLUMNS`, the same for the same arguments.
+    """Synthetic listings: `rows` rows of str under `COLUMNS`. The same arguments give the same rows.
 
-    `rows` counts the repeated ones. Different seeds give different listings.
+    `rows` includes the repeated ones. Different seeds give different listings.
     """
     if not 1 <= rows <= MOST_ROWS:
         raise UsageProblem(f"A number of rows from 1 to {MOST_ROWS:,} was expected, found {rows:,}.")

@@ -44,7 +44,7 @@ class Parsed:
 def as_canonical(table: pd.DataFrame) -> pd.DataFrame:
     """The canonical columns of a table that holds any of them, in order and typed as `Column` says.
 
-    Parquet and the readers of other tools change `None` and strings; this puts them right.
+    Parquet and the readers of other tools change `None` and strings; this restores them.
     """
     out: dict[str, Any] = {}
     for name, column in COLUMNS.items():
@@ -191,7 +191,7 @@ class _Rows:
         except pandera.errors.SchemaErrors as error:
             cases = error.failure_cases
         broken = cases[cases["index"].isna()]
-        if len(broken):  # a column of the wrong type: our mistake, not the file's
+        if len(broken):  # a column of the wrong type is a bug of this module, not a fault of the file
             raise TypeError(f"the canonical table does not fit its schema: {broken.to_dict('records')}")
         for (name, check), group in cases.groupby(["column", "check"], sort=False):
             column = COLUMNS[str(name)]

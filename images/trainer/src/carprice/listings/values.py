@@ -53,7 +53,7 @@ _GLUED = re.compile(r"(?<=\d)(?=[^\W\d_])")
 
 
 def is_unknown(value: str) -> bool:
-    """Whether a value says that nothing is known: empty, `--`, `N/A`, ..."""
+    """Whether a value means that nothing is known: empty, `--`, `N/A`, ..."""
     plain = tidy(value).casefold()
     return plain in _UNKNOWN or not plain.strip("-–—_?. ")
 
@@ -89,7 +89,7 @@ def parse_amount(value: str, unit: re.Pattern[str] | None = None) -> float | Non
     text = _DASHES.sub("-", tidy(value).casefold())
     if unit is not None:
         text = " ".join(unit.sub(" ", _GLUED.sub(" ", text)).split())
-        # the split above takes "6e4" apart
+        # the split above separates "6e4"
         text = re.sub(r"(?<=\d) (?=e[+]?\d)", "", text)
     # groups split by typewriter or typographic apostrophes
     text = text.replace("’", "'")

@@ -1,4 +1,4 @@
-"""Check one landed file: accept its good rows, quarantine the others, say what became of each."""
+"""Checking one landed file: good rows are accepted, the others quarantined, and a receipt counts both."""
 
 from __future__ import annotations
 

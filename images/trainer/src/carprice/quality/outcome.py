@@ -23,7 +23,7 @@ WHOLE_FILE = RowProblem("whole_file_refused").sentence()
 class Outcome:
     """What became of a file and of its rows.
 
-    `raw`, `found` and `parsed` are None where the file could not be read that far. `repeated` and
+    `raw`, `found` and `parsed` are None when reading stopped before them. `repeated` and
     `problems` (object: None for a row that may be used) have one entry per row of the file.
     """
 

@@ -17,7 +17,7 @@ from carprice.params import QualityParams
 from carprice.quality.outcome import WHOLE_FILE, Outcome
 from carprice.reports.html import templates
 
-# shown of a refused row, so that its owner finds it again
+# the values of a refused row that help its owner to find it
 _KEY_FIELDS = ("make", "model", "model_year", "mileage", "price_mad")
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
