@@ -26,7 +26,7 @@ from benchmarks.accuracy import distinct_listings
 from carprice.history.splitting import is_test
 from carprice.lifecycle import training
 from carprice.model.features import features_of
-from carprice.monitoring.drift_tests import DRIFTED, Comparison, compare
+from carprice.monitoring.verdict import DRIFTED, Comparison, compare
 from carprice.params import Params
 from carprice.params_file import load_params
 

@@ -11,15 +11,8 @@ import pandas as pd
 import pytest
 
 from carprice.listings import reading, sample, schema, tables
-from carprice.monitoring.drift_tests import (
-    DRIFTED,
-    MILEAGE,
-    PRICE_LEVEL,
-    STABLE,
-    TOO_LITTLE,
-    Comparison,
-    compare,
-)
+from carprice.monitoring.compared_columns import MILEAGE, PRICE_LEVEL
+from carprice.monitoring.verdict import DRIFTED, STABLE, TOO_LITTLE, Comparison, compare
 from carprice.params import DriftParams
 
 REAL_DATA = Path(
@@ -68,7 +61,7 @@ def test_more_rows_make_no_small_difference_an_alarm() -> None:
     moved = table.assign(fiscal_power_cv=table["fiscal_power_cv"] + 0.2)
     moved["fuel"] = np.where(random.random(len(table)) < 0.52, "Diesel", "Essence")
     result = compare(table, moved, PARAMS)
-    assert all(f.strongest is not None and f.strongest.chance < 0.001 for f in result.findings)
+    assert all(f.strongest is not None and f.strongest.p_value < 0.001 for f in result.findings)
     assert result.verdict == STABLE
 
 
@@ -81,7 +74,7 @@ def test_the_same_shift_is_stable_or_drifted_by_its_size_alone() -> None:
         assert {f.column: f.verdict for f in result.findings}[PRICE_LEVEL] == verdict
 
 
-def test_a_column_that_empties_is_told_with_both_shares(listings: pd.DataFrame) -> None:
+def test_a_column_that_empties_alarms_with_both_shares(listings: pd.DataFrame) -> None:
     before, after = halves(listings)
     after.loc[after.sample(frac=0.3, random_state=0).index, "fuel"] = None
     result = compare(before, after, PARAMS)
@@ -91,7 +84,7 @@ def test_a_column_that_empties_is_told_with_both_shares(listings: pd.DataFrame) 
     assert result.drifted == ["fuel"]
 
 
-def test_a_number_that_empties_is_told_too(listings: pd.DataFrame) -> None:
+def test_a_number_that_empties_alarms_too(listings: pd.DataFrame) -> None:
     before, after = halves(listings)
     after.loc[after.sample(frac=0.3, random_state=0).index, "model_year"] = np.nan
     assert found(compare(before, after, PARAMS), "model_year") == ["empty"]

@@ -20,7 +20,7 @@ from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.features import features_of
 from carprice.monitoring import live_accuracy
-from carprice.monitoring.live_accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Scored, judge
+from carprice.monitoring.accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Scored, assess
 from carprice.params import LiveParams, Params
 from carprice.pipeline import whole_run
 from carprice.store import DataRoot
@@ -148,31 +148,31 @@ def made_up(rows: int, bias: float = 0.0, odd: float = 0.0, seed: int = 0) -> Sc
 
 
 def test_as_good_a_model_is_as_promised() -> None:
-    assert judge(made_up(3000), made_up(1000, seed=1), PARAMS).verdict == AS_PROMISED
+    assert assess(made_up(3000), made_up(1000, seed=1), PARAMS).verdict == AS_PROMISED
 
 
 def test_too_few_listings_are_told_as_such() -> None:
-    assert judge(made_up(40), made_up(1000, seed=1), PARAMS).verdict == TOO_LITTLE
+    assert assess(made_up(40), made_up(1000, seed=1), PARAMS).verdict == TOO_LITTLE
 
 
 def test_a_figure_that_may_lie_on_either_side_of_its_limit_is_no_verdict() -> None:
-    found = judge(made_up(60, bias=0.045), made_up(1000, seed=1), PARAMS)
-    bias = next(c for c in found.checks if c.name == "distance of asked from predicted prices")
+    found = assess(made_up(60, bias=0.045), made_up(1000, seed=1), PARAMS)
+    bias = next(c for c in found.checks if c.name == "distance of asking from predicted prices")
     assert bias.low < bias.limit < bias.high
     assert found.verdict == TOO_LITTLE
 
 
 @pytest.mark.parametrize("bias", [-0.08, 0.08])
 def test_a_bias_either_way_is_worse(bias: float) -> None:
-    found = judge(made_up(1000, bias), made_up(1000, seed=1), PARAMS)
+    found = assess(made_up(1000, bias), made_up(1000, seed=1), PARAMS)
     assert found.verdict == WORSE
-    told = {check.name: check.verdict for check in found.checks}
-    assert told["distance of asked from predicted prices"] == WORSE
+    verdicts = {check.name: check.verdict for check in found.checks}
+    assert verdicts["distance of asking from predicted prices"] == WORSE
 
 
 def test_a_model_that_is_all_wrong_does_not_hide_behind_prices_that_look_mistyped() -> None:
-    found = judge(made_up(1000, odd=0.4), made_up(1000, seed=1), PARAMS)
+    found = assess(made_up(1000, odd=0.4), made_up(1000, seed=1), PARAMS)
     assert {c.name for c in found.checks if c.verdict == WORSE} == {"prices that look mistyped"}
     everything = made_up(1000)
     hidden = replace(everything, flagged=np.ones(1000, dtype=bool))
-    assert judge(hidden, made_up(1000, seed=1), PARAMS).verdict != AS_PROMISED
+    assert assess(hidden, made_up(1000, seed=1), PARAMS).verdict != AS_PROMISED

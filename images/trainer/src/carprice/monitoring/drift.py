@@ -1,4 +1,4 @@
-"""Has the market moved away from what the production model learned?"""
+"""The step that compares the newest listings with what the production model learned."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from carprice.lifecycle.evaluation import test_listings
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings.schema import FEATURES
 from carprice.listings.tables import as_canonical
-from carprice.monitoring import drift_report, live_accuracy
-from carprice.monitoring.drift_tests import DRIFTED, TOO_LITTLE, Comparison, compare
-from carprice.monitoring.new_listings import Judged, judged_on
+from carprice.monitoring import drift_page
+from carprice.monitoring.accuracy import Scored, assess, score
+from carprice.monitoring.drift_page import Compared
+from carprice.monitoring.drift_sentences import headline, sentences
+from carprice.monitoring.new_listings import ProductionVersion, version_without
+from carprice.monitoring.verdict import DRIFTED, Comparison, compare
 from carprice.params import DriftParams, Params
 from carprice.store import DataRoot
 from carprice_contract.data_root import QUESTIONS
@@ -31,29 +34,29 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     New are the listings of the newest file that production's snapshot does not hold, and those of older
     such files until there are `drift.enough_rows`. The reference is all of production's snapshot; the
     model's own errors are compared with those on its test rows. At most `drift.max_rows` of each are drawn.
-    What people asked the API lately is compared too and has its own verdict under `asked`.
+    The questions that people lately asked the API are compared too and have their own verdict under `asked`.
 
-    Writes a page, Evidently's report and a JSON record under `reports/drift/`, named by when the newest
-    file was received, so that a repetition replaces them; tags the version with the verdict. Raises
-    `NothingToDo` when no model is in production, or when there is no listing it has not seen.
+    Writes our page, Evidently's page and a JSON record under `reports/drift/`. Their name is the time at
+    which the newest file was received, so that a repetition replaces them. Tags the version with the verdict.
+    Raises `NothingToDo` if no model is in production, or if it has seen all listings.
     """
     manifest = snapshots.manifest_of(root, snapshot_id)
     newest = manifest["files"][-1]
-    judged = judged_on(root, registry, [newest["sha256"]])
-    files, new, repeated = _newest(root, judged, manifest["files"], params.drift.enough_rows)
+    production = version_without(root, registry, [newest["sha256"]])
+    files, new, repeated = _newest(root, production, manifest["files"], params.drift.enough_rows)
     if len(new) == 0:
         raise NothingToDo(
-            f"listings that version {judged.version} has not seen were expected in {newest['file']}, found "
+            f"expected listings that version {production.version} has not seen in {newest['file']}, found "
             f"all {repeated} known; the next file is compared when it lands"
         )
-    log.info("comparing %d new listings with what version %s learned", len(new), judged.version)
-    reference, current = _drawn(judged.known, params.drift), _drawn(new, params.drift)
-    pipeline = registry.load(judged.model_uri)
-    before = live_accuracy.score(pipeline, _drawn(test_listings(root, judged.run), params.drift))
-    now = live_accuracy.score(pipeline, current)
-    accuracy = live_accuracy.judge(now, before, params.live)
+    log.info("comparing %d new listings with what version %s learned", len(new), production.version)
+    reference, current = _drawn(production.known, params.drift), _drawn(new, params.drift)
+    pipeline = registry.load(production.model_uri)
+    before = score(pipeline, _drawn(test_listings(root, production.run), params.drift))
+    now = score(pipeline, current)
+    accuracy = assess(now, before, params.live)
     comparison = compare(reference, current, params.drift, (before.error, now.error))
-    asked = _asked(root, registry, judged, params.drift)
+    questions = _questions(root, registry, production, params.drift)
     stamp = datetime.fromisoformat(newest["received_at"]).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"reports/drift/{stamp}-{newest['sha256'][:12]}"
     report = {
@@ -61,38 +64,30 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
         "file": newest["file"],
         "sha256": newest["sha256"],
         "files": files,
-        "reference_snapshot": judged.snapshot_id,
-        "production_version": judged.version,
+        "reference_snapshot": production.snapshot_id,
+        "production_version": production.version,
         "rows": len(new),
         "rows_repeated": repeated,
         "reference_rows": len(reference),
         "drifted": comparison.verdict == DRIFTED,
         **comparison.record(),
         "drift_share": len(comparison.drifted) / max(len(comparison.findings), 1),
-        "changes": [
-            drift_report.sentence(finding.column, change)
-            for finding in comparison.findings
-            for change in drift_report.told(finding)
-        ],
+        "changes": sentences(comparison),
         "headline": headline(comparison, newest["file"]),
-        # What a buyer sees of it: asked against predicted prices, as a share.
+        # What a buyer notices: the distance of asking from predicted prices, as a share.
         "shift": math.expm1(accuracy.live["bias_log"]) if accuracy.live else 0.0,
         "accuracy": accuracy.record(),
-        "asked": asked[0].record() if asked else None,
+        "asked": questions.comparison.record() if questions else None,
         "report": f"{name}.html",
         "evidently": None,
     }
-    if min(len(before.asked), len(now.asked)) >= params.drift.min_rows:
-        snapshot, left_out = drift_report.evidently_report(comparison, before, now, params.drift.report_rows)
-        report |= {"evidently": f"{name}.evidently.html", "evidently_left_out": left_out}
-        root.write_bytes(f"{name}.evidently.html", drift_report.evidently_page(snapshot))
-        # For the history in Evidently's workspace.
-        root.write_text(f"{name}.evidently.json", snapshot.dumps())
-    page = drift_report.render(report, (comparison, reference, current), (before, now), accuracy, asked)
-    root.write_text(f"{name}.html", page)
+    if min(len(before.asking_mad), len(now.asking_mad)) >= params.drift.min_rows:
+        report |= _write_evidently(root, name, comparison, (before, now), params.drift.report_rows)
+    compared = Compared(comparison, reference, current)
+    root.write_text(f"{name}.html", drift_page.render(report, compared, (before, now), accuracy, questions))
     root.write_json(f"{name}.json", report)
     registry.tag_version(
-        judged.version,
+        production.version,
         **{
             "drift.verdict": comparison.verdict,
             "drift.at": report["written_at"],
@@ -103,33 +98,32 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     return report
 
 
-def headline(comparison: Comparison, file: str) -> str:
-    """The verdict in one sentence."""
-    if comparison.verdict == DRIFTED:
-        names = [drift_report.label(column) for column in comparison.drifted]
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        return f"{file} is unlike what production learned: {', '.join(names[:4])}{more}"
-    if comparison.verdict == TOO_LITTLE:
-        return (
-            f"{file}: too little data, {comparison.rows_current} new listings, to say whether they are alike"
-        )
-    return f"{file} is like what production learned"
+def _write_evidently(
+    root: DataRoot, name: str, comparison: Comparison, scored: tuple[Scored, Scored], rows: int
+) -> dict[str, Any]:
+    """Write Evidently's page, and its JSON for the history in Evidently's workspace; what the record says."""
+    from carprice.monitoring import evidently_adapter, evidently_page
+
+    snapshot, left_out = evidently_page.evidently_report(comparison, *scored, rows)
+    root.write_bytes(f"{name}.evidently.html", evidently_adapter.html_page(snapshot))
+    root.write_text(f"{name}.evidently.json", snapshot.dumps())
+    return {"evidently": f"{name}.evidently.html", "evidently_left_out": left_out}
 
 
 def _newest(
-    root: DataRoot, judged: Judged, files: list[dict[str, Any]], enough: int
+    root: DataRoot, production: ProductionVersion, files: list[dict[str, Any]], enough: int
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, int]:
-    """The newest files the version has not seen, until they hold `enough` new listings; and those listings.
+    """The newest files that the version has not seen, until they hold `enough` new listings.
 
-    Also how many of their listings are no news.
+    Also these listings, and how many listings of the files are not new.
     """
     chosen: list[dict[str, Any]] = []
-    new, repeated = judged.known.head(0), 0
+    new, repeated = production.known.head(0), 0
     for entry in reversed(files):
-        if entry["sha256"] in judged.learned or (chosen and len(new) >= enough):
+        if entry["sha256"] in production.learned or (chosen and len(new) >= enough):
             break
         chosen.insert(0, entry)
-        new, repeated = judged.unseen(root, chosen)
+        new, repeated = production.unseen(root, chosen)
     return chosen, new, repeated
 
 
@@ -139,13 +133,13 @@ def _drawn(listings: pd.DataFrame, params: DriftParams) -> pd.DataFrame:
     return listings.sample(params.max_rows, random_state=0).sort_index()
 
 
-def _asked(
-    root: DataRoot, registry: Registry, judged: Judged, params: DriftParams
-) -> drift_report.Compared | None:
-    """What people asked the API in the `asked_days` until now, against what today's production learned.
+def _questions(
+    root: DataRoot, registry: Registry, production: ProductionVersion, params: DriftParams
+) -> Compared | None:
+    """The questions to the API in the last `asked_days`, compared with what today's production learned.
 
-    Empty fields are no drift: a form is filled in otherwise than an ad. Equal questions count once. None
-    where nothing was asked.
+    Empty fields are no drift: people leave other fields of a form empty than sellers do. Equal questions
+    count once. None if there was no question.
     """
     since = datetime.now(UTC) - timedelta(days=params.asked_days)
     days = [name for name in root.names(QUESTIONS, ".parquet") if name >= f"{since:%Y-%m-%d}"]
@@ -155,10 +149,11 @@ def _asked(
     if lately.empty:
         return None
     current = registry.require(PRODUCTION)
-    known = judged.known
-    if str(current.version) != judged.version:
+    known = production.known
+    if str(current.version) != production.version:
         known = snapshots.load(root, registry.get_run(str(current.run_id)).data.tags["snapshot_id"])[1]
     columns = list(FEATURES)
     questions = _drawn(as_canonical(lately)[columns].drop_duplicates(ignore_index=True), params)
     reference = _drawn(known[columns], params)
-    return compare(reference, questions, params, count_empty=False), reference, questions
+    comparison = compare(reference, questions, params, count_empty=False)
+    return Compared(comparison, reference, questions)

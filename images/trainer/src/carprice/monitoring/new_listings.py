@@ -1,4 +1,4 @@
-"""Listings that a production version has never seen: what it is judged on before the next one learns them."""
+"""New listings: those that a production version has never seen, so that its errors on them are honest."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A version that is or was in production, its run, the files of its snapshot and their listings."""
+class ProductionVersion:
+    """A version that is or was in production, and what it learned.
+
+    `run` is its MLflow run, `learned` the SHA-256 of the files in its snapshot, `known` their listings.
+    """
 
     version: str
     run: Any
@@ -29,25 +32,25 @@ class Judged:
 
     @property
     def model_uri(self) -> str:
-        """Where the registry keeps its model."""
+        """The model in the registry."""
         return f"models:/{MODEL}/{self.version}"
 
     def unseen(self, root: DataRoot, files: list[dict[str, Any]]) -> tuple[pd.DataFrame, int]:
         """The distinct listings of `files` that its snapshot does not hold, and how many it does hold.
 
-        A listing of its snapshot is left out with a new price too, trained on or not: the figures it was
-        promoted with rest on those.
+        A listing of the snapshot is left out even with a new price, and also if the version was only tested
+        on it: the figures at its promotion come from those listings.
         """
         listings = snapshots.distinct(root, files)
         seen = listings["listing_id"].isin(set(self.known["listing_id"])).to_numpy()
         return listings[~seen].reset_index(drop=True), int(seen.sum())
 
 
-def judged_on(root: DataRoot, registry: Registry, shas: Collection[str]) -> Judged:
-    """The version in production, or the last one before it, whose snapshot holds none of the files `shas`.
+def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -> ProductionVersion:
+    """The newest version, now or once in production, whose snapshot holds none of the files `shas`.
 
-    Going back in history makes the answer the same whether it is asked before or after the version that
-    learned the files was promoted. Raises `NothingToDo` where every version so far learned from one.
+    So the answer stays the same after a version that learned the files is promoted. Raises `NothingToDo` if
+    every version so far learned from one of them.
     """
     current = registry.require(PRODUCTION)
     history = [str(entry["version"]) for entry in reversed(registry.history())]
@@ -56,15 +59,17 @@ def judged_on(root: DataRoot, registry: Registry, shas: Collection[str]) -> Judg
         snapshot_id = run.data.tags["snapshot_id"]
         manifest = snapshots.manifest_of(root, snapshot_id)
         learned = frozenset(entry["sha256"] for entry in manifest["files"])
-        if not learned & set(shas):
-            if version != str(current.version):
-                log.info(
-                    "version %s in production learned from these files; version %s did not",
-                    current.version,
-                    version,
-                )
-            return Judged(version, run, manifest["id"], learned, snapshots.load(root, snapshot_id)[1])
+        if learned & set(shas):
+            continue
+        if version != str(current.version):
+            log.info(
+                "version %s is in production and learned from these files; version %s did not and is scored",
+                current.version,
+                version,
+            )
+        known = snapshots.load(root, snapshot_id)[1]
+        return ProductionVersion(version, run, manifest["id"], learned, known)
     raise NothingToDo(
-        f"files that a version in production has not learned from were expected, found none; "
-        f"version {current.version} is judged on the next file that lands"
+        "expected files that a version in production has not learned from, found none; "
+        f"version {current.version} is scored on the next file that lands"
     )

@@ -1,7 +1,7 @@
-"""The Evidently workspace: one run per landed file, and panels that show how the figures went over time.
+"""The Evidently workspace: one run for each landed file, and panels that show the figures over time.
 
-`carprice evidently-ui` shows it. A run holds the file's figures and, for the newest files, Evidently's own
-report of its drift. Runs are made of the records, so a workspace that is lost is made again.
+`carprice evidently-ui` shows it. A run holds the figures of the file and, for the newest files, Evidently's
+own report of its drift. Runs are made from the records, so a lost workspace is made again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import logging
 import os
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from carprice.errors import UsageProblem
+from carprice.formats import percent, thousands
 from carprice.reports.records import (
     Document,
     documents,
@@ -31,7 +33,6 @@ from carprice.store import DataRoot
 from carprice_contract.data_root import EVIDENTLY_WORKSPACE, RECEIPTS
 
 if TYPE_CHECKING:
-    from evidently.core.report import Snapshot
     from evidently.sdk.models import DashboardModel
 
 log = logging.getLogger(__name__)
@@ -42,28 +43,26 @@ DESCRIPTION = (
     "Every landed file of listings: what was refused, how it differs from what the production model "
     "learned, and how well that model priced it."
 )
-# The service holds all runs in memory: figures are small, Evidently's reports are not.
+# The service keeps all runs in memory: figures are small, Evidently's reports are large.
 WITH_REPORT = 10
 LISTED = 1000
 
 FIGURES = {
     "drift_share": "Columns that drifted, as a share",
     "live_error": "Mean error on the new listings",
-    "promised_error": "Mean error that was promised",
+    "promised_error": "Mean error at promotion",
     "rows_refused": "Rows refused",
     "rows_accepted": "Rows accepted",
 }
-# Evidently asks a panel for a metric by type and labels; ours has one label, the figure.
-_METRIC = "evidently:metric_v2:CarPrices"
 _OURS = uuid.UUID("6f3c2d0e-94a4-5a0b-9d1c-5d1f0e6a7b21")
 _PUBLISHED = f"{FOLDER}/published.json"
 
 
 def publish(root: DataRoot) -> dict[str, Any]:
-    """Bring the workspace up to date with the records; the counts of runs and of those that changed.
+    """Bring the workspace up to date with the records; the number of runs and of changed runs.
 
-    Doing it again changes nothing. Evidently's service reads a local folder: on an object store nothing
-    is written, and the log says so.
+    A repetition changes nothing. Evidently's service reads a local folder: on an object store nothing is
+    written, and the log says so.
     """
     if not root.is_local:
         log.warning("no Evidently workspace: it needs a local data root, found %s", root.location)
@@ -86,14 +85,16 @@ def publish(root: DataRoot) -> dict[str, Any]:
 
 
 def prepare(root: DataRoot) -> str:
-    """Make the project and its panels where they are missing; the workspace's folder.
+    """Make the project and its panels if they are missing; the path of the workspace.
 
-    The service only notices runs of projects that were there when it started. Panels that somebody
-    rearranged in the UI stay as they are.
+    The service notices new runs only in projects that exist when it starts. Panels that somebody rearranged
+    in the UI stay as they are.
     """
+    from carprice.monitoring import evidently_adapter
+
     folder = f"{FOLDER}/{_project_id()}"
     if not root.exists(f"{folder}/dashboard.json"):
-        root.write_text(f"{folder}/dashboard.json", _json(_dashboard().dict()))
+        root.write_text(f"{folder}/dashboard.json", evidently_adapter.to_json(_dashboard().dict()))
     if not root.exists(f"{folder}/metadata.json"):
         os.makedirs(root.path(f"{folder}/snapshots"), exist_ok=True)
         project = {"id": str(_project_id()), "name": PROJECT, "description": DESCRIPTION, "version": "2"}
@@ -104,24 +105,23 @@ def prepare(root: DataRoot) -> str:
 def serve(root: DataRoot, host: str, port: int) -> None:
     """Run Evidently's service on the workspace until it is stopped. Sends nothing to anybody.
 
-    Raises `UsageProblem` where the data root is an object store: the service reads a local folder.
+    Raises `UsageProblem` if the data root is an object store: the service reads a local folder.
     """
     if not root.is_local:
         raise UsageProblem(
-            f"a local folder was expected in DATA_DIR, as Evidently's service reads no other, found "
-            f"{root.location}; the pages under reports/ show the same figures"
+            f"expected a local folder in DATA_DIR, which is all that Evidently's service reads, found "
+            f"{root.location}; open the pages under reports/, which show the same figures"
         )
-    os.environ["DO_NOT_TRACK"] = "1"
-    from evidently.ui.service.app import get_config, run
+    from carprice.monitoring import evidently_adapter
 
-    run(get_config(host=host, port=port, workspace=prepare(root)))
+    evidently_adapter.serve_workspace(prepare(root), host, port)
 
 
 # --- runs
 
 
 def _runs(root: DataRoot) -> dict[str, Document]:
-    """What each run is made of, by the run's id: the newest landed files, oldest first."""
+    """The newest landed files as runs, by the id of the run, oldest first."""
     receipts = documents(root, RECEIPTS, stems(root, RECEIPTS))
     newest = sorted(receipts.items(), key=lambda item: str(item[1].get("checked_at", "")))[-LISTED:]
     drift = _by_file(root, "reports/drift")
@@ -129,14 +129,14 @@ def _runs(root: DataRoot) -> dict[str, Document]:
     with_report = [sha for sha, _ in newest if drift.get(sha, {}).get("evidently")][-WITH_REPORT:]
     return {
         str(uuid.uuid5(_OURS, sha)): _run(
-            receipt, drift.get(sha, {}), live.get(sha, {}), with_report=sha in with_report
+            at, receipt, drift.get(sha, {}), live.get(sha, {}), with_report=sha in with_report
         )
         for sha, receipt in newest
-        if time_of(receipt) is not None
+        if (at := time_of(receipt)) is not None
     }
 
 
-def _run(receipt: Document, drift: Document, live: Document, with_report: bool) -> Document:
+def _run(at: datetime, receipt: Document, drift: Document, live: Document, with_report: bool) -> Document:
     accuracy = live or _object(drift.get("accuracy"))
     figures = {
         "drift_share": drift_share(drift),
@@ -147,7 +147,7 @@ def _run(receipt: Document, drift: Document, live: Document, with_report: bool) 
     }
     version = drift.get("production_version") or live.get("version")
     return {
-        "at": receipt["checked_at"],
+        "at": at.isoformat(),
         "file": str(receipt.get("file")),
         "figures": {name: value for name, value in figures.items() if value is not None},
         "verdict": drift_verdict(drift),
@@ -155,15 +155,15 @@ def _run(receipt: Document, drift: Document, live: Document, with_report: bool) 
         "version": str(version) if version is not None else "",
         "report": str(drift.get("report") or receipt.get("quality_page") or ""),
         "evidently": f"{str(drift['evidently']).removesuffix('.html')}.json" if with_report else None,
-        # A repeated measurement replaces its report.
+        # A repeated measurement replaces its report, so the run must change with it.
         "measured_at": drift.get("written_at"),
     }
 
 
 def _by_file(root: DataRoot, folder: str) -> dict[str, Document]:
-    """The reports of a folder by the hash of the newest file that each is about.
+    """The reports of a folder by the hash of the newest file that each compares.
 
-    Of several about one file the earliest counts: it was made before any training saw the file.
+    Of several reports on one file the earliest counts: no training had seen the file then.
     """
     found: dict[str, Document] = {}
     names = stems(root, folder)[-LISTED:]
@@ -179,80 +179,53 @@ def _by_file(root: DataRoot, folder: str) -> dict[str, Document]:
 
 def _content(root: DataRoot, run: Document) -> str:
     """A run as Evidently stores it."""
-    from evidently.core.metric_types import MetricConfig, SingleValue, single_value_location
+    from carprice.monitoring import evidently_adapter
 
-    snapshot = _evidently(root, run["evidently"])
-    results: dict[str, Any] = {}
-    for name, value in run["figures"].items():
-        result = SingleValue(value=value, display_name=FIGURES[name])
-        metric_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
-        result.metric_value_location = single_value_location(
-            MetricConfig(metric_id=metric_id, params={"type": _METRIC, "figure": name})
-        )
-        results[metric_id] = result
-    model = snapshot.to_snapshot_model()
-    model.name = run["file"]
-    model.timestamp = time_of(run)
-    model.tags = [
-        tag for tag in (run["verdict"], f"version {run['version']}" if run["version"] else "") if tag
-    ]
-    model.metadata = {key: run[key] for key in ("file", "headline", "version", "report") if run[key]}
-    model.metric_results = results | model.metric_results
-    model.top_level_metrics = [*results, *model.top_level_metrics]
-    model.widgets = [*_widgets(run), *model.widgets]
-    return _json(model.dict())
+    return evidently_adapter.run_document(
+        saved=_saved_report(root, run["evidently"]),
+        name=run["file"],
+        at=datetime.fromisoformat(run["at"]),
+        tags=[tag for tag in (run["verdict"], f"version {run['version']}" if run["version"] else "") if tag],
+        metadata={key: run[key] for key in ("file", "headline", "version", "report") if run[key]},
+        figures={name: (FIGURES[name], value, _shown(name, value)) for name, value in run["figures"].items()},
+        text=run["headline"] or "No model was in production to compare the file with.",
+    )
 
 
-def _widgets(run: Document) -> list[Any]:
-    """The first screen of a run: what was found, then the figures."""
-    from evidently.legacy.renderers.html_widgets import CounterData, WidgetSize, counter, text_widget
-
-    words = run["headline"] or "No model was in production to compare it with."
-    counters = [
-        CounterData(
-            FIGURES[name], f"{100 * value:.1f} %" if name.endswith(("share", "error")) else f"{value:,.0f}"
-        )
-        for name, value in run["figures"].items()
-    ]
-    shown = [text_widget(text=words, title=run["file"], size=WidgetSize.FULL)]
-    return [*shown, counter(counters=counters)] if counters else shown
+def _shown(figure: str, value: float) -> str:
+    return percent(value) if figure.endswith(("share", "error")) else thousands(value)
 
 
-def _evidently(root: DataRoot, name: str | None) -> Snapshot:
-    """Evidently's own report as it was saved beside the page, or an empty one."""
-    from datetime import datetime
-
-    from evidently import Report
-    from evidently.core.report import Snapshot
-
-    if name:
-        with contextlib.suppress(FileNotFoundError):
-            return Snapshot.loads(root.read_bytes(name).decode())
-    snapshot = Snapshot(Report([]), None, datetime.now(), {}, [])
-    snapshot._widgets = []
-    return snapshot
+def _saved_report(root: DataRoot, name: str | None) -> str | None:
+    """Evidently's own report as it was saved beside the page."""
+    if name is None:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        return root.read_bytes(name).decode()
+    return None
 
 
 # --- panels
 
 
 def _dashboard() -> DashboardModel:
-    os.environ.setdefault("DO_NOT_TRACK", "1")
     from evidently.sdk.models import DashboardModel, DashboardTabModel, PanelMetric
     from evidently.sdk.panels import bar_plot_panel, line_plot_panel, text_panel
 
+    from carprice.monitoring.evidently_adapter import FIGURE_METRIC
+
     def metric(figure: str, legend: str) -> PanelMetric:
-        return PanelMetric(metric=_METRIC, metric_labels={"figure": figure}, legend=legend)
+        return PanelMetric(metric=FIGURE_METRIC, metric_labels={"figure": figure}, legend=legend)
 
     panels = [
         text_panel(
             title="Every point is a landed file",
-            description="The index of reports says in words what each one means for prices.",
+            description="The index of reports says in words what each file means for prices.",
         ),
         line_plot_panel(
             title="Live error",
-            description="Mean error of the production model on new listings, and what was promised.",
-            values=[metric("live_error", "on new listings"), metric("promised_error", "promised")],
+            description="Mean error of the production model on new listings, and at promotion.",
+            values=[metric("live_error", "on new listings"), metric("promised_error", "at promotion")],
         ),
         line_plot_panel(
             title="Drift share",
@@ -285,16 +258,10 @@ def _path(run_id: str) -> str:
 
 
 def _write(root: DataRoot, name: str, text: str) -> None:
-    """Write as a whole, then its first byte again: the service sees changes, and no renames."""
+    """Write a file as a whole, then its first byte again: the service notices changes but no renames."""
     root.write_text(name, text)
     with open(root.path(name), "r+") as file:
         file.write(text[:1])
-
-
-def _json(document: Any) -> str:
-    from evidently.legacy.utils import NumpyEncoder
-
-    return json.dumps(document, cls=NumpyEncoder)
 
 
 def _digest(run: Document) -> str:
