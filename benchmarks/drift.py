@@ -1,13 +1,13 @@
-"""How often drift alarms when nothing changed, and when something did.
+"""How often drift alarms when nothing changed, and how often when something changed.
 
     make bench-drift DATA=listings.csv [SEEDS=100]
 
-Draws two disjoint sets of real listings, changes the second one and asks `carprice.monitoring.drift_tests`
-with the settings in params.yaml. First in halves of equal size, for information; then as `detect-drift` does
-it, new listings against all that production learned, which is judged: exit 1 where draws alarm too often
-though nothing changed, or a change is too often missed in its column. The model's errors are honest: each
-price is predicted by a model that was fitted without the fifth of the listings that it is in, and of the
-reference only the test rows count.
+Draws two disjoint sets of real listings, changes the second one and compares them with
+`carprice.monitoring.verdict` and the settings in params.yaml. The first two columns of the table compare
+halves of equal size, for information. The others compare new listings with everything else, as
+`detect-drift` does, and decide the exit status: 1 if draws alarm too often although nothing changed, or if a
+change is missed too often in its column. The model's errors are honest: each price comes from a model that
+was fitted without the fifth of the listings that it is in, and of the reference only the test rows count.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Listings:
-    """Real listings and log(asked / predicted) of each, of shape (n,)."""
+    """Real listings and log(asking / predicted price) of each, of shape (n,)."""
 
     table: pd.DataFrame
     error: Floats
@@ -54,7 +54,7 @@ def main() -> int:
     """Print the tables; returns the exit status."""
     path = os.environ.get("DATA")
     if not path:
-        print("bench-drift: DATA must name a CSV file of listings, found nothing", file=sys.stderr)
+        print("bench-drift: expected a CSV file of listings in DATA, found nothing", file=sys.stderr)
         return 2
     params, seeds = load_params(), int(os.environ.get("SEEDS") or 100)
     begun = time.perf_counter()
@@ -88,12 +88,12 @@ def main() -> int:
                 continue
             if name not in EXPECTED and alarms > MOST_FALSE_ALARMS:
                 problems.append(
-                    f"{name}, {now} new listings: at most {MOST_FALSE_ALARMS:.0%} were expected to alarm, "
+                    f"{name}, {now} new listings: expected alarms in at most {MOST_FALSE_ALARMS:.0%}, "
                     f"found {alarms:.0%}"
                 )
             if name in EXPECTED and right < FEWEST_SEEN:
                 problems.append(
-                    f"{name}, {now} new listings: at least {FEWEST_SEEN:.0%} were expected to alarm in the "
+                    f"{name}, {now} new listings: expected alarms in at least {FEWEST_SEEN:.0%} in the "
                     f"changed column, found {right:.0%}"
                 )
         print(f"{name:<40}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
@@ -131,7 +131,7 @@ def one_draw(
 
 
 def cross_fitted(listings: pd.DataFrame, params: Params) -> Callable[[pd.DataFrame], Floats]:
-    """log(asked / predicted) of each listing as a model says that was fitted without it.
+    """log(asking / predicted price) of each listing, from a model that was fitted without it.
 
     The returned function takes the same listings, in the same order, changed or not.
     """

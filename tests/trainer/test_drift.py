@@ -169,6 +169,26 @@ def test_evidently_s_figures_carry_no_style_of_their_own(seen: Seen) -> None:
     assert '"colorway"' not in record
 
 
+def test_evidently_s_report_has_the_effect_and_the_verdict_of_every_column(system: System) -> None:
+    from evidently.core.report import Snapshot
+
+    landed(system, 900, 2, dearer)
+    found = detected(system)
+    saved = Snapshot.loads(system.root.read_bytes(found["evidently"].replace(".html", ".json")).decode())
+    theirs = {}
+    for result in saved.metric_results.values():
+        metric = result.metric_value_location.metric.params
+        if str(metric.get("method", "")).startswith("carprice_"):
+            theirs[metric["column"]] = (result.value, result.tests[0].status.value == "FAIL")
+    ours = {
+        column["column"]: (column["effect"], column["verdict"] == DRIFTED)
+        for column in found["columns"]
+        if column["effect"] is not None
+    }
+    assert ours == theirs
+    assert {"condition", "price_at_equal_car"} <= {column for column, (_, drifted) in ours.items() if drifted}
+
+
 def test_what_people_ask_has_a_verdict_of_its_own(seen: Seen) -> None:
     system, found = seen
     assert found["verdict"] == STABLE

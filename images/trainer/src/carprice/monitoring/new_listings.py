@@ -63,7 +63,7 @@ def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -
             continue
         if version != str(current.version):
             log.info(
-                "version %s is in production and learned from these files; version %s did not and is scored",
+                "version %s in production learned from these files; version %s did not and is used",
                 current.version,
                 version,
             )
@@ -71,5 +71,5 @@ def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -
         return ProductionVersion(version, run, manifest["id"], learned, known)
     raise NothingToDo(
         "expected files that a version in production has not learned from, found none; "
-        f"version {current.version} is scored on the next file that lands"
+        f"version {current.version} is compared with the next file that lands"
     )
