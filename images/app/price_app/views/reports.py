@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-import unicodedata
 from collections.abc import Collection
 from urllib.parse import quote, unquote
 
 import streamlit as st
 
+from carprice.listings.text import ascii_fold
 from price_app import formats, markup, screens, words
 from price_app.language import _, current, ngettext
 from price_contract.answers import Report
@@ -56,22 +56,18 @@ def _searched(reports: list[Report]) -> list[Report]:
     kinds = list(dict.fromkeys(report["kind"] for report in reports))
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     kind = left.pills(_("Sujet"), kinds, format_func=_kind_label, key="report kind", wrap=True)
-    wanted = _plain(
+    wanted = ascii_fold(
         right.text_input(_("Chercher"), placeholder=_("titre, verdict, date…"), key="report search")
-    )
+    ).strip()
     return [
         report
         for report in reports
         if (kind is None or report["kind"] == kind)
         and wanted
-        in _plain(
+        in ascii_fold(
             f"{report['title']} {report['name']} {report['verdict']} {report['at']} {_kind(report['kind'])}"
         )
     ]
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold().strip()
 
 
 def _kind(kind: str) -> str:

@@ -85,8 +85,8 @@ def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         there = ", ".join(root.folders(SNAPSHOTS)[:20]) or "none"
         raise UsageProblem(
-            f"An existing snapshot was expected, found none with the name {snapshot_id!r}. The snapshots are: "
-            f"{there}. Name one of them, or land a file."
+            f"An existing snapshot was expected, found none with the name {snapshot_id!r}. The "
+            f"snapshots are: {there}. Name one of them, or land a file."
         ) from error
     return manifest
 
