@@ -210,8 +210,8 @@ def test_a_zero_too_many_is_found_and_has_no_say(listings: pd.DataFrame) -> None
 
 
 def test_a_suggestion_names_the_price_and_its_likely_reading() -> None:
-    assert suggestion(730_000, 70_000, 0.6) == "730,000 looks like 73,000"
-    assert suggestion(7_500, 70_000, 0.6) == "7,500 looks like 75,000"
+    assert suggestion(730_000, 70_000, 0.6) == "730\u202f000 looks like 73\u202f000"
+    assert suggestion(7_500, 70_000, 0.6) == "7\u202f500 looks like 75\u202f000"
     assert suggestion(350_000, 100_000, 0.3) == ""
 
 

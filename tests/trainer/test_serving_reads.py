@@ -175,7 +175,7 @@ def test_a_mileage_is_a_number_a_bracket_or_two_ends(given: Record, bounds: tupl
         (
             "mileage",
             -1,
-            "mileage: a mileage such as '200 000 - 249 999' or '173 000 km' (from 0 to 2 000 000) "
+            "mileage: a mileage such as '200 000 - 249 999' or '173 000 km' (from 0 to 2\u202f000\u202f000) "
             "was expected, found '-1'",
         ),
     ],

@@ -8,7 +8,8 @@ THOUSANDS_SEPARATOR = "\N{NARROW NO-BREAK SPACE}"
 
 def thousands(number: float) -> str:
     """A whole number with a separator between thousands: 12 345."""
-    return f"{number:,.0f}".replace(",", THOUSANDS_SEPARATOR)
+    digits = f"{number:,}" if isinstance(number, int) else f"{number:,.0f}"  # .0f overflows at 10**309
+    return digits.replace(",", THOUSANDS_SEPARATOR)
 
 
 def percent(share: float) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from carprice.formats import thousands
+
 EXPECTED: dict[str, str] = {
     "text": "text of at most {longest} characters",
     "link": "a link of at most {longest} characters",
@@ -143,4 +145,4 @@ def _written(template: str, params: Mapping[str, Any]) -> str:
 
 def _number(value: Any) -> str:
     # years have no separator
-    return f"{value:,}".replace(",", " ") if isinstance(value, int) and value >= 10_000 else str(value)
+    return thousands(value) if isinstance(value, int) and value >= 10_000 else str(value)

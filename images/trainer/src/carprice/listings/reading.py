@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
+from carprice.formats import thousands
 from carprice.listings.headers import field_of, is_index_header
 from carprice.listings.problems import OTHER_FORMATS, RowProblem
 
@@ -126,8 +127,8 @@ def _decode(content: bytes, name: str) -> tuple[str, str]:
     zeros = content.count(0)
     if zeros or controls > len(content) / 100:
         raise DataRefused(
-            f"{name} is not text ({zeros:,} NUL bytes and {controls:,} other control characters "
-            f"in {len(content):,} bytes): a CSV file was expected; "
+            f"{name} is not text ({thousands(zeros)} NUL bytes and {thousands(controls)} other control "
+            f"characters in {thousands(len(content))} bytes): a CSV file was expected; "
             "export the listings as CSV and land that file",
             code="not_text_file",
             params={"nul_bytes": zeros, "control_bytes": controls, "bytes": len(content)},
@@ -201,7 +202,7 @@ def _body(
     for line, fields, unclosed in _records(lines, start, delimiter, width):
         if len(numbers) == most_rows:
             raise TooManyRows(
-                f"{name} has too many rows: at most {most_rows:,} were expected, found more; "
+                f"{name} has too many rows: at most {thousands(most_rows)} were expected, found more; "
                 "send them in several files",
                 code="too_many_rows",
                 params={"most": most_rows},

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import UsageProblem
+from carprice.formats import thousands
 from carprice.listings.headers import HEADERS
 from carprice.listings.schema import EQUIPMENT
 from carprice.listings.text import ascii_words
@@ -176,7 +177,9 @@ def generate(rows: int, seed: int) -> pd.DataFrame:
     `rows` includes the repeated ones. Different seeds give different listings.
     """
     if not 1 <= rows <= MOST_ROWS:
-        raise UsageProblem(f"A number of rows from 1 to {MOST_ROWS:,} was expected, found {rows:,}.")
+        raise UsageProblem(
+            f"A number of rows from 1 to {thousands(MOST_ROWS)} was expected, found {thousands(rows)}."
+        )
     if seed < 0:
         raise UsageProblem(f"A seed of 0 or more was expected, found {seed}.")
     random = np.random.default_rng(seed)

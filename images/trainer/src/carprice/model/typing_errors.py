@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carprice.formats import thousands
 from carprice.model.features import Floats
 
 # What people mistype: a zero too many or too few, centimes (or the old "riyal" of 5 centimes) for dirhams.
@@ -16,7 +17,7 @@ def suggestion(price_mad: float, expected_mad: float, limit: float) -> str:
     """What the seller may have meant, in words for the data owner; "" where nothing fits within `limit`."""
     readings = [(abs(np.log(price_mad / factor / expected_mad)), price_mad / factor) for factor in _READINGS]
     distance, reading = min(readings)
-    return f"{price_mad:,.0f} looks like {reading:,.0f}" if distance <= limit else ""
+    return f"{thousands(price_mad)} looks like {thousands(reading)}" if distance <= limit else ""
 
 
 def typing_errors(

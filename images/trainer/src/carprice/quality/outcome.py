@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
+from carprice.formats import thousands
 from carprice.listings.headers import Recognised, missing_columns, recognise
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawFile, read_raw
@@ -89,9 +90,9 @@ def _too_many_refused(
     reason, times = next(iter(reasons.items()))
     share = refused / rows
     return DataRefused(
-        f"In {file} {refused:,} of {rows:,} rows ({share:.0%}) can't be used, but at most "
+        f"In {file} {thousands(refused)} of {thousands(rows)} rows ({share:.0%}) can't be used, but at most "
         f"{params.max_refused_share:.0%} was expected (quality.max_refused_share). The most frequent "
-        f"reason is: {reason} ({times:,} rows). Correct the rows and land the file again.",
+        f"reason is: {reason} ({thousands(times)} rows). Correct the rows and land the file again.",
         code="too_many_refused_rows",
         params={
             "refused": refused,
