@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from carprice.errors import StoreAway, StoreRefused
 from carprice.listings.records import shown
-from carprice.reports.records import documents
+from carprice.reports.records import documents, modified_at, time_of
 from carprice.store import DataRoot
 from carprice_contract.data_root import RECEIPTS, REPORT_KINDS, REPORTS
 from price_api.pricing import Json
@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 
 EVIDENTLY = ".evidently.html"
 MOST_LISTED = 500
+_UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.html")
 
 
@@ -95,7 +96,7 @@ def listed(root: DataRoot) -> list[Report]:
 def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
     folder = f"{REPORTS}/{kind}"
     written = {
-        entry["name"].rsplit("/", 1)[-1]: _changed(entry)
+        entry["name"].rsplit("/", 1)[-1]: modified_at(entry) or _UNKNOWN_TIME
         for entry in root.entries(folder)
         if _NAME.fullmatch(entry["name"].rsplit("/", 1)[-1])
     }
@@ -105,7 +106,7 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
     records = documents(root, RECEIPTS if kind == "quality" else folder, set(stems.values()))
     for page, stem in stems.items():
         record = records.get(stem, {})
-        at = _time_in(record) or written[page]
+        at = time_of(record) or written[page]
         yield {
             "kind": kind,
             "name": page,
@@ -113,16 +114,6 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
             "verdict": _text(record.get("status") if kind == "quality" else record.get("verdict")),
             "at": at.isoformat(timespec="seconds"),
         }
-
-
-def _time_in(record: dict[str, Any]) -> datetime | None:
-    for key in ("written_at", "at", "checked_at"):
-        try:
-            moment = datetime.fromisoformat(str(record.get(key)))
-        except ValueError:
-            continue
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return None
 
 
 def _title(kind: str, stem: str, record: dict[str, Any]) -> str:
@@ -136,13 +127,3 @@ def _title(kind: str, stem: str, record: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str | None:
     return str(value) if value else None
-
-
-def _changed(entry: dict[str, Any]) -> datetime:
-    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        value = entry.get(key)
-        if isinstance(value, datetime):
-            return value.astimezone(UTC)
-        if isinstance(value, int | float):
-            return datetime.fromtimestamp(value, UTC)
-    return datetime.fromtimestamp(0, UTC)
