@@ -39,7 +39,7 @@ def sink() -> Iterator[tuple[int, list[dict[str, Any]]]]:
         yield both
 
 
-def send_to_all(*messages: Message, seconds: float = 5) -> dict[str, list[str | None]]:
+def send_to_all(*messages: Message, seconds: float = 30) -> dict[str, list[str | None]]:
     return send({channel.name: messages for channel in channels()}, seconds)
 
 
