@@ -438,6 +438,15 @@ def test_a_step_that_was_killed_while_sending_leaves_the_alert_to_the_next(
         assert len(mails) == 1
 
 
+def test_a_setting_that_is_wrong_fails_no_step_that_records_an_alert(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CARPRICE_SMTP_URL_FILE", root.path("no such file"))
+    assert not open_alert(root, some_alert())
+    assert deliver(root, QUICK).sent == []
+    assert "CARPRICE_SMTP_URL_FILE must name a readable file" in caplog.text
+
+
 def test_an_alert_that_can_not_be_kept_fails_no_step(
     root: DataRoot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from systems import System
 
 from carprice import cli
@@ -16,9 +16,14 @@ from carprice.store import DataRoot
 from carprice_contract.data_root import GAUGES, REPORT_INDEX
 
 
-def told(text: str) -> dict[str, float]:
-    """The samples of Prometheus' text format, by name and labels."""
-    return {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) (\S+)$", text, re.MULTILINE)}
+def samples_of(text: str) -> dict[str, float]:
+    """The samples that Prometheus reads in a text, by name and labels."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = float(sample.value)
+    return found
 
 
 def state(**changes: Any) -> SystemState:
@@ -40,7 +45,7 @@ def state(**changes: Any) -> SystemState:
 def test_the_figures_are_those_of_the_records() -> None:
     live = {"verdict": "as promised", "version": "3", "metrics": {"mape": 0.095, "rows": 812}}
     drift = {"verdict": "drifted", "production_version": "3", "drift_share": 0.25}
-    found = told(gauges.text_of(state(live=live, drift=drift)))
+    found = samples_of(gauges.text_of(state(live=live, drift=drift)))
     assert found["carprice_live_mape"] == 0.095
     assert found["carprice_live_rows"] == 812
     assert found["carprice_live_worse"] == 0
@@ -54,7 +59,7 @@ def test_the_figures_are_those_of_the_records() -> None:
 
 
 def test_what_is_not_known_is_absent_and_never_zero() -> None:
-    found = told(gauges.text_of(SystemState()))
+    found = samples_of(gauges.text_of(SystemState()))
     assert {name.split("{")[0] for name in found} == {
         "carprice_alerts_open", "carprice_alerts_undelivered", "carprice_gauges_written_timestamp_seconds",
     }  # fmt: skip
@@ -62,7 +67,7 @@ def test_what_is_not_known_is_absent_and_never_zero() -> None:
 
 @pytest.mark.parametrize("verdict", ["too little data", None, 7, "", ["worse"]])
 def test_too_little_data_is_neither_good_nor_bad(verdict: object) -> None:
-    found = told(
+    found = samples_of(
         gauges.text_of(
             state(
                 live={"verdict": verdict, "version": "3"},
@@ -76,7 +81,9 @@ def test_too_little_data_is_neither_good_nor_bad(verdict: object) -> None:
 
 def test_a_verdict_about_a_version_that_is_gone_alarms_nobody() -> None:
     live = {"verdict": "worse", "version": "2", "metrics": {"mape": 0.3, "rows": 99}}
-    found = told(gauges.text_of(state(live=live, drift={"verdict": "drifted", "production_version": "2"})))
+    found = samples_of(
+        gauges.text_of(state(live=live, drift={"verdict": "drifted", "production_version": "2"}))
+    )
     assert "carprice_live_worse" not in found
     assert "carprice_drifted" not in found
     assert found["carprice_live_mape"] == 0.3
@@ -92,7 +99,7 @@ def test_alerts_are_counted_by_kind_and_those_nobody_got_besides() -> None:
             "delivered": {"chat": "at"},
         },
     ]
-    found = told(gauges.text_of(state(alerts=alerts)))
+    found = samples_of(gauges.text_of(state(alerts=alerts)))
     assert found['carprice_alerts_open{kind="drift"}'] == 1
     assert found['carprice_alerts_open{kind="pipeline_failed"}'] == 1
     assert found['carprice_alerts_open{kind="live_error"}'] == 0
@@ -100,7 +107,7 @@ def test_alerts_are_counted_by_kind_and_those_nobody_got_besides() -> None:
 
 
 def test_a_whole_run_leaves_index_and_gauges(system: System) -> None:
-    found = told(system.root.read_bytes(GAUGES).decode())
+    found = samples_of(system.root.read_bytes(GAUGES).decode())
     run = system.registry.get_run(str(system.registry.version_of("production").run_id))
     assert found["carprice_promoted_version"] == 1
     assert found["carprice_promised_mape"] == run.data.metrics["test_unflagged_mape"]
@@ -116,7 +123,7 @@ def test_publish_report_brings_index_gauges_and_workspace_up_to_date(
     monkeypatch.setenv("DATA_DIR", system.root.location)
     assert cli.main(["publish-report", "--report", "reports/drift/x.html"]) == 0
     assert system.root.exists(REPORT_INDEX)
-    assert told(system.root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 1
+    assert samples_of(system.root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 1
     (project,) = system.root.folders(workspace.FOLDER)
     assert len(system.root.names(f"{workspace.FOLDER}/{project}/snapshots", ".json")) == 1
 
@@ -128,10 +135,10 @@ def test_publish_report_does_not_wait_for_a_registry_that_is_away(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert cli.main(["publish-report", "--report", "reports/drift/x.html"]) == 0
-    assert told(system.root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 1
+    assert samples_of(system.root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 1
 
 
 def test_an_object_store_has_gauges_too() -> None:
     root = DataRoot("memory://gauges")
     publishing.publish(root, [{"at": "2025-06-01T00:00:00+00:00", "version": "4", "action": "promotion"}])
-    assert told(root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 4
+    assert samples_of(root.read_bytes(GAUGES).decode())["carprice_promoted_version"] == 4

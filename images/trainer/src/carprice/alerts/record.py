@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from carprice.alerts.channels import channels
+from carprice.errors import UsageProblem
 from carprice.reports.records import documents, undelivered_to
 from carprice.store import DataRoot
 from carprice_contract.data_root import ALERTS
@@ -172,7 +173,7 @@ def never_failing(action: str) -> Iterator[None]:
     """Log an error of the block and go on: a step must not fail because its alert can't be kept."""
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
+    except (UsageProblem, OSError, ValueError, KeyError) as error:
         log.error("can't %s: %s: %s", action, type(error).__name__, error)
 
 
