@@ -1,4 +1,4 @@
-"""The drift step on a whole system: what it compares, what it writes, what it says of it."""
+"""The drift step on a whole system: what it compares, and the pages and records it writes."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_what_people_ask_has_a_verdict_of_its_own(seen: Seen) -> None:
     assert "different questions" in system.root.read_bytes(found["report"]).decode()
 
 
-def test_questions_count_from_now_back_and_older_days_are_not_even_read(system: System) -> None:
+def test_only_questions_of_the_last_days_count_and_older_files_are_not_read(system: System) -> None:
     landed(system, 200, 2)
     _, listings = snapshots.load(system.root, "latest")
     days = system.params.drift.asked_days
@@ -208,7 +208,7 @@ def test_questions_count_from_now_back_and_older_days_are_not_even_read(system: 
     assert detected(system)["asked"]["rows_current"] == 100
 
 
-def test_the_model_is_judged_by_what_it_promised_on_its_test_rows(seen: Seen) -> None:
+def test_the_promised_accuracy_is_that_on_the_test_rows(seen: Seen) -> None:
     system, found = seen
     run = system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id))
     promised = found["accuracy"]["promised"]
@@ -216,7 +216,7 @@ def test_the_model_is_judged_by_what_it_promised_on_its_test_rows(seen: Seen) ->
     assert promised["rows"] == run.data.metrics["test_unflagged_rows"]
 
 
-def test_of_many_test_rows_as_many_are_scored_as_are_drawn_of_anything_else(
+def test_the_test_rows_are_drawn_at_random_like_the_listings_if_there_are_many(
     system: System, with_params: Callable[[str], Params]
 ) -> None:
     landed(system, 300, 2)
@@ -226,7 +226,7 @@ def test_of_many_test_rows_as_many_are_scored_as_are_drawn_of_anything_else(
     assert (column["rows_reference"], column["rows_current"]) == (100, 100)
 
 
-def test_a_changed_market_is_told_in_words_and_a_later_stable_file_clears_the_flag(system: System) -> None:
+def test_the_page_describes_a_changed_market_and_a_later_stable_file_clears_the_flag(system: System) -> None:
     landed(system, 900, 2, dearer)
     found = detected(system)
     assert found["verdict"] == DRIFTED
@@ -243,7 +243,7 @@ def test_a_changed_market_is_told_in_words_and_a_later_stable_file_clears_the_fl
     assert system.registry.version("1").tags["drift.verdict"] == STABLE
 
 
-def test_listings_that_production_knows_are_no_news(system: System) -> None:
+def test_listings_that_production_knows_are_not_new(system: System) -> None:
     known = system.root.read_parquet(f"listings/{system.root.names('listings', '.parquet')[0]}")
 
     def mostly_known(table: pd.DataFrame) -> pd.DataFrame:

@@ -124,11 +124,11 @@ def test_rare_values_keep_false_alarms_at_the_level_that_was_asked_for() -> None
     table = tables.as_canonical(pd.DataFrame({"make": [f"make{i}" for i in range(30)] * 10}))
     results = [compare(*halves(table, 150, seed), lenient) for seed in range(40)]
     alarms = sum(any(kind != "shares" for kind in found(result, "make")) for result in results)
-    # Half of what may alarm falsely is for single values; a cut-off of its own would let most draws alarm.
+    # Without the correction for the number of values most draws would alarm.
     assert alarms <= 0.2 * len(results)
 
 
-def test_values_that_moved_one_step_are_told_from_values_that_spread() -> None:
+def test_values_that_moved_one_step_are_distinguished_from_values_that_spread() -> None:
     random = np.random.default_rng(0)
     uneven = np.array([1, 6, 2, 9, 3, 12, 4, 8, 2, 5]) / 52
     table = tables.as_canonical(pd.DataFrame({"make": ["a", "b"] * 1000}))

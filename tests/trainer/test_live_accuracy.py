@@ -1,4 +1,4 @@
-"""Live accuracy: production judged on listings it has not seen, before anything is trained on them."""
+"""Live accuracy: production scored on listings it has not seen, before any model trains on them."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_nothing_new_is_nothing_to_do(system: System) -> None:
         scored(system)
 
 
-def test_a_file_that_was_not_accepted_is_named(system: System) -> None:
+def test_the_error_names_a_file_that_was_not_accepted(system: System) -> None:
     with pytest.raises(UsageProblem, match="abc; run assemble-listings first"):
         scored(system, "abc")
 
@@ -151,7 +151,7 @@ def test_as_good_a_model_is_as_promised() -> None:
     assert assess(made_up(3000), made_up(1000, seed=1), PARAMS).verdict == AS_PROMISED
 
 
-def test_too_few_listings_are_told_as_such() -> None:
+def test_few_listings_are_too_little_data() -> None:
     assert assess(made_up(40), made_up(1000, seed=1), PARAMS).verdict == TOO_LITTLE
 
 

@@ -84,13 +84,13 @@ def test_publishing_again_changes_nothing_and_a_measurement_repeated_replaces_it
     assert figures(runs(root)["week2.csv"])["drift_share"] == 0.3
 
 
-def test_a_workspace_that_was_lost_is_made_again_from_the_records(root: DataRoot) -> None:
+def test_a_lost_workspace_is_made_again_from_the_records(root: DataRoot) -> None:
     workspace.publish(root)
     root.remove(workspace.FOLDER)
     assert workspace.publish(root) == {"runs": 2, "changed": 2}
 
 
-def test_a_file_that_nothing_was_compared_with_has_the_figures_there_are(root: DataRoot) -> None:
+def test_a_file_without_a_comparison_has_the_figures_of_its_receipt(root: DataRoot) -> None:
     sha256 = f"{9:064x}"
     root.write_json(
         f"receipts/{sha256}.json",
@@ -121,7 +121,7 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
-def test_broken_records_cost_their_run_alone(root: DataRoot) -> None:
+def test_a_broken_record_costs_only_its_own_run(root: DataRoot) -> None:
     root.write_text(f"receipts/{'f' * 64}.json", "{")
     root.write_json(f"receipts/{'e' * 64}.json", {})
     root.write_text("reports/drift/20250103T100000Z-x.json", "[]")
