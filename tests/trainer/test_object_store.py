@@ -182,7 +182,7 @@ def test_a_writer_that_dies_leaves_the_old_object(store: str) -> None:
 
 def test_evidently_needs_a_folder_and_says_so(store: str) -> None:
     assert workspace.publish(DataRoot(store)) == {"runs": 0, "changed": 0}
-    with pytest.raises(UsageProblem, match="a local folder was expected in DATA_DIR"):
+    with pytest.raises(UsageProblem, match="expected a local folder in DATA_DIR"):
         workspace.serve(DataRoot(store), "127.0.0.1", 0)
 
 
