@@ -355,6 +355,16 @@ def test_a_file_with_too_many_rows_is_refused_in_plain_words() -> None:
     assert [b.label for b in at.button] == []
 
 
+def test_a_file_without_the_needed_columns_is_refused_and_nothing_seems_to_go_on() -> None:
+    at = page("batch")
+    at.file_uploader(key="upload").set_value(("cars.csv", b"Marque;Prix\nDacia;3\n", "text/csv")).run()
+    button(at, "Estimer ces annonces").click().run()  # type: ignore[attr-defined]
+    assert not at.exception
+    assert "Il manque\u00a0: Modèle, Année-Modèle, Kilométrage" in html_of(at)
+    assert "Colonnes trouvées\u00a0: Marque, Prix." in html_of(at)
+    assert not at.get("progress")
+
+
 @pytest.fixture(scope="module")
 def compared(
     trained_data: Path, tmp_path_factory: pytest.TempPathFactory

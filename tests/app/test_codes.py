@@ -136,6 +136,19 @@ def test_a_code_of_a_newer_api_gets_the_sentence_that_came_with_it(say: Callable
     assert say("too_many_rows") == UNTRANSLATED or "{" not in say("too_many_rows")
 
 
+def test_a_value_that_means_unknown_is_told_from_one_that_is_missing(lang: str) -> None:
+    def said(value: str | None) -> str:
+        params = {"expected": "text", "longest": 200}
+        return messages.field_error(
+            FieldError(field="make", value=value, accepted="", code="unknown_or_empty", params=params)
+        )
+
+    assert "N/A" in said("N/A")
+    assert ("veut dire inconnu" if lang == "fr" else "means unknown") in said("N/A")
+    assert said(None) == said("")
+    assert ("manque" if lang == "fr" else "is missing") in said(None)
+
+
 def test_numbers_are_written_as_the_language_writes_them_and_years_without_a_separator(lang: str) -> None:
     def said(params: Mapping[str, Any]) -> str:
         error = FieldError(field="f", value="x", accepted="", code="not_a_year", params=dict(params))

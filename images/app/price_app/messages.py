@@ -114,7 +114,7 @@ COMPLAINTS = {
     "mileage_bounds_reversed": N_("le plus petit kilométrage dépasse le plus grand"),
     "empty_row": N_("la ligne est vide"),
     "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
-    "wrong_number_of_values": N_("la ligne a {values} valeurs, l'en-tête {columns} colonnes"),
+    "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
 }
 # Codes whose complaint says more than what the field takes.
@@ -150,8 +150,15 @@ def field_error(found: FieldError) -> str:
         if "expected" in params
         else _sentence(ACCEPTED, code, params, found["accepted"])
     )
-    if found["value"] is None:
+    if not found["value"]:
         return _("{field} : cette information manque. Attendu : {accepted}", field=name, accepted=accepted)
+    if code == "unknown_or_empty":
+        return _(
+            "{field} : « {value} » veut dire inconnu. Attendu : {accepted}",
+            field=name,
+            value=_short(found["value"]),
+            accepted=accepted,
+        )
     return _(
         "{field} : « {value} » n'est pas accepté. Attendu : {accepted}",
         field=name,

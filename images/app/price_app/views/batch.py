@@ -118,12 +118,14 @@ def _price(content: bytes, raw: reading.RawFile) -> slices.PricedRows:
     total = len(raw.table)
     priced = slices.PricedRows()
     bar = st.progress(0.0, _("Estimation en cours…"))
-    for piece in slices.slices_of(content, raw):
-        priced.add(screens.client().predict_csv(piece))
-        done = len(priced.rows)
-        text = _("{done} annonces sur {total}", done=formats.number(done), total=formats.number(total))
-        bar.progress(min(done / total, 1.0), text)
-    bar.empty()
+    try:
+        for piece in slices.slices_of(content, raw):
+            priced.add(screens.client().predict_csv(piece))
+            done = len(priced.rows)
+            text = _("{done} annonces sur {total}", done=formats.number(done), total=formats.number(total))
+            bar.progress(min(done / total, 1.0), text)
+    finally:
+        bar.empty()
     return priced
 
 
