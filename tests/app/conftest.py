@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ for _folder in (REPOSITORY, REPOSITORY / "images" / "app"):
 from demo.services import mlflow_service
 from demo.settings import Settings as DemoSettings
 from demo.settings import free_port
+from forked_api import ForkedApi
 
 SECONDS = 120
 LOGAN: dict[str, Any] = {
@@ -65,7 +67,7 @@ class Api:
     """A running API process and how to ask it."""
 
     address: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedApi
     log: Path
     state: Path
     session: requests.Session = field(default_factory=requests.Session)
@@ -95,9 +97,18 @@ class Api:
 
 @contextmanager
 def running_api(
-    folder: Path, data: Path | str, mlflow: str, wait: bool = True, state: Path | None = None, **settings: str
+    folder: Path,
+    data: Path | str,
+    mlflow: str,
+    wait: bool = True,
+    state: Path | None = None,
+    command: bool = False,
+    **settings: str,
 ) -> Iterator[Api]:
-    """A real API process on a free port, ended afterwards. With `wait`, it has a model."""
+    """A real API process on a free port, ended afterwards. With `wait`, it has a model.
+
+    With `command`, it is started by the command that a service manager uses, else by a quicker fork.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     state = state or folder / "state"
@@ -112,11 +123,15 @@ def running_api(
         CARPRICE_API_REQUESTS_PER_SECOND="100000",
         CARPRICE_API_BURST="100000",
     )
-    with open(log, "ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "price_api", "serve"],
-            env=environment | settings, stdout=output, stderr=output, cwd=folder,
-        )  # fmt: skip
+    process: subprocess.Popen[bytes] | ForkedApi
+    if command:
+        with open(log, "ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "price_api", "serve"],
+                env=environment | settings, stdout=output, stderr=output, cwd=folder,
+            )  # fmt: skip
+    else:
+        process = ForkedApi(environment | settings, log, folder)
     api = Api(f"http://127.0.0.1:{port}", process, log, state)
     try:
 
@@ -139,6 +154,16 @@ def running_api(
 @contextmanager
 def running_mlflow(data: Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A real MLflow server on the data root; its address and process (a group of its own)."""
+    address, process = started_mlflow(data, port)
+    try:
+        yield address, process
+    finally:
+        end_group(process.pid)
+        process.wait()
+
+
+def started_mlflow(data: Path, port: int | None = None) -> tuple[str, subprocess.Popen[bytes]]:
+    """As `running_mlflow`, left running once it answers."""
     settings = DemoSettings(
         data=data, state=data.parent / "demo", runtime="process", mlflow_port=port or free_port()
     )
@@ -149,11 +174,16 @@ def running_mlflow(data: Path, port: int | None = None) -> Iterator[tuple[str, s
         )
     try:
         wait_until(service.ready, "MLflow answers")
-        yield settings.mlflow_url, process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    except BaseException:
+        end_group(process.pid)
+        raise
+    return settings.mlflow_url, process
+
+
+def end_group(process_id: int) -> None:
+    """Kill a process group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process_id, signal.SIGKILL)
 
 
 def carprice(data: Path, *arguments: str, statuses: Sequence[int] = (0,)) -> str:
@@ -168,34 +198,55 @@ def carprice(data: Path, *arguments: str, statuses: Sequence[int] = (0,)) -> str
     return done.stdout
 
 
+@contextmanager
+def shared(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder of all the processes that run this session's tests (pytest-xdist); one at a time is inside."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / name).mkdir(exist_ok=True)
+    with open(folder / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder / name
+
+
 @pytest.fixture(scope="session")
 def trained_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with version 1 in production, made by the trainer's own command line. Do not change."""
-    folder = tmp_path_factory.mktemp("system")
-    sample = folder / "sample.csv"
-    carprice(folder / "data", "sample", "-o", str(sample), "--rows", "900")
-    carprice(folder / "data", "run", str(sample))
-    return folder / "data"
+    with shared(tmp_path_factory, "system") as folder:
+        if not (folder / "trained").exists():
+            carprice(folder / "data", "sample", "-o", str(folder / "sample.csv"), "--rows", "900")
+            carprice(folder / "data", "run", str(folder / "sample.csv"))
+            (folder / "trained").touch()
+        return folder / "data"
 
 
 @pytest.fixture(scope="session")
-def mlflow_address(trained_data: Path) -> Iterator[str]:
-    """An MLflow server on `trained_data`. Do not change what it holds."""
-    with running_mlflow(trained_data) as (address, _):
-        yield address
+def mlflow_address(trained_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An MLflow server on `trained_data`. Do not change what it holds. The last process to use it ends it."""
+    with shared(tmp_path_factory, "mlflow") as folder:
+        users = folder / "users"
+        if not users.exists():
+            address, process = started_mlflow(trained_data)
+            (folder / "address").write_text(address)
+            (folder / "pid").write_text(str(process.pid))
+            users.write_text("")
+        users.write_text(users.read_text() + "|")
+        address = (folder / "address").read_text()
+    yield address
+    with shared(tmp_path_factory, "mlflow") as folder:
+        users = folder / "users"
+        users.write_text(users.read_text()[1:])
+        if not users.read_text():
+            users.unlink()
+            end_group(int((folder / "pid").read_text()))
 
 
 @pytest.fixture(scope="session")
 def api(trained_data: Path, mlflow_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A running API that serves version 1, without keys."""
-    with running_api(tmp_path_factory.mktemp("api"), trained_data, mlflow_address) as running:
+    with running_api(tmp_path_factory.mktemp("api"), trained_data, mlflow_address, command=True) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def api_address(api: Api) -> str:
-    """Where the API answers."""
-    return api.address
 
 
 @pytest.fixture

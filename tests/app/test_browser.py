@@ -72,7 +72,7 @@ def opened(browser: Browser, app: RunningApp, **options: object) -> Iterator[Pag
     expect.set_options(timeout=MILLISECONDS)
     # Chromium gives up what it is loading whenever a network interface of the machine comes or goes, as
     # those of containers do; Playwright loads the page's parts from the same server and does not.
-    context.route("**/static/**", lambda route: route.fulfill(response=route.fetch()))
+    context.route("**/static/**", lambda route: route.fulfill(response=route.fetch(max_retries=5)))
     yield context.new_page()
     context.unroute_all(behavior="ignoreErrors")
     context.close()

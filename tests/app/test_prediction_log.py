@@ -391,8 +391,9 @@ def test_rows_older_than_the_retention_go_at_start_with_their_feedback_and_newer
 
 
 def test_feedback_is_taken_for_a_prediction_that_is_not_written_yet_and_again_replaces_it(
-    url: str, opened: Callable[..., PredictionLog]
+    url: str, opened: Callable[..., PredictionLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("price_api.prediction_log.log._FEEDBACK_WAIT_SECONDS", 60)  # on a busy machine
     log = opened(url)
     given = prediction()
     log.record_many([*(prediction() for _ in range(2_000)), given])
