@@ -1,8 +1,10 @@
 """What docker-compose.yml guarantees for each service, read from the file without an engine."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,13 +142,14 @@ def test_a_service_is_given_every_secret_it_reads_and_no_other(service: dict[str
         assert queue <= given or not (queue & given)
 
 
-def test_make_env_makes_every_secret_that_is_mounted() -> None:
-    made = (REPOSITORY / "stack/make_env.py").read_text()
+def test_make_env_makes_every_secret_that_is_mounted(tmp_path: Path) -> None:
+    command = [sys.executable, REPOSITORY / "stack/make_env.py", "--folder", tmp_path]
+    subprocess.run(command, env={"PATH": os.environ["PATH"]}, check=True)
     declared = described()["secrets"]
 
     for name, secret in declared.items():
-        assert f'"{name}"' in made
         assert secret["file"].endswith(f"/{name}")
+        assert (tmp_path / ".secrets" / name).is_file()
     assert {name for service in SERVICES.values() for name in service.get("secrets", [])} <= set(declared)
 
 
