@@ -97,7 +97,7 @@ test: test-setup lint current-images ## what every change must pass, 30 minutes 
 	.venv/app/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/app
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
-	.venv/trainer/bin/pytest -m "not soak" --numprocesses 2 --dist loadgroup tests/stack
+	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
 
 .PHONY: test-soak
 test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores: every service killed in turn, bursts of files with kills, two Docker engines, backup and restore, a minute of load on the API

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from team_stack import Mailbox, TeamStack, wait_for
@@ -28,15 +27,6 @@ AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 
 # A model of a few more synthetic listings passes these gates, on a busy machine too.
 PARAMS = {"promotion": {"production_confidence": 0.0, "max_slice_loss": 100.0, "max_prediction_ms": 10_000.0}}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, one process runs all tests of the session's stack, or all of a file."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            of_the_stack = "stack" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("stack" if of_the_stack else item.path.name))
 
 
 def require(what: str, is_there: bool, sentence: str) -> None:

@@ -19,23 +19,10 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import require
-from team_stack import TeamStack, docker
+from running_doctor import doctor
+from team_stack import docker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def doctor(folder: Path, **environment: str) -> tuple[int, list[str]]:
-    """The exit status of the doctor, and its lines that report a fault."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("CARPRICE_")}
-    done = subprocess.run(
-        [sys.executable, REPOSITORY / "stack/doctor.py", "--folder", folder],
-        env=own | {"no_proxy": "127.0.0.1"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert not done.stderr, done.stderr
-    return done.returncode, [line[6:] for line in done.stdout.splitlines() if line.startswith("WRONG")]
 
 
 def fake_docker(folder: Path, script: str) -> str:
@@ -289,40 +276,3 @@ def test_a_missing_and_a_stale_image_are_found_and_a_current_one_is_not(
     assert not any("carprice-redis" in line for line in before)
     assert any(f"the engine has no {missing}: 'make images'" in line for line in wrong)
     assert any(f"{stale} is not of the files" in line and "images/build redis" in line for line in wrong)
-
-
-def wrong_with(stack: TeamStack) -> list[str]:
-    """The faults without those of images, which another test covers."""
-    return [line for line in doctor(stack.folder)[1] if not line.startswith("images")]
-
-
-@pytest.mark.docker
-@pytest.mark.e2e
-@pytest.mark.timeout(1800)
-def test_one_of_two_containers_of_a_service_that_is_down_is_found(stack: TeamStack) -> None:
-    scale = ("up", "--detach", "--wait", "--no-recreate", "--scale")
-    stack.compose(*scale, "docker-proxy=2", "docker-proxy")
-    first, _ = stack.compose("ps", "--all", "--quiet", "docker-proxy").split()
-    docker("kill", first)
-    found = wrong_with(stack)
-    stack.compose(*scale, "docker-proxy=1", "docker-proxy")
-
-    (line,) = found
-    assert "docker-proxy" in line
-    assert "is exited with status 137" in line
-
-
-@pytest.mark.docker
-@pytest.mark.e2e
-@pytest.mark.timeout(1800)
-def test_a_service_that_is_down_is_found_and_a_stack_that_is_well_is_said_to_be(stack: TeamStack) -> None:
-    well = wrong_with(stack)
-    stack.compose("kill", "reports")
-    killed = wrong_with(stack)
-    stack.compose("up", "--detach", "--wait", "reports")
-
-    assert well == []
-    (line,) = killed
-    assert "reports is exited with status 137" in line
-    assert "docker compose up" in line
-    assert wrong_with(stack) == []

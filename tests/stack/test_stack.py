@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import requests
 from conftest import require
+from running_doctor import doctor
 from team_stack import LOGAN, REPOSITORY, Mailbox, TeamStack, docker, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
@@ -51,6 +52,11 @@ def addresses_of(stack: TeamStack, service: str, port: int) -> list[str]:
     return [f"{service}:{port}", *(f"{network['IPAddress']}:{port}" for network in networks)]
 
 
+def wrong_with(stack: TeamStack) -> list[str]:
+    """The faults without those of images, which another test covers."""
+    return [line for line in doctor(stack.folder)[1] if not line.startswith("images")]
+
+
 def test_every_service_is_healthy_and_every_job_has_ended_well(stack: TeamStack) -> None:
     states = {name: container["State"] for name, container in stack.containers().items()}
 
@@ -70,6 +76,32 @@ def test_all_of_it_takes_less_than_six_gib_of_memory(stack: TeamStack) -> None:
     print(f"{'all of it':<20} {sum(mib.values()):>6.0f} MiB")  # noqa: T201
     assert len(mib) == len(containers)
     assert 0 < sum(mib.values()) < 6 * 1024
+
+
+def test_one_of_two_containers_of_a_service_that_is_down_is_found(stack: TeamStack) -> None:
+    scale = ("up", "--detach", "--wait", "--no-recreate", "--scale")
+    stack.compose(*scale, "docker-proxy=2", "docker-proxy")
+    first, _ = stack.compose("ps", "--all", "--quiet", "docker-proxy").split()
+    docker("kill", first)
+    found = wrong_with(stack)
+    stack.compose(*scale, "docker-proxy=1", "docker-proxy")
+
+    (line,) = found
+    assert "docker-proxy" in line
+    assert "is exited with status 137" in line
+
+
+def test_a_service_that_is_down_is_found_and_a_stack_that_is_well_is_said_to_be(stack: TeamStack) -> None:
+    well = wrong_with(stack)
+    stack.compose("kill", "reports")
+    killed = wrong_with(stack)
+    stack.compose("up", "--detach", "--wait", "reports")
+
+    assert well == []
+    (line,) = killed
+    assert "reports is exited with status 137" in line
+    assert "docker compose up" in line
+    assert wrong_with(stack) == []
 
 
 def test_a_file_put_into_data_raw_on_the_host_becomes_the_production_model(
