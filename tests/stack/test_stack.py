@@ -15,6 +15,8 @@ from conftest import require
 from running_doctor import doctor
 from team_stack import LOGAN, REPOSITORY, Mailbox, TeamStack, docker, wait_for
 
+from carprice.listings import sample
+
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -22,14 +24,17 @@ JOBS = {"airflow-init", "api-init", "mlflow-init"}
 
 # Prints those of its arguments (host:port) that accept a connection.
 REACH = """
-import socket, sys
-for address in sys.argv[1:]:
+import concurrent.futures, socket, sys
+def accepts(address):
     host, port = address.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), 3).close()
-        print(address)
     except OSError:
-        pass
+        return False
+    return True
+addresses = sys.argv[1:]
+with concurrent.futures.ThreadPoolExecutor(len(addresses)) as at_once:
+    print(*(address for address, yes in zip(addresses, at_once.map(accepts, addresses)) if yes), sep="\\n")
 """
 
 
@@ -251,13 +256,19 @@ def test_the_apis_login_reads_mlflow_and_changes_nothing_there(stack: TeamStack,
     assert (moved.status_code, removed.status_code) == (403, 403)
 
 
-def test_evidently_shows_the_project_of_the_landed_files(stack: TeamStack, in_production: str) -> None:
+def test_evidently_shows_a_file_that_landed_once_there_was_a_model_in_production(
+    stack: TeamStack, in_production: str
+) -> None:
     def runs() -> list[str]:
         (project,) = requests.get(stack.url("EVIDENTLY") + "/api/projects", timeout=30).json()
         address = f"{stack.url('EVIDENTLY')}/api/projects/{project['id']}/snapshots"
         return list(requests.get(address, timeout=30).json())
 
+    stack.land(sample.to_csv(sample.generate(120, seed=4)).encode(), "second.csv")
+
     assert wait_for(runs, "the landed file to be in Evidently's workspace", 300)
+    unfinished = "SELECT run_id FROM dag_run WHERE state IN ('queued', 'running')"
+    wait_for(lambda: not stack.sql("airflow", unfinished), "the runs of that file to end")
 
 
 def test_what_was_asked_is_in_the_data_root_once_the_api_ended(stack: TeamStack, in_production: str) -> None:
