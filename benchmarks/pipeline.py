@@ -16,7 +16,7 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from demo import services
 from demo.airflow_api import AirflowApi
@@ -30,6 +30,7 @@ from carprice.listings import sample
 from carprice.store import DataRoot
 
 # What each step imports before it can begin, measured by importing just that in a fresh process.
+Runtime = Literal["process", "docker"]
 STEPS = {
     "claim_files": "carprice.landing.claim",
     "check_data_quality": "carprice.quality.check",
@@ -49,7 +50,9 @@ def main() -> int:
         file = Path(os.environ.get("DATA") or Path(folder) / "synthetic_listings.csv")
         if not file.exists():
             sample.write_sample(str(file), 3000, seed=0)
-        runtimes = [os.environ["RUNTIME"]] if os.environ.get("RUNTIME") else ["process", "docker"]
+        runtimes: list[Runtime] = ["process", "docker"]
+        if os.environ.get("RUNTIME"):
+            runtimes = [name for name in runtimes if name == os.environ["RUNTIME"]]
         if not engine_answers() and "docker" in runtimes:
             runtimes.remove("docker")
             _print("no Docker engine answers: process mode only")
@@ -66,7 +69,7 @@ def main() -> int:
     return 0
 
 
-def _settings(folder: Path, runtime: str) -> Settings:
+def _settings(folder: Path, runtime: Runtime) -> Settings:
     return Settings(
         data=folder / "data",
         state=folder / "state",
@@ -125,7 +128,7 @@ def _bare(folder: Path, file: Path) -> dict[str, float]:
 
 
 def _under_airflow(
-    folder: Path, file: Path, runtime: str
+    folder: Path, file: Path, runtime: Runtime
 ) -> tuple[float, dict[str, dict[str, Any]], str, int]:
     """Seconds from landing to the alias, the task instances by name, when it landed, and bytes at rest."""
     settings = _settings(folder, runtime)
