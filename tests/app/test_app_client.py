@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import subprocess
 import sys
 import threading
@@ -190,6 +191,27 @@ def test_an_answer_that_is_no_json_is_a_service_that_is_away() -> None:
     with answering((200, {}, b"<html>")) as address, pytest.raises(ApiProblem) as problem:
         ApiClient(Settings(api_url=address)).model()
     assert problem.value.kind == "away"
+
+
+def test_a_connection_that_the_api_closes_in_the_moment_of_a_request_is_no_api_that_is_away() -> None:
+    """Each connection answers one request, promises to stay open, and closes at the next one."""
+    connections = []
+
+    class OneAnswer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            connections.append(self.connection)
+            for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b""):
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OneAnswer) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = ApiClient(Settings(api_url=f"http://127.0.0.1:{server.server_address[1]}"))
+        assert [client.model(), client.model()] == [{}, {}]
+        assert len(connections) == 2
+        server.shutdown()
 
 
 def test_a_batch_waits_where_it_is_told_to() -> None:

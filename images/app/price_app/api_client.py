@@ -161,8 +161,13 @@ class ApiClient:
             raise ApiProblem("away", f"the answer of {self._url} is not JSON") from error
 
     def _answer(self, method: str, path: str, repeatable: bool = False, **request: Any) -> requests.Response:
+        url = self._url + path
         try:
-            answer = self._session.request(method, self._url + path, timeout=TIMEOUT, **request)
+            try:
+                answer = self._session.request(method, url, timeout=TIMEOUT, **request)
+            except requests.ConnectionError:
+                # The API may close an idle connection in the moment in which the app uses it again.
+                answer = self._session.request(method, url, timeout=TIMEOUT, **request)
         except requests.RequestException as error:
             raise ApiProblem("away", f"{self._url} does not answer: {type(error).__name__}") from error
         if answer.ok or (repeatable and answer.status_code == 429):
