@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat: `make bench`, `make bench-accuracy`."""
+"""Measurements of the product; `make help` lists the `bench` targets that run them."""

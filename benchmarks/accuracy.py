@@ -1,8 +1,8 @@
-"""The reference and ours on the same split and the same rows, several split seeds with their spread.
+"""The model and the reference recipe on the same rows, for several split seeds, with the spread.
 
     make bench-accuracy DATA=listings.csv [SEEDS=5]
 
-Accuracy, intervals and typing errors, all from the pipeline's own code with the settings in params.yaml.
+Measures accuracy, intervals and typing errors with the code of the pipeline and the settings in params.yaml.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def distinct_listings(path: str) -> pd.DataFrame:
-    """Accepted listings of a raw file, the newest price of each."""
+    """The accepted listings of a raw file, each with its newest price."""
     with open(path, "rb") as file:
         raw = reading.read_raw(file.read(), path)
     parsed = tables.parse(raw.table, require_price=True, faults=raw.faults)
@@ -71,7 +71,7 @@ def distinct_listings(path: str) -> pd.DataFrame:
 
 
 def one_split(listings: pd.DataFrame, params: Params, seed: int) -> tuple[dict[str, float], pd.Series]:
-    """Figures of one split seed, and the interval's coverage per make."""
+    """The figures of one split seed, and the coverage of the interval per make."""
     in_test = is_test(listings["listing_id"], params.evaluation.test_share, seed)
     train, test = listings[~in_test].reset_index(drop=True), listings[in_test].reset_index(drop=True)
     theirs, bounded = reference(train, test)
@@ -80,7 +80,7 @@ def one_split(listings: pd.DataFrame, params: Params, seed: int) -> tuple[dict[s
     price = test["price_mad"].to_numpy(dtype=np.float64)
     kept = ~looks_mistyped(pipeline, features_of(test), price)
     covered = (low <= price) & (price <= high)
-    # A constant width, as a share of the price, that covers as many of the same rows.
+    # For comparison: the constant width, as a share of the price, that covers as many of these rows.
     constant = np.quantile(np.abs(np.log(price / ours))[kept], covered[kept].mean())
     figures = {
         "inside the reference's bounds: rows": float(bounded.sum()),
@@ -107,10 +107,10 @@ def one_split(listings: pd.DataFrame, params: Params, seed: int) -> tuple[dict[s
 
 
 def typing_error_figures(listings: pd.DataFrame, params: Params, seed: int) -> dict[str, float]:
-    """How many seeded errors of a zero too many or too few are found, and how many clean rows newly flagged.
+    """The share of seeded errors (a zero too many or too few) that is found, and of clean rows newly flagged.
 
-    An error counts as leaving the plausible range when it stands further than the limit from what all
-    other listings say of the true price.
+    An error is outside the plausible range if it is further than the limit from the price that all other
+    listings imply.
     """
     random = np.random.default_rng(seed)
     limit = params.training.typing_error_log_distance

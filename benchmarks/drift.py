@@ -46,7 +46,7 @@ class Listings:
     error: Floats
 
     def take(self, rows: Rows) -> Listings:
-        """Some of them, rows numbered anew."""
+        """Some of them, with a new row index."""
         return Listings(self.table.iloc[rows].reset_index(drop=True), self.error[rows])
 
 
@@ -157,7 +157,7 @@ def dearer(half: Listings, random: Random) -> Listings:
 def with_predictions(
     plain: Listings, predict: Callable[[pd.DataFrame], Floats], changed: pd.DataFrame, share: float
 ) -> Change:
-    """Replace a share of the rows by what the same listings are in `changed`."""
+    """Replace a share of the rows by the same listings in `changed`."""
     error = predict(changed)
     columns = [c for c in changed.columns if not changed[c].equals(plain.table[c])]
 
@@ -190,9 +190,9 @@ def emptied(plain: Listings, predict: Callable[[pd.DataFrame], Floats], column: 
 
 
 def more_of_a_make(plain: Listings) -> Change:
-    """Let the make closest to 5 % of all listings have 15 % of the half.
+    """Raise the make whose share is closest to 5 % to 15 % of the half.
 
-    Its rows are drawn from all of the half and, where it has too few, drawn more than once.
+    Its rows are drawn from the whole half, more than once if there are too few.
     """
     shares = plain.table["make"].value_counts(normalize=True)
     make = str((shares - 0.05).abs().idxmin())

@@ -1,6 +1,6 @@
-"""Load on a service of this machine: keep-alive connections, every answer checked and timed.
+"""HTTP load on a service of this machine over keep-alive connections; each answer is checked and timed.
 
-A client as thin as this one leaves the processor to the service that is measured.
+The client is small, so that the service has the processor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Load:
-    """What came back: seconds per answer, in order of arrival, and every failure in words."""
+    """The result: the seconds of each answer, in order of arrival, and each failure as a sentence."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Load:
 
 
 class _Connection:
-    """One HTTP/1.1 connection that is opened again when the service closed it between two requests."""
+    """One HTTP/1.1 connection; it reconnects if the service closed it between two requests."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         parts = urlsplit(url)

@@ -1,11 +1,10 @@
-"""What drift, live accuracy and their reports cost on a large landing, and after a large one was learned.
+"""The cost of drift, live accuracy and their reports, for a large new file and for a large learned one.
 
     make bench-report [ROWS=300000]
 
-A model is trained on a synthetic file and promoted. Then another synthetic file lands, all columns filled,
-and `score-new-listings` and `detect-drift` compare it with what production learned: their seconds, their
-peak memory, and the size of each page they wrote. First the file that lands has `ROWS` rows, then the one
-that was learned. Exit 1 where a figure is past its limit.
+Trains and promotes a model on a synthetic file. Then lands another synthetic file with all columns filled,
+and measures `score-new-listings` and `detect-drift`: seconds, peak memory and the size of each page. First
+the new file has `ROWS` rows, then the learned one. Exits 1 if a figure exceeds its limit.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from demo.settings import REPOSITORY
 from carprice.listings import sample
 
 SMALL_ROWS = 2_000
-# A step of a background task on a small machine, and a page that a browser opens from a mail.
+# Limits of a background step on a small machine, and of a page that a browser opens from a mail.
 MOST_SECONDS, MOST_MIB, MOST_MB = 60.0, 1536.0, 5.0
 
 
@@ -46,7 +45,7 @@ def main() -> int:
 
 
 def figures(bench: Bench, learned: int, landed: int) -> Iterator[tuple[str, float, float]]:
-    """What each step and each of its pages costs, with its limit."""
+    """The cost of each step and of each of its pages, with the limit."""
     bench.carprice("run", bench.file("learned.csv", learned, seed=1))
     file = bench.file("landed.csv", landed, seed=2)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -63,7 +62,7 @@ def figures(bench: Bench, learned: int, landed: int) -> Iterator[tuple[str, floa
 
 
 class Bench:
-    """A data root of its own, and `carprice` commands on it."""
+    """A new data root, and `carprice` commands on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +71,7 @@ class Bench:
         self.peak_mib = 0.0
 
     def file(self, name: str, rows: int, seed: int) -> Path:
-        """The path of a new synthetic file."""
+        """Write a new synthetic file, and return its path."""
         file = self.folder / name
         file.write_text(sample.to_csv(sample.generate(rows, seed=seed)), "utf-8")
         return file
@@ -84,7 +83,7 @@ class Bench:
         return json.loads(result.read_text())
 
     def carprice(self, *arguments: str | Path) -> None:
-        """Run a command; the seconds it computed and its peak memory are kept. Ends if it fails."""
+        """Run a command, and keep its CPU seconds and peak memory. Exits if it fails."""
         environment = {
             k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "CARPRICE_PARAMS")
         }
@@ -95,7 +94,7 @@ class Bench:
             stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)
-        # What else the machine does takes none of these.
+        # CPU seconds do not depend on what else the machine does.
         self.seconds = usage.ru_utime + usage.ru_stime
         self.peak_mib = usage.ru_maxrss / 1024
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -103,7 +102,7 @@ class Bench:
             raise SystemExit(f"{' '.join(map(str, arguments))} ended with status {process.returncode}")
 
     def pages(self) -> list[Path]:
-        """The pages there are."""
+        """The pages that exist."""
         return list((self.data / "reports").rglob("*.html"))
 
 

@@ -1,9 +1,9 @@
-"""How much Airflow adds to the steps it runs, where the time goes, and what all components take at rest.
+"""The time that Airflow adds to the steps, where it goes, and the idle memory of all components.
 
     make bench [DATA=listings.csv] [RUNTIME=process|docker]
 
-In one run on one machine: the steps bare, one `bin/carprice STEP` after the other, then the same file
-landed in a fresh data root under Airflow. Ratios compare; seconds depend on the machine.
+Runs the bare steps, one `bin/carprice STEP` after the other, then lands the same file in a new data root of
+Airflow, on the same machine. Ratios are comparable; seconds depend on the machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import sample
 from carprice.store import DataRoot
 
-# What each step imports before it can begin, measured by importing just that in a fresh process.
+# The imports of each step, measured in a new process that imports only them.
 Runtime = Literal["process", "docker"]
 STEPS = {
     "claim_files": "carprice.landing.claim",
@@ -45,7 +45,7 @@ REST_SECONDS = 45
 
 
 def main() -> int:
-    """Run both ways and print the comparison; returns the exit status."""
+    """Run both, print the comparison, and return the exit status."""
     with tempfile.TemporaryDirectory(prefix="carprice-bench-") as folder:
         file = Path(os.environ.get("DATA") or Path(folder) / "synthetic_listings.csv")
         if not file.exists():
@@ -87,7 +87,7 @@ def _settings(folder: Path, runtime: Runtime) -> Settings:
 
 
 def _bare(folder: Path, file: Path) -> dict[str, float]:
-    """Seconds of each step, run one after the other against an MLflow server and nothing else."""
+    """The seconds of each step, run one after the other with an MLflow server."""
     settings = _settings(folder, "process")
     root = _root(settings)
     landed = land(root, str(file))
@@ -130,7 +130,7 @@ def _bare(folder: Path, file: Path) -> dict[str, float]:
 def _under_airflow(
     folder: Path, file: Path, runtime: Runtime
 ) -> tuple[float, dict[str, dict[str, Any]], str, int]:
-    """Seconds from landing to the alias, the task instances by name, when it landed, and bytes at rest."""
+    """Seconds from landing to the alias, task instances by name, time of landing, idle memory in bytes."""
     settings = _settings(folder, runtime)
     root = _root(settings)
     api = AirflowApi(settings.airflow_url, services.USER, services.secret(settings.state, "admin-password"))
@@ -159,7 +159,7 @@ def _under_airflow(
 
 
 def _table(bare: dict[str, float], tasks: dict[str, dict[str, Any]], landed: str) -> None:
-    """Where the time went, a line per step: until it ran, around the command, imports, compute."""
+    """Print where the time went, one line per step: wait, start, imports, compute."""
     _print(f"{'step':<24} {'waiting':>8} {'start':>8} {'imports':>8} {'compute':>8}   seconds")
     before = _moment(landed)
     sums = [0.0, 0.0, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""The recipe to beat: label-encoded random forest on the price, outliers cut away by quartiles."""
+"""The reference recipe: a random forest on label-encoded columns, without the outliers by quartiles."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The price API against `mlflow models serve`: the same model, the same rows, one worker process each.
+"""The price API compared with `mlflow models serve`: the same model and rows, one worker process each.
 
     make bench-serving [DATA=listings.csv] [DURATION=10]
 
-Single-row requests that ask for price and interval, over eight connections, the two services in turn in
-one run; then fifty requests a second at even intervals to the API alone. Ratios compare; milliseconds
-depend on the machine, which the client shares. Exits 1 where a limit is missed.
+Sends single-row requests for price and interval over eight connections to the two services in turn, then
+fifty requests a second at even intervals to the API alone. Ratios are comparable; milliseconds depend on the
+machine, which also runs the client. Exits 1 if a limit is missed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _compare(settings: Settings, rows: list[dict[str, Any]], seconds: float) -> bool:
-    """Print the figures and the limits; whether all are kept."""
+    """Print the figures and the limits, and return whether all limits are kept."""
     targets: dict[str, tuple[str, list[Any]]] = {
         "mlflow models serve": (
             f"http://127.0.0.1:{settings.app_port}/invocations",
@@ -85,13 +85,13 @@ def _compare(settings: Settings, rows: list[dict[str, Any]], seconds: float) -> 
     _, p50, p99 = _print("POST /v1/predict", [steady])
     failed = sum(len(each.failures) for each in (*found["POST /v1/predict"], steady))
     print()
-    return judged(fast / slow, fast_p99 / slow_p99, p50, p99, failed)
+    return limits_kept(fast / slow, fast_p99 / slow_p99, p50, p99, failed)
 
 
-def judged(throughput: float, p99_ratio: float, p50: float, p99: float, failed: int) -> bool:
-    """Print each limit and whether it is kept; whether all are.
+def limits_kept(throughput: float, p99_ratio: float, p50: float, p99: float, failed: int) -> bool:
+    """Print each limit and whether it is kept, and return whether all are.
 
-    `throughput` and `p99_ratio` are shares of what `mlflow models serve` does, `p50` and `p99` are ms at
+    `throughput` and `p99_ratio` are relative to `mlflow models serve`, `p50` and `p99` are ms at
     STEADY requests a second, `failed` counts the API's requests.
     """
     steady = f"at {STEADY:g} requests a second"
@@ -108,7 +108,7 @@ def judged(throughput: float, p99_ratio: float, p50: float, p99: float, failed: 
 
 
 def _print(name: str, loads: list[Load]) -> tuple[float, float, float]:
-    """Print the medians over `loads`; requests a second, p50 and p99 in ms."""
+    """Print and return the medians over `loads`: requests a second, p50 and p99 in ms."""
     per_second = float(np.median([each.per_second for each in loads]))
     p50, p99 = (float(np.median([each.milliseconds(p) for each in loads])) for p in (50, 99))
     failures = [failure for each in loads for failure in each.failures]
@@ -135,7 +135,7 @@ def _settings(folder: Path) -> Settings:
 
 
 def _api(settings: Settings) -> Service:
-    """The API as `make demo` runs it, but for the rate limit, which this load exceeds on purpose."""
+    """The API as `make demo` runs it, without the rate limit, which this load would exceed."""
     service = services.api_service(settings)
     service.environment |= {
         "CARPRICE_API_REQUESTS_PER_SECOND": "1000000",
@@ -146,7 +146,7 @@ def _api(settings: Settings) -> Service:
 
 
 def _scoring_server(settings: Settings) -> Service:
-    """MLflow's own server of the same model, with one worker."""
+    """MLflow's own server with the same model and one worker."""
     command = [
         python_of("mlflow"), "-m", "mlflow", "models", "serve",
         "--model-uri", "models:/CarPricePredictor@production",
@@ -167,7 +167,7 @@ def _scoring_server(settings: Settings) -> Service:
 
 
 def _rows(settings: Settings) -> list[dict[str, Any]]:
-    """Listings of the snapshot as features, unknown values None."""
+    """The listings of the snapshot as features, with None for unknown values."""
     _, listings = snapshots.load(DataRoot(str(settings.data)), "latest")
     chosen = features_of(listings.sample(min(len(listings), ROWS), random_state=0))
     known = chosen.astype(object).where(chosen.notna(), None)

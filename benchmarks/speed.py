@@ -1,10 +1,10 @@
-"""What a training and a prediction cost.
+"""The cost of a training and of a prediction.
 
     make bench-speed DATA=listings.csv
 
-Training as the pipeline does it, in processes of their own: `train-model` and `evaluate-model`,
-pictures and model card included, with the peak memory of each. Predictions in this process, with
-interval, from a DataFrame of listings to prices.
+Trains as the pipeline does, with `train-model` and `evaluate-model` in their own processes, and measures the
+seconds and the peak memory of each, with pictures and model card. Predicts in this process, from a DataFrame
+of listings to prices with intervals.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def train(folder: Path, path: str) -> None:
-    """Time the two steps of training on a fresh data root."""
+    """Time the two steps of training on a new data root."""
     root, params = DataRoot(str(folder / "data")), load_params()
     landed = land(root, path)
     check_data_quality(root, params, landed["file"], landed["sha256"])

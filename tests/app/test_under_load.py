@@ -114,6 +114,6 @@ def test_the_benchmark_tells_each_limit_and_fails_where_one_is_missed(
     throughput, ratio, p50, p99, failed = (
         beyond[place] if place == missed else value for place, value in enumerate(kept)
     )
-    assert serving.judged(throughput, ratio, p50, p99, int(failed)) is (missed is None)
+    assert serving.limits_kept(throughput, ratio, p50, p99, int(failed)) is (missed is None)
     said = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
     assert said == ["no" if place == missed else "yes" for place in range(5)]
