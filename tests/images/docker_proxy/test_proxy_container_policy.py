@@ -19,6 +19,7 @@ from running_proxy import (
     container_name,
     docker,
     exists,
+    id_of,
     text_of,
 )
 
@@ -235,7 +236,9 @@ REFUSED_BODIES: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("place", "value"), REFUSED_BODIES, ids=[f"{p}={v!r}" for p, v in REFUSED_BODIES])
+@pytest.mark.parametrize(
+    ("place", "value"), REFUSED_BODIES, ids=[id_of(f"{p}={v!r}") for p, v in REFUSED_BODIES]
+)
 def test_a_container_of_anything_else_is_refused(
     proxy: RunningProxy, step: dict[str, Any], data: Path, place: str, value: Any
 ) -> None:
