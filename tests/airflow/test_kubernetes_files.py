@@ -55,7 +55,7 @@ def test_every_setting_of_a_manifest_is_documented() -> None:
 
     assert len(names) > 10
     for name in {name for name in names if not name.startswith(("AWS_", "MLFLOW_"))}:
-        assert f"| `{name}` |" in page, name
+        assert f"`{name}`" in page, name
 
 
 def test_the_images_are_those_that_are_built() -> None:

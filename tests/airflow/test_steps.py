@@ -44,6 +44,9 @@ class TaskInstanceStub:
         self.xcoms[key] = value
 
 
+OF_THE_RUN = {"label": f"carprice.run={TaskInstanceStub.run_id}"}
+
+
 @pytest.fixture(scope="session")
 def docker() -> Any:
     """The engine, with an image whose `carprice` is the stand-in."""
@@ -103,9 +106,7 @@ def in_container(monkeypatch: pytest.MonkeyPatch, docker: Any, trainer: Any) -> 
         folder.chmod(0o777)
     for _ in with_settings(monkeypatch, CARPRICE_RUNTIME="docker", CARPRICE_TRAINER_IMAGE=TEST_IMAGE):
         yield docker
-    assert (
-        docker.containers.list(all=True, filters={"label": f"carprice.run={TaskInstanceStub.run_id}"}) == []
-    )
+    assert docker.containers.list(all=True, filters=OF_THE_RUN) == []
 
 
 def with_settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Iterator[None]:
@@ -351,8 +352,7 @@ def test_a_container_has_its_labels_and_limits_and_is_no_root(in_container: Any,
     trainer.plan(train_model={"sleep": 4})
     thread = threading.Thread(target=execute_step)
     thread.start()
-    wait_for(lambda: trainer.calls)
-    (container,) = in_container.containers.list(filters={"label": f"carprice.run={TaskInstanceStub.run_id}"})
+    (container,) = wait_for(lambda: in_container.containers.list(filters=OF_THE_RUN))
     host = container.attrs["HostConfig"]
     thread.join()
 
@@ -377,8 +377,7 @@ def test_docker_inspect_shows_the_name_of_a_secrets_file_and_no_secret(
     trainer.plan(train_model={"sleep": 4})
     thread = threading.Thread(target=execute_step)
     thread.start()
-    wait_for(lambda: trainer.calls)
-    (container,) = in_container.containers.list(filters={"label": f"carprice.run={TaskInstanceStub.run_id}"})
+    (container,) = wait_for(lambda: in_container.containers.list(filters=OF_THE_RUN))
     thread.join()
 
     told = dict(entry.split("=", 1) for entry in container.attrs["Config"]["Env"])
@@ -433,8 +432,9 @@ def command_of(process: psutil.Process) -> list[str]:
         return []
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+    return found
