@@ -37,7 +37,8 @@ def test_help_lists_every_command_and_exit_status(tmp_path: Path) -> None:
     told = carprice(tmp_path, "--help")
     assert told.returncode == 0
     for command in (
-        "sample", "land", "check-data-quality", "train-model", "evaluate-model", "promote-to-staging",
+        "sample", "land", "check", "check-data-quality", "train-model", "evaluate-model",
+        "promote-to-staging",
         "validate-staging-model", "promote-to-production", "send-pipeline-report", "detect-drift", "rollback",
         "history", "predict", "run", "tune", "alert", "check-freshness",
     ):  # fmt: skip

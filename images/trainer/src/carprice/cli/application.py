@@ -48,22 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Group members may share a data root: the next one must be able to write what a step wrote.
     os.umask(0o002)
-    context = None
     try:
-        read_secret_files()
-        context = Context()
-        write_result(arguments, arguments.run(arguments, context))
-        _close_alert_of_step(arguments, context)
-    except CarpriceError as error:
-        if isinstance(error, NothingToDo):
-            _close_alert_of_step(arguments, context)
-        if error.result is not None:
-            write_result(arguments, error.result)
-        print(f"carprice: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code
-    except BrokenPipeError:
+        return _run(arguments)
+    except BrokenPipeError:  # whoever reads what is printed has seen enough
         return 0
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,6 +66,23 @@ def parser() -> argparse.ArgumentParser:
     for group in (data, model, monitoring, alerting):
         group.add_commands(commands)
     return made
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    context = None
+    try:
+        read_secret_files()
+        context = Context()
+        write_result(arguments, arguments.run(arguments, context))
+        _close_alert_of_step(arguments, context)
+    except CarpriceError as error:
+        if isinstance(error, NothingToDo):
+            _close_alert_of_step(arguments, context)
+        if error.result is not None:
+            write_result(arguments, error.result)
+        print(f"carprice: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
 
 
 def _close_alert_of_step(arguments: argparse.Namespace, context: Context | None) -> None:

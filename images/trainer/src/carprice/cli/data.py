@@ -23,6 +23,17 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("file", metavar="FILE")
     added.add_argument("--name", help="its name in raw/ (default: its own)")
 
+    added = commands.by_hand(
+        "check", _check, "show what would become of FILE, without landing it; needs no data root", _summary
+    )
+    added.add_argument("file", metavar="FILE", help="a file of scraped listings")
+    added.add_argument("--json", action="store_true", help="print one JSON object instead of a summary")
+    added.add_argument(
+        "--rows",
+        metavar="OUT",
+        help="write every row to this CSV file, with its line, outcome, reason and canonical columns",
+    )
+
     added = commands.by_hand("sample", _sample, "write seeded synthetic listings in the scraper's layout")
     added.add_argument("-o", "--output", metavar="OUT", default="synthetic_listings.csv")
     added.add_argument("--rows", type=int, default=3000, help="rows, repeated ones included (default 3000)")
@@ -48,6 +59,18 @@ def _run(arguments: argparse.Namespace, context: Context) -> Any:
 
 def _land(arguments: argparse.Namespace, context: Context) -> Any:
     return ingestion.land(context, arguments.file, arguments.name)
+
+
+def _check(arguments: argparse.Namespace, context: Context) -> Any:
+    if arguments.json:
+        arguments.printed = None
+    return ingestion.check_file(context, arguments.file, arguments.rows)
+
+
+def _summary(receipt: dict[str, Any]) -> str:
+    from carprice.quality.summary import summary
+
+    return summary(receipt)
 
 
 def _sample(arguments: argparse.Namespace, context: Context) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from carprice.errors import UsageProblem
+from carprice import local_files
 from carprice.lifecycle.registry import Registry
 from carprice.listings import reading, tables
 from carprice.model.features import features_of
@@ -25,22 +24,16 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
 
     Writes `target` (CSV, UTF-8, the source's delimiter): every input row in its order with its own
     columns and words, then price, low and high in whole MAD and, where a row can't be priced, why not.
-    `target` appears as a whole or not at all. Raises `UsageProblem` when `source` can't be read.
+    `target` appears as a whole or not at all. Raises `UsageProblem` when `source` can't be read or `target`
+    can't be written, before anything is priced.
     """
-    try:
-        with open(source, "rb") as file:
-            raw = reading.read_raw(file.read(), os.path.basename(source))
-    except OSError as error:
-        raise UsageProblem(f"a readable CSV file was expected, found {source}: {error.strerror}") from error
+    local_files.require_place_for(target, "--output")
+    raw = reading.read_raw(local_files.read(source), os.path.basename(source))
     priced = price_rows(registry, raw, alias)
-    text = io.StringIO()
-    pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
-        text, index=False, sep=raw.delimiter
-    )
-    partial = f"{target}.part"
-    with open(partial, "w", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
-    os.replace(partial, target)
+    with local_files.writing(target) as output:
+        pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
+            output, index=False, sep=raw.delimiter
+        )
     without = int(priced[PRICE].isna().sum())
     log.info(
         "%d rows priced, %d without a price (see the column `%s`)", len(priced) - without, without, PROBLEM

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Context:
-    """The data root, the settings and the registry; settings and registry are opened on first use.
+    """The data root, the settings and the registry, each opened on first use.
 
     Arguments left out are those of this process: `DATA_DIR`, `params.yaml`, `MLFLOW_TRACKING_URI`.
     """
@@ -26,9 +26,14 @@ class Context:
     def __init__(
         self, root: DataRoot | None = None, params: Params | None = None, registry: Registry | None = None
     ) -> None:
-        self.root = root or DataRoot.from_environment()
+        self._given_root = root
         self._given_params = params
         self._given_registry = registry
+
+    @cached_property
+    def root(self) -> DataRoot:
+        """The data root. Raises `UsageProblem` when `DATA_DIR` is wrong."""
+        return self._given_root or DataRoot.from_environment()
 
     @cached_property
     def params(self) -> Params:

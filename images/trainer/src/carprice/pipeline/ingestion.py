@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,28 @@ def land(context: Context, path: str, name: str | None = None) -> dict[str, Any]
     from carprice.landing import land as landing
 
     return landing.land(context.root, path, name)
+
+
+def check_file(context: Context, path: str, row_list: str | None = None) -> dict[str, Any]:
+    """What would become of the local file at `path` if it landed: its receipt. Nothing is recorded.
+
+    `row_list` names a CSV file for the fate of every row. Raises `DataRefused` with the receipt as its result
+    when the file would be refused as a whole, and `UsageProblem` when `path` can't be read or `row_list`
+    can't be written.
+    """
+    from carprice import local_files
+    from carprice.quality import check
+    from carprice.quality.row_list import write_row_list
+
+    if row_list is not None:
+        local_files.require_place_for(row_list, "--rows")
+    receipt, outcome = check.examine(local_files.read(path), os.path.basename(path), context.params.quality)
+    if row_list is not None:
+        with local_files.writing(row_list) as output:
+            write_row_list(output, outcome)
+    if outcome.refusal is not None:
+        raise DataRefused(f"{receipt['file']} would be refused.", receipt, outcome.refusal.code)
+    return receipt
 
 
 def claim_files(context: Context) -> list[dict[str, str]]:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
 from carprice.errors import DataRefused, NothingToDo
 from carprice.landing.content import fingerprint
-from carprice.listings.headers import HEADERS
-from carprice.params import Params
+from carprice.params import Params, QualityParams
 from carprice.quality.outcome import Outcome, outcome_of
 from carprice.quality.page import quality_page
 from carprice.quality.quarantine import quarantine_csv
+from carprice.quality.receipt import receipt_of
 from carprice.store import DataRoot
 from carprice_contract import data_root
 from carprice_contract.data_root import LISTINGS, QUARANTINE, RAW
 
 log = logging.getLogger(__name__)
+
+
+def examine(content: bytes, file: str, params: QualityParams) -> tuple[dict[str, Any], Outcome]:
+    """What would become of a file with this content and name: its receipt, and each row. Writes nothing."""
+    outcome = outcome_of(content, file, params)
+    return receipt_of(file, hashlib.sha256(content).hexdigest(), len(content), outcome), outcome
 
 
 def check_data_quality(
@@ -52,8 +57,7 @@ def check_data_quality(
     if root.exists(data_root.receipt(found_sha)):
         return _decided(root, found_sha)
 
-    outcome = outcome_of(content, file, params.quality)
-    receipt = _receipt(file, found_sha, len(content), outcome)
+    receipt, outcome = examine(content, file, params.quality)
     receipt["fingerprints"] = {file: seen_as}
     accepted = f"{LISTINGS}/{found_sha}.parquet"
     if outcome.refused.any() and outcome.raw is not None:
@@ -68,12 +72,14 @@ def check_data_quality(
     root.write_text(receipt["quality_page"], quality_page(receipt, outcome, params.quality))
     root.write_json(data_root.receipt(found_sha), receipt)
     log.info(
-        "%s: %d rows in, %d repeated, %d accepted, %d refused",
+        "%s: %d rows in, %d repeated, %d accepted, %d without a price, %d not a used car, %d quarantined",
         file,
         receipt["rows_in"],
         receipt["rows_repeated"],
         receipt["rows_accepted"],
-        receipt["rows_refused"],
+        receipt["rows_unpriced"],
+        receipt["rows_not_used_cars"],
+        receipt["rows_quarantined"],
     )
     if outcome.refusal is not None:
         outcome.refusal.result = receipt
@@ -88,28 +94,3 @@ def _decided(root: DataRoot, sha256: str) -> dict[str, Any]:
         code, params = receipt.get("refusal_code", ""), receipt.get("refusal_params")
         raise DataRefused(receipt["refusal"], result=receipt, code=code, params=params)
     return receipt
-
-
-def _receipt(file: str, sha256: str, size: int, outcome: Outcome) -> dict[str, Any]:
-    found, refusal = outcome.found, outcome.refusal
-    return {
-        "file": file,
-        "names": [file],
-        "sha256": sha256,
-        "bytes": size,
-        "status": "refused" if refusal else "accepted",
-        "rows_in": len(outcome.problems),
-        "rows_repeated": int(outcome.repeated.sum()),
-        "rows_accepted": int(outcome.accepted.sum()),
-        "rows_refused": int(outcome.refused.sum()),
-        "refusal": None if refusal is None else str(refusal),
-        "refusal_code": None if refusal is None else refusal.code,
-        "refusal_params": None if refusal is None else refusal.params,
-        "reasons": outcome.reasons,
-        "unknown_columns": [*found.unknown, *found.second] if found else [],
-        "missing_columns": [HEADERS[name][0] for name in found.missing] if found else [],
-        "encoding": outcome.raw.encoding if outcome.raw else None,
-        "delimiter": outcome.raw.delimiter if outcome.raw else None,
-        "quality_page": f"reports/quality/{sha256}.html",
-        "checked_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-    }

@@ -16,25 +16,82 @@ from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawFile, read_raw
 from carprice.listings.tables import Parsed, parse
 from carprice.params import QualityParams
+from carprice.quality.repeats import first_rows
 
 WHOLE_FILE = RowProblem("whole_file_refused").sentence()
+
+FATES = ("accepted", "repeated", "unpriced", "not_used_car", "quarantined")
+"""What becomes of a row: one of these, never two."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a file and of its rows.
 
-    `raw`, `found` and `parsed` are None when reading stopped before them. `repeated` and
-    `problems` (object: None for a row that may be used) have one entry per row of the file.
+    `raw`, `found` and `parsed` are None when reading stopped before them. `first_rows` (the row that each
+    row equals, itself where it is the first) and `problems` (object: None for a row that may be used) have
+    one entry per row of the file.
     """
 
     raw: RawFile | None
     found: Recognised | None
     parsed: Parsed | None
-    repeated: npt.NDArray[np.bool_]
+    first_rows: npt.NDArray[np.int64]
     problems: npt.NDArray[Any]
     reasons: dict[str, int]
     refusal: DataRefused | None
+
+    @property
+    def repeated(self) -> npt.NDArray[np.bool_]:
+        """Which rows equal an earlier row, shape (rows,)."""
+        repeated: npt.NDArray[np.bool_] = self.first_rows != np.arange(len(self.first_rows))
+        return repeated
+
+    @property
+    def fates(self) -> npt.NDArray[Any]:
+        """The fate of each row, one of `FATES`, shape (rows,)."""
+        fates = np.full(len(self.problems), "quarantined", dtype=object)
+        fates[self.accepted] = "accepted"
+        fates[self.repeated] = "repeated"
+        return fates
+
+    def counts(self) -> dict[str, int]:
+        """The rows of each of `FATES`."""
+        fates = self.fates
+        return {fate: int((fates == fate).sum()) for fate in FATES}
+
+    @property
+    def distinct_listings(self) -> int:
+        """How many ads the rows are that can be used, whether the file is refused or not."""
+        if self.parsed is None:
+            return 0
+        return int(self.parsed.listings.loc[self.parsed.good, "listing_id"].nunique())
+
+    def columns(self) -> dict[str, str]:
+        """Each column of the file and what it was taken for: a field, or why it is not used."""
+        if self.raw is None or self.found is None:
+            return {}
+        field_of = {column: name for name, column in self.found.columns.items()}
+        uses = {}
+        for column in self.raw.table.columns:
+            unused = "second" if column in self.found.second else "unknown"
+            unused = "index" if column == self.raw.index_column else unused
+            uses[column] = field_of.get(column, unused)
+        return uses
+
+    def row_reasons(self) -> npt.NDArray[Any]:
+        """Why each row has its fate; None for an accepted row, shape (rows,)."""
+        reasons = self.problems.copy()
+        if self.raw is not None:
+            first = self.raw.lines[self.first_rows]
+            for row in np.flatnonzero(self.repeated):
+                reasons[row] = f"the same as line {first[row]}"
+        return reasons
+
+    def listing_of_row(self) -> npt.NDArray[np.int64]:
+        """The position in `parsed.listings` of each row's values, shape (rows,)."""
+        position: npt.NDArray[np.int64] = np.cumsum(~self.repeated) - 1
+        return position[self.first_rows]
 
     @property
     def accepted(self) -> npt.NDArray[np.bool_]:
@@ -56,15 +113,16 @@ def outcome_of(content: bytes, file: str, params: QualityParams) -> Outcome:
         raw = read_raw(content, file)
     except DataRefused as error:
         unreadable = DataRefused(f"{error}.", code=error.code, params=error.params)
-        return Outcome(None, None, None, nothing.astype(bool), nothing, {}, unreadable)
-    repeated = raw.repeated()
+        return Outcome(None, None, None, nothing.astype(np.int64), nothing, {}, unreadable)
+    firsts = first_rows(raw)
+    repeated = firsts != np.arange(len(firsts))
     problems: npt.NDArray[Any] = np.full(len(raw.table), None, dtype=object)
     found = recognise(list(raw.table.columns))
     if found.missing:
         no_columns = missing_columns(found, raw.header, file)
         problems[~repeated] = WHOLE_FILE
         reasons = {WHOLE_FILE: int((~repeated).sum())}
-        return Outcome(raw, found, None, repeated, problems, reasons, no_columns)
+        return Outcome(raw, found, None, firsts, problems, reasons, no_columns)
 
     distinct = np.flatnonzero(~repeated)
     place = {int(row): position for position, row in enumerate(distinct)}
@@ -79,7 +137,7 @@ def outcome_of(content: bytes, file: str, params: QualityParams) -> Outcome:
     if refusal is not None and usable:
         problems[distinct[parsed.good.to_numpy()]] = WHOLE_FILE
         reasons[WHOLE_FILE] = usable
-    return Outcome(raw, found, parsed, repeated, problems, reasons, refusal)
+    return Outcome(raw, found, parsed, firsts, problems, reasons, refusal)
 
 
 def _too_many_refused(

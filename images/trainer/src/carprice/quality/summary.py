@@ -1,0 +1,53 @@
+"""What became of a file in a few lines, for a data owner at a keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from carprice.formats import thousands
+
+MOST_REASONS = 10
+
+_FATES = (
+    ("rows_accepted", "accepted"),
+    ("rows_repeated", "repeated, counted once"),
+    ("rows_unpriced", "without an asking price"),
+    ("rows_not_used_cars", "not a used car for sale"),
+    ("rows_quarantined", "quarantined"),
+)
+
+
+def summary(receipt: Mapping[str, Any]) -> str:
+    """The receipt of a file as plain text."""
+    lines = [f"{receipt['file']}: {receipt['status']}"]
+    if receipt["refusal"]:
+        lines.append(f"  {receipt['refusal']}")
+    lines += ["", _count(receipt["rows_in"], "rows in the file")]
+    lines += [
+        _count(receipt[key], words)
+        for key, words in _FATES
+        if receipt[key] or key in ("rows_accepted", "rows_quarantined")
+    ]
+    lines.append(_count(receipt["distinct_listings"], "distinct listings among the rows that can be used"))
+    if receipt["rows_partial"]:
+        lines.append(_count(receipt["rows_partial"], "accepted rows without mileage or fuel"))
+    if receipt["reasons"]:
+        lines += ["", "Why rows were quarantined", *_reasons(receipt["reasons"])]
+    if receipt["columns"]:
+        width = min(max(map(len, receipt["columns"])), 40)
+        lines += ["", "What each column was taken for"]
+        lines += [f"  {name or '(no name)':<{width}}  {use}" for name, use in receipt["columns"].items()]
+    if receipt["missing_columns"]:
+        lines += ["", f"Missing, and required: {', '.join(receipt['missing_columns'])}"]
+    return "\n".join(lines)
+
+
+def _count(rows: int, words: str) -> str:
+    return f"{thousands(rows):>12}  {words}"
+
+
+def _reasons(reasons: Mapping[str, int]) -> list[str]:
+    shown = [_count(rows, reason) for reason, rows in list(reasons.items())[:MOST_REASONS]]
+    left = len(reasons) - MOST_REASONS
+    return [*shown, f"{'':>12}  and {left} more reasons"] if left > 0 else shown
