@@ -141,6 +141,10 @@ bench: setup ## compare the pipeline in Airflow with its bare steps, and measure
 bench-accuracy: setup ## compare the model with the reference recipe on the same rows DATA=path [SEEDS=5]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
+.PHONY: bench-titles
+bench-titles: setup ## compare what titles say with the columns of the same ads DATA="one.csv other.csv" [VERBOSE=1]
+	.venv/trainer/bin/python -m benchmarks.titles
+
 .PHONY: bench-speed
 bench-speed: setup ## measure the cost of a training and of a prediction DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
