@@ -119,7 +119,7 @@ def test_a_csv_file_in_the_encoding_of_a_spreadsheet_is_priced_row_by_row(api: A
     lines = [
         ";".join(FRENCH),
         ";".join(FRENCH.values()),
-        ";".join((FRENCH | {"Kilométrage": "beaucoup"}).values()),
+        ";".join((FRENCH | {"Année-Modèle": "beaucoup"}).values()),
         "x",
     ]
     body = "\r\n".join(lines).encode("cp1252")
@@ -129,7 +129,7 @@ def test_a_csv_file_in_the_encoding_of_a_spreadsheet_is_priced_row_by_row(api: A
     assert (batch["rows"], batch["priced"]) == (3, 1)
     assert batch["predictions"][0]["price_mad"] == priced(api, LOGAN)["price_mad"]
     error = batch["predictions"][1]["errors"][0]
-    assert (error["field"], error["value"]) == ("Kilométrage", "beaucoup")
+    assert (error["field"], error["value"]) == ("Année-Modèle", "beaucoup")
     assert "1 values" in batch["predictions"][2]["problem"]
 
 

@@ -19,7 +19,7 @@ HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Note\n"
 ROWS = [
     "Dacia;Logan;2015;120 000 - 129 999;Diesel;\n",
     "Renault;Clio;2014;90000;Essence;\"two\nlines; and a ';'\"\n",
-    "Dacia;Logan;2015;inconnu;Diesel;\n",
+    "Dacia;Logan;inconnu;90000;Diesel;\n",
     "Dacia;Duster\n",
     "Dacia;Duster;2018;80000;Diesel;;;;one too many\n",
     "\n",
@@ -64,7 +64,7 @@ def test_rows_without_a_price_are_told_by_their_place_in_the_file(api: Api) -> N
     assert [row["row"] for row in priced.unpriced] == [3, 6]
     for row in priced.unpriced:
         assert "empty or unknown" in row["problem"]
-        assert messages.unpriced_row(row) == "Kilométrage\u00a0: vide ou inconnu"
+        assert messages.unpriced_row(row) == "Année-Modèle\u00a0: vide ou inconnu"
 
 
 def test_a_slice_is_small_enough_for_one_request() -> None:

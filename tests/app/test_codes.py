@@ -17,6 +17,7 @@ from price_contract import problem_kinds
 from price_contract.answers import BatchRow, FieldError, WarningCode
 
 UNTRANSLATED = "the English sentence of the API"
+ROWS = listing_problems.VALUE_CODES | listing_problems.ROW_CODES | listing_problems.ASIDE_CODES
 EXAMPLES: dict[str, Any] = {
     "fields": ["model_year"], "expected": ["application/json"], "missing": ["Marque"], "found": ["Prix"],
     "share": 0.75, "most_share": 0.5, "requests_per_second": 5.0, "most_seconds": 30.0,
@@ -69,7 +70,7 @@ def test_the_tables_hold_every_code_and_no_other() -> None:
     assert literals(problem_kinds.FieldCode) == set(problem_kinds.ACCEPTED) == set(messages.ACCEPTED)
     assert set(get_args(WarningCode)) == set(price_warnings.MESSAGES) == set(messages.WARNINGS)
     assert set(listing_problems.EXPECTED) == set(messages.EXPECTED)
-    assert {*listing_problems.VALUE_CODES, *listing_problems.ROW_CODES} == set(messages.COMPLAINTS)
+    assert set(ROWS) == set(messages.COMPLAINTS)
     assert set(listing_problems.FILE_CODES) == set(messages.FILES)
 
 
@@ -98,10 +99,9 @@ def test_each_kind_of_value_has_its_sentences(expected: str, lang: str) -> None:
     check(messages.field_error(error), messages.EXPECTED[expected], lang)
 
 
-@pytest.mark.parametrize("code", [*listing_problems.VALUE_CODES, *listing_problems.ROW_CODES])
-def test_each_fault_of_a_row_has_its_sentences(code: str, lang: str) -> None:
-    sentences = listing_problems.VALUE_CODES | listing_problems.ROW_CODES
-    params = params_of(sentences[code])
+@pytest.mark.parametrize("code", ROWS)
+def test_each_reason_of_a_row_has_its_sentences(code: str, lang: str) -> None:
+    params = params_of(ROWS[code])
     row = BatchRow(row=1, problem=UNTRANSLATED, errors=[], code=code, params=params)
     if code in listing_problems.VALUE_CODES:
         error = FieldError(field="f", value="x", accepted=UNTRANSLATED, code=code, params=params)

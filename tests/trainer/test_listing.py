@@ -230,17 +230,13 @@ def test_the_canonical_types_survive_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"Prix": ""}, "Prix: empty or unknown"),
-        ({"Prix": "--"}, "Prix: empty or unknown"),
+        ({"Prix": ""}, "Prix: no asking price"),
+        ({"Prix": "--"}, "Prix: no asking price"),
         ({"Prix": "cheap"}, "Prix: not an amount in dirhams such as 60000 or '60 000 DH'"),
         ({"Prix": "0"}, "Prix: must be more than 0 dirhams"),
         ({"Prix": "-5"}, "Prix: must be more than 0 dirhams"),
         ({"Marque": " "}, "Marque: empty or unknown"),
-        ({"Kilométrage": "x"}, "Kilométrage: not a mileage such as '200 000 - 249 999' or '173 000 km'"),
-        ({"Kilométrage": "9 000 000"}, "Kilométrage: must be from 0 to 2\u202f000\u202f000"),
         ({"Année-Modèle": "1850"}, "Année-Modèle: must be from 1950 to "),
-        ({"Nombre de portes": "12"}, "Nombre de portes: must be from 1 to 9"),
-        ({"Première main": "peut-être"}, "Première main: not a yes or no"),
         ({"Modèle": "x" * 500}, "Modèle: longer than 200 characters"),
     ],
 )
@@ -251,9 +247,49 @@ def test_a_row_that_can_not_be_used_says_why_in_the_file_s_own_words(
 
 
 def test_a_row_with_two_problems_names_both() -> None:
-    problem = str(problem_of(Prix="?", Marque=""))
-    assert "Prix: empty or unknown" in problem
+    problem = str(problem_of(Prix="cheap", Marque=""))
+    assert "Prix: not an amount" in problem
     assert "Marque: empty or unknown" in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "canonical"),
+    [
+        ({"Kilométrage": "x"}, "not_a_mileage", "mileage_km_min"),
+        ({"Kilométrage": "9 000 000"}, "out_of_range", "mileage_km_min"),
+        ({"Nombre de portes": "12"}, "out_of_range", "doors"),
+        ({"Première main": "peut-être"}, "not_a_yes_or_no", "first_owner"),
+        ({"Ville": "x" * 500}, "too_long", "city"),
+        ({"scraped_at": "soon"}, "not_a_date", "scraped_at"),
+    ],
+)
+def test_a_value_of_an_optional_column_that_can_not_be_read_is_unknown_and_counted(
+    change: dict[str, str], code: str, canonical: str
+) -> None:
+    parsed = tables.parse(rows(change, {}), require_price=True)
+    assert parsed.fates.tolist() == ["accepted", "accepted"]
+    assert pd.isna(parsed.listings[canonical].iloc[0])
+    ((column, value),) = change.items()
+    (unread,) = parsed.unreadable
+    assert (unread.problem.column, unread.problem.code, unread.rows) == (column, code, 1)
+    assert unread.examples == (value if len(value) <= 40 else value[:39] + "…",)
+
+
+@pytest.mark.parametrize("change", [{"Kilométrage": ""}, {"Type de carburant": "--"}, {"Kilométrage": "x"}])
+def test_a_listing_without_mileage_or_fuel_is_partial(change: dict[str, str]) -> None:
+    assert tables.parse(rows(change, {}), require_price=True).partial.tolist() == [True, False]
+
+
+def test_a_file_needs_no_column_of_mileage_or_fuel() -> None:
+    parsed = tables.parse(rows({}).drop(columns=["Kilométrage", "Type de carburant"]), require_price=True)
+    assert parsed.partial.tolist() == [True]
+
+
+def test_a_row_that_asks_no_price_is_no_fault() -> None:
+    parsed = tables.parse(rows({"Prix": "--"}, {}, {"Prix": "?", "Marque": ""}, {"Prix": "cheap"}), True)
+    assert parsed.fates.tolist() == ["unpriced", "accepted", "unpriced", "quarantined"]
+    assert parsed.aside == {"Prix: no asking price": 2}
+    assert list(parsed.reasons.values()) == [1]
 
 
 @pytest.mark.parametrize("price", ["612037205", "730000", "1000"])

@@ -82,16 +82,17 @@ def test_the_problems_of_a_row_have_the_codes_of_those_of_a_record() -> None:
     found = {row: {(p.column, p.code) for p in each} for row, each in parsed.row_problems.items()}
     assert found == {
         0: {("Année-Modèle", "not_a_year")},
-        1: {
-            ("Année-Modèle", "out_of_range"),
-            ("Prix", "not_positive"),
-            ("Nombre de portes", "out_of_range"),
-            ("Première main", "not_a_yes_or_no"),
-        },
-        2: {("Modèle", "unknown_or_empty"), ("Kilométrage", "not_a_mileage"), ("Prix", "not_an_amount")},
+        1: {("Année-Modèle", "out_of_range"), ("Prix", "not_positive")},
+        2: {("Modèle", "unknown_or_empty"), ("Prix", "not_an_amount")},
         4: {(None, "wrong_number_of_values")},
         5: {(None, "empty_row")},
         6: {(None, "unclosed_quote")},
+    }
+    unread = {(each.problem.column, each.problem.code) for each in parsed.unreadable}
+    assert unread == {
+        ("Nombre de portes", "out_of_range"),
+        ("Première main", "not_a_yes_or_no"),
+        ("Kilométrage", "not_a_mileage"),
     }
     for row, each in parsed.row_problems.items():
         assert parsed.problems[row] == "; ".join(problem.sentence() for problem in each)
@@ -106,7 +107,7 @@ def test_the_problems_of_a_row_have_the_codes_of_those_of_a_record() -> None:
         (HEADER.encode(), "no_rows"),
         (b";;;\n;;\n", "no_header"),
         (b"Marque;Prx\nDacia;1\n", "missing_columns"),
-        ((HEADER + "Dacia;Logan;2015;1;Diesel;--;5;oui\n").encode(), "too_many_refused_rows"),
+        ((HEADER + "Dacia;Logan;2015;1;Diesel;x;5;oui\n").encode(), "too_many_refused_rows"),
         ((HEADER + "Dacia;Logan;2015;1;Diesel;5;5;oui\n").encode(), "too_few_rows"),
     ],
 )
@@ -139,10 +140,11 @@ def test_the_limits_of_a_record_are_those_of_the_schema_of_a_table() -> None:
 
 
 def test_a_template_names_only_parameters_that_its_problems_have() -> None:
-    known = {"low", "high", "longest", "values", "columns"}
+    known = {"low", "high", "longest", "values", "columns", "found"}
     for template in (
         *problems.EXPECTED.values(),
         *problems.VALUE_CODES.values(),
         *problems.ROW_CODES.values(),
+        *problems.ASIDE_CODES.values(),
     ):
         assert {name for _, name, _, _ in string.Formatter().parse(template) if name} <= known

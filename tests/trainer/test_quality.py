@@ -88,9 +88,9 @@ def test_every_row_is_repeated_accepted_or_refused(root: DataRoot) -> None:
     receipt = check(root, HEADER + body)
     assert receipt["status"] == "accepted"
     counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
-    assert counts == [66, 3, 60, 3]
+    assert counts == [66, 3, 60, 2]
+    assert receipt["rows_unpriced"] == 1
     assert receipt["reasons"] == {
-        "Prix: empty or unknown": 1,
         "Prix: not an amount in dirhams such as 60000 or '60 000 DH'": 1,
         "the row has 2 values, the header has 6 columns": 1,
     }
@@ -133,15 +133,15 @@ def test_the_quarantine_holds_refused_rows_in_the_file_s_own_words_with_line_and
 def test_the_page_tells_the_verdict_the_counts_the_reasons_and_the_columns(root: DataRoot) -> None:
     header = HEADER.replace("Prix", "Couleur;Prix")
     body = "".join(car(n).replace(";Diesel;", ";Diesel;Rouge;") for n in range(60))
-    receipt = check(root, header + body + "Dacia;Logan;2015;5;Diesel;Vert;--\n")
+    receipt = check(root, header + body + "Dacia;Logan;2015;5;Diesel;Vert;cheap\n")
     page = text_of(root, receipt)
     for words in (
         "cars.csv",
         "Accepted. 60 listings of this file are used; 1 row was put aside",
-        "Prix: empty or unknown",
+        "Prix: not an amount in dirhams",
         "Not used: Couleur.",
         "Optional columns that this file does not have: Lien, Ville",
-        "62 Prix: empty or unknown Dacia Logan 2015 5 --",
+        "62 Prix: not an amount in dirhams such as 60000 or '60 000 DH' Dacia Logan 2015 5 cheap",
     ):
         assert words in page
     assert receipt["unknown_columns"] == ["Couleur"]
@@ -182,9 +182,10 @@ def test_the_page_needs_nothing_from_elsewhere(root: DataRoot) -> None:
             "cars.csv holds 13 usable rows, but at least 50 were expected",
         ),
         (
-            HEADER + "".join(car(n, "60000" if n % 5 < 2 else "--") for n in range(200)),
+            HEADER + "".join(car(n, "60000" if n % 5 < 2 else "cheap") for n in range(200)),
             "In cars.csv 120 of 200 rows (60%) can't be used, but at most 50% was expected "
-            "(quality.max_refused_share). The most frequent reason is: Prix: empty or unknown (120 rows).",
+            "(quality.max_refused_share). The most frequent reason is: Prix: not an amount in dirhams such "
+            "as 60000 or '60 000 DH' (120 rows).",
         ),
     ],
 )
@@ -197,10 +198,13 @@ def test_a_file_that_can_not_be_used_gets_its_record_its_page_and_its_sentence(
 
 
 def test_of_a_refused_file_no_row_is_accepted_and_each_is_accounted_for(root: DataRoot) -> None:
-    receipt = refusal(root, HEADER + car(1) * 2 + car(2) + car(3, "--"))
+    receipt = refusal(root, HEADER + car(1) * 2 + car(2) + car(3, "cheap"))
     counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
     assert counts == [4, 1, 0, 3]
-    assert receipt["reasons"] == {"Prix: empty or unknown": 1, WHOLE_FILE: 2}
+    assert receipt["reasons"] == {
+        "Prix: not an amount in dirhams such as 60000 or '60 000 DH'": 1,
+        WHOLE_FILE: 2,
+    }
     rows = root.read_bytes(f"quarantine/{receipt['sha256']}.csv").decode("utf-8-sig").splitlines()
     assert len(rows) == 4
 
@@ -270,7 +274,7 @@ def test_the_sample_is_accepted_with_its_dirt_counted(root: DataRoot) -> None:
     receipt = check(root, sample.to_csv(sample.generate(2000, 3)), "synthetic.csv")
     assert receipt["status"] == "accepted"
     assert receipt["rows_repeated"] == 240
-    assert 0 < int(str(receipt["rows_refused"])) < 40
+    assert 0 < int(str(receipt["rows_refused"])) + int(str(receipt["rows_unpriced"])) < 40
     assert receipt["unknown_columns"] == []
 
 

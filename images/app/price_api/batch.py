@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from carprice.errors import DataRefused
 from carprice.listings import headers, reading, tables
-from carprice.listings.problems import RowProblem
+from carprice.listings.problems import Problem, RowProblem, accepted
 from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
 from carprice.model.price_model import price_records
@@ -224,10 +224,15 @@ def _rows_of(table: pd.DataFrame, faults: Mapping[int, RowProblem]) -> Iterator[
         elif row in faults:
             yield Unpriced(str(problem), faults[row].code, dict(faults[row].params), [])
         else:
-            record = {str(name): word for name, word in words[row].items()}
-            errors = [field_error_of(each) for each in read_one(record).problems]
+            errors = [field_error_of(_of_value(each, words[row])) for each in parsed.row_problems[row]]
             refusal = refused_fields(errors)
             yield Unpriced(str(problem), refusal.code, refusal.params, errors)
+
+
+def _of_value(problem: RowProblem, row: Mapping[Hashable, Any]) -> Problem:
+    """The problem of a row as that of the value in its column."""
+    column, params = problem.column or "", problem.params
+    return Problem(column, shown(row.get(column, "")), accepted(params), problem.code, params)
 
 
 def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:

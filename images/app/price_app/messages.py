@@ -96,7 +96,8 @@ ACCEPTED: dict[FieldCode, str] = {
     "not_accepted": N_("une autre valeur"),
 }
 
-# What is wrong with one value, or with the shape of a row (`VALUE_CODES` and `ROW_CODES` there).
+# What is wrong with one value or with the shape of a row, or why a row without a fault is no listing
+# (`VALUE_CODES`, `ROW_CODES` and `ASIDE_CODES` there).
 COMPLAINTS = {
     "unknown_or_empty": N_("vide ou inconnu"),
     "out_of_range": N_("doit être compris entre {low} et {high}"),
@@ -116,6 +117,9 @@ COMPLAINTS = {
     "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
+    "no_asking_price": N_("aucun prix demandé"),
+    "sold": N_("la voiture est vendue : plus personne n'en demande ce prix"),
+    "not_a_used_car": N_("pas une voiture d'occasion à vendre : {found}"),
 }
 # Codes whose complaint says more than what the field takes.
 _NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed"}

@@ -53,6 +53,13 @@ ROW_CODES: dict[str, str] = {
 }
 """What is wrong with the shape of a row."""
 
+ASIDE_CODES: dict[str, str] = {
+    "no_asking_price": "no asking price",
+    "sold": "the car is sold: nobody asks this price any more",
+    "not_a_used_car": "not a used car on sale: {found}",
+}
+"""Why a row without a fault is no listing. `found` is what the row itself says."""
+
 FILE_CODES: dict[str, tuple[str, ...]] = {
     "empty_file": ("bytes",),
     "other_format": ("format",),  # one of OTHER_FORMATS
@@ -113,10 +120,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class RowProblem:
-    """One reason why a row of a file can't be used.
+    """One reason why a row of a file can't be used, or why one of its values is not.
 
-    `code` is one of `VALUE_CODES` and `ROW_CODES`, `params` are its parameters, as JSON holds them.
-    `column` is the file's own word for the column at fault, None where it is the row as a whole.
+    `code` is one of `VALUE_CODES`, `ROW_CODES` and `ASIDE_CODES`, `params` are its parameters, as JSON holds
+    them. `column` is the file's own word for the column at fault, None where it is the row as a whole.
     """
 
     code: str
@@ -131,7 +138,7 @@ class RowProblem:
 
 def complaint(code: str, params: Mapping[str, Any]) -> str:
     """What is wrong with a value or a row, in English."""
-    return _written(VALUE_CODES.get(code) or ROW_CODES[code], params)
+    return _written(VALUE_CODES.get(code) or ROW_CODES.get(code) or ASIDE_CODES[code], params)
 
 
 def accepted(params: Mapping[str, Any]) -> str:

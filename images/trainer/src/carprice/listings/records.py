@@ -132,6 +132,7 @@ class _Record:
         high = None if highest is None or math.isnan(highest[end]) else highest[end]
         if low is not None and high is not None and low > high:
             self.refuse(low_field, "mileage_bounds_reversed", "no more than the largest mileage")
+            low = high = None
         low = self.within("mileage_km_min", low_field, low)
         high = self.within("mileage_km_max", high_field, high)
         self.require("mileage_km_min", low_field, low)

@@ -81,10 +81,10 @@ _COLUMNS: tuple[Column, ...] = (
     Column("make", "text", longest=LONGEST_TEXT, required=True),
     Column("model", "text", longest=LONGEST_TEXT, required=True),
     Column("model_year", "number", FIRST_YEAR, up_to_next_year=True, required=True),
-    Column("mileage_km_min", "number", 0, 2_000_000, required=True, raw="mileage"),
+    Column("mileage_km_min", "number", 0, 2_000_000, raw="mileage"),
     # empty for an open bracket ("Plus de 500 000")
     Column("mileage_km_max", "number", 0, 2_000_000, raw="mileage"),
-    Column("fuel", "text", longest=LONGEST_TEXT, required=True),
+    Column("fuel", "text", longest=LONGEST_TEXT),
     Column("fiscal_power_cv", "number", 1, 200),
     Column("gearbox", "text", longest=LONGEST_TEXT),
     Column("doors", "number", 1, 9),
@@ -99,6 +99,9 @@ _COLUMNS: tuple[Column, ...] = (
 )
 
 COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMNS}
+
+PARTIAL_WITHOUT: tuple[str, ...] = ("mileage_km_min", "fuel")
+"""A listing is partial when one of these is unknown."""
 
 _NOT_FEATURES = {"listing_id", "url", "price_mad", "scraped_at", "source_sha256"}
 FEATURES: tuple[str, ...] = tuple(name for name in COLUMNS if name not in _NOT_FEATURES)

@@ -1,10 +1,11 @@
-"""Reading a raw table into the canonical columns, and what is wrong with each of its rows."""
+"""Reading a raw table into the canonical columns, and what becomes of each of its rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,31 +15,70 @@ from pandas.api.extensions import ExtensionArray
 from carprice.listings.headers import Recognised, missing_columns, recognise
 from carprice.listings.identity import listing_ids
 from carprice.listings.problems import UNREADABLE, RowProblem
-from carprice.listings.schema import COLUMNS, FEATURES, Kind, listing_schema, newest_year
+from carprice.listings.schema import (
+    COLUMNS,
+    FEATURES,
+    PARTIAL_WITHOUT,
+    Kind,
+    limits_of,
+    listing_schema,
+    newest_year,
+)
+from carprice.listings.text import shorten
 from carprice.listings.values import expectation, reader_of
 
 Values = npt.NDArray[Any] | ExtensionArray
+Mask = npt.NDArray[np.bool_]
+Fate = Literal["accepted", "unpriced", "not_used_car", "quarantined"]
+
+_ASIDE: dict[str, Fate] = {
+    "no_asking_price": "unpriced",
+    "sold": "unpriced",
+    "not_a_used_car": "not_used_car",
+}
+_MOST_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """The values of an optional column that were not used: why, in how many rows, and some of them."""
+
+    problem: RowProblem
+    rows: int
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Parsed:
     """A raw table read into canonical columns.
 
-    `listings` has one row per raw row, in its order and with its index; `problems` (object, same
-    index) holds None for a good row, otherwise its reasons joined by "; ". `row_problems` holds the same
-    reasons with their codes, by row position, for the rows that have any. `reasons` counts the rows of each
-    reason, most frequent first; a row with two reasons counts under both.
+    `listings` has one row per raw row, in its order and with its index. `fates` (object, shape (rows,)) says
+    what becomes of each row: it is accepted, or unpriced, or not a used car on sale, or quarantined.
+
+    `problems` (object, the index of the rows) holds None for an accepted row, otherwise the reasons of its
+    fate joined by "; ". `row_problems` holds the same reasons with their codes, by row position, for the rows
+    that have any. `reasons` counts the quarantined rows of each reason, most frequent first, and `aside` the
+    rows of other fates; a row with two reasons counts under both. `unreadable` tells which values of any row
+    are unknown because they can't be read.
     """
 
     listings: pd.DataFrame
     problems: pd.Series[Any]
+    fates: npt.NDArray[Any]
     reasons: dict[str, int] = field(default_factory=dict)
+    aside: dict[str, int] = field(default_factory=dict)
     row_problems: dict[int, list[RowProblem]] = field(default_factory=dict)
+    unreadable: list[Unreadable] = field(default_factory=list)
 
     @property
     def good(self) -> pd.Series[bool]:
         """Which rows can be used."""
         return self.problems.isna()
+
+    @property
+    def partial(self) -> pd.Series[bool]:
+        """Which rows can be used and have no mileage or no fuel."""
+        return self.good & self.listings[list(PARTIAL_WITHOUT)].isna().any(axis=1)
 
 
 def as_canonical(table: pd.DataFrame) -> pd.DataFrame:
@@ -64,28 +104,30 @@ def as_canonical(table: pd.DataFrame) -> pd.DataFrame:
 def parse(raw: pd.DataFrame, require_price: bool, faults: Mapping[int, RowProblem] | None = None) -> Parsed:
     """Read a raw table (n rows of str under any known headers) into canonical columns.
 
-    Without `require_price` the price is optional and only the columns a model uses are checked, as
-    batch prediction needs. `faults` are problems that are already known, by row position (as
-    `RawFile.faults`); such a row gets no other. Raises `DataRefused` when a required column is missing.
+    A row needs a make, a model and a model year. With `require_price` it needs a price, too. A value of any
+    other column that can't be read is unknown; it refuses no row. `faults` are problems that are already
+    known, by row position (as `RawFile.faults`); such a row gets no other. Raises `DataRefused` when a
+    required column is missing.
     """
     found = recognise(list(raw.columns), require_price)
     if found.missing:
         raise missing_columns(found, list(raw.columns))
-    rows = _Rows(raw, found, faults or {})
+    rows = _Rows(raw, found, faults or {}, require_price)
     canonical: dict[str, Any] = {}
     for name, column in COLUMNS.items():
-        checked = require_price or name in FEATURES
         if column.raw == "mileage":
             continue
-        if name in {"source_sha256"} or name not in found.columns:
+        if name == "source_sha256" or name not in found.columns:
             canonical[name] = _empty(column.kind, len(raw))
         else:
-            canonical[name] = rows.read(name, column.kind, checked)
+            canonical[name] = rows.read(name, column.kind)
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
+    rows.require(canonical)
     canonical["listing_id"] = listing_ids(canonical)
-    table = _frame(canonical, raw.index)
-    rows.check(table, require_price)
-    return rows.parsed(table)
+    parsed = rows.parsed(_frame(canonical, raw.index))
+    good = parsed.good.to_numpy()
+    listing_schema(require_price).validate(parsed.listings[good], lazy=True)
+    return parsed
 
 
 def _frame(values: Mapping[str, Values], index: pd.Index[Any]) -> pd.DataFrame:
@@ -108,49 +150,78 @@ def _empty(kind: Kind, rows: int) -> Values:
 class _Rows:
     """Collects the values and the reasons while a raw table is read, one unique value at a time."""
 
-    def __init__(self, raw: pd.DataFrame, found: Recognised, faults: Mapping[int, RowProblem]) -> None:
+    def __init__(
+        self, raw: pd.DataFrame, found: Recognised, faults: Mapping[int, RowProblem], require_price: bool
+    ) -> None:
         self.raw = raw
         self.found = found
+        self.newest = newest_year()
+        self.required = [
+            name
+            for name, column in COLUMNS.items()
+            if column.required and (name in FEATURES or (name == "price_mad" and require_price))
+        ]
         self.usable = np.ones(len(raw), dtype=bool)
         self.usable[list(faults)] = False
-        self.newest = newest_year()
-        # problem -> whether each row has it; raw field -> rows whose value is not readable
-        self.reasons: dict[RowProblem, npt.NDArray[np.bool_]] = {}
-        self.unreadable: dict[str, npt.NDArray[np.bool_]] = {}
-        rows_of: dict[RowProblem, list[int]] = {}
+        # which rows each reason has: of a fault, of another fate without one, of a value that is not used
+        self.faults: dict[RowProblem, Mask] = {}
+        self.aside: dict[RowProblem, Mask] = {}
+        self.unread: dict[RowProblem, Mask] = {}
+        # required fields -> the rows whose value is given and can't be used
+        self.refused: dict[str, Mask] = {}
         for row, fault in faults.items():
-            rows_of.setdefault(fault, []).append(row)
-        for fault, positions in rows_of.items():
-            self.reasons[fault] = np.zeros(len(raw), dtype=bool)
-            self.reasons[fault][positions] = True
+            self._add(self.faults, fault, self._only(row))
 
-    def refuse(self, raw_field: str, code: str, mask: npt.NDArray[np.bool_]) -> None:
-        mask = mask & self.usable
+    def _only(self, row: int) -> Mask:
+        mask = np.zeros(len(self.raw), dtype=bool)
+        mask[row] = True
+        return mask
+
+    def _add(self, reasons: dict[RowProblem, Mask], problem: RowProblem, mask: Mask) -> None:
         if mask.any():
-            params = expectation(raw_field, self.newest)
-            reason = RowProblem(code, params, self.found.name(raw_field))
-            self.reasons[reason] = self.reasons.get(reason, np.zeros(len(mask), dtype=bool)) | mask
+            reasons[problem] = reasons[problem] | mask if problem in reasons else mask
 
-    def values(self, raw_field: str, checked: bool = True) -> tuple[list[Any], npt.NDArray[np.int64]]:
-        """The distinct read values (None where unknown or unreadable) and each row's place among them."""
+    def problem(self, raw_field: str, code: str) -> RowProblem:
+        return RowProblem(code, expectation(raw_field, self.newest), self.found.name(raw_field))
+
+    def reject(self, raw_field: str, code: str, mask: Mask) -> None:
+        """The value of these rows can't be used."""
+        mask = mask & self.usable
+        needed = raw_field in self.required
+        self._add(self.faults if needed else self.unread, self.problem(raw_field, code), mask)
+        if needed:
+            self.refused[raw_field] = self.refused.get(raw_field, np.zeros(len(mask), dtype=bool)) | mask
+
+    def values(self, raw_field: str, name: str = "") -> tuple[list[Any], npt.NDArray[np.int64]]:
+        """The distinct read values (None where unknown or not usable) and each row's place among them.
+
+        The limits are those of the canonical column `name`.
+        """
         reader = reader_of(raw_field)
+        limits = limits_of(name or raw_field, self.newest) if reader.expected != "yes_or_no" else None
         codes, uniques = pd.factorize(self.raw[self.found.columns[raw_field]])
         read: list[Any] = []
-        bad = np.zeros(len(uniques), dtype=bool)
+        bad: dict[str, list[int]] = {}
         for place, value in enumerate(uniques):
+            found = None
             try:
-                read.append(reader.read(value))
+                found = reader.read(value)
             except (ValueError, OverflowError):
-                read.append(None)
-                bad[place] = True
-        mask = bad[codes] if len(uniques) else np.zeros(len(self.raw), dtype=bool)
-        self.unreadable[raw_field] = mask
-        if checked:
-            self.refuse(raw_field, UNREADABLE[reader.expected], mask)
+                bad.setdefault(UNREADABLE[reader.expected], []).append(place)
+            else:
+                ends = found if isinstance(found, tuple) else (found,)
+                if limits and not all(_within(limits.low, end, limits.high) for end in ends):
+                    bad.setdefault(limits.code, []).append(place)
+                    found = None
+            read.append(found)
+        for code, places in bad.items():
+            chosen = np.zeros(len(uniques), dtype=bool)
+            chosen[places] = True
+            self.reject(raw_field, code, chosen[codes])
         return read, codes
 
-    def read(self, raw_field: str, kind: Kind, checked: bool) -> Values:
-        read, codes = self.values(raw_field, checked)
+    def read(self, raw_field: str, kind: Kind) -> Values:
+        read, codes = self.values(raw_field)
         if not read:
             return _empty(kind, len(self.raw))
         if kind == "text":
@@ -165,56 +236,74 @@ class _Rows:
         """Least and largest kilometres: from a bracket column, or from a column for each."""
 
         def bounds(raw_field: str) -> npt.NDArray[np.float64]:
-            read, codes = self.values(raw_field)
+            read, codes = self.values(raw_field, "mileage_km_min")
             pairs = np.array([(np.nan, np.nan) if v is None else v for v in read], dtype=np.float64)
             return pairs.reshape(-1, 2)[codes]
 
         if "mileage" in self.found.columns:
             pair = bounds("mileage")
             return pair[:, 0], pair[:, 1]
+        if "mileage_km_min" not in self.found.columns:
+            unknown = np.full(len(self.raw), np.nan)
+            return unknown, unknown.copy()
         low = bounds("mileage_km_min")[:, 0]
-        high = bounds("mileage_km_max")[:, 1] if "mileage_km_max" in self.found.columns else low
-        self.refuse(self._mileage_field, "mileage_bounds_reversed", low > high)
+        high = bounds("mileage_km_max")[:, 1] if "mileage_km_max" in self.found.columns else low.copy()
+        reversed_ = low > high
+        self.reject("mileage_km_min", "mileage_bounds_reversed", reversed_)
+        low[reversed_] = high[reversed_] = np.nan
         return low, high
 
-    @property
-    def _mileage_field(self) -> str:
-        return "mileage" if "mileage" in self.found.columns else "mileage_km_min"
-
-    def check(self, table: pd.DataFrame, require_price: bool) -> None:
-        """Validate with the Pandera schema and turn each failure case into a reason of its row."""
-        import pandera.errors
-
-        try:
-            listing_schema(require_price).validate(table.reset_index(drop=True), lazy=True)
-            return
-        except pandera.errors.SchemaErrors as error:
-            cases = error.failure_cases
-        broken = cases[cases["index"].isna()]
-        if len(broken):  # a column of the wrong type is a bug of this module, not a fault of the file
-            raise TypeError(f"the canonical table does not fit its schema: {broken.to_dict('records')}")
-        for (name, check), group in cases.groupby(["column", "check"], sort=False):
-            column = COLUMNS[str(name)]
-            raw_field = self._mileage_field if column.raw == "mileage" else column.field
-            mask = np.zeros(len(table), dtype=bool)
-            mask[group["index"].to_numpy(dtype=np.int64)] = True
-            for unreadable in {raw_field, column.name} & set(self.unreadable):
-                mask &= ~self.unreadable[unreadable]
-            code = "unknown_or_empty" if check == "not_nullable" else str(check).partition(":")[0]
-            self.refuse(raw_field, code, mask)
+    def require(self, canonical: Mapping[str, Any]) -> None:
+        """A row without a needed value is a fault; a row that asks no price is none."""
+        for name in self.required:
+            unknown = pd.isna(canonical[name]) & self.usable
+            if name in self.refused:
+                unknown &= ~self.refused[name]
+            if name == "price_mad":
+                problem = RowProblem("no_asking_price", {}, self.found.name(name))
+                self._add(self.aside, problem, unknown)
+            else:
+                self._add(self.faults, self.problem(name, "unknown_or_empty"), unknown)
 
     def parsed(self, table: pd.DataFrame) -> Parsed:
-        counted = sorted(
-            ((problem.sentence(), problem, mask) for problem, mask in self.reasons.items()),
-            key=lambda reason: (-int(reason[2].sum()), reason[0]),
-        )
+        fates = np.full(len(table), "accepted", dtype=object)
+        aside = np.zeros(len(table), dtype=bool)
+        for problem, mask in self.aside.items():
+            aside |= mask
+            fates[mask] = _ASIDE[problem.code]
+        faults = {problem: mask & ~aside for problem, mask in self.faults.items()}
+        for mask in faults.values():
+            fates[mask] = "quarantined"
+        counted, counted_aside = _counted(faults), _counted(self.aside)
         row_problems: dict[int, list[RowProblem]] = {}
         sentences: dict[int, str] = {}
-        for sentence, problem, mask in counted:
+        for sentence, problem, mask in (*counted, *counted_aside):
             for row in np.flatnonzero(mask).tolist():
                 row_problems.setdefault(row, []).append(problem)
                 sentences[row] = f"{sentences[row]}; {sentence}" if row in sentences else sentence
         problems = np.full(len(table), None, dtype=object)
         problems[list(sentences)] = list(sentences.values())
-        reasons = {sentence: int(mask.sum()) for sentence, _, mask in counted if mask.any()}
-        return Parsed(table, pd.Series(problems, index=table.index, dtype=object), reasons, row_problems)
+        return Parsed(
+            table,
+            pd.Series(problems, index=table.index, dtype=object),
+            fates,
+            {sentence: int(mask.sum()) for sentence, _, mask in counted},
+            {sentence: int(mask.sum()) for sentence, _, mask in counted_aside},
+            row_problems,
+            [self._unreadable(problem, mask) for problem, mask in self.unread.items()],
+        )
+
+    def _unreadable(self, problem: RowProblem, mask: Mask) -> Unreadable:
+        found = self.raw[problem.column].array[mask].unique()[:_MOST_EXAMPLES]
+        return Unreadable(problem, int(mask.sum()), tuple(shorten(str(value), 40) for value in found))
+
+
+def _counted(reasons: Mapping[RowProblem, Mask]) -> list[tuple[str, RowProblem, Mask]]:
+    """The reasons that any row has with their sentences, the most frequent first."""
+    counted = [(problem.sentence(), problem, mask) for problem, mask in reasons.items() if mask.any()]
+    return sorted(counted, key=lambda reason: (-int(reason[2].sum()), reason[0]))
+
+
+def _within(low: float, value: float | None, high: float) -> bool:
+    # an unknown value and the open end of a bracket are within any limits
+    return value is None or math.isnan(value) or low <= value <= high

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
@@ -51,7 +50,10 @@ class Outcome:
     def fates(self) -> npt.NDArray[Any]:
         """The fate of each row, one of `FATES`, shape (rows,)."""
         fates = np.full(len(self.problems), "quarantined", dtype=object)
-        fates[self.accepted] = "accepted"
+        if self.parsed is not None:
+            fates[~self.repeated] = self.parsed.fates
+        if self.refusal:
+            fates[fates == "accepted"] = "quarantined"
         fates[self.repeated] = "repeated"
         return fates
 
@@ -96,14 +98,22 @@ class Outcome:
     @property
     def accepted(self) -> npt.NDArray[np.bool_]:
         """Which rows go into the listings, shape (rows,)."""
-        if self.refusal:
-            return np.zeros(len(self.problems), dtype=bool)
-        return ~self.repeated & pd.isna(self.problems)
+        accepted: npt.NDArray[np.bool_] = self.fates == "accepted"
+        return accepted
+
+    @property
+    def partial(self) -> npt.NDArray[np.bool_]:
+        """Which accepted rows have no mileage or no fuel, shape (rows,)."""
+        partial = np.zeros(len(self.problems), dtype=bool)
+        if self.parsed is not None:
+            partial[~self.repeated] = self.parsed.partial.to_numpy()
+        return partial & self.accepted
 
     @property
     def refused(self) -> npt.NDArray[np.bool_]:
         """Which rows are quarantined, shape (rows,)."""
-        return ~self.repeated & ~self.accepted
+        refused: npt.NDArray[np.bool_] = self.fates == "quarantined"
+        return refused
 
 
 def outcome_of(content: bytes, file: str, params: QualityParams) -> Outcome:
@@ -131,7 +141,7 @@ def outcome_of(content: bytes, file: str, params: QualityParams) -> Outcome:
     problems[distinct] = parsed.problems.to_numpy(dtype=object)
     reasons = dict(parsed.reasons)
     usable = int(parsed.good.sum())
-    refused = len(distinct) - usable
+    refused = int((parsed.fates == "quarantined").sum())
     refusal = _too_many_refused(file, refused, len(distinct), reasons, params)
     refusal = refusal or _too_few(file, usable, params)
     if refusal is not None and usable:
