@@ -60,6 +60,9 @@ ASIDE_CODES: dict[str, str] = {
 }
 """Why a row without a fault is no listing. `found` is what the row itself says."""
 
+NOTE_CODES: dict[str, str] = {}
+"""Why lines of a file are no rows."""
+
 FILE_CODES: dict[str, tuple[str, ...]] = {
     "empty_file": ("bytes",),
     "other_format": ("format",),  # one of OTHER_FORMATS

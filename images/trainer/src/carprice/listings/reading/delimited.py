@@ -1,4 +1,4 @@
-"""Reading a scraper's CSV file as text: its encoding, its delimiter, its words and its line numbers."""
+"""Text whose values are separated by a delimiter (CSV): its encoding, its delimiter, its rows."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
-from carprice.listings.headers import field_of, is_index_header
+from carprice.listings.headers import field_of
 from carprice.listings.problems import OTHER_FORMATS, RowProblem
+from carprice.listings.reading.raw_table import Note, RawChunk, no_rows, too_many_rows, unique
 
 DELIMITERS = (";", ",", "\t", "|")
 _ROWS_PER_CHUNK = 20_000
@@ -32,64 +31,62 @@ _SIGNATURES = {
 }
 
 
-class TooManyRows(DataRefused):
-    """A file has more rows than the caller accepts."""
+class DelimitedTable:
+    """A CSV file as a `RawTable`."""
 
+    format = "csv"
 
-@dataclass(frozen=True)
-class RawFile:
-    """A CSV file as text.
+    def __init__(self, content: bytes, name: str, most_rows: int | None = None) -> None:
+        if not content.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
+            raise DataRefused(
+                f"{name} is empty ({len(content)} bytes): a CSV file with a header line and listings "
+                "was expected; export it again and land the new file",
+                code="empty_file",
+                params={"bytes": len(content)},
+            )
+        self._name = name
+        self._most_rows = most_rows
+        self._text, self.encoding = _decode(content, name)
+        lines = self._lines()
+        first, declared = _begin(lines)
+        self.delimiter, header, used = _header(lines, first, [declared] if declared else DELIMITERS, name)
+        self.header = tuple(header)
+        self.columns = unique(header)
+        self.notes: list[Note] = []
+        self._start, self._position = first + used, lines.tell()
 
-    `table` has one row per data row of the file, in its order, every value a string exactly as
-    written (dtype `str`, nothing read as missing); its columns are the header's words, made unique.
-    `header` is the header as written. `lines` (int, shape (rows,)) are 1-based line numbers of the
-    rows' beginnings. `faults` says, by row position, what is wrong with the shape of a row: a short row
-    is filled with empty values, and the last column of a long row holds its surplus.
-    """
+    def _lines(self) -> io.StringIO:
+        # A file object, not a list of lines: many short lines take many times the memory of their text.
+        return io.StringIO(self._text, newline="")
 
-    table: pd.DataFrame
-    header: tuple[str, ...]
-    lines: npt.NDArray[np.int64]
-    encoding: str
-    delimiter: str
-    faults: dict[int, RowProblem] = field(default_factory=dict)
+    def chunks(self) -> Iterator[RawChunk]:
+        """The rows of the file, as `RawTable` says."""
+        lines = self._lines()
+        lines.seek(self._position)
+        width = len(self.header)
+        faults: dict[int, RowProblem] = {}
+        numbers: list[int] = []
+        rows: list[list[str]] = []
+        read = 0
+        for line, fields, unclosed in _records(lines, self._start, self.delimiter, width):
+            if read == self._most_rows:
+                raise too_many_rows(self._name, read)
+            fields, fault = _shaped(fields, width, self.delimiter, unclosed)
+            if fault is not None:
+                faults[len(rows)] = fault
+            numbers.append(line + 1)
+            rows.append(fields)
+            read += 1
+            if len(rows) == _ROWS_PER_CHUNK:
+                yield self._chunk(rows, numbers, faults)
+                rows, numbers, faults = [], [], {}
+        if not read:
+            raise no_rows(self._name, width)
+        if rows:
+            yield self._chunk(rows, numbers, faults)
 
-    @property
-    def index_column(self) -> str | None:
-        """The unnamed row-number column, if the file has one."""
-        first = str(self.table.columns[0])
-        return first if is_index_header(self.header[0]) and field_of(first) is None else None
-
-    def repeated(self) -> npt.NDArray[np.bool_]:
-        """Which rows equal an earlier row of the file in all columns but the row number, shape (rows,)."""
-        columns = [c for c in self.table.columns if c != self.index_column]
-        if not columns:
-            return np.zeros(len(self.table), dtype=bool)
-        codes = pd.DataFrame({c: pd.factorize(self.table[c])[0] for c in columns})
-        return codes.duplicated().to_numpy()
-
-
-def read_raw(content: bytes, name: str = "the file", most_rows: int | None = None) -> RawFile:
-    """Read the bytes of a CSV file; `name` is what messages call it.
-
-    Reads UTF-8 with or without byte order mark, UTF-16 with one, Windows-1252 and Latin-1; `;`, `,`,
-    tab or `|`; quoted values over several lines. A row of the wrong shape is a fault of that row alone.
-    Raises `DataRefused` for an empty file, a header without rows and a file that is not text, and
-    `TooManyRows` at the first row after `most_rows`; the rest is not read.
-    """
-    if not content.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
-        raise DataRefused(
-            f"{name} is empty ({len(content)} bytes): a CSV file with a header line and listings "
-            "was expected; export it again and land the new file",
-            code="empty_file",
-            params={"bytes": len(content)},
-        )
-    text, encoding = _decode(content, name)
-    # A file object, not a list of lines: many short lines take many times the memory of their text.
-    lines = io.StringIO(text, newline="")
-    first, declared = _begin(lines)
-    delimiter, header, used = _header(lines, first, [declared] if declared else DELIMITERS, name)
-    return _body(lines, first + used, header, encoding, delimiter, name, most_rows)
+    def _chunk(self, rows: list[list[str]], numbers: list[int], faults: dict[int, RowProblem]) -> RawChunk:
+        return RawChunk(_frame(rows, list(self.columns)), np.array(numbers, dtype=np.int64), faults)
 
 
 def _begin(lines: io.StringIO) -> tuple[int, str | None]:
@@ -184,57 +181,18 @@ def _header(
     return delimiter, header, used
 
 
-def _body(
-    lines: io.StringIO,
-    start: int,
-    header: list[str],
-    encoding: str,
-    delimiter: str,
-    name: str,
-    most_rows: int | None,
-) -> RawFile:
-    width = len(header)
-    columns = _unique(header)
-    faults: dict[int, RowProblem] = {}
-    numbers: list[int] = []
-    chunks: list[pd.DataFrame] = []
-    chunk: list[list[str]] = []
-    for line, fields, unclosed in _records(lines, start, delimiter, width):
-        if len(numbers) == most_rows:
-            raise TooManyRows(
-                f"{name} has too many rows: at most {thousands(most_rows)} were expected, found more; "
-                "send them in several files",
-                code="too_many_rows",
-                params={"most": most_rows},
-            )
-        if unclosed:
-            faults[len(numbers)] = RowProblem("unclosed_quote")
-            fields = _fitted(fields, width, delimiter)
-        elif len(fields) != width:
-            if len(fields) > width and not any(value.strip() for value in fields[width:]):
-                fields = fields[:width]  # surplus delimiters at the end
-            else:
-                faults[len(numbers)] = RowProblem(
-                    "wrong_number_of_values", {"values": len(fields), "columns": width}
-                )
-                fields = _fitted(fields, width, delimiter)
-        elif not any(map(str.strip, fields)):
-            faults[len(numbers)] = RowProblem("empty_row")
-        numbers.append(line + 1)
-        chunk.append(fields)
-        if len(chunk) == _ROWS_PER_CHUNK:
-            chunks.append(_frame(chunk, columns))
-            chunk = []
-    if not numbers:
-        raise DataRefused(
-            f"{name} has a header of {width} columns and no rows: listings were expected below it; "
-            "export it again and land the new file",
-            code="no_rows",
-            params={"columns": width},
-        )
-    chunks.append(_frame(chunk, columns))
-    table = pd.concat(chunks, ignore_index=True) if len(chunks) > 1 else chunks[0]
-    return RawFile(table, tuple(header), np.array(numbers, dtype=np.int64), encoding, delimiter, faults)
+def _shaped(
+    fields: list[str], width: int, delimiter: str, unclosed: bool
+) -> tuple[list[str], RowProblem | None]:
+    """The `width` values of a record, and what is wrong with its shape."""
+    if unclosed:
+        return _fitted(fields, width, delimiter), RowProblem("unclosed_quote")
+    if len(fields) != width:
+        if len(fields) > width and not any(value.strip() for value in fields[width:]):
+            return fields[:width], None  # surplus delimiters at the end
+        fault = RowProblem("wrong_number_of_values", {"values": len(fields), "columns": width})
+        return _fitted(fields, width, delimiter), fault
+    return fields, None if any(map(str.strip, fields)) else RowProblem("empty_row")
 
 
 def _records(
@@ -281,14 +239,3 @@ def _frame(rows: list[list[str]], columns: list[str]) -> pd.DataFrame:
         {c: pd.array(list(v), dtype="str") for c, v in zip(columns, values, strict=True)},
         columns=pd.Index(columns, dtype=object),
     )
-
-
-def _unique(header: list[str]) -> list[str]:
-    """The header's words, made unique. A blank word is named by its place, except in the first column."""
-    unique: list[str] = []
-    for place, word in enumerate(header):
-        label = word.strip() or ("" if place == 0 else f"column {place + 1}")
-        while label in unique:
-            label = f"{label} (again)"
-        unique.append(label)
-    return unique
