@@ -53,6 +53,9 @@ def _data(root: DataRoot, sha256: str) -> list[str]:
     ]
     if receipt["status"] == "refused":
         lines += [f"  REFUSED: {receipt['refusal']}"]
+    lines += [
+        f"  HELD: {reason['sentence']}" for reason in receipt.get("hold", []) if receipt["status"] == "held"
+    ]
     elsewhere = [other for other in receipt["names"] if other != receipt["file"]]
     if elsewhere:
         lines += [f"  the same bytes also landed as {', '.join(elsewhere)}: nothing new was trained on them"]

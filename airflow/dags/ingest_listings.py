@@ -4,6 +4,9 @@
 claims every complete file that has no receipt, checks the quality of each file in a step of its own, and
 makes a snapshot of all accepted listings (asset `listings`). The snapshot starts the training.
 
+**When `check_data_quality` is skipped.** The file is held: a person looks at its quality page and starts
+`release_listings`. An alert was sent. The other files went through.
+
 **When it is red.**
 - `check_data_quality` is red and says "The data was refused": the file can't be used as it is. The sentence
   says why, and the quality page `reports/quality/<sha256>.html` shows the rows. An alert was sent, once for
@@ -17,6 +20,7 @@ makes a snapshot of all accepted listings (asset `listings`). The snapshot start
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -46,17 +50,20 @@ with DAG(
 
     @step(map_index_template="{{ claimed.file }}")
     def check_data_quality(claimed: dict[str, str]) -> list[str]:
-        return [StepName.CHECK_DATA_QUALITY, "--file", claimed["file"], "--sha256", claimed["sha256"]]
+        # With `=`: a name may begin with a hyphen.
+        return [StepName.CHECK_DATA_QUALITY, f"--file={claimed['file']}", "--sha256", claimed["sha256"]]
 
-    # One refused file does not stop the others. If all are refused, there is nothing to assemble.
-    @step(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=[listings])
-    def assemble_listings(receipts: list[dict[str, Any]]) -> list[str]:
-        accepted = [receipt["sha256"] for receipt in receipts if receipt["status"] == "accepted"]
+    # Runs however the checks ended: a file that is refused, held or changed does not stop the others.
+    @step(trigger_rule=TriggerRule.ALL_DONE, outlets=[listings])
+    def assemble_listings(receipts: Iterable[dict[str, Any]] | None) -> list[str]:
+        accepted = [receipt["sha256"] for receipt in receipts or () if receipt["status"] == "accepted"]
+        if not accepted:
+            raise AirflowSkipException("No file was accepted.")
         return [StepName.ASSEMBLE_LISTINGS, "--sha256", *accepted]
 
     @step(trigger_rule=TriggerRule.ALL_DONE)
     def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        if not {"failed", "refused"} & set(step_states(ti).values()):
+        if not {"failed", "refused", "held"} & set(step_states(ti).values()):
             raise AirflowSkipException("No step failed; promote_car_price sends the report.")
         return [StepName.SEND_PIPELINE_REPORT, *report_arguments(ti)]
 

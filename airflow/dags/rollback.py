@@ -33,6 +33,6 @@ with DAG(
     @step(task_id="rollback", retries=0, outlets=[production_model])
     def put_previous_back(params: ParamsDict = None, dag_run: DagRunProtocol = None) -> list[str]:
         by = dag_run.triggering_user_name or "Airflow"
-        return [StepName.ROLLBACK, "--by", by, "--reason", params["reason"]]
+        return [StepName.ROLLBACK, f"--by={by}", f"--reason={params['reason']}"]
 
     put_previous_back() >> [no_step_failed(), report_of_a_failure()]

@@ -131,7 +131,8 @@ def newest_extra(events: InletEventsAccessor) -> dict[str, Any]:
 def step_states(ti: TaskInstance) -> dict[str, str]:
     """Each step of the run of `ti` with how it ended, in order; a mapped step's name ends in its index.
 
-    The check of a refused file has the state `refused`: that is a finding about the data, not a failure.
+    The check of a refused file has the state `refused`, and that of a held file the state `held`: these are
+    findings about the data, not failures.
     """
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
     order = [task.task_id for task in ti.task.dag.topological_sort()]
@@ -145,9 +146,11 @@ def step_states(ti: TaskInstance) -> dict[str, str]:
     )
     found = {name: states[name] or "none" for name in names}
     for name, state in found.items():
-        result = _xcom_of(ti, name, "return_value") if state == "failed" else None
-        if isinstance(result, dict) and result.get("status") == "refused":
-            found[name] = "refused"
+        # only the check of a file is mapped
+        ended_early = state == "failed" or (state == "skipped" and name not in order)
+        result = _xcom_of(ti, name, "return_value") if ended_early else None
+        if isinstance(result, dict) and result.get("status") in ("refused", "held"):
+            found[name] = result["status"]
     return found
 
 

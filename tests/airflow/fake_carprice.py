@@ -25,13 +25,16 @@ DEFAULTS: dict[str, Any] = {
     "detect-drift": {"drifted": False, "report": "reports/drift/x.html"},
     "publish-report": {"report": "reports/drift/x.html"},
     "rollback": {"version": "2"},
+    "release": {"status": "accepted"},
+    "reject": {"status": "refused"},
     "alert": {"sent": ["e-mail"], "undelivered": {}},
     "check-freshness": {"stale": False, "sent": [], "undelivered": {}},
 }
 
 
 def option(name: str) -> str:
-    return sys.argv[sys.argv.index(name) + 1]
+    joined = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{name}=")]
+    return joined[0] if joined else sys.argv[sys.argv.index(name) + 1]
 
 
 def main() -> int:
@@ -58,6 +61,9 @@ def main() -> int:
         if option("--file") in plan.get("refuse", []):
             plan = {"exit": 65, "stderr": f"{option('--file')} has no column Prix."}
             result |= {"status": "refused", "refusal": plan["stderr"]}
+        if option("--file") in plan.get("hold", []):
+            plan = {"exit": 99, "stderr": f"{option('--file')} is held."}
+            result |= {"status": "held"}
     if "child" in plan:  # a step may have children of its own
         subprocess.Popen(["sleep", str(plan["child"])])
     eaten = b"x" * (plan.get("eat", 0) << 20)

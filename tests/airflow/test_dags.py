@@ -42,6 +42,7 @@ TASKS = {
     },
     "monitor_drift": {"detect_drift", "publish_report", "no_step_failed", "send_pipeline_report"},
     "rollback": {"rollback", "no_step_failed", "send_pipeline_report"},
+    "release_listings": {"release", "reject", "no_step_failed", "send_pipeline_report"},
 }
 
 
@@ -98,6 +99,7 @@ def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
         "promote_car_price": {"production_model"},
         "monitor_drift": {"drift_report"},
         "rollback": {"production_model"},
+        "release_listings": {"raw_listings"},
     }
     waits = {
         name: sorted(set(re.findall(r"name='(\w+)', uri", repr(load_dag(name).timetable)))) for name in NAMES

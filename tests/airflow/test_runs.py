@@ -90,8 +90,8 @@ def test_ingest_checks_every_claimed_file_and_announces_the_snapshot(run: Any, t
 
     assert done.state == "success"
     assert sorted(trainer.args("check-data-quality")) == [
-        ["--file", "a.csv", "--sha256", "aa"],
-        ["--file", "b.csv", "--sha256", "bb"],
+        ["--file=a.csv", "--sha256", "aa"],
+        ["--file=b.csv", "--sha256", "bb"],
     ]
     assert trainer.args("assemble-listings") == [["--sha256", "aa", "bb"]]
     assert done.tasks["send_pipeline_report"] == "skipped"
@@ -113,6 +113,39 @@ def test_a_refused_file_turns_the_run_red_but_does_not_stop_the_good_one(run: An
     assert states["check_data_quality_0"] == "refused", "a finding about the file, no failure of the step"
     assert states["check_data_quality_1"] == "success"
     assert states["assemble_listings"] == "success"
+
+
+def test_a_held_file_skips_its_check_is_told_and_does_not_stop_the_good_one(run: Any, trainer: Any) -> None:
+    trainer.plan(check_data_quality={"hold": ["a.csv"]})
+
+    done = run("ingest_listings")
+
+    assert done.state == "success"
+    assert done.tasks["check_data_quality[0]"] == "skipped"
+    assert trainer.args("assemble-listings") == [["--sha256", "bb"]]
+    assert states_reported(trainer)["check_data_quality_0"] == "held"
+
+
+def test_while_all_files_are_held_nothing_is_assembled_and_people_are_told(run: Any, trainer: Any) -> None:
+    trainer.plan(check_data_quality={"hold": ["a.csv", "b.csv"]})
+
+    done = run("ingest_listings")
+
+    assert done.state == "success"
+    assert trainer.args("assemble-listings") == []
+    assert set(states_reported(trainer).values()) >= {"held"}
+
+
+@pytest.mark.parametrize(("decision", "other"), [("release", "reject"), ("reject", "release")])
+def test_a_person_releases_or_rejects_a_held_file(run: Any, trainer: Any, decision: str, other: str) -> None:
+    done = run("release_listings", file="-odd name.csv", decision=decision, reason="- looked at it")
+
+    assert done.state == "success"
+    assert (done.tasks[decision], done.tasks[other]) == ("success", "skipped")
+    assert trainer.args(decision) == [["raw/-odd name.csv", "--by=dag_test", "--reason=- looked at it"]]
+    assert trainer.args(other) == []
+    if decision == "release":
+        assert last_event_extra("raw_listings") == {"status": "accepted"}
 
 
 def test_a_check_that_crashed_is_told_apart_from_a_refused_file(run: Any, trainer: Any) -> None:
@@ -428,5 +461,5 @@ def test_rollback_hands_the_reason_on(run: Any, trainer: Any) -> None:
     done = run("rollback", reason="prices look wrong")
 
     assert done.state == "success"
-    assert trainer.args("rollback") == [["--by", "dag_test", "--reason", "prices look wrong"]]
+    assert trainer.args("rollback") == [["--by=dag_test", "--reason=prices look wrong"]]
     assert last_event_extra("production_model") == {"version": "2"}

@@ -61,6 +61,7 @@ FILES = {
     "too_many_refused_rows": N_("{refused} de ses {rows} lignes sont inutilisables : {most_share} au plus."),
     "too_few_rows": N_("Il n'a que {usable} lignes utilisables : il en faut au moins {least}."),
     "file_removed": N_("Il a été retiré avant d'être lu."),
+    "rejected": N_("{by} l'a refusé : {reason}"),
 }
 _WORKBOOK = N_("C'est un classeur Excel. Enregistrez-le au format CSV, puis déposez ce fichier.")
 _WORKBOOKS = {"excel_or_zip", "old_excel"}

@@ -118,6 +118,7 @@ HISTORY_PHRASES = {
 CONCLUSIONS = {
     "accepted": N_("accepté"),
     "refused": N_("refusé"),
+    "held": N_("en attente d'une décision"),
     "some rows refused": N_("quelques lignes refusées"),
     "promoted": N_("promu"),
     "kept": N_("gardé"),

@@ -20,6 +20,8 @@ class StepName(StrEnum):
     DETECT_DRIFT = "detect-drift"
     PUBLISH_REPORT = "publish-report"
     ROLLBACK = "rollback"
+    RELEASE = "release"
+    REJECT = "reject"
     ALERT = "alert"  # no task: Airflow runs it when a run could not send its own report
 
 

@@ -55,6 +55,41 @@ class QualityParams(Section):
     example_rows: int = Field(
         default=20, ge=0, le=1000, description="Refused rows shown on the quality page."
     )
+    hold_min_rows: int = Field(
+        default=30, ge=5, description="Fewest listings whose prices are compared with the production model's."
+    )
+    hold_max_rows: int = Field(
+        default=2000, ge=100, le=100_000, description="Listings drawn for that where there are more."
+    )
+    hold_price_factor: float = Field(
+        default=1.5,
+        gt=1,
+        description="A file is held if more than half of its prices are off by this factor in one direction.",
+    )
+    hold_far_factor: float = Field(
+        default=2.0, gt=1, description="A price that is off by this factor, up or down, stands far."
+    )
+    hold_far_share: float = Field(
+        default=0.15, gt=0, lt=1, description="A file is held if a larger share of its prices stands far."
+    )
+    hold_odd_price_share: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="A file is held if one amount that is no multiple of 500 is the price of a larger share.",
+    )
+    hold_round_price_share: float = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description="A file is held if one multiple of 500 is the price of a larger share.",
+    )
+    hold_merged_share: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="A file is held if a larger share of its rows is merged with ads of other cars.",
+    )
 
 
 class SnapshotParams(Section):

@@ -22,8 +22,20 @@ def file_refused(root: DataRoot, receipt: Mapping[str, Any]) -> None:
 
 
 def file_accepted(root: DataRoot, sha256: str) -> None:
-    """A file was accepted; it may have been refused before, under other settings."""
+    """A file was accepted; it may have been refused or held before, under other settings."""
     resolve(root, _refusal(sha256))
+    resolve(root, _hold(sha256))
+
+
+def file_held(root: DataRoot, receipt: Mapping[str, Any]) -> None:
+    """A file waits until a person releases or rejects it: one alert for its content."""
+    subject, text = wording.held_file(receipt)
+    open_alert(root, Alert(_hold(receipt["sha256"]), "file_held", subject, text, receipt["quality_page"]))
+
+
+def held_file_decided(root: DataRoot, sha256: str) -> None:
+    """A person released or rejected a held file."""
+    resolve(root, _hold(sha256))
 
 
 def steps_ended(
@@ -138,6 +150,10 @@ def _version_judged(root: DataRoot, alert: Alert, wrong: bool | None, in_product
 
 def _refusal(sha256: str) -> str:
     return f"file_refused:{sha256}"
+
+
+def _hold(sha256: str) -> str:
+    return f"file_held:{sha256}"
 
 
 def _failure(step: str) -> str:

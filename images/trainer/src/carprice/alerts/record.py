@@ -33,7 +33,9 @@ from carprice_contract.data_root import ALERTS
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["drift", "live_error", "file_refused", "pipeline_failed", "nothing_landed", "report"]
+Kind = Literal[
+    "drift", "live_error", "file_refused", "file_held", "pipeline_failed", "nothing_landed", "report"
+]
 ONE_TIME_KINDS = ("file_refused", "report")
 """The kinds that report an event, not a condition that can go away."""
 

@@ -29,6 +29,26 @@ def refused_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
     return f"Car prices: the file {receipt['file']} was refused", "\n".join(lines)
 
 
+def held_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
+    """Subject and text for a file that waits until a person releases or rejects it."""
+    short = receipt["sha256"][:12]
+    lines = [
+        f"{receipt['file']} is held, and nothing learns from it:",
+        *[f"  {reason['sentence']}" for reason in receipt["hold"]],
+        "",
+        f"{thousands(receipt['rows_in'])} rows in, {thousands(receipt['rows_accepted'])} wait. "
+        "The model in production goes on serving.",
+        "",
+        "What to do: look at the quality page and at the prices in the file. Typical causes are euros for "
+        "dirhams (prices 0.09 times as high), thousands or centimes for dirhams, and a shifted column.",
+        f'If the file is right: bin/carprice release {short} --reason "…"',
+        f'If it is wrong: bin/carprice reject {short} --reason "…", and land a corrected copy.',
+        "In Airflow, the DAG release_listings does both.",
+        f"SHA-256: {receipt['sha256']}",
+    ]
+    return f"Car prices: the file {receipt['file']} is held until a person decides", "\n".join(lines)
+
+
 def failed_pipeline(states: Mapping[str, str], problems: Mapping[str, str], run: str) -> tuple[str, str]:
     """Subject and text for a run in which a step failed.
 

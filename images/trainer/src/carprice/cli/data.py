@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from carprice.cli.commands import Commands
@@ -47,6 +48,12 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("--file", required=True, help="its name in raw/")
     added.add_argument("--sha256", required=True, help="the SHA-256 that its bytes must have")
 
+    added = commands.step("release", _release, "release a held file, which the next claim then uses")
+    _add_decision(added)
+
+    added = commands.step("reject", _reject, "reject a held file, which is then refused")
+    _add_decision(added)
+
     added = commands.step("assemble-listings", _assemble_listings, "make a snapshot of all accepted listings")
     added.add_argument("--sha256", nargs="+", required=True, help="the files just checked")
 
@@ -86,6 +93,20 @@ def _claim_files(arguments: argparse.Namespace, context: Context) -> Any:
 
 def _check_data_quality(arguments: argparse.Namespace, context: Context) -> Any:
     return ingestion.check_data_quality(context, arguments.file, arguments.sha256)
+
+
+def _add_decision(added: argparse.ArgumentParser) -> None:
+    added.add_argument("file", metavar="FILE", help="its name in raw/, or the beginning of its SHA-256")
+    added.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
+    added.add_argument("--reason", default="decided by hand", help="why; it is kept in the receipt")
+
+
+def _release(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.decide_held_file(context, "release", arguments.file, arguments.by, arguments.reason)
+
+
+def _reject(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.decide_held_file(context, "reject", arguments.file, arguments.by, arguments.reason)
 
 
 def _assemble_listings(arguments: argparse.Namespace, context: Context) -> Any:

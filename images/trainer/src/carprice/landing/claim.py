@@ -28,8 +28,8 @@ def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
 
     Files with the same content are claimed once. Another name of a content that has been dealt with is
     added to its receipt and logged. A file that was accepted but is in no snapshot after
-    `landing.reclaim_seconds` is claimed again, because the run that had it died. Raises `NothingToDo`,
-    with an empty list as its result, when no file waits.
+    `landing.reclaim_seconds` is claimed again, because the run that had it died. A file that a person
+    released is claimed at once. Raises `NothingToDo`, with an empty list as its result, when no file waits.
     """
     receipts = all_receipts(root)
     known = {
@@ -112,5 +112,9 @@ def _unassembled(
         for sha, receipt in receipts.items()
         if receipt["status"] == "accepted"
         and sha not in held
-        and (now - datetime.fromisoformat(receipt["checked_at"])).total_seconds() > after_seconds
+        # no run has a file that a person released
+        and (
+            receipt.get("decision")
+            or (now - datetime.fromisoformat(receipt["checked_at"])).total_seconds() > after_seconds
+        )
     }

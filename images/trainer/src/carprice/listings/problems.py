@@ -74,8 +74,20 @@ FILE_CODES: dict[str, tuple[str, ...]] = {
     "too_many_refused_rows": ("refused", "rows", "share", "most_share", "reason", "times"),
     "too_few_rows": ("usable", "least"),
     "file_removed": ("file",),
+    "rejected": ("by", "reason"),
 }
 """Why a whole file is refused, with the parameters of each code."""
+
+HOLD_CODES: dict[str, str] = {
+    "prices_off": "the prices are {factor} times what model version {version} says of the same cars "
+    "(the median of {rows} cars)",
+    "prices_scattered": "{far} of {rows} prices are more than {times} times higher or lower than "
+    "model version {version} says of the same cars",
+    "one_price": "{times} of {rows} rows ask the same price, {amount} MAD",
+    "ads_merged": "{merged} of {rows} rows are of different cars, but count as only {ads} ads: "
+    "their links or ids are the same",
+}
+"""Why a file is held until a person releases or rejects it."""
 
 OTHER_FORMATS: dict[str, str] = {
     "excel_or_zip": "an Excel workbook or a ZIP archive",
@@ -142,6 +154,11 @@ class RowProblem:
 def complaint(code: str, params: Mapping[str, Any]) -> str:
     """What is wrong with a value or a row, in English."""
     return _written(VALUE_CODES.get(code) or ROW_CODES.get(code) or ASIDE_CODES[code], params)
+
+
+def hold_sentence(code: str, params: Mapping[str, Any]) -> str:
+    """Why a file is held, in English."""
+    return _written(HOLD_CODES[code], params)
 
 
 def accepted(params: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from carprice.reports.state import SystemState
 from carprice.store import DataRoot
 from carprice_contract.data_root import GAUGES
 
-ALERT_KINDS = ("drift", "live_error", "file_refused", "pipeline_failed", "nothing_landed")
+ALERT_KINDS = ("drift", "live_error", "file_refused", "file_held", "pipeline_failed", "nothing_landed")
 
 # The name and meaning of each gauge. The rules and the dashboard in monitoring/ query these names.
 HELP = {

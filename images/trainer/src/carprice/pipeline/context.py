@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from carprice.errors import UsageProblem
 from carprice.store import DataRoot
+from carprice_contract.data_root import MLFLOW
+from carprice_contract.variables import MLFLOW_TRACKING_URI
 
 # A step is a fresh process. Each imports only what it needs, when it needs it.
 if TYPE_CHECKING:
@@ -52,6 +55,13 @@ class Context:
         except UsageProblem as problem:
             log.warning("%s Alerts are sent with their default settings.", problem)
             return AlertParams()
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether there is a registry to ask. Without a server, the first training makes one."""
+        if self._given_registry is not None or os.environ.get(MLFLOW_TRACKING_URI):
+            return True
+        return self.root.is_local and self.root.exists(f"{MLFLOW}/mlflow.db")
 
     @cached_property
     def registry(self) -> Registry:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from carprice.errors import DataRefused
+from carprice.errors import CarpriceError, DataRefused
 from carprice.pipeline.context import Context
+
+if TYPE_CHECKING:
+    from carprice.quality.hold import KnownPrices
+
+log = logging.getLogger(__name__)
 
 
 def land(context: Context, path: str, name: str | None = None) -> dict[str, Any]:
@@ -31,7 +37,12 @@ def check_file(context: Context, path: str, row_list: str | None = None) -> dict
 
     if row_list is not None:
         local_files.require_place_for(row_list, "--rows")
-    receipt, outcome = check.examine(local_files.read(path), os.path.basename(path), context.params.quality)
+    receipt, outcome = check.examine(
+        local_files.read(path),
+        os.path.basename(path),
+        context.params.quality,
+        lambda: production_prices(context),
+    )
     if row_list is not None:
         with local_files.writing(row_list) as output:
             write_row_list(output, outcome)
@@ -50,15 +61,29 @@ def claim_files(context: Context) -> list[dict[str, str]]:
 def check_data_quality(context: Context, file: str, sha256: str) -> dict[str, Any]:
     """Accept, quarantine or refuse the rows of one landed file; returns its receipt.
 
-    Raises `DataRefused` with the receipt as its result when the whole file is refused. The refusal is
-    recorded as an alert, which a later step sends.
+    Raises `DataRefused` with the receipt as its result when the whole file is refused, and `FileHeld` when a
+    person has to decide about it. Both are recorded as an alert, which a later step sends.
     """
     from carprice.alerts import events
     from carprice.quality import check
 
     with _refusal_recorded(context):
-        receipt = check.check_data_quality(context.root, context.params, file, sha256)
+        receipt = check.check_data_quality(
+            context.root, context.params, file, sha256, lambda: production_prices(context)
+        )
     events.file_accepted(context.root, receipt["sha256"])
+    return receipt
+
+
+def decide_held_file(
+    context: Context, action: Literal["release", "reject"], file: str, by: str, reason: str
+) -> dict[str, Any]:
+    """Release or reject a held file, named by its name or SHA-256; returns its receipt."""
+    from carprice.alerts import events
+    from carprice.quality import decision
+
+    receipt = decision.decide(context.root, context.params.quality, action, file, by, reason)
+    events.held_file_decided(context.root, receipt["sha256"])
     return receipt
 
 
@@ -69,13 +94,39 @@ def assemble_listings(context: Context, sha256: list[str]) -> dict[str, Any]:
     return snapshots.assemble(context.root, context.params, sha256)
 
 
+def production_prices(context: Context) -> KnownPrices | str:
+    """The prices of the model in production, or why there are none: a file never waits for MLflow."""
+    if not context.has_registry:
+        return "no model is in production"
+    from carprice.lifecycle.registry import PRODUCTION
+    from carprice.model.features import features_of
+    from carprice.quality.hold import KnownPrices
+
+    try:
+        production = context.registry.version_of(PRODUCTION)
+        if production is None:
+            return "no model is in production"
+        pipeline = context.registry.load_version(PRODUCTION).pipeline
+    except CarpriceError as error:
+        log.warning("prices are not compared with those of the production model: %s", error)
+        return f"the model in production could not be loaded: {error}"
+    return KnownPrices(
+        str(production.version),
+        lambda listings: pipeline.predict(features_of(listings), return_interval=True),
+    )
+
+
 @contextlib.contextmanager
 def _refusal_recorded(context: Context) -> Iterator[None]:
+    from carprice.alerts import events
+    from carprice.quality.check import FileHeld
+
     try:
         yield
     except DataRefused as refused:
         if isinstance(refused.result, dict) and refused.result.get("status") == "refused":
-            from carprice.alerts import events
-
             events.file_refused(context.root, refused.result)
+        raise
+    except FileHeld as held:
+        events.file_held(context.root, held.result)
         raise

@@ -51,11 +51,12 @@ def send_pipeline_report(
 ) -> dict[str, Any]:
     """Write the report of one run as JSON and HTML under `reports/pipeline/`, and send it.
 
-    `states` maps a step's name to how it ended (`success`, `skipped`, `refused`, `failed`,
+    `states` maps a step's name to how it ended (`success`, `skipped`, `refused`, `held`, `failed`,
     `upstream_failed`). An unfinished run gets a report too, without what is not known yet. A failed step
     raises an alert, once until the step succeeds again. Any other report is sent if `alerts.send_reports`
-    is on. Alerts that wait are sent as well. A second call for the same run replaces the page and sends
-    nothing twice. Raises `CarpriceError` where MLflow is away, after the failed steps were reported.
+    is on, except that of a held file. Alerts that wait are sent as well. A second call for the same run
+    replaces the page and sends nothing twice. Raises `CarpriceError` where MLflow is away, after the failed
+    steps were reported.
     """
     params, about = params or AlertParams(), run_of_dag or RunOfDag()
     name = _name_of_report(root, run_id, about)
@@ -70,7 +71,8 @@ def send_pipeline_report(
     _write(root, name, report)
     log.info("%s; report at %s", report["headline"], root.uri(f"{name}.html"))
     events.steps_ended(root, states, about.problems, about.name, f"{name}.html", about.link)
-    if params.send_reports and report["verdict"] != "failed":
+    # of a failed step and of a held file people are told by an alert of its own
+    if params.send_reports and report["verdict"] not in ("failed", "held"):
         cause, text = f"{name}:{report['headline']}", _plain_text(report)
         events.run_reported(root, cause, report["headline"], text, f"{name}.html", about.link)
     delivery = deliver(root, params)
@@ -138,12 +140,16 @@ def _collect(
 def _verdict(
     version: str | None, in_production: bool, states: dict[str, str], decisions: dict[str, dict[str, Any]]
 ) -> tuple[str, str]:
-    """What came of the run: `failed`, `promoted` or `kept`, and the headline of the report."""
+    """What came of the run: `failed`, `held`, `promoted` or `kept`, and the headline of the report."""
     failed = [step for step, state in states.items() if state == "failed"]
     refused = [step for step, state in states.items() if state == "refused"]
     if refused and not failed:
         files = "a file was" if len(refused) == 1 else f"{len(refused)} files were"
         return "failed", f"{files} refused"
+    held = [step for step, state in states.items() if state == "held"]
+    if held and not failed and not in_production:
+        files = "a file is" if len(held) == 1 else f"{len(held)} files are"
+        return "held", f"{files} held until a person decides"
     stopped = failed or [step for step, state in states.items() if state == "upstream_failed"]
     if stopped:
         return "failed", f"the pipeline failed at {stopped[0]}"

@@ -14,8 +14,9 @@ from carprice.lifecycle.registry import Registry
 from carprice.params import Params
 from carprice.pipeline import ingestion, model_steps, watching
 from carprice.pipeline.context import Context
+from carprice.quality.check import FileHeld
 from carprice.store import DataRoot
-from carprice_contract.data_root import receipt
+from carprice_contract.data_root import LATEST_SNAPSHOT, receipt
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     log.info("[1/8] check_data_quality")
     try:
         receipt = ingestion.check_data_quality(context, name, sha256)
-    except DataRefused:
+    except (DataRefused, FileHeld):
         deliver(root, params.alerts)
         raise
     log.info("[2/8] assemble_listings")
@@ -55,17 +56,27 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
 
 
 def _require_new(context: Context, name: str, sha256: str) -> None:
-    """Raises `NothingToDo` when the content was dealt with before."""
+    """Raises `NothingToDo` when the content was dealt with before and nothing is left to do."""
     path = receipt(sha256)
     if not context.root.exists(path):
         return
     with contextlib.suppress(NothingToDo):
         ingestion.claim_files(context)  # adds a new name to the receipt
     known = context.root.read_json(path)
+    if known["status"] == "accepted" and sha256 not in _assembled(context.root):
+        return  # a person released it, or the run that had it died
     raise NothingToDo(
         f"a file not seen before was expected, found in {name} the bytes of {known['file']}, "
         f"{known['status']} on {known['checked_at'][:10]}; nothing new was trained"
     )
+
+
+def _assembled(root: DataRoot) -> set[str]:
+    """The files of the newest snapshot, by SHA-256."""
+    try:
+        return set(root.read_json(LATEST_SNAPSHOT)["sha256"])
+    except FileNotFoundError:
+        return set()
 
 
 def _train_and_promote(context: Context, snapshot_id: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
 from carprice.listings.headers import Recognised, missing_columns, recognise
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawFile, read_raw
+from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import Parsed, parse
 from carprice.params import QualityParams
 from carprice.quality.repeats import first_rows
@@ -69,6 +71,12 @@ class Outcome:
             return 0
         return int(self.parsed.listings.loc[self.parsed.good, "listing_id"].nunique())
 
+    def listings(self) -> pd.DataFrame:
+        """The accepted rows in canonical columns; none where the file could not be read as listings."""
+        if self.parsed is None or self.refusal is not None:
+            return pd.DataFrame(columns=list(COLUMNS))
+        return self.parsed.listings[self.parsed.good]
+
     def columns(self) -> dict[str, str]:
         """Each column of the file and what it was taken for: a field, or why it is not used."""
         if self.raw is None or self.found is None:
@@ -116,8 +124,13 @@ class Outcome:
         return refused
 
 
-def outcome_of(content: bytes, file: str, params: QualityParams) -> Outcome:
-    """Read and check the bytes of a raw file; `file` is what sentences call it. Writes nothing."""
+def outcome_of(
+    content: bytes, file: str, params: QualityParams, rejection: DataRefused | None = None
+) -> Outcome:
+    """Read and check the bytes of a raw file; `file` is what sentences call it. Writes nothing.
+
+    `rejection` refuses a file that could be used.
+    """
     nothing: npt.NDArray[Any] = np.zeros(0, dtype=object)
     try:
         raw = read_raw(content, file)
@@ -143,7 +156,7 @@ def outcome_of(content: bytes, file: str, params: QualityParams) -> Outcome:
     usable = int(parsed.good.sum())
     refused = int((parsed.fates == "quarantined").sum())
     refusal = _too_many_refused(file, refused, len(distinct), reasons, params)
-    refusal = refusal or _too_few(file, usable, params)
+    refusal = refusal or _too_few(file, usable, params) or rejection
     if refusal is not None and usable:
         problems[distinct[parsed.good.to_numpy()]] = WHOLE_FILE
         reasons[WHOLE_FILE] = usable

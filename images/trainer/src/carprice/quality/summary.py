@@ -23,6 +23,7 @@ def summary(receipt: Mapping[str, Any]) -> str:
     lines = [f"{receipt['file']}: {receipt['status']}"]
     if receipt["refusal"]:
         lines.append(f"  {receipt['refusal']}")
+    lines += [f"  {reason['sentence']}" for reason in receipt["hold"]]
     lines += ["", _count(receipt["rows_in"], "rows in the file")]
     lines += [
         _count(receipt[key], words)

@@ -129,13 +129,13 @@ def _newest_file(state: SystemState) -> Tile:
     if not file:
         return Tile("Newest file", "–", "no file has landed yet")
     refused, rows_in = number(file, "rows_refused"), number(file, "rows_in")
-    whole = file.get("status") == "refused"
+    whole = {"refused": "Refused", "held": "Held"}.get(str(file.get("status")), "")
     rows_refused = f"{thousands(refused)} refused" if refused is not None else "–"
     return Tile(
         "Newest file",
-        "Refused" if whole else rows_refused,
+        whole or rows_refused,
         joined(f"of {thousands(rows_in)} rows" if rows_in is not None else "", file.get("file")),
-        "no" if whole else "wait" if refused else "yes",
+        "no" if whole == "Refused" else "wait" if whole or refused else "yes",
         time_of(file),
         f"quality/{file['sha256']}.html" if file.get("sha256") and file.get("quality_page") else "",
     )

@@ -9,7 +9,7 @@ from carprice.formats import percent
 
 _COLOURS = {
     "promoted": "yes", "accepted": "yes", "stable": "yes", "as promised": "yes", "in production": "yes",
-    "kept": "wait", "too little data": "wait", "some rows refused": "wait",
+    "kept": "wait", "too little data": "wait", "some rows refused": "wait", "held": "wait",
     "failed": "no", "drifted": "no", "worse": "no", "refused": "no",
 }  # fmt: skip
 

@@ -1,0 +1,82 @@
+"""A person's decision about a held file: it is released, so that the next claim uses it, or rejected."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from carprice.errors import DataRefused, NothingToDo, UsageProblem
+from carprice.landing.receipts import all_receipts
+from carprice.params import QualityParams
+from carprice.quality.check import record
+from carprice.quality.outcome import outcome_of
+from carprice.quality.receipt import receipt_of
+from carprice.store import DataRoot
+from carprice_contract.data_root import RAW
+
+Action = Literal["release", "reject"]
+
+_STATUS = {"release": "accepted", "reject": "refused"}
+
+
+def decide(
+    root: DataRoot, params: QualityParams, action: Action, file: str, by: str, reason: str
+) -> dict[str, Any]:
+    """Release or reject the held file named `file`: its name in `raw/`, or the beginning of its SHA-256.
+
+    Returns its receipt, which keeps who decided and why, and the reasons why the file was held. The file is
+    read again, because its page and its rows are written anew. Raises `UsageProblem` when `file` names no
+    single held file or was removed from `raw/`, and `NothingToDo` when the same decision was taken before.
+    """
+    held = _held(root, action, file.removeprefix(f"{RAW}/"))
+    name = held["file"]
+    try:
+        content = root.read_bytes(f"{RAW}/{name}")
+    except FileNotFoundError as error:
+        raise UsageProblem(
+            f"The held file {name} was expected in {RAW}/, but it was removed. Land the same bytes again, "
+            "then decide."
+        ) from error
+    decision = {
+        "action": action,
+        "by": by,
+        "reason": reason,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    rejection = None
+    if action == "reject":
+        rejection = DataRefused(
+            f"{by} rejected {name}: {reason}", code="rejected", params={"by": by, "reason": reason}
+        )
+    outcome = outcome_of(content, name, params, rejection)
+    kept = ("names", "fingerprints", "hold", "price_check", "checked_at")
+    receipt = receipt_of(name, held["sha256"], len(content), outcome)
+    receipt |= {key: held[key] for key in kept if key in held} | {"decision": decision}
+    record(root, params, receipt, outcome)
+    return receipt
+
+
+def _held(root: DataRoot, action: Action, file: str) -> dict[str, Any]:
+    receipts = all_receipts(root)
+    is_digest = re.fullmatch(r"[0-9a-f]{8,64}", file) is not None
+    named = [
+        receipt
+        for sha, receipt in receipts.items()
+        if file in receipt["names"] or (is_digest and sha.startswith(file))
+    ]
+    held = [receipt for receipt in named if receipt["status"] == "held"]
+    if len(held) == 1:
+        return held[0]
+    if not held and any(
+        receipt["status"] == _STATUS[action] and receipt.get("decision") for receipt in named
+    ):
+        raise NothingToDo(f"{file} was {_STATUS[action]} by a person before; nothing was changed.")
+    found = f"found that it is {named[0]['status']}" if named else "found none of that name"
+    waiting = sorted(
+        f"{receipt['file']} ({sha[:12]})" for sha, receipt in receipts.items() if receipt["status"] == "held"
+    )
+    raise UsageProblem(
+        f"The name or the SHA-256 of one held file was expected, {found}: {file}. "
+        + (f"Held are: {', '.join(waiting)}." if waiting else "No file is held.")
+    )
