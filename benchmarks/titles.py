@@ -16,13 +16,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from carprice.listings.folding import words_of
 from carprice.listings.headers import field_of
 from carprice.listings.reading import read_raw
 from carprice.listings.schema import newest_year
 from carprice.listings.text import ascii_words
 from carprice.listings.titles import TitleFacts, read_title, with_lost_letters
 from carprice.listings.values import is_unknown, parse_year
-from carprice.listings.vocabulary import MOST_WORDS, Vocabulary, shipped_vocabulary, words_of
+from carprice.listings.vocabulary import MOST_WORDS, Vocabulary, shipped_vocabulary
 
 LEAST = {"make": 99.0, "model": 96.0, "year": 99.0, "answered": 80.0}
 _TITLES = {"titre", "title", "name", "nom", "annonce", "titre annonce", "ad title"}

@@ -1,81 +1,68 @@
-# ruff: noqa: E501
 """Reading the title of an ad: "Renault Clio Diesel Automatique 2018 à Casablanca".
 
-A title is read only as far as it is certain. Two makes, two years or a word that stands for cars of
-several makes tell nothing.
+A title is read only as far as it is certain. Two makes, two models, two years or a word that stands for cars
+of several makes tell nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from carprice.listings.vocabulary import MOST_WORDS, Name, Vocabulary, words_of
+from carprice.listings.other_ads import kind_of_title
+from carprice.listings.schema import FIRST_YEAR
+from carprice.listings.title_text import AMOUNT, AT, YEAR, offered_words, words_of_title
+from carprice.listings.title_words import phrases, words_in
+from carprice.listings.vocabulary import MOST_WORDS, Name, Vocabulary
 
-FIRST_YEAR = 1950
 LOST = "\ufffd"
+"""Stands for a letter that a wrong encoding lost."""
 
 _ACCENTED = (
-    "à", "été", "Coupé", "Série", "Citroën", "Élysée", "C-Elysée", "Évoque", "Mégane", "Scénic", "Fès", "Salé",
-    "Meknès", "Kénitra", "Tétouan", "Béni", "Khémisset", "Laâyoune", "électrique", "dédouanée", "dédouané",
-    "importée", "importé", "Très", "première", "modèle", "boîte", "état", "équipée", "léger",
+    "à", "été", "Coupé", "Série", "Citroën", "Élysée", "C-Elysée", "Évoque", "Mégane", "Scénic", "Fès",
+    "Salé", "Meknès", "Kénitra", "Tétouan", "Béni", "Khémisset", "Laâyoune", "électrique", "dédouanée",
+    "dédouané", "importée", "importé", "Très", "première", "modèle", "boîte", "état", "équipée", "léger",
 )  # fmt: skip
 
-_FUELS = {
-    "Diesel": "diesel diezel disel deissel desel deisel diesal dsl mazot gasoil gazoil tdi dci hdi bluehdi crdi cdti tdci jtd ديزل مازوت",
-    "Essence": "essence petrol gasoline benzine tfsi tsi بنزين ليسانس",
-    "Hybride": "hybride hybrid phev hev هيبريد",
-    "Electrique": "electrique electric ev كهرباء كهربائيه",
-    "LPG": "gpl lpg",
-}
-_GEARBOXES = {
-    "Automatique": "automatique automatic auto bva dsg automat tiptronic otomatic otomatique اوتوماتيك اوطوماتيك",
-    "Manuelle": "manuelle manuel manual bvm مانويل عاديه",
-}
-_CITIES = (
-    "Casablanca", "Rabat", "Salé", "Fès", "Marrakech", "Tanger", "Agadir", "Meknès", "Oujda", "Kénitra",
-    "Tétouan", "Temara", "Safi", "Mohammedia", "Khouribga", "El Jadida", "Béni Mellal", "Nador", "Taza",
-    "Settat", "Berrechid", "Khémisset", "Larache", "Guelmim", "Berkane", "Ouarzazate", "Essaouira",
-    "Al Hoceima", "Errachidia", "Sidi Slimane", "Sidi Kacem", "Inezgane", "Ait Melloul", "Dakhla",
-    "Laâyoune", "Tiznit", "Taroudant", "Bouskoura", "Ksar El Kebir", "Skhirat", "Bouznika", "Azrou",
-    "Ifrane", "Midelt", "Taourirt", "Fnideq", "Martil", "Chefchaouen", "Sefrou", "Youssoufia", "Zagora",
+_CLASS = {"classe", "class", "serie", "كلاس", "سيريي", "سيري"}
+"""Words that a model's name begins with, and which are no name without the rest (`classe e` is `classe`)."""
+
+_SISTERS = (
+    {"BMW", "Mini"}, {"Citroen", "DS"}, {"Dacia", "Renault"}, {"Mercedes-Benz", "Smart"}, {"Seat", "Cupra"},
 )  # fmt: skip
-_TRIMS = (
-    "AMG Line", "S Line", "R Line", "GT Line", "M Sport", "Pack M", "Pack AMG", "Pack Sport", "FR", "Xcellence",
-    "Allure", "Active", "Access", "Feline", "Style", "Business", "Titanium", "Trend", "Ambiente", "Vignale",
-    "Intens", "Zen", "Life", "Limited", "Initiale", "Initiale Paris", "Expression", "Dynamique", "Privilege",
-    "Laureate", "Prestige", "Ambiance", "Essential", "Journey", "Extreme", "Tekna", "Acenta", "Visia",
-    "N-Connecta", "Elegance", "Avantgarde", "Exclusive", "Shine", "Feel", "Carat", "Highline", "Comfortline",
-    "Trendline", "Confortline", "Ambition", "Ambiente", "Design", "HSE", "SE", "Autobiography", "Dynamic",
-    "R-Dynamic", "Laurin & Klement", "Scout", "Sportline", "Lounge", "Pop", "Sport", "Cosmo", "Elite",
-    "Executive", "Luxury", "Premium", "Platinum", "Black Edition", "Alpine", "RS Line", "Stepway",
-)  # fmt: skip
+"""Makes of one house. Where a title names both, the model tells which is meant."""
 
-_NO_CAR = {
-    "part": "piece pieces optique phare phares jante jantes pneu pneus calandre capot culasse turbo boitier retroviseur parechoc amortisseur accessoire accessoires autoradio",
-    "rental": "location louer locations كراء",
-    "motorbike": "moto motos scooter quad motocyclette دراجه",
-    "machine": "tracteur grue pelle chariot elevateur compresseur groupe",
-}
+_BUILT_SINCE = {("Peugeot", "2008"): 2013}
+"""Models that are called like a year, and the first year there was one."""
 
-_ANNOUNCE = (["classe"], ["serie"])
-"""Words that a model's name begins with, and which are no name without the rest (`class e` is `classe`)."""
-
-_YEAR = re.compile(r"(19[5-9]\d|20\d\d)")
+_NAMED_BY_ENGINE = {"BMW", "Mercedes-Benz"}
 _MERCEDES = re.compile(
-    r"(a|b|c|e|s|g|v|r|ml|gl|gla|glb|glc|gle|glk|gls|cl|cla|cls|clk|clc|slk|sl|slc)(\d{2,3})[a-z]{0,2}"
+    r"(a|b|c|e|s|g|v|r|ml|gl|gla|glb|glc|gle|glk|gls|cl|cla|cle|cls|clk|clc|slk|sl|slc)"
+    r"(?:\d{2}0|3[256]|4[35]|5[35]|6[35])[a-z]{0,2}"
 )
-_BMW = re.compile(r"m?([1-8])(?:1[468]|2[0358]|3[05]|4[05]|50|60)(?:i|d|e|xi|xd|ci|cd|ti|tds|td|da|ia)?")
-_OTHER_YEAR = re.compile(r"dedouan\w*|deouan\w*|diwan\w*|douane|ded|vignette|assurance|visite|ww|ديوانه")
-_NOT_A_YEAR_BEFORE = {"km", "kms", "dh", "dhs", "mad", "cm3", "cc", "ch", "cv"}
+_BMW = re.compile(
+    r"m?(?:([1-4])(?:1[4-8]|2[0-8]|3[05]|40)|([5-8])(?:18|2[0-8]|3[035]|4[05]|50|60))"
+    r"(?:i|d|e|xi|xd|ci|cd|ti|tds|td|da|ia|li|ld)?"
+)
+
+_COMMON = {"sport", "cross", "plus", "line", "pro"}
+"""Words that make another model only right behind the name."""
+
+_SHORTEST_CONTRADICTION = 4
+_SHORTEST_BESIDE_LETTER = 4
+_ARTICLE = "ال"
+_MODEL = {"modele", "model", "modil", "mod", "modile", "modelle", "moudil", "موديل"}
+_PLACED = {AT, "a", "في"}
+_FOR_SALE = (["vendre"], ["louer"], ["echanger"])
 
 
 @dataclass(frozen=True)
 class TitleFacts:
     """What a title says; None where it does not say it for certain.
 
-    `no_car` names the kind of thing where the title is about something else than a car on sale.
+    `kind` is the key of `KINDS` for the title of something else than a used car on sale. `several` tells that
+    the title names more than one car.
     """
 
     make: str | None = None
@@ -85,43 +72,23 @@ class TitleFacts:
     gearbox: str | None = None
     city: str | None = None
     trim: str | None = None
-    no_car: str | None = None
+    kind: str | None = None
+    several: bool = False
 
 
-@dataclass(frozen=True)
-class _Match:
-    start: int
-    end: int
-    name: Name
-    exact: bool = True
-
-    @property
-    def is_number(self) -> bool:
-        return (self.name.model or "").rstrip("+").isdigit()
-
-
-def read_title(title: str, vocabulary: Vocabulary, newest_year: int, make: str | None = None) -> TitleFacts:
+def read_title(
+    title: str,
+    vocabulary: Vocabulary,
+    newest_year: int,
+    make: str | None = None,
+    model_year: int | None = None,
+) -> TitleFacts:
     """What the title of an ad says.
 
-    `newest_year` is the newest model year there can be; `make` is the make where a column has it.
+    `newest_year` is the newest model year there can be. `make` and `model_year` are those of the ad's columns
+    where they are known. They help to read a title that leaves them out; the facts hold what the title says.
     """
-    words = words_of(with_lost_letters(title))
-    matches = _matches(words, vocabulary)
-    make_of_title, make_end = _make(words, matches, vocabulary)
-    found = make or make_of_title
-    if make and make_of_title and make != make_of_title:
-        return TitleFacts(make=make_of_title)
-    model, used = _model(words, matches, found, make_end, vocabulary)
-    return TitleFacts(
-        make=found,
-        model=model,
-        model_year=_year(words, used, newest_year),
-        fuel=_only(words, _FUEL_WORDS),
-        gearbox=_only(words, _GEARBOX_WORDS),
-        city=_city(words),
-        trim=_trim(words),
-        no_car=next((kind for word in words[:3] for kind in (_NO_CAR_WORDS.get(word),) if kind), None),
-    )
+    return _Title(title, vocabulary, newest_year, make, model_year).facts()
 
 
 def with_lost_letters(text: str) -> str:
@@ -139,167 +106,279 @@ def _with_letters(word: str) -> str:
     return fitting[0] if len(fitting) == 1 else word
 
 
-def _by_word(table: dict[str, str]) -> dict[str, str]:
-    return {"".join(words_of(word)): value for value, words in table.items() for word in words.split()}
+@dataclass(frozen=True)
+class _Match:
+    """A name that the words from `start` up to `end` stand for."""
+
+    start: int
+    end: int
+    name: Name
+    exact: bool = True
+
+    @property
+    def is_number(self) -> bool:
+        return (self.name.model or "").rstrip("+").isdigit()
+
+    def inside(self, other: _Match) -> bool:
+        """Whether the words are a part of the other's."""
+        within = other.start <= self.start and self.end <= other.end
+        return within and other.end - other.start > self.end - self.start
 
 
-_FUEL_WORDS = _by_word(_FUELS)
-_GEARBOX_WORDS = _by_word(_GEARBOXES)
-_NO_CAR_WORDS = _by_word(_NO_CAR)
-_CITY_BY_WORDS = {tuple(words_of(city)): city for city in _CITIES}
-_TRIM_BY_WORDS = {tuple(words_of(trim)): trim for trim in _TRIMS}
+class _Title:
+    """The words of one title and the names found in them."""
 
+    def __init__(
+        self, title: str, vocabulary: Vocabulary, newest_year: int, make: str | None, model_year: int | None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.newest_year = newest_year
+        self.known_make = make
+        self.known_year = model_year
+        self.all_words = words_of_title(with_lost_letters(title), vocabulary)
+        self.words = offered_words(self.all_words, vocabulary, self._names_a_car)
+        self.matches = self._found(self.words)
 
-def _matches(words: Sequence[str], vocabulary: Vocabulary) -> list[_Match]:
-    found = []
-    for start in range(len(words)):
-        for end in range(start + 1, min(start + MOST_WORDS, len(words)) + 1):
-            if words[start:end] not in _ANNOUNCE:
-                found += [_Match(start, end, name) for name in vocabulary.named(words[start:end])]
-        if len(words[start]) > 1:
-            found += [
-                _Match(start, start + 1, name, exact=False)
-                for name in vocabulary.named_nearly(words[start])
-                if not vocabulary.named(words[start : start + 1])
-            ]
-    return found
+    def facts(self) -> TitleFacts:
+        """What the title says."""
+        make, make_ends, several = self._make()
+        kind = kind_of_title(["a" if word == AT else word for word in self.all_words], make)
+        if kind is not None:
+            return TitleFacts(kind=kind)
+        if several:
+            return TitleFacts(several=True, city=self._city())
+        model, used, several = self._model(make or self.known_make, make_ends)
+        year = self._year(used, make)
+        since = _BUILT_SINCE.get((make or "", model or ""))
+        if since is not None and (self.known_year or year or since) < since:
+            model, year = None, None
+        return TitleFacts(
+            make=make,
+            model=model,
+            model_year=year,
+            fuel=self._fuel(),
+            gearbox=self._only(self._of_drive("gearbox")),
+            city=self._city(),
+            trim=None if model is None else self._trim(used),
+            several=several,
+        )
 
+    def _names_a_car(self, words: Sequence[str]) -> bool:
+        return any(m.exact and (m.name.model is None or m.name.alone) for m in self._found(words))
 
-def _make(words: Sequence[str], matches: list[_Match], vocabulary: Vocabulary) -> tuple[str | None, int]:
-    """The one make that the title names, by itself or by a model that only it has, and where its name ends."""
-    named = [match for match in matches if match.name.model is None]
-    covered = [
-        m
-        for m in named
-        if not any(_inside(m, o) for o in matches if o.name.make != m.name.make and o.name.alone)
-    ]
-    makes = {match.name.make for match in covered}
-    # "DS" is a make of its own and was a line of Citroën before.
-    if makes == {"Citroen", "DS"}:
-        makes = {"DS"}
-    if len(makes) == 1:
-        (make,) = makes
-        return make, min((m.end for m in covered if m.name.make == make), default=0)
-    if makes:
-        return None, 0
-    models = [
-        m
-        for m in matches
-        if m.name.model is not None and m.name.alone and m.exact and not _glued_letters(words, m)
-    ]
-    models = [m for m in models if not any(_inside(m, other) for other in models)]
-    makes = {match.name.make for match in models}
-    return (makes.pop(), 0) if len(makes) == 1 else (None, 0)
+    def _found(self, words: Sequence[str]) -> list[_Match]:
+        """Every name that a run of the words stands for."""
+        found = []
+        for start, first in enumerate(words):
+            if first.startswith(_ARTICLE) and not self.vocabulary.begins([first]):
+                first = first.removeprefix(_ARTICLE)
+            run = ""
+            for end in range(start + 1, min(start + MOST_WORDS, len(words)) + 1):
+                run += first if end == start + 1 else words[end - 1]
+                if not self.vocabulary.begins([run]):
+                    break
+                if run not in _CLASS:
+                    found += [_Match(start, end, name) for name in self.vocabulary.named([run])]
+            if not self.vocabulary.named([first]):
+                found += [
+                    _Match(start, start + 1, name, exact=False)
+                    for name in self.vocabulary.named_nearly(first)
+                    if first not in words_in("plain")
+                ]
+        return found
 
+    def _make(self) -> tuple[str | None, set[int], bool]:
+        """The one make that the title names, where its names end, and whether the title names several cars.
 
-def _inside(inner: _Match, outer: _Match) -> bool:
-    return (outer.start <= inner.start and inner.end <= outer.end) and (
-        outer.end - outer.start > inner.end - inner.start
-    )
+        A make is named by itself, or by a model that only it has.
+        """
+        models = self._telling_models()
+        named = [m for m in self.matches if m.name.model is None and m.exact]
+        named = named or [m for m in self.matches if m.name.model is None]
+        named = [
+            m
+            for m in named
+            if not any(m.inside(o) and o.name.make != m.name.make and o.name.alone for o in self.matches)
+        ]
+        makes = {m.name.make for m in named}
+        makes -= {m.name.make for m in named if self._is_model_of(m, makes - {m.name.make})}
+        if len(makes) == 2 and makes in _SISTERS:
+            makes = self._sister(makes)
+        if not makes:
+            makes = {m.name.make for m in models}
+        elif len(makes) == 1 and any(self._contradicts(m, next(iter(makes))) for m in models):
+            return None, set(), True
+        if len(makes) != 1:
+            return None, set(), len(makes) > 1
+        make = makes.pop()
+        return make, {m.end for m in named if m.name.make == make}, False
 
+    def _telling_models(self) -> list[_Match]:
+        """The models that tell their make without its name."""
+        models = [
+            m for m in self.matches if m.name.model and m.name.alone and m.exact and not self._is_loose(m)
+        ]
+        return [m for m in models if not any(m.inside(other) for other in self.matches)]
 
-def _glued_letters(words: Sequence[str], match: _Match) -> bool:
-    return match.end - match.start > 1 and any(len(word) == 1 for word in words[match.start : match.end])
+    def _is_loose(self, match: _Match) -> bool:
+        """Whether the words are single letters that may belong to something else (`a 3`)."""
+        words = self.words[match.start : match.end]
+        if len(words) == 1 or words[0] in _CLASS or not any(len(w) == 1 and w.isalpha() for w in words):
+            return False
+        return not any(len(w) >= _SHORTEST_BESIDE_LETTER and w not in _CLASS for w in words)
 
+    def _is_model_of(self, match: _Match, makes: set[str]) -> bool:
+        return any(
+            (m.start, m.end) == (match.start, match.end) and m.name.model and m.name.make in makes
+            for m in self.matches
+        )
 
-def _model(
-    words: Sequence[str], matches: list[_Match], make: str | None, make_end: int, vocabulary: Vocabulary
-) -> tuple[str | None, set[int]]:
-    """The model, and the positions of the words that name it."""
-    if make is None:
-        return None, set()
-    candidates = [
-        match
-        for match in matches
-        if match.name.make == make and match.name.model is not None and _is_told(words, match, make_end)
-    ]
-    if candidates:
-        best = min(candidates, key=lambda m: (m.is_number, m.start, -(m.end - m.start)))
-        if not best.is_number:
-            return _variant(str(best.name.model), words, make, vocabulary), set(range(best.start, best.end))
-    by_engine = _by_engine(words, make)
-    if by_engine:
-        model, used = by_engine
-        return _variant(model, words, make, vocabulary), used
-    if candidates:
-        return str(best.name.model), set(range(best.start, best.end))
-    return None, set()
+    def _sister(self, makes: set[str]) -> set[str]:
+        """The makes of one house that have a model which the title names; the first named of equals."""
+        having = {m.name.make for m in self.matches if m.name.model and m.name.make in makes and m.exact}
+        if len(having) == 1:
+            return having
+        return {next(m.name.make for m in self.matches if m.name.model is None and m.name.make in makes)}
 
+    def _contradicts(self, model: _Match, make: str) -> bool:
+        """Whether a model of another make is named by words that are no name of this make."""
+        short = sum(map(len, self.words[model.start : model.end])) < _SHORTEST_CONTRADICTION
+        return (
+            model.name.make != make
+            and not short
+            and not any(
+                m.name.make == make and m.start < model.end and model.start < m.end for m in self.matches
+            )
+        )
 
-def _is_told(words: Sequence[str], match: _Match, make_end: int) -> bool:
-    """Whether the words mean the model: a short number or a year does only right behind the make."""
-    glued = "".join(words[match.start : match.end])
-    short = (glued.isdigit() and len(glued) < 3) or _YEAR.fullmatch(glued) or len(glued) == 1
-    return (
-        match.start == make_end
-        if short
-        else not (words[match.start] == "a" and _glued_letters(words, match) and match.start != make_end)
-    )
+    def _model(self, make: str | None, make_ends: set[int]) -> tuple[str | None, set[int], bool]:
+        """The model, the positions of the words that name it, and whether several are named."""
+        if make is None:
+            return None, set(), False
+        told = [
+            m for m in self.matches if m.name.make == make and m.name.model and self._is_told(m, make_ends)
+        ]
+        told = [m for m in told if m.exact] or told
+        told = [m for m in told if not any(m.inside(other) for other in told)]
+        names = [m for m in told if not m.is_number and not m.name.weak]
+        numbers = [m for m in told if m.is_number]
+        engines = self._by_engine(make, make_ends)
+        families = {name: found for name, found in engines.items() if not self._agree(make, name, names)}
+        if make in _NAMED_BY_ENGINE:
+            numbers = [] if names or engines else numbers
+        models = {str(m.name.model): set(range(m.start, m.end)) for m in [*names, *numbers]} | families
+        if not models:
+            models = {str(m.name.model): set(range(m.start, m.end)) for m in told if m.name.weak}
+        models = {
+            model: used
+            for model, used in models.items()
+            if not any(longer in models for longer, _ in self.vocabulary.longer_models(make, model))
+        }
+        if len(models) != 1:
+            return None, set(), len(models) > 1
+        ((model, used),) = models.items()
+        variants = self._variants(make, model)
+        if len(variants) > 1:
+            return None, set(), True
+        return (variants[0] if variants else model), used, False
 
+    def _is_told(self, match: _Match, make_ends: set[int]) -> bool:
+        """Whether the words mean the model: a short number or a year does only right behind the make."""
+        glued = "".join(self.words[match.start : match.end])
+        if (glued.isdigit() and len(glued) < 3) or YEAR.fullmatch(glued) or len(glued) == 1:
+            return match.start in make_ends
+        if self.words[match.end - 1] == "a" and self.words[match.end : match.end + 1] in _FOR_SALE:
+            return False  # "classe a vendre"
+        return self.words[match.start] != "a" or not self._is_loose(match) or match.start in make_ends
 
-def _by_engine(words: Sequence[str], make: str) -> tuple[str, set[int]] | None:
-    """Mercedes-Benz and BMW are often named by their engine: C220, 320d."""
-    if make == "Mercedes-Benz":
-        for position, word in enumerate(words):
-            for length in (1, 2):
-                found = _MERCEDES.fullmatch("".join(words[position : position + length]))
-                if found and (length == 1 or word != "a"):
-                    return f"Classe {found[1].upper()}", set(range(position, position + length))
-    if make == "BMW":
-        for position, word in enumerate(words):
-            found = _BMW.fullmatch(word)
-            if found:
-                return f"Serie {found[1]}", {position}
-    return None
+    def _by_engine(self, make: str, make_ends: set[int]) -> dict[str, set[int]]:
+        """The models that engines tell: a Mercedes-Benz C220 is a Classe C, a BMW 320d a Serie 3."""
+        found: dict[str, set[int]] = {}
+        if make == "Mercedes-Benz":
+            for start, word in enumerate(self.words):
+                for length in (1, 2):
+                    engine = _MERCEDES.fullmatch("".join(self.words[start : start + length]))
+                    # "a 220" may be a price
+                    if engine and (length == 1 or word != "a" or start in make_ends):
+                        model = self.vocabulary.model_named(make, f"classe {engine[1]}")
+                        found.setdefault(str(model), set(range(start, start + length)))
+        if make == "BMW":
+            for start, word in enumerate(self.words):
+                if engine := _BMW.fullmatch(word):
+                    found.setdefault(f"Serie {engine[1] or engine[2]}", {start})
+        return found
 
+    def _agree(self, make: str, family: str, names: Iterable[_Match]) -> bool:
+        """Whether one of the named models is this one or a longer one."""
+        longer = {model for model, _ in self.vocabulary.longer_models(make, family)}
+        return any(m.name.model == family or m.name.model in longer for m in names)
 
-def _variant(model: str, words: Sequence[str], make: str, vocabulary: Vocabulary) -> str:
-    """The longest model whose name begins with this one's and whose other words the title has, too."""
-    base, best, most = words_of(model), model, 0
-    for other in vocabulary.makes[make]:
-        parts = words_of(other)
-        more = parts[len(base) :]
-        if (
-            parts[: len(base)] == base
-            and len(more) > most
-            and all(part in words and len(part) > 2 for part in more)
-        ):
-            best, most = other, len(more)
-    return best
+    def _variants(self, make: str, model: str) -> list[str]:
+        """The longest of the models whose names begin with this one's and whose other words the title has."""
+        fitting = [
+            (len(more), longer)
+            for longer, more in self.vocabulary.longer_models(make, model)
+            if more and all(len(word) > 2 and word in self.words and word not in _COMMON for word in more)
+        ]
+        most = max(fitting, default=(0, ""))[0]
+        return [longer for length, longer in fitting if length == most]
 
+    def _year(self, used: set[int], make: str | None) -> int | None:
+        """The model year: the one that is called so, else the only one that is not called otherwise."""
+        years: dict[bool, set[int]] = {True: set(), False: set()}
+        for place, word in enumerate(self.words):
+            year = self._year_of(place, word, make)
+            if place in used or not FIRST_YEAR <= year <= self.newest_year:
+                continue
+            called = self._called(place)
+            if called != "other year":
+                years[called == "model year"].add(year)
+        found = years[True] or years[False]
+        return found.pop() if len(found) == 1 else None
 
-def _year(words: Sequence[str], used: set[int], newest_year: int) -> int | None:
-    years = set()
-    for position, word in enumerate(words):
-        if position in used or not _YEAR.fullmatch(word):
-            continue
-        before = words[max(position - 2, 0) : position]
-        after = words[position + 1] if position + 1 < len(words) else ""
-        if after in _NOT_A_YEAR_BEFORE or any(_OTHER_YEAR.fullmatch(word) for word in before):
-            continue
-        if FIRST_YEAR <= int(word) <= newest_year:
-            years.add(int(word))
-    return years.pop() if len(years) == 1 else None
+    def _year_of(self, place: int, word: str, make: str | None) -> int:
+        """The year that a word stands for, 0 for none. Two digits do right behind `modèle`: `modèle 99`."""
+        if YEAR.fullmatch(word):
+            return int(word)
+        called = place > 0 and len(word) == 2 and word.isdigit() and self.words[place - 1] in _MODEL
+        if not called or any(m.start == place and m.name.make == make for m in self.matches):
+            return 0  # a "Renault modèle 19" may be a Renault 19
+        return int(word) + (2000 if int(word) <= self.newest_year % 100 else 1900)
 
+    def _called(self, place: int) -> str:
+        """What the words before a year call it: `"model year"`, `"other year"` or nothing."""
+        while place:
+            place -= 1
+            for section in ("model year", "other year"):
+                if self.words[place] in words_in(section):
+                    return section
+            if self.words[place] != AMOUNT and self.words[place] not in words_in("filler"):
+                break
+        return ""
 
-def _only(words: Sequence[str], table: dict[str, str]) -> str | None:
-    found = {table[word] for word in words if word in table}
-    return found.pop() if len(found) == 1 else None
+    def _fuel(self) -> str | None:
+        found = self._of_drive("fuel")
+        # a hybrid burns something, too
+        return "Hybride" if "Hybride" in found and "Electrique" not in found else self._only(found)
 
+    def _of_drive(self, section: str) -> set[str]:
+        """What the title says of the drive; `toit électrique` and `clim automatique` are not meant."""
+        return {
+            found.value
+            for found in phrases(section).all(self.words)
+            if words_in("equipment").isdisjoint(self.words[max(found.start - 3, 0) : found.start])
+        }
 
-def _city(words: Sequence[str]) -> str | None:
-    for length in (3, 2, 1):
-        if len(words) > length and words[-length - 1] == "a":
-            city = _CITY_BY_WORDS.get(tuple(words[-length:]))
-            if city:
-                return city
-    return None
+    @staticmethod
+    def _only(found: set[str]) -> str | None:
+        return next(iter(found)) if len(found) == 1 else None
 
+    def _city(self) -> str | None:
+        for found in phrases("city").all(self.all_words):
+            if found.end == len(self.all_words) and self.all_words[found.start - 1] in _PLACED:
+                return found.value
+        return None
 
-def _trim(words: Sequence[str]) -> str | None:
-    for length in (2, 3, 1):
-        for start in range(len(words) - length + 1):
-            trim = _TRIM_BY_WORDS.get(tuple(words[start : start + length]))
-            if trim:
-                return trim
-    return None
+    def _trim(self, used: set[int]) -> str | None:
+        free = ["" if place in used else word for place, word in enumerate(self.words)]
+        return " ".join(dict.fromkeys(found.value for found in phrases("trim").all(free))) or None

@@ -1,0 +1,68 @@
+"""Telling ads of something else than a used car on sale, by their category and by their title."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from carprice.listings.folding import words_of
+from carprice.listings.title_words import category_words, phrases, singular, words_in
+
+USED_CAR = "used_car"
+
+KINDS: dict[str, str] = {
+    "part": "a part or an accessory",
+    "rental": "a rental",
+    "motorbike": "a motorbike",
+    "bicycle": "a bicycle",
+    "truck": "a truck",
+    "bus": "a bus",
+    "machine": "a machine",
+    "trailer": "a trailer or caravan",
+    "boat": "a boat",
+    "wanted": "a wanted ad",
+    "service": "a service",
+    "new_car": "a new car",
+    "property": "property",
+    "other": "something else",
+}
+"""What an ad can be of, if not of a used car on sale. The keys are stable codes."""
+
+_WHERE = {"dan", "in", "في", "a"}
+_WHOLE = {"rental", "wanted"}
+"""What the end of a category can say, too: `Voitures d'occasion, à louer`."""
+
+
+def kind_of_category(category: str) -> str | None:
+    """What a category of ads holds: a key of `KINDS`, `USED_CAR`, or None where its words tell nothing.
+
+    `"Voitures d'occasion dans Rabat, Agdal"` holds used cars, `"Motos dans Rabat"` motorbikes.
+    """
+    words = [singular(word) for word in words_of(category)]
+    head = words[: next((i for i, word in enumerate(words) if i and word in _WHERE), None)]
+    for kind, runs in category_words():
+        searched = words if kind in _WHOLE else head
+        if any(
+            tuple(searched[start : start + len(run)]) == run for run in runs for start in range(len(searched))
+        ):
+            return kind
+    return None
+
+
+def kind_of_title(words: Sequence[str], make: str | None) -> str | None:
+    """What a title is about, if certainly not a used car on sale: a key of `KINDS`; otherwise None.
+
+    `words` are those of the title, folded. `make` is the make that the title names.
+    """
+    begins, opening = phrases("begins"), words_in("opening")
+    for start, word in enumerate(words):
+        first = begins.at(words, start)
+        if first is not None:
+            return first.value
+        if word not in opening and not word.isdigit():
+            break
+    for found in phrases("holds").all(words):
+        if not found.start or words[found.start - 1] not in words_in("formerly"):
+            return found.value
+    if make is not None and any(found.value == make for found in phrases("motorbikes of").all(words)):
+        return "motorbike"
+    return None
