@@ -31,7 +31,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "cars.csv"
-    path.write_text(HEADER + "".join(car(n) for n in range(60)) + car(3) + car(99, "à débattre"))
+    path.write_text(HEADER + "".join(car(n) for n in range(60)) + car(3) + car(99, "selon état"))
     return path
 
 

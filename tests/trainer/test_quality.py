@@ -108,13 +108,13 @@ def test_the_quarantine_holds_refused_rows_in_the_file_s_own_words_with_line_and
     root: DataRoot,
 ) -> None:
     body = (
-        "".join(car(n) for n in range(60)) + 'Dacia;"Log;an";2015;1 km;Diesel;à débattre\n' + "Fiat;Punto;x\n"
+        "".join(car(n) for n in range(60)) + 'Dacia;"Log;an";2015;1 km;Diesel;selon état\n' + "Fiat;Punto;x\n"
     )
     receipt = check(root, HEADER + body)
     content = root.read_bytes(f"quarantine/{receipt['sha256']}.csv")
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"))
     assert rows[0] == [*HEADER.strip().split(";"), "line", "reason"]
-    assert rows[1][:6] == ["Dacia", "Log;an", "2015", "1 km", "Diesel", "à débattre"]
+    assert rows[1][:6] == ["Dacia", "Log;an", "2015", "1 km", "Diesel", "selon état"]
     assert rows[1][6:] == ["62", "Prix: not an amount in dirhams such as 60000 or '60 000 DH'"]
     assert rows[2] == [
         "Fiat",

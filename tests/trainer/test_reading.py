@@ -34,7 +34,7 @@ CARS = st.fixed_dictionaries(
         "model": st.sampled_from(["Mégane", "C-Elysée", "GOLF 4", "i 10", 'Golf "7"', "Classe C; AMG, noir"]),
         "model_year": st.integers(1980, 2023),
         "mileage": st.tuples(st.integers(0, 400_000), st.integers(0, 50_000)),
-        "fuel": st.sampled_from(["Diesel", "Essence", "Électrique"]),
+        "fuel": st.sampled_from(["Diesel", "Essence", "Hydrogène"]),
         "fiscal_power_cv": st.one_of(st.none(), st.integers(4, 40)),
         "gearbox": st.one_of(st.none(), st.sampled_from(["Manuelle", "Automatique"])),
         "first_owner": st.one_of(st.none(), st.booleans()),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from carprice.errors import UsageProblem
-from carprice.listings import headers, sample, schema, tables
+from carprice.listings import columns, sample, schema, tables
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_it_has_as_many_rows_as_asked_for_repeated_ones_included(rows: int) -> N
 
 def test_it_has_the_32_columns_of_the_scraper(raw: pd.DataFrame) -> None:
     assert len(raw.columns) == 32
-    found = headers.recognise(list(raw.columns))
+    found = columns.recognise(columns.profiles_of(raw))
     assert (found.unknown, found.second, found.missing) == ((), (), ())
     assert raw.columns[0] == ""
 

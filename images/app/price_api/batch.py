@@ -11,7 +11,7 @@ import pandas as pd
 from fastapi import FastAPI, Request, Response
 
 from carprice.errors import DataRefused
-from carprice.listings import headers, reading, tables
+from carprice.listings import columns, reading, tables
 from carprice.listings.problems import Problem, RowProblem, accepted
 from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
@@ -178,9 +178,10 @@ def from_csv(content: bytes) -> Sent:
     """The rows of a CSV body. Raises `Refusal`."""
     try:
         raw = reading.read_raw(content, "the body", most_rows=MOST_ROWS)
-        found = headers.recognise(list(raw.table.columns), require_price=False)
-        if found.missing:
-            raise headers.missing_columns(found, list(raw.table.columns))
+        found = columns.recognise(columns.profiles_of(raw.table), require_price=False)
+        refusal = columns.refusal_of(found, list(raw.table.columns))
+        if refusal is not None:
+            raise refusal
     except reading.TooManyRows as problem:
         raise _too_many(None) from problem
     except DataRefused as problem:

@@ -58,6 +58,7 @@ FILES = {
     "no_rows": N_("Il n'a qu'un en-tête : il faut des annonces en dessous."),
     "too_many_rows": N_("Il a trop de lignes : {most} au plus. Envoyez-les en plusieurs fichiers."),
     "missing_columns": N_("Il manque : {missing}. Colonnes trouvées : {found}."),
+    "other_unit": N_("Sa colonne « {column} » est dans une autre unité : {found}."),
     "too_many_refused_rows": N_("{refused} de ses {rows} lignes sont inutilisables : {most_share} au plus."),
     "too_few_rows": N_("Il n'a que {usable} lignes utilisables : il en faut au moins {least}."),
     "file_removed": N_("Il a été retiré avant d'être lu."),
@@ -114,6 +115,12 @@ COMPLAINTS = {
     "not_a_date": N_("pas une date comme 31/12/2023"),
     "not_a_yes_or_no": N_("ni oui ni non"),
     "mileage_bounds_reversed": N_("le plus petit kilométrage dépasse le plus grand"),
+    "other_currency": N_("un montant dans une autre monnaie que le dirham"),
+    "price_per_period": N_("un montant par mois ou par jour, et non le prix de la voiture"),
+    "two_amounts": N_("deux montants, sans que rien ne dise lequel est demandé"),
+    "other_distance": N_("une distance en miles, et non en kilomètres"),
+    "in_the_future": N_("une date dans le futur"),
+    "other_meaning": N_("dit autre chose que ce que cette colonne contient"),
     "empty_row": N_("la ligne est vide"),
     "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
@@ -123,7 +130,7 @@ COMPLAINTS = {
     "not_a_used_car": N_("pas une voiture d'occasion à vendre : {found}"),
 }
 # Codes whose complaint says more than what the field takes.
-_NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed"}
+_NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed", "two_amounts", "in_the_future", "sold"}
 
 WARNINGS: dict[WarningCode, str] = {
     "unknown_make": N_("La marque « {value} » n'est pas connue : le prix vient des autres caractéristiques."),

@@ -42,6 +42,12 @@ VALUE_CODES: dict[str, str] = {
     "not_a_date": "not a date such as 2023-12-31 or 31/12/2023",
     "not_a_yes_or_no": "not a yes or no",
     "mileage_bounds_reversed": "the least mileage is larger than the largest",
+    "other_currency": "an amount in another currency; dirhams are expected",
+    "price_per_period": "a rate per month or day; the price of the car is expected",
+    "two_amounts": "two amounts, and nothing tells which one is asked",
+    "other_distance": "a distance in miles; kilometres are expected",
+    "in_the_future": "lies in the future",
+    "other_meaning": "says something else than this column",
 }
 """What is wrong with one value of a row or of a record. Every problem of these codes has `expected`."""
 
@@ -71,6 +77,7 @@ FILE_CODES: dict[str, tuple[str, ...]] = {
     "no_rows": ("columns",),
     "too_many_rows": ("most",),
     "missing_columns": ("missing", "found", "found_more"),  # usual headers; headers of the file; a count
+    "other_unit": ("column", "expected", "found"),  # `expected` is a kind of unit: currency, distance, ...
     "too_many_refused_rows": ("refused", "rows", "share", "most_share", "reason", "times"),
     "too_few_rows": ("usable", "least"),
     "file_removed": ("file",),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from carprice.listings.amounts import UnusableValue
 from carprice.listings.headers import field_of, is_index_header
 from carprice.listings.problems import UNREADABLE, Problem, accepted
 from carprice.listings.schema import COLUMNS, FEATURES, limits_of, newest_year
@@ -99,6 +100,9 @@ class _Record:
             return None
         try:
             return reader.read(written)
+        except UnusableValue as error:
+            self.refuse(raw_field, error.code)
+            return None
         except (ValueError, OverflowError):
             self.refuse(raw_field, unreadable)
             return None

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
-from carprice.listings.headers import Recognised, missing_columns, recognise
+from carprice.listings.amounts import UnusableValue
+from carprice.listings.columns import Recognised, profiles_of, recognise, refusal_of
 from carprice.listings.identity import listing_ids
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import (
@@ -109,9 +110,10 @@ def parse(raw: pd.DataFrame, require_price: bool, faults: Mapping[int, RowProble
     known, by row position (as `RawFile.faults`); such a row gets no other. Raises `DataRefused` when a
     required column is missing.
     """
-    found = recognise(list(raw.columns), require_price)
-    if found.missing:
-        raise missing_columns(found, list(raw.columns))
+    found = recognise(profiles_of(raw), require_price)
+    refusal = refusal_of(found, list(raw.columns))
+    if refusal is not None:
+        raise refusal
     rows = _Rows(raw, found, faults or {}, require_price)
     canonical: dict[str, Any] = {}
     for name, column in COLUMNS.items():
@@ -187,6 +189,9 @@ class _Rows:
     def reject(self, raw_field: str, code: str, mask: Mask) -> None:
         """The value of these rows can't be used."""
         mask = mask & self.usable
+        if code in _ASIDE:
+            self._add(self.aside, RowProblem(code, {}, self.found.name(raw_field)), mask)
+            return
         needed = raw_field in self.required
         self._add(self.faults if needed else self.unread, self.problem(raw_field, code), mask)
         if needed:
@@ -206,6 +211,8 @@ class _Rows:
             found = None
             try:
                 found = reader.read(value)
+            except UnusableValue as error:
+                bad.setdefault(error.code, []).append(place)
             except (ValueError, OverflowError):
                 bad.setdefault(UNREADABLE[reader.expected], []).append(place)
             else:
@@ -260,16 +267,23 @@ class _Rows:
             if name in self.refused:
                 unknown &= ~self.refused[name]
             if name == "price_mad":
+                unknown &= ~self.is_aside()
                 problem = RowProblem("no_asking_price", {}, self.found.name(name))
                 self._add(self.aside, problem, unknown)
             else:
                 self._add(self.faults, self.problem(name, "unknown_or_empty"), unknown)
 
+    def is_aside(self) -> Mask:
+        """Which rows have another fate without a fault."""
+        aside = np.zeros(len(self.raw), dtype=bool)
+        for mask in self.aside.values():
+            aside |= mask
+        return aside
+
     def parsed(self, table: pd.DataFrame) -> Parsed:
         fates = np.full(len(table), "accepted", dtype=object)
-        aside = np.zeros(len(table), dtype=bool)
+        aside = self.is_aside()
         for problem, mask in self.aside.items():
-            aside |= mask
             fates[mask] = _ASIDE[problem.code]
         faults = {problem: mask & ~aside for problem, mask in self.faults.items()}
         for mask in faults.values():

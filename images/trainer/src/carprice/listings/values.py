@@ -3,204 +3,193 @@
 from __future__ import annotations
 
 import datetime
-import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from carprice.listings.schema import COLUMNS, LONGEST_TEXT, LONGEST_URL, limits_of
-from carprice.listings.text import tidy
+from carprice.listings import words
+from carprice.listings.amounts import UnusableValue, plain_text, read_number, whole
+from carprice.listings.cleaning import clean
+from carprice.listings.dates import DateReading, read_time, read_year
+from carprice.listings.mileages import read_mileage
+from carprice.listings.prices import read_price
+from carprice.listings.schema import COLUMNS, EQUIPMENT, LONGEST_TEXT, LONGEST_URL, limits_of
 
-_UNKNOWN = {
-    "",
-    "n/a",
-    "na",
-    "n.a.",
-    "n.a",
-    "#n/a",
-    "nan",
-    "nat",
-    "null",
-    "none",
-    "nc",
-    "n.c.",
-    "n/c",
-    "inconnu",
-    "inconnue",
-    "unknown",
-    "non spécifié",
-    "non spécifiée",
-    "non renseigné",
-    "non renseignée",
-    "non communiqué",
-    "prix non spécifié",
-    "prix à débattre",
-    "autre / inconnu",
-}
-_YES = {"true", "oui", "yes", "vrai", "1", "1.0", "y", "o", "x", "✓", "✔", "نعم"}
-_NO = {"false", "non", "no", "faux", "0", "0.0", "n", "لا"}
-_DASHES = re.compile(r"[‐‑‒–—―−]")
-_GROUPED = re.compile(r"([+-]?)(\d{1,3}(?:([ .,'])\d{3})(?:\3\d{3})*)(?:([.,])(\d{1,2}))?")
-_PLAIN = re.compile(r"([+-]?\d+)(?:[.,](\d+))?")
-_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?e[+]?\d{1,2}")
-_MONEY = re.compile(r"\b(?:mad|dirhams?|dhs?)\b\.?")
-_KILOMETRES = re.compile(r"\b(?:kms?|kilom[eè]tres?|kilometers?)\b\.?")
-_POWER = re.compile(r"\b(?:cv|chevaux|ch)\b\.?")
-_DOORS = re.compile(r"\b(?:portes?|doors?)\b\.?")
-# a unit written against its number ("60000DH", "6CV")
-_GLUED = re.compile(r"(?<=\d)(?=[^\W\d_])")
+_POWER = re.compile(r"(?:cv|chevaux fiscaux|chevaux|ch|cv fiscaux)(?![^\W\d])\.?|حصان")
+_ENGINE_POWER = re.compile(r"\d\s*(?:hp|kw|bhp|ps|din)(?![^\W\d])")
+_FISCAL_BESIDE_ENGINE = re.compile(r"(\d{1,2})\s*cv\s*[/,(|-]\s*\d{2,4}\s*(?:ch|hp|bhp|kw)")
+_LARGEST_FISCAL_IN_CH = 40
+_DOORS = re.compile(r"\b(?:portes?|doors?|p|pt|pts)(?![^\W\d])\.?|أبواب|ابواب")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """What a file as a whole tells about its values.
+
+    `dates` tells how its dates are read, `mileage_in_thousands` whether its mileages count thousands of
+    kilometres.
+    """
+
+    dates: DateReading = field(default_factory=DateReading)
+    mileage_in_thousands: bool = False
 
 
 def is_unknown(value: str) -> bool:
-    """Whether a value means that nothing is known: empty, `--`, `N/A`, ..."""
-    plain = tidy(value).casefold()
-    return plain in _UNKNOWN or not plain.strip("-–—_?. ")
+    """Whether a value means that nothing is known: empty, `--`, `N/A`, `\\N`, ..."""
+    return words.is_unknown(clean(value))
 
 
 def parse_text(value: str) -> str | None:
     """A category in the site's own spelling. Raises ValueError when it is too long to be one."""
-    if is_unknown(value):
+    text = clean(value)
+    if words.is_unknown(text):
         return None
-    text = tidy(value)
     if len(text) > LONGEST_TEXT:
         raise ValueError
     return text
 
 
+def parse_model(value: str) -> str | None:
+    """The name of a model; a program that took it for a number wrote `208.0`. Raises ValueError."""
+    text = parse_text(value)
+    return text[:-2] if text and re.fullmatch(r"\d+\.0", text) else text
+
+
 def parse_url(value: str) -> str | None:
     """A link. Raises ValueError when it is too long."""
-    if is_unknown(value):
+    text = value.strip() if value.isascii() else _INVISIBLE.sub("", value).strip()
+    if words.is_unknown(text):
         return None
-    text = value.strip()
     if len(text) > LONGEST_URL:
         raise ValueError
     return text
 
 
-def parse_amount(value: str, unit: re.Pattern[str] | None = None) -> float | None:
-    """A number as people write it: `60000`, `60 000`, `60.000`, `60,000`, `60 000,50`, `6e4`.
-
-    A point or comma before exactly three digits groups thousands; before one or two it is a decimal
-    mark. Raises ValueError for anything else.
-    """
-    if is_unknown(value):
-        return None
-    text = _DASHES.sub("-", tidy(value).casefold())
-    if unit is not None:
-        text = " ".join(unit.sub(" ", _GLUED.sub(" ", text)).split())
-        # the split above separates "6e4"
-        text = re.sub(r"(?<=\d) (?=e[+]?\d)", "", text)
-    # groups split by typewriter or typographic apostrophes
-    text = text.replace("’", "'")
-    grouped = _GROUPED.fullmatch(text)
-    if grouped and (grouped[4] is None or grouped[4] != grouped[3]):
-        whole = re.sub(r"\D", "", grouped[2])
-        number = float(f"{grouped[1]}{whole}.{grouped[5] or 0}")
-    elif plain := _PLAIN.fullmatch(text):
-        number = float(f"{plain[1]}.{plain[2] or 0}")
-    elif _SCIENTIFIC.fullmatch(text):
-        number = float(text.replace(",", "."))
-    else:
-        raise ValueError
-    if not math.isfinite(number) or abs(number) >= 1e15:
-        raise ValueError
-    return number
-
-
 def parse_price(value: str) -> float | None:
     """An amount in dirhams: `60000`, `60 000`, `60,000 DH`, `60.000 Dhs`. Raises ValueError."""
-    return parse_amount(value, _MONEY)
+    text = clean(value)
+    return None if words.is_unknown(text) else read_price(text)
 
 
-def parse_mileage(value: str) -> tuple[float, float] | None:
+def parse_mileage(value: str, in_thousands: bool = False) -> tuple[float, float] | None:
     """Least and largest kilometres: a bracket (`200 000 - 249 999`) or an exact value for both.
 
     An open bracket (`Plus de 500 000`) has NaN as its largest. Raises ValueError.
     """
-    if is_unknown(value):
-        return None
-    text = _DASHES.sub("-", tidy(value).casefold())
-    text = " ".join(_KILOMETRES.sub(" ", _GLUED.sub(" ", text)).split())
-    text = re.sub(r"(?<=\d) (?=e[+]?\d)", "", text)
-    if at_least := re.fullmatch(r"(?:plus de|more than|over|>=?)\s*(.+)|(.+?)\s*\+", text):
-        return _known(at_least[1] or at_least[2]), math.nan
-    if at_most := re.fullmatch(r"(?:moins de|less than|under|<=?)\s*(.+)", text):
-        return 0.0, _known(at_most[1])
-    bounds = re.split(r"(?<=\d)\s*(?:-|\bà\b|\bto\b)\s*(?=\d)", text)
-    if len(bounds) == 1:
-        exact = _known(text)
-        return exact, exact
-    if len(bounds) != 2:
-        raise ValueError
-    low, high = _known(bounds[0]), _known(bounds[1])
-    if low > high:
-        raise ValueError
-    return low, high
-
-
-def _known(value: str) -> float:
-    number = parse_amount(value)
-    if number is None:
-        raise ValueError
-    return number
+    text = clean(value)
+    return None if words.is_unknown(text) else read_mileage(text, in_thousands)
 
 
 def parse_power(value: str) -> float | None:
-    """Fiscal horsepower: `6`, `6.0`, `6 CV`, `Plus de 41 CV`. Raises ValueError."""
-    return parse_amount(re.sub(r"^\s*plus de\s+", "", value, flags=re.IGNORECASE), _POWER)
+    """Fiscal horsepower: `6`, `6.0`, `6 CV`, `Plus de 41 CV`, `8 CV / 110 ch`.
+
+    Raises ValueError, also for a power of the engine (`110 hp`, `110 ch`) and for a range (`08-10 chevaux`).
+    """
+    text = clean(value)
+    if words.is_unknown(text):
+        return None
+    plain = re.sub(r"^plus de\s+", "", plain_text(text))
+    if beside := _FISCAL_BESIDE_ENGINE.match(plain):
+        return float(beside[1])
+    if _ENGINE_POWER.search(plain):
+        raise UnusableValue("other_meaning", text)
+    number = " ".join(_POWER.sub(" ", plain).split())
+    if not number:
+        return None
+    power = read_number(number)
+    if power > _LARGEST_FISCAL_IN_CH and re.search(r"\d\s*ch\b", plain):
+        raise UnusableValue("other_meaning", text)
+    return power
 
 
 def parse_doors(value: str) -> float | None:
-    """A number of doors: `5`, `5.0`, `5 portes`. Raises ValueError."""
-    return _whole(parse_amount(value, _DOORS))
+    """A number of doors: `5`, `5.0`, `5 portes`; of `4/5`, which counts the tailgate or not, the larger.
+
+    Raises ValueError.
+    """
+    text = clean(value)
+    if words.is_unknown(text):
+        return None
+    plain = " ".join(_DOORS.sub(" ", plain_text(text)).split())
+    if with_tailgate := re.fullmatch(r"([2-6])\s*(?:/|-|ou|or)\s*([2-7])", plain):
+        fewer, more = int(with_tailgate[1]), int(with_tailgate[2])
+        if more == fewer + 1:
+            return float(more)
+    return whole(read_number(plain))
 
 
 def parse_year(value: str) -> float | None:
-    """A model year: `2015`, `2015.0`, `1980 ou plus ancien`. Raises ValueError."""
-    if is_unknown(value):
-        return None
-    text = re.sub(r"\s+(?:ou plus ancien|ou avant|or older)$", "", tidy(value).casefold())
-    plain = _PLAIN.fullmatch(text)
-    if plain is None or len(plain[1].lstrip("+-")) > 9:
-        raise ValueError
-    return _whole(float(f"{plain[1]}.{plain[2] or 0}"))
-
-
-def _whole(number: float | None) -> float | None:
-    if number is not None and number != int(number):
-        raise ValueError
-    return number
+    """A model year: `2015`, `2015.0`, `07.2011`, `1980 ou plus ancien`. Raises ValueError."""
+    text = clean(value)
+    return None if words.is_unknown(text) else whole(read_year(text))
 
 
 def parse_flag(value: str) -> float | None:
-    """Yes (1.0) or no (0.0) in French, English or as a program writes it. Raises ValueError."""
-    if is_unknown(value):
+    """Yes (1.0) or no (0.0) in French, English, Arabic or as a program writes it. Raises ValueError."""
+    return _flag(value, words.yes_or_no)
+
+
+def parse_first_owner(value: str) -> float | None:
+    """Whether the seller is the first owner: `Oui`, `1ère main`, `2ème main`. Raises ValueError."""
+    return _flag(value, words.first_owner)
+
+
+def parse_equipment(value: str) -> float | None:
+    """Whether a car has a piece of equipment: `Oui`, `Automatique`, `6` airbags. Raises ValueError."""
+    return _flag(value, words.equipped)
+
+
+def parse_time(value: str, reading: DateReading | None = None) -> datetime.datetime | None:
+    """A moment, taken as UTC where it names no zone: ISO 8601 or `31/12/2023 [23:59]`. Raises ValueError."""
+    text = clean(value)
+    return None if words.is_unknown(text) else read_time(text, reading or DateReading())
+
+
+def parse_fuel(value: str) -> str | None:
+    """A fuel by Avito's name for it, or in the file's own word. Raises ValueError."""
+    return _named(value, words.fuel)
+
+
+def parse_gearbox(value: str) -> str | None:
+    """A gearbox by Avito's name for it, or in the file's own word. Raises ValueError."""
+    text = _named(value, words.gearbox)
+    if text is not None and words.is_driven_wheels(text):
+        raise UnusableValue("other_meaning", text)
+    return text
+
+
+def parse_condition(value: str) -> str | None:
+    """A condition by Avito's name for it, or in the file's own word. Raises ValueError."""
+    text = _named(value, words.condition)
+    return None if text is not None and words.says_nothing(text) else text
+
+
+def parse_origin(value: str) -> str | None:
+    """An origin by Avito's name for it, or in the file's own word. Raises ValueError."""
+    return _named(value, words.origin)
+
+
+def _flag(value: str, read: Callable[[str], bool | None]) -> float | None:
+    text = clean(value)
+    said = read(text)
+    if said is not None:
+        return float(said)
+    if words.is_unknown(text):
         return None
-    text = tidy(value).casefold()
-    if text in _YES:
-        return 1.0
-    if text in _NO:
-        return 0.0
     raise ValueError
 
 
-def parse_time(value: str) -> datetime.datetime | None:
-    """A moment, taken as UTC where it names no zone: ISO 8601 or `31/12/2023 [23:59]`. Raises ValueError."""
-    if is_unknown(value):
+def _named(value: str, name_of: Callable[[str], str | None]) -> str | None:
+    text = parse_text(value)
+    if text is None:
         return None
-    text = tidy(value)
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        day, _, clock = text.partition(" ")
-        shape = "%d/%m/%Y" + {0: "", 1: " %H:%M", 2: " %H:%M:%S"}.get(clock.count(":") if clock else 0, "")
-        moment = datetime.datetime.strptime(f"{day} {clock}".strip(), shape)
-    if not 1990 <= moment.year <= 2200:
-        raise ValueError
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=datetime.UTC)
-    return moment.astimezone(datetime.UTC)
+    named = name_of(text)
+    if named is None and any(c.isdigit() for c in text):
+        raise UnusableValue("other_meaning", text)
+    return named or text
 
 
 class Reader(NamedTuple):
@@ -215,21 +204,35 @@ class Reader(NamedTuple):
 
 _READERS: dict[str, Reader] = {
     "url": Reader(parse_url, "link"),
+    "model": Reader(parse_model, "text"),
     "model_year": Reader(parse_year, "year"),
     "mileage": Reader(parse_mileage, "mileage"),
     "mileage_km_min": Reader(parse_mileage, "kilometres"),
     "mileage_km_max": Reader(parse_mileage, "kilometres"),
+    "fuel": Reader(parse_fuel, "text"),
+    "gearbox": Reader(parse_gearbox, "text"),
+    "condition": Reader(parse_condition, "text"),
+    "origin": Reader(parse_origin, "text"),
+    "first_owner": Reader(parse_first_owner, "yes_or_no"),
     "fiscal_power_cv": Reader(parse_power, "fiscal_power"),
     "doors": Reader(parse_doors, "number_of_doors"),
     "price_mad": Reader(parse_price, "amount"),
     "scraped_at": Reader(parse_time, "date"),
+    **dict.fromkeys(EQUIPMENT, Reader(parse_equipment, "yes_or_no")),
 }
 _READERS_BY_KIND = {"text": Reader(parse_text, "text"), "flag": Reader(parse_flag, "yes_or_no")}
 
 
-def reader_of(raw_field: str) -> Reader:
-    """The reader of a raw field."""
-    return _READERS.get(raw_field) or _READERS_BY_KIND[COLUMNS[raw_field].kind]
+def reader_of(raw_field: str, reading: FileReading | None = None) -> Reader:
+    """The reader of a raw field; `reading` is what the file as a whole tells."""
+    reader = _READERS.get(raw_field) or _READERS_BY_KIND[COLUMNS[raw_field].kind]
+    if reading is None:
+        return reader
+    if raw_field == "scraped_at":
+        return Reader(lambda value: parse_time(value, reading.dates), reader.expected)
+    if reader.read is parse_mileage and reading.mileage_in_thousands:
+        return Reader(lambda value: parse_mileage(value, in_thousands=True), reader.expected)
+    return reader
 
 
 @lru_cache(maxsize=256)

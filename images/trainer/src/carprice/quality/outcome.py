@@ -11,7 +11,7 @@ import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
-from carprice.listings.headers import Recognised, missing_columns, recognise
+from carprice.listings.columns import Recognised, profiles_of, recognise, refusal_of
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawFile, read_raw
 from carprice.listings.schema import COLUMNS
@@ -140,9 +140,9 @@ def outcome_of(
     firsts = first_rows(raw)
     repeated = firsts != np.arange(len(firsts))
     problems: npt.NDArray[Any] = np.full(len(raw.table), None, dtype=object)
-    found = recognise(list(raw.table.columns))
-    if found.missing:
-        no_columns = missing_columns(found, raw.header, file)
+    found = recognise(profiles_of(raw.table))
+    no_columns = refusal_of(found, raw.header, file)
+    if no_columns is not None:
         problems[~repeated] = WHOLE_FILE
         reasons = {WHOLE_FILE: int((~repeated).sum())}
         return Outcome(raw, found, None, firsts, problems, reasons, no_columns)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from carprice.formats import thousands
-from carprice.listings.headers import HEADERS, REQUIRED
+from carprice.listings.columns import REQUIRED
+from carprice.listings.headers import HEADERS
 from carprice.listings.schema import COLUMNS
 from carprice.listings.text import shorten
 from carprice.listings.values import is_unknown

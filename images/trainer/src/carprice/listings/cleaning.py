@@ -1,0 +1,57 @@
+"""Undoing what programs did to a text on its way: wrong encodings, entities, invisible characters."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+from carprice.listings.titles import LOST, with_lost_letters
+
+# Arabic and Persian digits, and the signs that stand between them
+_ARABIC = {
+    **{first + digit: str(digit) for first in (0x0660, 0x06F0) for digit in range(10)},
+    0x066A: "%",
+    0x066B: ".",
+    0x066C: ",",
+    0x060C: ",",
+}
+_WRITTEN_IN_CP850 = re.compile("Ç[^\x00-\x7f?]?")
+
+
+def clean(text: str) -> str:
+    """The text that a person saw on the site, in composed Unicode (NFC) without stray spaces.
+
+    Text that was encoded twice (`CitroÃ«n`), HTML entities, marks of the writing direction, digits of other
+    scripts and letters that were lost where one word fits are put right.
+    """
+    if "&" in text:
+        text = html.unescape(text)
+    if not text.isascii():
+        text = _repaired(text)
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
+    return " ".join(text.split())
+
+
+def _repaired(text: str) -> str:
+    import ftfy  # slow to load; plain text does without it
+
+    if "Ç" in text and _WRITTEN_IN_CP850.search(text):
+        text = _without_cp850(text)
+    text = ftfy.fix_encoding(text)
+    if LOST in text:
+        text = with_lost_letters(text)
+    kept = "".join(c for c in text.translate(_ARABIC) if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", kept)
+
+
+def _without_cp850(text: str) -> str:
+    """UTF-8 bytes that were read as DOS text (code page 850), and its letters read as Windows-1252."""
+    import ftfy
+
+    try:
+        repaired: str = ftfy.fix_encoding(text.encode("cp1252").decode("cp850"))
+    except UnicodeError:
+        return text
+    return repaired if "Ã" not in repaired or "Ç" in repaired else text
