@@ -48,21 +48,22 @@ def kind_of_category(category: str) -> str | None:
     return None
 
 
-def kind_of_title(words: Sequence[str], make: str | None) -> str | None:
-    """What a title is about, if certainly not a used car on sale: a key of `KINDS`; otherwise None.
+def kind_of_title(words: Sequence[str], make: str | None) -> tuple[str | None, bool]:
+    """What a title is about, if not a used car on sale: a key of `KINDS` or None, and whether that is sure.
 
-    `words` are those of the title, folded. `make` is the make that the title names.
+    What is not sure holds only where the columns of the ad name no car. `words` are the folded ones of the
+    title; `make` is the make that it names.
     """
-    begins, opening = phrases("begins"), words_in("opening")
-    for start, word in enumerate(words):
-        first = begins.at(words, start)
-        if first is not None:
-            return first.value
-        if word not in opening and not word.isdigit():
-            break
+    opening = words_in("opening")
+    begin = next((i for i, w in enumerate(words) if w not in opening and not w.isdigit()), len(words))
+    for section in ("begins", "may begin"):
+        for start in range(min(begin + 1, len(words))):
+            first = phrases(section).at(words, start)
+            if first is not None:
+                return first.value, section == "begins"
     for found in phrases("holds").all(words):
         if not found.start or words[found.start - 1] not in words_in("formerly"):
-            return found.value
+            return found.value, True
     if make is not None and any(found.value == make for found in phrases("motorbikes of").all(words)):
-        return "motorbike"
-    return None
+        return "motorbike", True
+    return None, True

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from carprice.listings.engine_names import NAMED_BY_ENGINE, family_of_engine
 from carprice.listings.other_ads import kind_of_title
 from carprice.listings.schema import FIRST_YEAR
 from carprice.listings.title_text import AMOUNT, AT, YEAR, offered_words, words_of_title
@@ -36,16 +37,6 @@ _SISTERS = (
 _BUILT_SINCE = {("Peugeot", "2008"): 2013}
 """Models that are called like a year, and the first year there was one."""
 
-_NAMED_BY_ENGINE = {"BMW", "Mercedes-Benz"}
-_MERCEDES = re.compile(
-    r"(a|b|c|e|s|g|v|r|ml|gl|gla|glb|glc|gle|glk|gls|cl|cla|cle|cls|clk|clc|slk|sl|slc)"
-    r"(?:\d{2}0|3[256]|4[35]|5[35]|6[35])[a-z]{0,2}"
-)
-_BMW = re.compile(
-    r"m?(?:([1-4])(?:1[4-8]|2[0-8]|3[05]|40)|([5-8])(?:18|2[0-8]|3[035]|4[05]|50|60))"
-    r"(?:i|d|e|xi|xd|ci|cd|ti|tds|td|da|ia|li|ld)?"
-)
-
 _COMMON = {"sport", "cross", "plus", "line", "pro"}
 """Words that make another model only right behind the name."""
 
@@ -61,8 +52,9 @@ _FOR_SALE = (["vendre"], ["louer"], ["echanger"])
 class TitleFacts:
     """What a title says; None where it does not say it for certain.
 
-    `kind` is the key of `KINDS` for the title of something else than a used car on sale. `several` tells that
-    the title names more than one car.
+    `kind` is the key of `KINDS` for the title of something else than a used car on sale, and `kind_is_sure`
+    whether it holds even if the columns of the ad name a car. `several` tells that the title names more than
+    one car.
     """
 
     make: str | None = None
@@ -73,6 +65,7 @@ class TitleFacts:
     city: str | None = None
     trim: str | None = None
     kind: str | None = None
+    kind_is_sure: bool = True
     several: bool = False
 
 
@@ -142,11 +135,11 @@ class _Title:
     def facts(self) -> TitleFacts:
         """What the title says."""
         make, make_ends, several = self._make()
-        kind = kind_of_title(["a" if word == AT else word for word in self.all_words], make)
-        if kind is not None:
+        kind, sure = kind_of_title(["a" if word == AT else word for word in self.all_words], make)
+        if kind is not None and sure:
             return TitleFacts(kind=kind)
         if several:
-            return TitleFacts(several=True, city=self._city())
+            return TitleFacts(several=True, city=self._city(), kind=kind, kind_is_sure=sure)
         model, used, several = self._model(make or self.known_make, make_ends)
         year = self._year(used, make)
         since = _BUILT_SINCE.get((make or "", model or ""))
@@ -160,6 +153,8 @@ class _Title:
             gearbox=self._only(self._of_drive("gearbox")),
             city=self._city(),
             trim=None if model is None else self._trim(used),
+            kind=kind,
+            kind_is_sure=sure,
             several=several,
         )
 
@@ -264,7 +259,7 @@ class _Title:
         numbers = [m for m in told if m.is_number]
         engines = self._by_engine(make, make_ends)
         families = {name: found for name, found in engines.items() if not self._agree(make, name, names)}
-        if make in _NAMED_BY_ENGINE:
+        if make in NAMED_BY_ENGINE:
             numbers = [] if names or engines else numbers
         models = {str(m.name.model): set(range(m.start, m.end)) for m in [*names, *numbers]} | families
         if not models:
@@ -292,20 +287,15 @@ class _Title:
         return self.words[match.start] != "a" or not self._is_loose(match) or match.start in make_ends
 
     def _by_engine(self, make: str, make_ends: set[int]) -> dict[str, set[int]]:
-        """The models that engines tell: a Mercedes-Benz C220 is a Classe C, a BMW 320d a Serie 3."""
+        """The models that engines tell, each with the positions of its words."""
         found: dict[str, set[int]] = {}
-        if make == "Mercedes-Benz":
-            for start, word in enumerate(self.words):
-                for length in (1, 2):
-                    engine = _MERCEDES.fullmatch("".join(self.words[start : start + length]))
-                    # "a 220" may be a price
-                    if engine and (length == 1 or word != "a" or start in make_ends):
-                        model = self.vocabulary.model_named(make, f"classe {engine[1]}")
-                        found.setdefault(str(model), set(range(start, start + length)))
-        if make == "BMW":
-            for start, word in enumerate(self.words):
-                if engine := _BMW.fullmatch(word):
-                    found.setdefault(f"Serie {engine[1] or engine[2]}", {start})
+        for start, word in enumerate(self.words if make in NAMED_BY_ENGINE else ()):
+            for length in (1, 2):
+                family = family_of_engine(make, "".join(self.words[start : start + length]))
+                # "a 220" may be a price
+                if family and (length == 1 or word != "a" or start in make_ends):
+                    model = self.vocabulary.model_named(make, family) or family
+                    found.setdefault(model, set(range(start, start + length)))
         return found
 
     def _agree(self, make: str, family: str, names: Iterable[_Match]) -> bool:
