@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from carprice.listings.amounts import UnusableValue, plain_text
-from carprice.listings.vocabulary import words_of
+from carprice.listings.folding import words_of
 
 Order = Literal["day_first", "month_first"]
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from carprice.listings.cleaning import clean
-from carprice.listings.vocabulary import words_of
+from carprice.listings.folding import words_of
 
 # Raw field -> the header that a data owner is shown, then every other known header of it. Matching
 # ignores case, accents, punctuation, spaces, small words ("de", "en") and a unit at the end ("Prix (DH)").

@@ -50,7 +50,7 @@ def read_mileage(text: str, in_thousands: bool = False) -> tuple[float, float] |
         return exact, exact
     if len(bounds) != 2:
         raise ValueError
-    low, high = _bracket(*bounds, unit_written=units > 0)
+    low, high = _bracket(bounds[0], bounds[1], units > 0)
     return low * factor, high * factor
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from carprice.listings.vocabulary import words_of
+from carprice.listings.folding import words_of
 
 _UNKNOWN = (
     "n/a", "na", "n.a.", "n.a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", "none", "nil", "nc",
