@@ -18,7 +18,7 @@ from carprice.history import snapshots
 from carprice.lifecycle import training
 from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.registry import PRODUCTION, Registry
-from carprice.model.features import features_of
+from carprice.model.features import features_of, partial_of
 from carprice.monitoring import live_accuracy
 from carprice.monitoring.accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Scored, assess
 from carprice.params import LiveParams, Params
@@ -46,12 +46,14 @@ def test_the_numbers_equal_a_computation_by_hand(system: System) -> None:
     table = pd.read_parquet(system.folder / "listings" / f"{sha}.parquet")
     new = table.drop_duplicates("listing_id", keep="last")
     new = new[~new["listing_id"].isin(known)]
+    rows_new, new = len(new), new[partial_of(new) == 0]
     asked = new["price_mad"].to_numpy(dtype=float)
     price, low, high = model.predict(features_of(new), return_interval=True).T
     rows = model.named_steps["features"].transform(features_of(new))
     odd = np.abs(np.log(asked / price)) > model.named_steps["price"].reach(rows)
 
-    assert (report["rows"], report["rows_flagged"]) == (len(new), int(odd.sum()))
+    assert (report["rows"], report["rows_flagged"]) == (rows_new, int(odd.sum()))
+    assert report["rows_partial"] == rows_new - len(new)
     for figures, chosen in ((report["metrics"], ~odd), (report["metrics_all"], np.ones(len(odd), bool))):
         error = np.abs(price - asked)[chosen] / asked[chosen]
         inside = ((low <= asked) & (asked <= high))[chosen]

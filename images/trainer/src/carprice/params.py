@@ -172,6 +172,9 @@ class TrainingParams(Section):
     nu: float = Field(default=4.0, gt=0, description="Degrees of freedom of the noise.")
     rounds: int = Field(default=5, ge=1, le=50, description="Rounds of reweighting.")
     make_shrinkage: float = Field(default=30.0, ge=0, description="Listings that balance a make with all.")
+    partial_weight: float = Field(
+        default=0.7, ge=0, le=1, description="Weight of a listing without mileage or fuel; 0 leaves it out."
+    )
     extra_sd: float = Field(default=0.08, gt=0, description="Effect of equipment and the like together.")
     extra_weight: float = Field(default=0.1, ge=0, description="Weight of a difference in one of them.")
     spread_noise: float = Field(default=0.62, gt=0, description="Deviation of the log size of an error.")

@@ -19,7 +19,7 @@ from carprice.history.splitting import is_test
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings.schema import FEATURES
-from carprice.model.features import features_of
+from carprice.model.features import features_of, partial_of
 from carprice.model.metrics import regression_metrics
 from carprice.model.price_model import (
     build_pipeline,
@@ -28,7 +28,7 @@ from carprice.model.price_model import (
     model_signature,
 )
 from carprice.model.typing_errors import typing_errors
-from carprice.params import Params
+from carprice.params import Params, TrainingParams
 from carprice.store import DataRoot
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,20 @@ def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
     pipeline = build_pipeline(params.training)
     log.info("fitting on %d listings", len(listings))
     return pipeline.fit(features_of(listings), listings["price_mad"].to_numpy(dtype=np.float64))
+
+
+def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFrame:
+    """The training listings (canonical columns) that a model learns: at most `max_rows`, the newest ones.
+
+    Partial listings only take the room that complete ones leave, and none where their weight is 0.
+    """
+    partial = partial_of(training) != 0
+    room = max(params.max_rows - int((~partial).sum()), 0) if params.partial_weight else 0
+    chosen = ~partial
+    chosen[np.flatnonzero(chosen)[: -params.max_rows]] = False
+    chosen[np.flatnonzero(partial)[max(int(partial.sum()) - room, 0) :]] = True
+    learned: pd.DataFrame = training[chosen].reset_index(drop=True)
+    return learned
 
 
 def importance_of(pipeline: Pipeline, listings: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +96,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
 
     manifest, listings = snapshots.load(root, snapshot_id)
     in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
-    training = listings[~in_test].reset_index(drop=True)
+    training = rows_to_learn(listings[~in_test], params.training)
     if len(training) < params.training.min_rows:
         raise DataRefused(
             f"at least {params.training.min_rows} distinct training listings were expected "
@@ -91,7 +105,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     log.info(
         "snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), in_test.sum()
     )
-    training = training.tail(params.training.max_rows).reset_index(drop=True)
+    partial = int((partial_of(training) != 0).sum())
+    log.info("%d of the listings to learn have no mileage or no fuel", partial)
     pipeline = fit(training, params)
     flagged, expected = flagged_in_training(pipeline), expected_in_training(pipeline)
     clean = training[~flagged]
@@ -114,7 +129,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         mlflow.log_dict(params.model_dump(), "params.yaml")
         # What all other training listings say of each one: honest, unlike the fit itself.
         mlflow.log_metrics({f"train_loo_{name}": value for name, value in metrics.items()})
-        mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_flagged": float(flagged.sum())})
+        mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_partial": float(partial)})
+        mlflow.log_metrics({"train_rows_flagged": float(flagged.sum())})
         mlflow.log_dict(manifest, "data/manifest.json")
         mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
         mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")
@@ -144,6 +160,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         "model_uri": logged.model_uri,
         "snapshot_id": manifest["id"],
         "rows_train": len(training),
+        "rows_partial": partial,
         "rows_test": int(in_test.sum()),
         "rows_flagged": int(flagged.sum()),
         "metrics": metrics,

@@ -21,7 +21,16 @@ from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.splitting import is_test
 from carprice.lifecycle.registry import Registry
-from carprice.model.features import COLUMNS, EXTRA_CATEGORIES, NUMBERS, Floats, ListingFeatures, features_of
+from carprice.lifecycle.training import rows_to_learn
+from carprice.model.features import (
+    COLUMNS,
+    EXTRA_CATEGORIES,
+    NUMBERS,
+    Floats,
+    ListingFeatures,
+    features_of,
+    partial_of,
+)
 from carprice.model.metrics import regression_metrics
 from carprice.model.price_model import build_pipeline, flagged_in_training
 from carprice.params import KernelTerm, Params, TrainingParams
@@ -96,7 +105,7 @@ def tune(
         raise UsageProblem(f"--timeout must be seconds > 0, found {timeout_seconds:g}; give another")
     manifest, listings = snapshots.load(root, snapshot_id)
     in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
-    training = listings[~in_test].tail(params.training.max_rows)
+    training = rows_to_learn(listings[~in_test], params.training)
     if rows is not None and rows < len(training):
         training = training.sample(rows, random_state=seed).sort_index()
     training = training.reset_index(drop=True)
@@ -164,7 +173,8 @@ def folds_of(training: pd.DataFrame, flagged: npt.NDArray[np.bool_], folds: int,
     """Divide the training listings (canonical columns, n rows) so that no car is on both sides.
 
     Rows that are `flagged`, of shape (n,), are trained on, where the model has to find them by itself,
-    and never scored. Raises `DataRefused` when there are too few different cars for the folds.
+    and never scored. Nor are listings without mileage or fuel: settings are judged on complete ones. Raises
+    `DataRefused` when there are too few different cars for the folds.
     """
     features = features_of(training)
     price = training["price_mad"].to_numpy(dtype=np.float64)
@@ -174,9 +184,10 @@ def folds_of(training: pd.DataFrame, flagged: npt.NDArray[np.bool_], folds: int,
             f"at least {2 * folds} different cars were expected, two for each fold, found {car.max() + 1}; "
             f"land more listings, or ask for fewer folds"
         )
+    scoreable = ~flagged & (partial_of(training) == 0)
     divided = []
     for inside, outside in GroupKFold(folds, shuffle=True, random_state=seed).split(features, groups=car):
-        scored = outside[~flagged[outside]]
+        scored = outside[scoreable[outside]]
         # What the features learn depends on the rows alone: once per fold, not once per trial.
         learned = ListingFeatures()
         matrix = learned.fit_transform(features.iloc[inside])

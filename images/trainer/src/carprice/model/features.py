@@ -14,17 +14,36 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from carprice.listings.schema import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
 from carprice.listings.text import ascii_words
+from carprice.model.usual_values import (
+    likely_fuel,
+    likely_fuel_without_own,
+    likely_fuels,
+    mileage_of_year,
+    mileages_by_year,
+    usual,
+    usual_numbers,
+    usual_words,
+)
 
 Floats = npt.NDArray[np.float64]
 
 CORE_CATEGORIES = ("fuel", "gearbox", "first_owner", "condition")
 EXTRA_CATEGORIES = ("city", "origin", "doors", *EQUIPMENT)
 NUMBERS = ("year", "km", "power", "rarity")
-COLUMNS = ("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES)
+# Saved models know the columns by their places: a new one comes after all others.
+COLUMNS = (
+    *("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES),
+    *("partial", "usual_km", "usual_fuel"),
+)
 
 _NUMERIC_FEATURES = tuple(column for column in FEATURES if column not in TEXT_FEATURES)
 _GROUPS = ("make", "root", "model")
-_LEVELS = ("model", "make")
+
+# Codes of the column `km_doubt` where nobody filled the mileage in, and where a listing has none;
+# 0 is a mileage to believe, 1 one that is too small for the age.
+UNSAID, UNKNOWN = 2, 3
+# Values of the column `partial`, which add up: the listing has no mileage, it has no fuel.
+NO_MILEAGE, NO_FUEL = 1, 2
 
 
 def features_of(listings: pd.DataFrame) -> pd.DataFrame:
@@ -50,6 +69,13 @@ def features_of(listings: pd.DataFrame) -> pd.DataFrame:
     )[list(FEATURES)]
 
 
+def partial_of(listings: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """What each listing (canonical columns, n rows) does not say, as the column `partial`: of shape (n,)."""
+    no_mileage = listings[["mileage_km_min", "mileage_km_max"]].isna().all(axis=1).to_numpy()
+    partial: npt.NDArray[np.int64] = NO_MILEAGE * no_mileage + NO_FUEL * listings["fuel"].isna().to_numpy()
+    return partial
+
+
 def _numbers(column: pd.Series) -> Floats:
     """The column as float64, NaN where it holds no number."""
     if column.dtype == np.float64:
@@ -63,12 +89,20 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     Numbers are scaled so that one is a large step; categories are integer codes, -1 for a value
     never seen in training. `root` is the first word of the model (a family such as "Classe"),
     `rarity` the log of how many training listings share the model, `km_doubt` whether the mileage
-    is too small to be believed.
+    is too small to be believed, or is unknown.
 
-    A core category that is missing in at least `own_missing` of the training rows makes "missing" a
+    `partial` says whether mileage or fuel is unknown. An unknown mileage is that of the model year, with a
+    `km_doubt` of its own; an unknown fuel is the most common one of such cars (same model, fiscal power and
+    years). Of every listing `usual_km` and `usual_fuel` say what it would have if it said nothing.
+
+    Another core category that is missing in at least `own_missing` of the training rows makes "missing" a
     value of its own; a rarer gap is filled with what is usual for the model, else the make, else
     all. An extra category is used only when at least `min_filled` of the training rows have it.
     """
+
+    # A model that an earlier release saved has learned neither.
+    usual_km_: dict[str, list[float]] | None = None
+    likely_fuel_: dict[str, str] | None = None
 
     def __init__(self, min_filled: float = 0.05, own_missing: float = 0.01) -> None:
         self.min_filled = min_filled
@@ -95,14 +129,19 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             column: {word: code for code, word in enumerate(sorted(set(words[column])))}
             for column in (*_GROUPS, *CORE_CATEGORIES, *used)
         }
+        fuels = sorted(set(words["fuel"]) - {""})
+        self.codes_["fuel"] = {word: code for code, word in enumerate(fuels)}
+        self.likely_fuel_ = likely_fuels(words, numbers)
+        unsaid = _unsaid(numbers["km_high"], self.newest_year_ + 1 - numbers["year"])
+        self.usual_km_ = mileages_by_year(numbers["year"], np.where(unsaid, np.nan, numbers["km"]))
         self.usual_word_ = {}
         for column in CORE_CATEGORIES:
+            if column == "fuel":
+                continue
             missing = sum(word == "" for word in words[column])
             if not missing or missing < self.own_missing * rows:
-                self.usual_word_[column] = _usual_words(words[column], words)
-        self.usual_number_ = {
-            column: _usual_numbers(numbers[column], words) for column in ("year", "km", "power")
-        }
+                self.usual_word_[column] = usual_words(words[column], words)
+        self.usual_number_ = {column: usual_numbers(numbers[column], words) for column in ("year", "power")}
         self.count_ = {
             str(model): int(count) for model, count in pd.Series(words["model"]).value_counts().items()
         }
@@ -110,15 +149,19 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     def fit_transform(self, listings: pd.DataFrame, y: Any = None) -> Floats:
         """The matrix of the training rows; unlike `transform`, no row counts itself as one of its kind."""
-        return self.fit(listings)._matrix(*_read_table(listings), own=1)
+        self.fit(listings)
+        words, numbers = _read_table(listings)
+        return self._matrix(words, numbers, likely_fuel_without_own(words, numbers), own=1)
 
     def transform(self, listings: pd.DataFrame) -> Floats:
         """The matrix of rows that were not trained on."""
-        return self._matrix(*_read_table(listings), own=0)
+        words, numbers = _read_table(listings)
+        return self._matrix(words, numbers, self._likely_fuel(words, numbers))
 
     def transform_records(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """The same as `transform` for listings as mappings of FEATURES (None or absent: unknown)."""
-        return self._matrix(*_read_records(records), own=0)
+        words, numbers = _read_records(records)
+        return self._matrix(words, numbers, self._likely_fuel(words, numbers))
 
     def telling_apart(self, listings: pd.DataFrame) -> Self:
         """A copy that gives makes and models of `listings` that were not trained on codes of their own."""
@@ -131,27 +174,49 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             other.codes_[column] = self.codes_[column] | {word: first + i for i, word in enumerate(new)}
         return other
 
-    def _matrix(self, words: dict[str, list[str]], numbers: dict[str, Floats], own: int) -> Floats:
+    def _likely_fuel(self, words: dict[str, list[str]], numbers: dict[str, Floats]) -> list[str]:
+        if self.likely_fuel_ is None:
+            usual_fuel = self.usual_word_.get("fuel", {"": ""})
+            return [usual(usual_fuel, words, i) for i in range(len(words["make"]))]
+        return likely_fuel(self.likely_fuel_, words, numbers)
+
+    def _usual_km(self, words: dict[str, list[str]], year: Floats) -> Floats:
+        if self.usual_km_ is None:
+            return np.array([usual(self.usual_number_["km"], words, i) for i in range(len(year))])
+        return mileage_of_year(self.usual_km_, year)
+
+    def _within(self, column: str, values: Floats) -> Floats:
+        clipped: Floats = np.clip(values, self.range_[column][0], self.range_[column][1])
+        return clipped
+
+    def _matrix(
+        self, words: dict[str, list[str]], numbers: dict[str, Floats], usual_fuel: list[str], own: int = 0
+    ) -> Floats:
+        no_mileage = np.isnan(numbers["km"])
+        no_fuel = np.array([word == "" for word in words["fuel"]])
+        if no_fuel.any():
+            words["fuel"] = [word or other for word, other in zip(words["fuel"], usual_fuel, strict=True)]
         for column, usual_word in self.usual_word_.items():
             if "" in words[column]:
-                words[column] = [word or _usual(usual_word, words, i) for i, word in enumerate(words[column])]
-        for column, usual_number in self.usual_number_.items():
+                words[column] = [word or usual(usual_word, words, i) for i, word in enumerate(words[column])]
+        for column in ("year", "power"):
             for i in np.flatnonzero(np.isnan(numbers[column])):
-                numbers[column][i] = _usual(usual_number, words, int(i))
-        year, km, power = (
-            np.clip(numbers[column], self.range_[column][0], self.range_[column][1])
-            for column in ("year", "km", "power")
-        )
+                numbers[column][i] = usual(self.usual_number_[column], words, int(i))
+        usual_km = self._within("km", self._usual_km(words, numbers["year"]))
+        year, km, power = (self._within(column, numbers[column]) for column in ("year", "km", "power"))
+        km = np.where(no_mileage, usual_km, km)
         age = np.maximum(self.newest_year_ + 1 - year, 0)
-        high = np.where(np.isnan(numbers["km_high"]), km, numbers["km_high"])
-        # The lowest bracket on an old car: nobody filled it in.
-        unsaid = (high < 5000) & (age > 3)
+        unsaid = _unsaid(numbers["km_high"], age)
+        doubt = np.where(unsaid, UNSAID, (km < 3000 * age) & (age > 3))
         columns: dict[str, Any] = {
             "year": (year - 2012) / 5,
-            "km": 2 * np.log((np.where(unsaid, 150e3, km) + 30e3) / 150e3),
+            "km": _scaled_km(np.where(unsaid, 150e3, km)),
             "power": 4 * np.log(np.maximum(power, 1) / 7),
             "rarity": np.log([max(self.count_.get(model, 0) - own, 0) + 1 for model in words["model"]]),
-            "km_doubt": np.where(unsaid, 2, (km < 3000 * age) & (age > 3)),
+            "km_doubt": np.where(no_mileage, UNKNOWN, doubt),
+            "partial": NO_MILEAGE * no_mileage + NO_FUEL * no_fuel,
+            "usual_km": _scaled_km(usual_km),
+            "usual_fuel": [self.codes_["fuel"].get(word, -1) for word in usual_fuel],
         }
         for column, codes in self.codes_.items():
             columns[column] = [codes.get(word, -1) for word in words[column]]
@@ -160,6 +225,17 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             if column in columns:
                 matrix[:, place] = columns[column]
         return matrix
+
+
+def _unsaid(km_high: Floats, age: Floats) -> npt.NDArray[np.bool_]:
+    """Which cars have the lowest bracket though they are old: nobody filled it in."""
+    unsaid: npt.NDArray[np.bool_] = (km_high < 5000) & (age > 3)
+    return unsaid
+
+
+def _scaled_km(km: Floats) -> Floats:
+    scaled: Floats = 2 * np.log((km + 30e3) / 150e3)
+    return scaled
 
 
 def _read_table(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
@@ -249,31 +325,3 @@ def plain(value: object) -> str:
 
 # Few words come again and again; what strangers send must not fill the memory.
 _plain_of_short = lru_cache(maxsize=4096)(plain)
-
-
-def _usual_words(found: Sequence[str], words: dict[str, list[str]]) -> dict[str, str]:
-    """The most common word per model, per make and ("") of all."""
-    filled = [i for i, word in enumerate(found) if word]
-    series = pd.Series([found[i] for i in filled], dtype=object)
-    usual: dict[str, str] = {"": str(series.mode().iloc[0]) if filled else ""}
-    for level in _LEVELS:
-        groups = series.groupby(np.array([words[level][i] for i in filled], dtype=object))
-        usual |= {str(name): str(group.mode().iloc[0]) for name, group in groups}
-    return usual
-
-
-def _usual_numbers(found: Floats, words: dict[str, list[str]]) -> dict[str, float]:
-    """The median number per model, per make and ("") of all."""
-    series = pd.Series(found)
-    usual: dict[str, float] = {"": float(series.median()) if series.notna().any() else 0.0}
-    for level in _LEVELS:
-        medians = series.groupby(words[level]).median().dropna()
-        usual |= {str(name): float(value) for name, value in medians.items()}
-    return usual
-
-
-def _usual(table: dict[str, Any], words: dict[str, list[str]], row: int) -> Any:
-    for level in _LEVELS:
-        if words[level][row] in table:
-            return table[words[level][row]]
-    return table[""]

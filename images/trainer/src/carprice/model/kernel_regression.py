@@ -205,6 +205,17 @@ class Embedded(NamedTuple):
     points: Floats
 
 
+class Altered(NamedTuple):
+    """Training rows as they would be if something else were known of them.
+
+    `places` of shape (m,) says which training rows they are; each of `versions` holds them, changed, as a
+    matrix of shape (m, len(columns)).
+    """
+
+    places: npt.NDArray[np.int64]
+    versions: Sequence[Floats]
+
+
 class KernelRegressor(RegressorMixin, BaseEstimator):
     """A sum of smooth effects, each one a kernel over some columns of a float matrix.
 
@@ -214,7 +225,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     the standard deviation of a target, `nu` the degrees of freedom of its Student-t distribution (None:
     normal), reached in `rounds` of reweighting.
 
-    After fitting, `leave_one_out_` of shape (n,) holds what all other training rows say of each.
+    After fitting, `leave_one_out_` of shape (n,) holds what all other training rows say of each;
+    with `Altered` rows, `altered_leave_one_out_` of shape (m, versions) what they say of each version.
     Memory grows with n², time with n³.
     """
 
@@ -234,17 +246,32 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         self.nu = nu
         self.rounds = rounds
 
-    def fit(self, rows: Floats, target: Floats, drop_at: Floats | None = None) -> Self:
+    def fit(
+        self,
+        rows: Floats,
+        target: Floats,
+        drop_at: Floats | None = None,
+        weight: Floats | None = None,
+        altered: Altered | None = None,
+    ) -> Self:
         """Fit to `rows` of shape (n, len(columns)) and `target` of shape (n,).
 
-        A target further than `drop_at`, of shape (n,), from its leave-one-out prediction has no say.
+        A target further than `drop_at`, of shape (n,), from its leave-one-out prediction has no say. A row
+        of `weight` 0.5, of shape (n,), has twice the variance of noise.
         """
         # The sums of a threaded product depend on how it was divided; one thread gives the same
         # model everywhere.
         with threadpool_limits(1, "blas"):
-            return self._fit(rows, target, drop_at)
+            return self._fit(rows, target, drop_at, weight, altered)
 
-    def _fit(self, rows: Floats, target: Floats, drop_at: Floats | None) -> Self:
+    def _fit(
+        self,
+        rows: Floats,
+        target: Floats,
+        drop_at: Floats | None,
+        weight: Floats | None,
+        altered: Altered | None,
+    ) -> Self:
         self.levels_ = [int(level) + 2 for level in rows.max(axis=0)]
         terms = self._terms()
         covariance = np.zeros((len(rows), len(rows)))
@@ -252,7 +279,10 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
             term.add_covariance(rows, covariance)
         self.center_ = float(np.median(target))
         centred = target - self.center_
-        noise = np.full(len(target), self.noise**2)
+        usual_noise = np.full(len(target), self.noise**2)
+        if weight is not None:
+            usual_noise /= weight
+        noise = usual_noise
         for _ in range(self.rounds):
             noisy = covariance.copy()
             noisy[np.diag_indices_from(noisy)] += noise
@@ -260,14 +290,26 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
             weights = cho_solve((lower, True), centred, check_finite=False)
             inverse, _ = lapack.dtrtri(lower, lower=1, overwrite_c=1)
             precision = np.einsum("ij,ij->j", inverse, inverse)  # the diagonal of the inverse covariance
-            del noisy, lower, inverse
             self.leave_one_out_ = target - weights / precision
+            if altered is not None:
+                columns = inverse.T @ inverse[:, altered.places]
+            del noisy, lower, inverse
             if self.nu is not None:
                 surprise = (target - self.leave_one_out_) ** 2
-                spread = 1 / precision - noise + self.noise**2
-                noise = self.noise**2 * (self.nu + surprise / spread) / (self.nu + 1)
+                spread = 1 / precision - noise + usual_noise
+                noise = usual_noise * (self.nu + surprise / spread) / (self.nu + 1)
                 if drop_at is not None:
                     noise[np.sqrt(surprise) > drop_at] = 1e6
+        if altered is not None:
+            # what the weights would be without the row itself
+            without = weights[:, None] - columns * (weights / precision)[altered.places]
+            known = self.embed(rows)
+            self.altered_leave_one_out_ = self.center_ + np.column_stack(
+                [
+                    np.einsum("ij,ji->i", self.prior_covariance(self.embed(version), known), without)
+                    for version in altered.versions
+                ]
+            )
         self.packed_ = [term.pack(rows, weights) for term in terms]
         return self
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carprice.model.features import partial_of
+
 Floats = npt.NDArray[np.float64]
+
+
+# What the values of `partial_of` say.
+_WITHOUT = ("neither missing", "mileage", "fuel", "mileage and fuel")
 
 
 def regression_metrics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, float]:
@@ -43,15 +51,15 @@ def slice_metrics(
     current_year: int,
     covered: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Metrics per make, price band and age band, for every slice of at least `min_rows` rows.
+    """Metrics per make, price band, age band and missing values, for every slice of at least `min_rows` rows.
 
     `listings` holds the canonical columns and as many rows as `predicted_mad`. Keys read
-    `make=Dacia`, `price=100k-200k`, `age=6-10 years`. `covered` tells which prices lie inside their
-    interval; with it each slice has its `interval_coverage` too.
+    `make=Dacia`, `price=100k-200k`, `age=6-10 years`, `without=mileage`. `covered` tells which prices lie
+    inside their interval; with it each slice has its `interval_coverage` too.
     """
     price = listings["price_mad"].to_numpy(dtype=np.float64)
     age = current_year - listings["model_year"].to_numpy(dtype=np.float64)
-    labels = {
+    labels: dict[str, Any] = {
         "make": listings["make"].astype(str),
         "price": pd.cut(
             price,
@@ -64,6 +72,9 @@ def slice_metrics(
             labels=["up to 5 years", "6-10 years", "11-15 years", "over 15 years"],
         ),
     }
+    partial = partial_of(listings)
+    if partial.any():
+        labels["without"] = np.array(_WITHOUT)[partial]
     found: dict[str, dict[str, float]] = {}
     for dimension, values in labels.items():
         for value, rows in pd.Series(np.arange(len(listings))).groupby(np.asarray(values), observed=True):

@@ -12,14 +12,38 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
 from carprice.listings.schema import FEATURES, TEXT_FEATURES
-from carprice.model.features import COLUMNS, EXTRA_CATEGORIES, NUMBERS, Floats, ListingFeatures
-from carprice.model.kernel_regression import KernelRegressor
+from carprice.model.features import (
+    COLUMNS,
+    EXTRA_CATEGORIES,
+    NO_FUEL,
+    NO_MILEAGE,
+    NUMBERS,
+    UNKNOWN,
+    Floats,
+    ListingFeatures,
+)
+from carprice.model.kernel_regression import Altered, KernelRegressor
 from carprice.params import TrainingParams
 
 # An error smaller than this (log price) says nothing about how large errors are around it.
 SMALLEST_ERROR = 0.05
 
-MAKE, RARITY = COLUMNS.index("make"), COLUMNS.index("rarity")
+# Of a row that is to have no say.
+LEAST_WEIGHT = 1e-6
+# The interval of a partial listing is at least this much wider than that of a complete one.
+LEAST_FACTOR = 1.05
+# With fewer complete listings than this, partial ones calibrate the interval too.
+LEAST_COMPLETE = 30
+# Complete listings whose mileage and fuel are hidden to see how much less is known of the price.
+HIDDEN = 500
+
+MAKE, RARITY, KM_DOUBT, PARTIAL = map(COLUMNS.index, ("make", "rarity", "km_doubt", "partial"))
+# For each value of `partial`: the columns that a complete listing would have other values in.
+_HIDING: dict[int, dict[str, str | int]] = {
+    NO_MILEAGE: {"km": "usual_km", "km_doubt": UNKNOWN},
+    NO_FUEL: {"fuel": "usual_fuel"},
+    NO_MILEAGE + NO_FUEL: {"km": "usual_km", "km_doubt": UNKNOWN, "fuel": "usual_fuel"},
+}
 
 
 class PriceModel(RegressorMixin, BaseEstimator):
@@ -31,9 +55,18 @@ class PriceModel(RegressorMixin, BaseEstimator):
     divided by the error size that `spread_terms` predict for its kind of car, and by a factor of its make,
     shrunk towards 1 with the weight of `make_shrinkage` listings.
 
+    A partial listing (no mileage, no fuel) counts as `partial_weight` of a complete one in the prices, and
+    not at all in the interval of complete listings. Its own interval is wider by `partial_factor_`: as wide
+    as complete training listings need it whose mileage or fuel is hidden, and as its like need it where
+    training has many.
+
     Source of the interval: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, Distribution-Free Predictive
     Inference for Regression (2018), section 5.2, with leave-one-out in place of a split.
     """
+
+    # Of a model that an earlier release saved.
+    partial_weight: float = 1.0
+    partial_factor_: Sequence[float] = (1.0, 1.1, 1.1, 1.1)
 
     def __init__(
         self,
@@ -48,6 +81,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         typing_error_at: float,
         coverage: float,
         make_shrinkage: float,
+        partial_weight: float = 1.0,
     ) -> None:
         self.terms = terms
         self.spread_terms = spread_terms
@@ -60,18 +94,32 @@ class PriceModel(RegressorMixin, BaseEstimator):
         self.typing_error_at = typing_error_at
         self.coverage = coverage
         self.make_shrinkage = make_shrinkage
+        self.partial_weight = partial_weight
 
     def fit(self, rows: Floats, price_mad: Floats) -> Self:
         """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD."""
         log_price = np.log(np.asarray(price_mad, dtype=np.float64))
+        complete = rows[:, PARTIAL] == 0
+        hidden = _hidden(rows, np.flatnonzero(complete))
+        reach = self.reach(rows)
         self.level_ = KernelRegressor(
             self._all_terms(rows), COLUMNS, NUMBERS, self.noise, self.nu, self.rounds
-        ).fit(rows, log_price, drop_at=self.reach(rows))
+        ).fit(
+            rows,
+            log_price,
+            drop_at=reach,
+            weight=None
+            if complete.all()
+            else np.where(complete, 1.0, max(self.partial_weight, LEAST_WEIGHT)),
+            altered=hidden,
+        )
         expected = self.level_.leave_one_out_
         self.expected_mad_ = np.exp(expected)
-        self.flagged_ = np.abs(log_price - expected) > self.reach(rows)
+        self.flagged_ = np.abs(log_price - expected) > reach
         kept = ~self.flagged_
-        self._calibrate(rows[kept], expected[kept], (log_price - expected)[kept])
+        calibrating = kept & complete if (kept & complete).sum() >= LEAST_COMPLETE else kept
+        self._calibrate(rows[calibrating], expected[calibrating], (log_price - expected)[calibrating])
+        self._calibrate_partial(rows, expected, log_price, hidden)
         return self
 
     def _calibrate(self, rows: Floats, expected: Floats, error: Floats) -> None:
@@ -93,14 +141,48 @@ class PriceModel(RegressorMixin, BaseEstimator):
         widened = np.quantile(width / self.make_factor_[make], self.coverage)
         self.quantiles_ = [float(low * widened), float(high * widened)]
 
+    def _calibrate_partial(self, rows: Floats, expected: Floats, log_price: Floats, hidden: Altered) -> None:
+        """Learn by how much the interval of partial listings is wider, from leave-one-out errors."""
+        self.partial_factor_ = [1.0] + [LEAST_FACTOR] * len(_HIDING)
+        seen = ~self.flagged_[hidden.places]
+        for version, (state, said) in enumerate(
+            zip(_HIDING, self.level_.altered_leave_one_out_.T, strict=True)
+        ):
+            own = (rows[:, PARTIAL] == state) & ~self.flagged_
+            widths = self._widths(rows[own], expected[own], log_price[own])
+            hiding = self._widths(hidden.versions[version][seen], said[seen], log_price[hidden.places][seen])
+            weight, factor = len(widths), 1.0
+            if len(hiding):
+                factor = float(np.quantile(hiding, self.coverage))
+            if weight:
+                like = float(np.quantile(widths, self.coverage))
+                factor = (weight * like + self.make_shrinkage * factor) / (weight + self.make_shrinkage)
+            self.partial_factor_[state] = max(LEAST_FACTOR, factor)
+        self.partial_factor_[NO_MILEAGE + NO_FUEL] = max(self.partial_factor_)
+
+    def _widths(self, rows: Floats, expected: Floats, log_price: Floats) -> Floats:
+        """How far each price, of shape (n,), is from the expected one: 1 on an end of the interval."""
+        low, high = self.quantiles_
+        score = (log_price - expected) / self._spread(rows, expected)
+        widths: Floats = np.maximum(score / low, score / high)
+        return widths
+
+    def _spread(self, rows: Floats, log_price: Floats) -> Floats:
+        """The size of an error (log price) in complete listings of the kind of each row, of shape (n,)."""
+        make = np.clip(rows[:, MAKE].astype(int), -1, len(self.make_factor_) - 2)
+        spread: Floats = np.exp(self.spread_.predict(_with_price(rows, log_price))) * self.make_factor_[make]
+        return spread
+
     def predict(self, rows: Floats, return_interval: bool = False) -> Floats:
         """Prices in MAD, of shape (n,); with `return_interval` price, low and high, of shape (n, 3)."""
+        partial = rows[:, PARTIAL].astype(int)
+        # A model of an earlier release was fitted on the first of these columns.
+        rows = rows[:, : len(self.level_.columns)]
         log_price = self.level_.predict(rows)
         if not return_interval:
             price: Floats = np.exp(log_price)
             return price
-        make = np.clip(rows[:, MAKE].astype(int), -1, len(self.make_factor_) - 2)
-        spread = np.exp(self.spread_.predict(_with_price(rows, log_price))) * self.make_factor_[make]
+        spread = self._spread(rows, log_price) * np.asarray(self.partial_factor_)[partial]
         low, high = self.quantiles_
         interval: Floats = np.exp(
             np.column_stack([log_price, log_price + low * spread, log_price + high * spread])
@@ -143,6 +225,7 @@ def build_pipeline(params: TrainingParams) -> Pipeline:
                     typing_error_at=params.typing_error_log_distance,
                     coverage=params.interval_coverage,
                     make_shrinkage=params.make_shrinkage,
+                    partial_weight=params.partial_weight,
                 ),
             ),
         ]
@@ -185,8 +268,27 @@ def expected_in_training(pipeline: Pipeline) -> Floats:
     return expected
 
 
+def _hidden(rows: Floats, complete: npt.NDArray[np.int64]) -> Altered:
+    """At most HIDDEN of the `complete` rows (places, in order), as they would be for each kind of _HIDING."""
+    places = complete[np.linspace(0, len(complete) - 1, min(len(complete), HIDDEN)).astype(np.int64)]
+    versions = []
+    for state, changes in _HIDING.items():
+        version = rows[places].copy()
+        version[:, PARTIAL] = state
+        for column, other in changes.items():
+            value = rows[places, COLUMNS.index(other)] if isinstance(other, str) else other
+            version[:, COLUMNS.index(column)] = value
+        versions.append(version)
+    return Altered(places, versions)
+
+
 def _with_price(rows: Floats, log_price: Floats) -> Floats:
-    """The rows with the price as a column more, in units of its logarithm against 100,000 MAD."""
+    """The rows with the price as a column more, in units of its logarithm against 100,000 MAD.
+
+    An unknown mileage is one to believe here: `partial_factor_` says what it does to an interval.
+    """
+    doubt = rows[:, KM_DOUBT]
+    rows = np.where((np.arange(rows.shape[1]) == KM_DOUBT) & (doubt == UNKNOWN)[:, None], 0, rows)
     # Rounded, so that many rows of a batch are equal and computed once.
     return np.column_stack([rows, np.round(log_price - np.log(1e5), 2)])
 

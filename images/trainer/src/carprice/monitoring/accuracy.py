@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from carprice.model.features import features_of
+from carprice.model.features import features_of, partial_of
 from carprice.model.metrics import Floats, regression_metrics
 from carprice.model.price_model import looks_mistyped
 from carprice.params import LiveParams
@@ -62,6 +62,13 @@ class Scored:
             self.high_mad[rows],
             self.flagged[rows],
         )
+
+    def complete(self) -> Scored:
+        """The listings that have both mileage and fuel.
+
+        A model's figures are compared on these, because a file of partial listings makes no model worse.
+        """
+        return self.take(partial_of(self.listings) == 0)
 
     def figures(self, with_flagged: bool = False) -> dict[str, float]:
         """The metrics of `regression_metrics`, `interval_coverage` and `bias_log` (median log error).

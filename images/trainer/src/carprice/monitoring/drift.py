@@ -54,7 +54,8 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     pipeline = registry.load(production.model_uri)
     before = score(pipeline, _drawn(test_listings(root, production.run), params.drift))
     now = score(pipeline, current)
-    accuracy = assess(now, before, params.live)
+    accuracy = assess(now.complete(), before.complete(), params.live)
+    before, now = _of_one_kind(before, now, params.drift.min_rows)
     comparison = compare(reference, current, params.drift, (before.error, now.error))
     questions = _questions(root, registry, production, params.drift)
     stamp = datetime.fromisoformat(newest["received_at"]).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -131,6 +132,12 @@ def _drawn(listings: pd.DataFrame, params: DriftParams) -> pd.DataFrame:
     if len(listings) <= params.max_rows:
         return listings
     return listings.sample(params.max_rows, random_state=0).sort_index()
+
+
+def _of_one_kind(before: Scored, now: Scored, enough: int) -> tuple[Scored, Scored]:
+    """Both without partial listings, whose prices stand elsewhere, where `enough` others remain."""
+    complete = before.complete(), now.complete()
+    return complete if min(len(side.asking_mad) for side in complete) >= enough else (before, now)
 
 
 def _questions(

@@ -45,8 +45,8 @@ def score_new_listings(
         )
     drawn = new.sample(min(len(new), params.live.max_rows), random_state=0).sort_index()
     pipeline = registry.load(production.model_uri)
-    live = score(pipeline, drawn)
-    promised = score(pipeline, test_listings(root, production.run))
+    live = score(pipeline, drawn).complete()
+    promised = score(pipeline, test_listings(root, production.run)).complete()
     found = assess(live, promised, params.live)
     makes = _makes(live, promised, params.evaluation.slice_min_rows)
     report = {
@@ -58,7 +58,8 @@ def score_new_listings(
         "sha256": files[-1]["sha256"],
         "files": files,
         "rows": len(new),
-        "rows_scored": len(drawn),
+        "rows_scored": len(live.listings),
+        "rows_partial": len(drawn) - len(live.listings),
         "rows_repeated": repeated,
         **found.record(),
         "makes": makes,
