@@ -23,8 +23,8 @@ EXAMPLES: dict[str, Any] = {
     "share": 0.75, "most_share": 0.5, "requests_per_second": 5.0, "most_seconds": 30.0,
     **dict.fromkeys(
         ("low", "high", "longest", "most", "most_rows", "found_rows", "most_bytes", "found_bytes", "rows",
-         "refused", "usable", "least", "values", "columns", "bytes", "line", "wait_seconds", "value",
-         "bound"),
+         "refused", "usable", "distinct", "least", "values", "columns", "bytes", "line", "wait_seconds",
+         "value", "bound"),
         12_345,
     ),
 }  # fmt: skip

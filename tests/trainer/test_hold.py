@@ -20,7 +20,7 @@ from carprice.params import Params, QualityParams
 from carprice.pipeline import ingestion, whole_run
 from carprice.pipeline.context import Context
 from carprice.quality.check import FileHeld, check_data_quality
-from carprice.quality.hold import Floats, KnownPrices, reasons_to_hold
+from carprice.quality.hold import Floats, HoldEvidence, HoldReason, KnownPrices, PriceSource
 from carprice.store import DataRoot
 
 PARAMS = QualityParams()
@@ -47,6 +47,16 @@ def model(listings: pd.DataFrame) -> Floats:
     """Price, low and high: 20,000 MAD in 2000 and 12 % more for each year."""
     price = 20_000 * 1.12 ** (listings["model_year"].to_numpy() - 2000)
     return np.column_stack([price, price * 0.8, price * 1.25])
+
+
+def reasons_to_hold(
+    listings: pd.DataFrame, params: QualityParams, prices: PriceSource
+) -> tuple[list[HoldReason], dict[str, object]]:
+    """The evidence of listings that come in three parts."""
+    evidence = HoldEvidence(params.hold_max_rows)
+    for part in np.array_split(np.arange(len(listings)), 3):
+        evidence.add(listings.iloc[part])
+    return evidence.reasons(params, prices)
 
 
 def codes(listings: pd.DataFrame, price: Callable[[pd.DataFrame], Floats] = model) -> list[str]:

@@ -14,7 +14,7 @@ from carprice.listings.headers import HEADERS
 from carprice.listings.reading import read_raw
 from carprice.listings.records import read_one
 from carprice.params import QualityParams
-from carprice.quality.outcome import outcome_of
+from carprice.quality.outcome import opened
 
 GOOD: dict[str, Any] = {
     "make": "Dacia",
@@ -109,10 +109,17 @@ def test_the_problems_of_a_row_have_the_codes_of_those_of_a_record() -> None:
         (b"Marque;Prx\nDacia;1\n", "missing_columns"),
         ((HEADER + "Dacia;Logan;2015;1;Diesel;x;5;oui\n").encode(), "too_many_refused_rows"),
         ((HEADER + "Dacia;Logan;2015;1;Diesel;5;5;oui\n").encode(), "too_few_rows"),
+        (
+            (HEADER + "".join(f"Dacia;Logan;2015;1;Diesel;{n};5;oui\n" for n in range(1, 60))).encode(),
+            "too_few_listings",
+        ),
     ],
 )
 def test_a_refused_file_has_a_code_and_its_parameters(content: bytes, code: str) -> None:
-    refusal = outcome_of(content, "cars.csv", QualityParams()).refusal
+    outcome = opened(content, "cars.csv", QualityParams())
+    outcome.read()
+    outcome.close(QualityParams())
+    refusal = outcome.refusal
     assert isinstance(refusal, DataRefused)
     assert refusal.code == code
     assert tuple(refusal.params) == problems.FILE_CODES[code]

@@ -19,7 +19,7 @@ from carprice.listings import sample, schema, tables
 from carprice.listings.reading import read_raw
 from carprice.params import Params, QualityParams
 from carprice.quality.check import check_data_quality
-from carprice.quality.outcome import WHOLE_FILE
+from carprice.quality.judging import WHOLE_FILE
 from carprice.store import DataRoot
 
 PARAMS = Params()
@@ -96,6 +96,74 @@ def test_every_row_is_repeated_accepted_or_refused(root: DataRoot) -> None:
     }
 
 
+def test_the_rows_of_all_fates_are_the_rows_of_the_file_whatever_its_size(root: DataRoot) -> None:
+    numbers = [n % 40_000 for n in range(45_000)]  # more than are read at a time; 5,000 repeat far ones
+    body = "".join(car(n, "85000" if n % 7 else "--" if n % 2 else "cheap") for n in numbers)
+    receipt = check(root, HEADER + body)
+    fates = ("accepted", "repeated", "unpriced", "not_used_cars", "quarantined")
+    assert {fate: receipt[f"rows_{fate}"] for fate in fates} == {
+        "accepted": 34_285,
+        "repeated": 5_000,
+        "unpriced": 2_857,
+        "not_used_cars": 0,
+        "quarantined": 2_858,
+    }
+    assert receipt["distinct_listings"] == 34_285
+    assert len(root.read_parquet(f"listings/{receipt['sha256']}.parquet")) == 34_285
+    quarantined = root.read_bytes(f"quarantine/{receipt['sha256']}.csv").decode("utf-8-sig").splitlines()
+    assert len(quarantined) == 1 + 2_858
+    assert receipt["reasons_aside"] == {"Prix: no asking price": 2_857}
+    assert "of an even sample" in text_of(root, receipt)
+
+
+def test_of_a_large_refused_file_every_row_is_quarantined(root: DataRoot) -> None:
+    receipt = refusal(root, HEADER + "".join(car(n, "cheap" if n % 3 else "85000") for n in range(25_000)))
+    assert (receipt["rows_quarantined"], receipt["rows_accepted"]) == (25_000, 0)
+    rows = list(
+        csv.reader(
+            io.StringIO(root.read_bytes(f"quarantine/{receipt['sha256']}.csv").decode("utf-8-sig")),
+            delimiter=";",
+        )
+    )
+    assert [row[-2] for row in rows[1:]] == [str(line) for line in range(2, 25_002)]
+    assert sum(row[-1] == WHOLE_FILE for row in rows) == 8_334
+
+
+def test_a_row_with_two_fates_is_a_bug_that_stops_the_check(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carprice.quality.outcome.Outcome.counts", lambda _: {"accepted": 61})
+    with pytest.raises(AssertionError, match="this is a bug"):
+        check(root, HEADER + "".join(car(n) for n in range(60)))
+    assert root.names("receipts") == []
+    assert root.names("listings") == []
+
+
+def test_few_listings_in_many_rows_are_too_few(root: DataRoot) -> None:
+    receipt = refusal(root, HEADER + "".join(car(n % 30, str(50_000 + n)) for n in range(600)))
+    assert receipt["refusal_code"] == "too_few_listings"
+    assert receipt["distinct_listings"] == 30
+    assert "holds only 30 different listings in 600 usable rows" in str(receipt["refusal"])
+
+
+def test_the_page_shows_values_that_were_not_used_and_rows_that_are_no_faults(root: DataRoot) -> None:
+    body = "".join(car(n).replace("90 000 - 94 999", "beaucoup") for n in range(60)) + car(99, "--")
+    receipt = check(root, HEADER + body)
+    assert receipt["rows_partial"] == 60
+    assert [
+        (value["column"], value["rows"], value["examples"]) for value in receipt["unreadable_values"]
+    ] == [("Kilométrage", 60, ["beaucoup"])]
+    page = text_of(root, receipt)
+    for words in (
+        "60 accepted, 60 of them without mileage or fuel",
+        "1 without an asking price",
+        "Values that were not used",
+        "beaucoup",
+        "Prix: no asking price 1",
+    ):
+        assert words in page
+
+
 def test_accepted_rows_are_stored_as_canonical_listings_that_name_their_file(root: DataRoot) -> None:
     receipt = check(root, HEADER + "".join(car(n) for n in range(60)) + car(99, ""))
     table = tables.as_canonical(root.read_parquet(f"listings/{receipt['sha256']}.parquet"))
@@ -137,7 +205,7 @@ def test_the_page_tells_the_verdict_the_counts_the_reasons_and_the_columns(root:
     page = text_of(root, receipt)
     for words in (
         "cars.csv",
-        "Accepted. 60 listings of this file are used; 1 row was put aside",
+        "Accepted. 60 listings of this file are used; 1 row was quarantined",
         "Prix: not an amount in dirhams",
         "Not used: Couleur.",
         "Optional columns that this file does not have: Lien, Ville",
@@ -263,7 +331,7 @@ def test_a_file_that_is_gone_is_named(root: DataRoot) -> None:
 def test_checking_does_not_load_the_libraries_of_training() -> None:
     code = (
         "import sys, carprice.quality.check as q, carprice.params as p;"
-        "q.outcome_of(b'Marque;Prix\\n1;2\\n', 'x', p.Params().quality);"
+        "q.opened(b'Marque;Prix\\n1;2\\n', 'x', p.Params().quality).read();"
         "print(sorted({'mlflow', 'sklearn', 'matplotlib', 'evidently'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

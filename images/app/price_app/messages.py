@@ -61,6 +61,7 @@ FILES = {
     "other_unit": N_("Sa colonne « {column} » est dans une autre unité : {found}."),
     "too_many_refused_rows": N_("{refused} de ses {rows} lignes sont inutilisables : {most_share} au plus."),
     "too_few_rows": N_("Il n'a que {usable} lignes utilisables : il en faut au moins {least}."),
+    "too_few_listings": N_("Il n'a que {distinct} annonces différentes : il en faut au moins {least}."),
     "file_removed": N_("Il a été retiré avant d'être lu."),
     "rejected": N_("{by} l'a refusé : {reason}"),
 }

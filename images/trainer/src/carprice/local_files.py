@@ -22,6 +22,17 @@ def read(path: str) -> bytes:
         ) from error
 
 
+def require_readable(path: str) -> None:
+    """Raises `UsageProblem` when the file at `path` can't be read."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise UsageProblem(
+            f"A readable file was expected, found {path}: {error.strerror or error}."
+        ) from error
+
+
 def require_place_for(path: str, option: str) -> None:
     """Raises `UsageProblem` when no file can be written at `path`, which the user gave as `option`."""
     folder = os.path.dirname(path) or "."

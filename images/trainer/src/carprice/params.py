@@ -48,9 +48,9 @@ class LandingParams(Section):
 class QualityParams(Section):
     """When a whole file is refused, and what its quality page shows."""
 
-    min_rows: int = Field(default=50, ge=1, description="Fewest usable, not repeated rows of a file.")
+    min_rows: int = Field(default=50, ge=1, description="Fewest different listings of a file.")
     max_refused_share: float = Field(
-        default=0.5, ge=0, le=1, description="Largest share of the not repeated rows that may be refused."
+        default=0.5, ge=0, le=1, description="Largest share of the not repeated rows that may be quarantined."
     )
     example_rows: int = Field(
         default=20, ge=0, le=1000, description="Refused rows shown on the quality page."

@@ -32,6 +32,10 @@ _S3: dict[str, Any] = {
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
+class Discarded(Exception):
+    """Raised within `DataRoot.writing` to write nothing after all."""
+
+
 class DataRoot:
     """Reads and writes files under one root, named by `/`-separated relative paths.
 
@@ -147,11 +151,17 @@ class DataRoot:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
-        """A binary file that becomes `name` only when the block ends without an error."""
+        """A binary file that becomes `name` only when the block ends without an error.
+
+        Where the block raises `Discarded`, nothing is written and the program continues after it.
+        """
         path = self.path(name)
         if not self.is_local:  # an object appears when its upload is complete
             buffer = io.BytesIO()
-            yield buffer
+            try:
+                yield buffer
+            except Discarded:
+                return
             with self._answering():
                 self._fs.pipe_file(path, buffer.getvalue())
             return
@@ -164,10 +174,11 @@ class DataRoot:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
-        except BaseException:
+        except BaseException as error:
             if os.path.exists(partial):
                 os.unlink(partial)
-            raise
+            if not isinstance(error, Discarded):
+                raise
 
     def remove(self, name: str) -> None:
         """Delete the file or folder `name` if it exists."""

@@ -19,6 +19,8 @@ def refused_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
         receipt["refusal"],
         "",
         f"{thousands(receipt['rows_in'])} rows in, {thousands(receipt['rows_repeated'])} repeated, "
+        f"{thousands(receipt['rows_unpriced'])} without a price, "
+        f"{thousands(receipt['rows_not_used_cars'])} not a used car, "
         f"{thousands(receipt['rows_refused'])} refused, none accepted.",
         *[f"  {thousands(rows)} rows: {reason}" for reason, rows in reasons],
         "",

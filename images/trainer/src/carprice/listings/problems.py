@@ -80,6 +80,7 @@ FILE_CODES: dict[str, tuple[str, ...]] = {
     "other_unit": ("column", "expected", "found"),  # `expected` is a kind of unit: currency, distance, ...
     "too_many_refused_rows": ("refused", "rows", "share", "most_share", "reason", "times"),
     "too_few_rows": ("usable", "least"),
+    "too_few_listings": ("distinct", "usable", "least"),
     "file_removed": ("file",),
     "rejected": ("by", "reason"),
 }
@@ -161,6 +162,11 @@ class RowProblem:
 def complaint(code: str, params: Mapping[str, Any]) -> str:
     """What is wrong with a value or a row, in English."""
     return _written(VALUE_CODES.get(code) or ROW_CODES.get(code) or ASIDE_CODES[code], params)
+
+
+def note_sentence(code: str, params: Mapping[str, Any]) -> str:
+    """Why lines of a file are no rows, in English."""
+    return _written(NOTE_CODES[code], params)
 
 
 def hold_sentence(code: str, params: Mapping[str, Any]) -> str:

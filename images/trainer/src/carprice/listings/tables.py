@@ -102,18 +102,25 @@ def as_canonical(table: pd.DataFrame) -> pd.DataFrame:
     return _frame(out, table.index)
 
 
-def parse(raw: pd.DataFrame, require_price: bool, faults: Mapping[int, RowProblem] | None = None) -> Parsed:
+def parse(
+    raw: pd.DataFrame,
+    require_price: bool,
+    faults: Mapping[int, RowProblem] | None = None,
+    found: Recognised | None = None,
+) -> Parsed:
     """Read a raw table (n rows of str under any known headers) into canonical columns.
 
     A row needs a make, a model and a model year. With `require_price` it needs a price, too. A value of any
     other column that can't be read is unknown; it refuses no row. `faults` are problems that are already
-    known, by row position (as `RawFile.faults`); such a row gets no other. Raises `DataRefused` when a
+    known, by row position (as `RawFile.faults`); such a row gets no other. `found` is what the columns are,
+    where `raw` is a part of a file for which that has been decided. Raises `DataRefused` when a
     required column is missing.
     """
-    found = recognise(profiles_of(raw), require_price)
-    refusal = refusal_of(found, list(raw.columns))
-    if refusal is not None:
-        raise refusal
+    if found is None:
+        found = recognise(profiles_of(raw), require_price)
+        refusal = refusal_of(found, list(raw.columns))
+        if refusal is not None:
+            raise refusal
     rows = _Rows(raw, found, faults or {}, require_price)
     canonical: dict[str, Any] = {}
     for name, column in COLUMNS.items():

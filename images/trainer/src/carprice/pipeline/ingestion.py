@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,21 +32,13 @@ def check_file(context: Context, path: str, row_list: str | None = None) -> dict
     """
     from carprice import local_files
     from carprice.quality import check
-    from carprice.quality.row_list import write_row_list
 
     if row_list is not None:
         local_files.require_place_for(row_list, "--rows")
-    receipt, outcome = check.examine(
-        local_files.read(path),
-        os.path.basename(path),
-        context.params.quality,
-        lambda: production_prices(context),
-    )
-    if row_list is not None:
-        with local_files.writing(row_list) as output:
-            write_row_list(output, outcome)
-    if outcome.refusal is not None:
-        raise DataRefused(f"{receipt['file']} would be refused.", receipt, outcome.refusal.code)
+    local_files.require_readable(path)
+    receipt = check.try_file(path, context.params.quality, lambda: production_prices(context), row_list)
+    if receipt["status"] == "refused":
+        raise DataRefused(f"{receipt['file']} would be refused.", receipt, receipt["refusal_code"])
     return receipt
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import Any
+import os
+from collections.abc import Mapping
+from typing import IO, Any
 
-import pandas as pd
-
+from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
-from carprice.landing.content import fingerprint
+from carprice.landing.content import fingerprint, sha256_of
 from carprice.params import Params, QualityParams
-from carprice.quality.hold import PriceSource, no_prices, reasons_to_hold
-from carprice.quality.outcome import Outcome, outcome_of
+from carprice.quality.accepted import AcceptedFile
+from carprice.quality.hold import PriceSource, no_prices
+from carprice.quality.outcome import Source, opened
 from carprice.quality.page import quality_page
-from carprice.quality.quarantine import quarantine_csv
+from carprice.quality.quarantine import QuarantineFile
 from carprice.quality.receipt import receipt_of
-from carprice.store import DataRoot
+from carprice.quality.row_list import RowList
+from carprice.store import DataRoot, Discarded
 from carprice_contract import data_root
 from carprice_contract.data_root import LISTINGS, QUARANTINE, RAW
 
@@ -25,21 +28,6 @@ log = logging.getLogger(__name__)
 
 class FileHeld(NothingToDo):
     """A file waits until a person releases or rejects it; `result` is its receipt."""
-
-
-def examine(
-    content: bytes, file: str, params: QualityParams, prices: PriceSource = no_prices
-) -> tuple[dict[str, Any], Outcome]:
-    """What would become of a file with this content and name: its receipt, and each row. Writes nothing."""
-    outcome = outcome_of(content, file, params)
-    receipt = receipt_of(file, hashlib.sha256(content).hexdigest(), len(content), outcome)
-    if outcome.refusal is None and outcome.parsed is not None:
-        reasons, price_check = reasons_to_hold(outcome.listings(), params, prices)
-        receipt["hold"] = [reason.record() for reason in reasons]
-        receipt["price_check"] = price_check
-        if reasons:
-            receipt["status"] = "held"
-    return receipt, outcome
 
 
 def check_data_quality(
@@ -61,14 +49,13 @@ def check_data_quality(
         return _decided(root, sha256)
     try:
         seen_as = fingerprint(root, file)
-        content = root.read_bytes(f"{RAW}/{file}")
+        found_sha = sha256_of(root, f"{RAW}/{file}")
     except FileNotFoundError as error:
         raise DataRefused(
             f"The file {file} was expected in {RAW}/, but it was removed before it was read. Land it again.",
             code="file_removed",
             params={"file": file},
         ) from error
-    found_sha = hashlib.sha256(content).hexdigest()
     if sha256 is not None and sha256 != found_sha:
         raise NothingToDo(
             f"{file} changed after it was claimed (SHA-256 {sha256[:12]} was expected, found "
@@ -77,9 +64,7 @@ def check_data_quality(
     if root.exists(data_root.receipt(found_sha)):
         return _decided(root, found_sha)
 
-    receipt, outcome = examine(content, file, params.quality, prices)
-    receipt["fingerprints"] = {file: seen_as}
-    record(root, params.quality, receipt, outcome)
+    receipt = record(root, params.quality, file, found_sha, prices, kept={"fingerprints": {file: seen_as}})
     log.info(
         "%s: %d rows in, %d repeated, %d accepted, %d without a price, %d not a used car, %d quarantined",
         file,
@@ -93,21 +78,95 @@ def check_data_quality(
     return _used(receipt)
 
 
-def record(root: DataRoot, params: QualityParams, receipt: dict[str, Any], outcome: Outcome) -> None:
-    """Write what became of a file: its rows, its quality page and, last, its receipt."""
-    sha256 = receipt["sha256"]
-    accepted = f"{LISTINGS}/{sha256}.parquet"
-    if outcome.refused.any() and outcome.raw is not None:
-        root.write_bytes(f"{QUARANTINE}/{sha256}.csv", quarantine_csv(outcome.raw, outcome))
-    if receipt["status"] == "accepted":
-        table = outcome.listings().copy()
-        table["source_sha256"] = pd.Series(sha256, index=table.index, dtype=object)
-        root.write_parquet(accepted, table)
+def try_file(
+    path: str, params: QualityParams, prices: PriceSource = no_prices, row_list: str | None = None
+) -> dict[str, Any]:
+    """What would become of the local file at `path`: its receipt. Writes only `row_list`, if it is named.
+
+    `row_list` is a CSV file with the fate of every row. Raises `UsageProblem` when `path` can't be read.
+    """
+    content = local_files.read(path)
+    file, sha256 = os.path.basename(path), hashlib.sha256(content).hexdigest()
+    outcome = opened(content, file, params)
+    if row_list is None:
+        outcome.read()
+        outcome.close(params)
     else:
-        # an earlier check that died, with other settings, may have written it
+        with local_files.writing(row_list) as output:
+            outcome.read([RowList(output).add])
+            outcome.close(params)
+            if outcome.has_other_fates_now:
+                _begin_again(output)
+                again = RowList(output)
+                for rows in outcome.refused_rows():
+                    again.add(rows)
+    return receipt_of(file, sha256, len(content), outcome, params, prices)
+
+
+def record(
+    root: DataRoot,
+    params: QualityParams,
+    file: str,
+    sha256: str,
+    prices: PriceSource | None,
+    rejection: DataRefused | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Read `raw/<file>` and write what became of it: its rows, its page and, last, its receipt.
+
+    `prices` is None where a person has decided, so that the file is not held; `rejection` refuses it. `kept`
+    are entries of the receipt that are known already. Raises `FileNotFoundError`.
+    """
+    accepted, quarantined = f"{LISTINGS}/{sha256}.parquet", f"{QUARANTINE}/{sha256}.csv"
+    source, size = _source(root, f"{RAW}/{file}")
+    outcome = opened(source, file, params)
+
+    def decided() -> dict[str, Any]:
+        outcome.close(params, rejection)
+        return receipt_of(file, sha256, size, outcome, params, prices) | dict(kept or {})
+
+    if outcome.raw is None:
+        receipt = decided()
+    else:
+        with root.writing(quarantined) as refused_output:
+            quarantine = QuarantineFile(refused_output, outcome.raw)
+            with root.writing(accepted) as accepted_output:
+                listings = AcceptedFile(accepted_output, sha256)
+                outcome.read([listings.add, quarantine.add])
+                listings.close()
+                receipt = decided()
+                if receipt["status"] != "accepted":
+                    raise Discarded
+            if outcome.has_other_fates_now:
+                quarantine.close()
+                _begin_again(refused_output)
+                quarantine = QuarantineFile(refused_output, outcome.raw)
+                for rows in outcome.refused_rows():
+                    quarantine.add(rows)
+            quarantine.close()
+            if not receipt["rows_quarantined"]:
+                raise Discarded
+    # an earlier check that died, or one with other settings, may have written them
+    if receipt["status"] != "accepted":
         root.remove(accepted)
+    if not receipt["rows_quarantined"]:
+        root.remove(quarantined)
     root.write_text(receipt["quality_page"], quality_page(receipt, outcome, params))
     root.write_json(data_root.receipt(sha256), receipt)
+    return receipt
+
+
+def _source(root: DataRoot, name: str) -> tuple[Source, int]:
+    """A file of the data root to read, and its size in bytes."""
+    if root.is_local:
+        return root.path(name), os.stat(root.path(name)).st_size
+    content = root.read_bytes(name)
+    return content, len(content)
+
+
+def _begin_again(output: IO[Any]) -> None:
+    output.seek(0)
+    output.truncate()
 
 
 def _decided(root: DataRoot, sha256: str) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from carprice.errors import DataRefused, NothingToDo, UsageProblem
 from carprice.landing.receipts import all_receipts
 from carprice.params import QualityParams
 from carprice.quality.check import record
-from carprice.quality.outcome import outcome_of
-from carprice.quality.receipt import receipt_of
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW
 
 Action = Literal["release", "reject"]
 
+# What the decision does not change; `checked_at` is the file's place in the order of receipt.
+_KEPT = ("names", "fingerprints", "hold", "price_check", "checked_at")
 _STATUS = {"release": "accepted", "reject": "refused"}
 
 
@@ -31,30 +31,21 @@ def decide(
     """
     held = _held(root, action, file.removeprefix(f"{RAW}/"))
     name = held["file"]
-    try:
-        content = root.read_bytes(f"{RAW}/{name}")
-    except FileNotFoundError as error:
-        raise UsageProblem(
-            f"The held file {name} was expected in {RAW}/, but it was removed. Land the same bytes again, "
-            "then decide."
-        ) from error
-    decision = {
-        "action": action,
-        "by": by,
-        "reason": reason,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
     rejection = None
     if action == "reject":
         rejection = DataRefused(
             f"{by} rejected {name}: {reason}", code="rejected", params={"by": by, "reason": reason}
         )
-    outcome = outcome_of(content, name, params, rejection)
-    kept = ("names", "fingerprints", "hold", "price_check", "checked_at")
-    receipt = receipt_of(name, held["sha256"], len(content), outcome)
-    receipt |= {key: held[key] for key in kept if key in held} | {"decision": decision}
-    record(root, params, receipt, outcome)
-    return receipt
+    decided_at = datetime.now(UTC).isoformat(timespec="seconds")
+    decision = {"action": action, "by": by, "reason": reason, "at": decided_at}
+    kept = {key: held[key] for key in _KEPT if key in held} | {"decision": decision}
+    try:
+        return record(root, params, name, held["sha256"], None, rejection, kept)
+    except FileNotFoundError as error:
+        raise UsageProblem(
+            f"The held file {name} was expected in {RAW}/, but it was removed. Land the same bytes again, "
+            "then decide."
+        ) from error
 
 
 def _held(root: DataRoot, action: Action, file: str) -> dict[str, Any]:

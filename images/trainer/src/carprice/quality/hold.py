@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +20,16 @@ import pandas as pd
 
 from carprice.listings.problems import hold_sentence
 from carprice.params import QualityParams
+from carprice.quality.repeats import Hashes, row_hashes, text_hashes
 
 log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
 _CONFIDENCE_Z = 2.326  # one-sided, 99 %
-_SAMPLE_SEED = 0
+_HASH = "hash of the id"
+# What tells cars apart: the model is left out, since sellers and sites spell it in many ways.
+_CAR = ("make", "model_year")
 # The least number of equal amounts that can be no coincidence, and of other amounts beside them.
 _FEWEST_EQUAL, _FEWEST_OTHERS = 10, 10
 # People ask round prices: in real files no other amount stands in more than 0.6 % of the rows.
@@ -65,39 +69,88 @@ def no_prices() -> str:
     return "no model was asked"
 
 
-def reasons_to_hold(
-    listings: pd.DataFrame, params: QualityParams, prices: PriceSource
-) -> tuple[list[HoldReason], dict[str, Any]]:
-    """Why a file with these accepted listings (canonical columns, n rows) is held, and its price check.
+class HoldEvidence:
+    """What the accepted rows of a file tell about it as a whole; the rows themselves are not kept.
 
-    The price check is a record: `model_version`, `rows` (the cars compared), `median_factor` (the prices as a
-    multiple of the model's) and `far_rows`, or `skipped` with the reason why prices were not compared.
+    `most_prices` listings are drawn to compare their prices: those whose ids have the smallest hashes, each
+    listing once. An id or a car is a hash of 64 bits.
     """
-    found, price_check = _prices(listings, params, prices)
-    found += [reason for reason in (_equal_prices(listings, params), _merged_ads(listings, params)) if reason]
-    return found, price_check
+
+    def __init__(self, most_prices: int) -> None:
+        self._most_prices = most_prices
+        self._drawn = pd.DataFrame()
+        self._drawn_below = np.uint64(2**64 - 1)
+        self._amounts: Counter[float] = Counter()
+        self._ids: list[Hashes] = []
+        self._cars: list[Hashes] = []
+
+    def add(self, listings: pd.DataFrame) -> None:
+        """Add accepted rows in canonical columns."""
+        if listings.empty:
+            return
+        ids = text_hashes(listings["listing_id"])
+        self._ids.append(ids)
+        self._cars.append(row_hashes(pd.DataFrame({name: listings[name] for name in _CAR})))
+        self._amounts.update(listings["price_mad"].tolist())
+        few = listings[ids <= self._drawn_below].assign(**{_HASH: ids[ids <= self._drawn_below]})
+        together = pd.concat([self._drawn, few]) if len(self._drawn) else few
+        self._drawn = together.drop_duplicates(_HASH).nsmallest(self._most_prices, _HASH)
+        if len(self._drawn) == self._most_prices:
+            self._drawn_below = self._drawn[_HASH].max()
+
+    @property
+    def rows(self) -> int:
+        """How many rows were added."""
+        return sum(map(len, self._ids))
+
+    @property
+    def distinct_listings(self) -> int:
+        """How many different ids the rows have."""
+        return len(np.unique(np.concatenate(self._ids))) if self._ids else 0
+
+    def reasons(self, params: QualityParams, prices: PriceSource) -> tuple[list[HoldReason], dict[str, Any]]:
+        """Why the file is held, and its price check.
+
+        The price check is a record: `model_version`, `rows` (the cars compared), `median_factor` (the prices
+        as a multiple of the model's) and `far_rows`, or `skipped` with the reason why nothing was compared.
+        """
+        found, price_check = _prices(self._drawn, params, prices)
+        others = (_equal_prices(self._amounts, self.rows, params), self._merged_ads(params))
+        return found + [reason for reason in others if reason], price_check
+
+    def _merged_ads(self, params: QualityParams) -> HoldReason | None:
+        """Rows of different cars that count as one ad, because their link or id is the same."""
+        if not self._ids:
+            return None
+        ids, cars = np.concatenate(self._ids), np.concatenate(self._cars)
+        order = np.lexsort((cars, ids))
+        ids, cars = ids[order], cars[order]
+        begins = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+        other_car = np.concatenate([[False], (cars[1:] != cars[:-1]) & (ids[1:] == ids[:-1])])
+        of_several = np.add.reduceat(other_car, begins) > 0
+        merged = int(np.diff(np.append(begins, len(ids)))[of_several].sum())
+        if _at_least(merged, len(ids)) <= params.hold_merged_share:
+            return None
+        return HoldReason("ads_merged", {"merged": merged, "rows": len(ids), "ads": int(of_several.sum())})
 
 
 def _prices(
     listings: pd.DataFrame, params: QualityParams, prices: PriceSource
 ) -> tuple[list[HoldReason], dict[str, Any]]:
     """Prices that stand far from the model's, all in one direction or many in any."""
-    distinct = listings.drop_duplicates("listing_id")
-    if len(distinct) < params.hold_min_rows:
+    if len(listings) < params.hold_min_rows:
         return [], {"skipped": f"fewer than {params.hold_min_rows} listings (quality.hold_min_rows)"}
     known = prices()
     if isinstance(known, str):
         return [], {"skipped": known}
-    if len(distinct) > params.hold_max_rows:
-        distinct = distinct.sample(params.hold_max_rows, random_state=_SAMPLE_SEED)
     try:
-        expected, low, high = known.price(distinct).T
+        expected, low, high = known.price(listings).T
     except Exception as error:  # whatever a model of another release does must stop no file
         log.exception("model version %s could not price the listings", known.version)
         return [], {"skipped": f"model version {known.version} could not price them: {error}"}
     # The model itself says which cars it knows: the half width of its interval, as a factor.
     sure = np.sqrt(high / low) < params.hold_far_factor
-    distance = np.log(distinct["price_mad"].to_numpy(dtype=np.float64)[sure] / expected[sure])
+    distance = np.log(listings["price_mad"].to_numpy(dtype=np.float64)[sure] / expected[sure])
     if len(distance) < params.hold_min_rows:
         return [], {
             "skipped": f"model version {known.version} knows only {len(distance)} of the cars well enough"
@@ -105,6 +158,7 @@ def _prices(
     limit, far_limit = math.log(params.hold_price_factor), math.log(params.hold_far_factor)
     factor = _two_digits(math.exp(float(np.median(distance))))
     far = int((np.abs(distance) > far_limit).sum())
+    about = {"rows": len(distance), "version": known.version}
     record = {
         "model_version": known.version,
         "rows": len(distance),
@@ -113,46 +167,24 @@ def _prices(
     }
     shifted = max(int((distance > limit).sum()), int((distance < -limit).sum()))
     if _at_least(shifted, len(distance)) > 0.5:
-        about = {"factor": factor, "rows": len(distance), "version": known.version}
-        return [HoldReason("prices_off", about)], record
+        return [HoldReason("prices_off", {"factor": factor} | about)], record
     if _at_least(far, len(distance)) > params.hold_far_share:
-        about = {
-            "far": far,
-            "rows": len(distance),
-            "times": params.hold_far_factor,
-            "version": known.version,
-        }
-        return [HoldReason("prices_scattered", about)], record
+        return [HoldReason("prices_scattered", {"far": far, "times": params.hold_far_factor} | about)], record
     return [], record
 
 
-def _equal_prices(listings: pd.DataFrame, params: QualityParams) -> HoldReason | None:
+def _equal_prices(amounts: Counter[float], rows: int, params: QualityParams) -> HoldReason | None:
     """One amount in many rows, as a program writes it where it knows no price."""
-    amounts = listings["price_mad"].value_counts()
     if len(amounts) <= _FEWEST_OTHERS:
         return None
     limits = {True: params.hold_odd_price_share, False: params.hold_round_price_share}
     for is_odd, limit in limits.items():
-        ours = amounts[(amounts.index % _ROUND != 0) == is_odd]
-        if ours.empty or ours.iloc[0] < _FEWEST_EQUAL:
-            continue
-        times = int(ours.iloc[0])
-        if _at_least(times, len(listings)) > limit:
-            amount = float(ours.index[0])
+        ours = {amount: times for amount, times in amounts.items() if (amount % _ROUND != 0) == is_odd}
+        amount, times = max(ours.items(), key=lambda each: each[1], default=(0.0, 0))
+        if times >= _FEWEST_EQUAL and _at_least(times, rows) > limit:
             whole = int(amount) if amount.is_integer() else round(amount, 2)
-            return HoldReason("one_price", {"amount": whole, "times": times, "rows": len(listings)})
+            return HoldReason("one_price", {"amount": whole, "times": times, "rows": rows})
     return None
-
-
-def _merged_ads(listings: pd.DataFrame, params: QualityParams) -> HoldReason | None:
-    """Rows of different cars that count as one ad, because their link or id is the same."""
-    cars = listings["make"].str.casefold().str.cat(listings["model_year"].astype(str), sep="\x1f")
-    of_several = cars.groupby(listings["listing_id"]).transform("nunique") > 1
-    rows = int(of_several.sum())
-    if _at_least(rows, len(listings)) <= params.hold_merged_share:
-        return None
-    ads = int(listings.loc[of_several, "listing_id"].nunique())
-    return HoldReason("ads_merged", {"merged": rows, "rows": len(listings), "ads": ads})
 
 
 def _at_least(count: int, rows: int) -> float:

@@ -1,81 +1,71 @@
-"""What becomes of a raw file and of each of its rows."""
+"""What becomes of a raw file: how many rows have which fate and why, and whether the file can be used."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
 from carprice.listings.columns import Recognised, profiles_of, recognise, refusal_of
 from carprice.listings.problems import RowProblem
-from carprice.listings.reading import RawFile, read_raw
-from carprice.listings.schema import COLUMNS
-from carprice.listings.tables import Parsed, parse
+from carprice.listings.reading import Note, RawChunk, RawTable, open_raw
+from carprice.listings.reading.raw_table import index_column
+from carprice.listings.tables import Unreadable
 from carprice.params import QualityParams
-from carprice.quality.repeats import first_rows
+from carprice.quality.hold import HoldEvidence
+from carprice.quality.judging import FATES, WHOLE_FILE, JudgedRows, judge
+from carprice.quality.sampling import Examples, RowSample
 
-WHOLE_FILE = RowProblem("whole_file_refused").sentence()
+Source = bytes | str | os.PathLike[str]
+"""The bytes of a file, or its path."""
 
-FATES = ("accepted", "repeated", "unpriced", "not_used_car", "quarantined")
-"""What becomes of a row: one of these, never two."""
+Sink = Callable[[JudgedRows], None]
+"""Takes the rows of a file as they are judged."""
+
+_MOST_EXAMPLES = 3
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
     """What became of a file and of its rows.
 
-    `raw`, `found` and `parsed` are None when reading stopped before them. `first_rows` (the row that each
-    row equals, itself where it is the first) and `problems` (object: None for a row that may be used) have
-    one entry per row of the file.
+    `raw` and `found` are None when reading stopped before them; `first_chunks` are the rows for `read`.
+    `fates` counts the rows of each of `FATES`; `partial` are the accepted rows without mileage or fuel.
+    `reasons` counts the quarantined rows of each reason, `aside` the rows that are no listings for another
+    reason, most frequent first; a row with two reasons counts under both. `unreadable` are values of optional
+    columns that are unknown because they can't be read. The evidence, the sample and the examples are of the
+    whole file.
     """
 
-    raw: RawFile | None
-    found: Recognised | None
-    parsed: Parsed | None
-    first_rows: npt.NDArray[np.int64]
-    problems: npt.NDArray[Any]
-    reasons: dict[str, int]
-    refusal: DataRefused | None
+    file: str
+    raw: RawTable | None = None
+    first_chunks: Iterator[RawChunk] | None = None
+    found: Recognised | None = None
+    rows: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+    partial: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    aside: Counter[str] = field(default_factory=Counter)
+    unreadable: dict[RowProblem, Unreadable] = field(default_factory=dict)
+    evidence: HoldEvidence | None = None
+    sample: RowSample = field(default_factory=RowSample)
+    examples: Examples | None = None
+    refusal: DataRefused | None = None
 
     @property
-    def repeated(self) -> npt.NDArray[np.bool_]:
-        """Which rows equal an earlier row, shape (rows,)."""
-        repeated: npt.NDArray[np.bool_] = self.first_rows != np.arange(len(self.first_rows))
-        return repeated
+    def notes(self) -> list[Note]:
+        """Lines of the file that are no rows."""
+        return [] if self.raw is None else self.raw.notes
 
     @property
-    def fates(self) -> npt.NDArray[Any]:
-        """The fate of each row, one of `FATES`, shape (rows,)."""
-        fates = np.full(len(self.problems), "quarantined", dtype=object)
-        if self.parsed is not None:
-            fates[~self.repeated] = self.parsed.fates
-        if self.refusal:
-            fates[fates == "accepted"] = "quarantined"
-        fates[self.repeated] = "repeated"
-        return fates
-
-    def counts(self) -> dict[str, int]:
-        """The rows of each of `FATES`."""
-        fates = self.fates
-        return {fate: int((fates == fate).sum()) for fate in FATES}
-
-    @property
-    def distinct_listings(self) -> int:
-        """How many ads the rows are that can be used, whether the file is refused or not."""
-        if self.parsed is None:
-            return 0
-        return int(self.parsed.listings.loc[self.parsed.good, "listing_id"].nunique())
-
-    def listings(self) -> pd.DataFrame:
-        """The accepted rows in canonical columns; none where the file could not be read as listings."""
-        if self.parsed is None or self.refusal is not None:
-            return pd.DataFrame(columns=list(COLUMNS))
-        return self.parsed.listings[self.parsed.good]
+    def index_column(self) -> str | None:
+        """The unnamed row-number column, if the file has one."""
+        return None if self.raw is None else index_column(self.raw.header, self.raw.columns)
 
     def columns(self) -> dict[str, str]:
         """Each column of the file and what it was taken for: a field, or why it is not used."""
@@ -83,116 +73,149 @@ class Outcome:
             return {}
         field_of = {column: name for name, column in self.found.columns.items()}
         uses = {}
-        for column in self.raw.table.columns:
+        for column in self.raw.columns:
             unused = "second" if column in self.found.second else "unknown"
-            unused = "index" if column == self.raw.index_column else unused
+            unused = "index" if column == self.index_column else unused
             uses[column] = field_of.get(column, unused)
         return uses
 
-    def row_reasons(self) -> npt.NDArray[Any]:
-        """Why each row has its fate; None for an accepted row, shape (rows,)."""
-        reasons = self.problems.copy()
-        if self.raw is not None:
-            first = self.raw.lines[self.first_rows]
-            for row in np.flatnonzero(self.repeated):
-                reasons[row] = f"the same as line {first[row]}"
-        return reasons
+    def read(self, sinks: Iterable[Sink] = ()) -> None:
+        """Read and count all rows. `sinks` take them with the fates that they have if the file is used."""
+        with self.refusing():
+            for rows in self._judged(self.first_chunks):
+                self._count(rows)
+                for sink in sinks:
+                    sink(rows)
 
-    def listing_of_row(self) -> npt.NDArray[np.int64]:
-        """The position in `parsed.listings` of each row's values, shape (rows,)."""
-        position: npt.NDArray[np.int64] = np.cumsum(~self.repeated) - 1
-        return position[self.first_rows]
-
-    @property
-    def accepted(self) -> npt.NDArray[np.bool_]:
-        """Which rows go into the listings, shape (rows,)."""
-        accepted: npt.NDArray[np.bool_] = self.fates == "accepted"
-        return accepted
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """A refusal raised by the block is that of the file."""
+        try:
+            yield
+        except DataRefused as error:
+            self.refusal = DataRefused(f"{error}.", code=error.code, params=error.params)
 
     @property
-    def partial(self) -> npt.NDArray[np.bool_]:
-        """Which accepted rows have no mileage or no fuel, shape (rows,)."""
-        partial = np.zeros(len(self.problems), dtype=bool)
-        if self.parsed is not None:
-            partial[~self.repeated] = self.parsed.partial.to_numpy()
-        return partial & self.accepted
+    def has_other_fates_now(self) -> bool:
+        """Whether rows that `read` gave as accepted are quarantined, because the file is refused."""
+        return self.evidence is not None and self.reasons[WHOLE_FILE] > 0
+
+    def refused_rows(self) -> Iterator[JudgedRows]:
+        """The rows of a file that is refused, read again: those that could be used are quarantined."""
+        for rows in self._judged(None if self.raw is None else self.raw.chunks()):
+            usable = rows.of("accepted")
+            rows.fates[usable] = "quarantined"
+            rows.reasons[usable] = WHOLE_FILE
+            yield rows
+
+    def _judged(self, chunks: Iterator[RawChunk] | None) -> Iterator[JudgedRows]:
+        if self.raw is None or chunks is None:
+            return iter(())
+        return judge(self.raw, chunks, None if self.evidence is None else self.found)
+
+    def _count(self, rows: JudgedRows) -> None:
+        self.rows += len(rows.table)
+        self.fates.update(rows.fates.tolist())
+        self.sample.add(rows)
+        if rows.parsed is None:
+            self.reasons[WHOLE_FILE] += int(rows.of("quarantined").sum())
+            return
+        self.partial += int(rows.parsed.partial.sum())
+        self.reasons.update(rows.parsed.reasons)
+        self.aside.update(rows.parsed.aside)
+        for found in rows.parsed.unreadable:
+            before = self.unreadable.get(found.problem)
+            if before is not None:
+                examples = tuple(dict.fromkeys((*before.examples, *found.examples)))[:_MOST_EXAMPLES]
+                found = replace(found, rows=before.rows + found.rows, examples=examples)
+            self.unreadable[found.problem] = found
+        if self.examples is not None:
+            self.examples.add(rows)
+        if self.evidence is not None:
+            self.evidence.add(rows.listings())
+
+    def close(self, params: QualityParams, rejection: DataRefused | None = None) -> None:
+        """Decide about the file, after its last row. `rejection` refuses a file that could be used."""
+        if self.refusal is None:
+            self.refusal = self._too_many_refused(params) or self._too_few(params) or rejection
+        usable = self.fates["accepted"]
+        if self.refusal is not None and usable:
+            self.fates["quarantined"] += usable
+            self.fates["accepted"] = self.partial = 0
+            self.reasons[WHOLE_FILE] += usable
+        self.reasons = _most_frequent_first(self.reasons)
+        self.aside = _most_frequent_first(self.aside)
 
     @property
-    def refused(self) -> npt.NDArray[np.bool_]:
-        """Which rows are quarantined, shape (rows,)."""
-        refused: npt.NDArray[np.bool_] = self.fates == "quarantined"
-        return refused
+    def distinct_listings(self) -> int:
+        """How many ads the rows are that can be used, whether the file is refused or not."""
+        return 0 if self.evidence is None else self.evidence.distinct_listings
+
+    def counts(self) -> dict[str, int]:
+        """The rows of each of `FATES`."""
+        return {fate: self.fates[fate] for fate in FATES}
+
+    def _too_many_refused(self, params: QualityParams) -> DataRefused | None:
+        refused, rows = self.fates["quarantined"], self.rows - self.fates["repeated"]
+        if refused <= params.max_refused_share * rows:
+            return None
+        reason, times = _most_frequent_first(self.reasons).most_common(1)[0]
+        share = refused / rows
+        return DataRefused(
+            f"In {self.file} {thousands(refused)} of {thousands(rows)} rows ({share:.0%}) can't be used, but "
+            f"at most {params.max_refused_share:.0%} was expected (quality.max_refused_share). The most "
+            f"frequent reason is: {reason} ({thousands(times)} rows). Correct the rows and land the file "
+            "again.",
+            code="too_many_refused_rows",
+            params={
+                "refused": refused,
+                "rows": rows,
+                "share": share,
+                "most_share": params.max_refused_share,
+                "reason": reason,
+                "times": times,
+            },
+        )
+
+    def _too_few(self, params: QualityParams) -> DataRefused | None:
+        usable, distinct, least = self.fates["accepted"], self.distinct_listings, params.min_rows
+        if distinct >= least:
+            return None
+        advice = "Land a file with more listings, or lower quality.min_rows in params.yaml."
+        if usable < least:
+            rows = "row" if usable == 1 else "rows"
+            return DataRefused(
+                f"{self.file} holds {usable} usable {rows}, but at least {least} were expected "
+                f"(quality.min_rows). {advice}",
+                code="too_few_rows",
+                params={"usable": usable, "least": least},
+            )
+        listings = "listing" if distinct == 1 else "listings"
+        return DataRefused(
+            f"{self.file} holds only {distinct} different {listings} in {thousands(usable)} usable rows, but "
+            f"at least {least} were expected (quality.min_rows). {advice}",
+            code="too_few_listings",
+            params={"distinct": distinct, "usable": usable, "least": least},
+        )
 
 
-def outcome_of(
-    content: bytes, file: str, params: QualityParams, rejection: DataRefused | None = None
-) -> Outcome:
-    """Read and check the bytes of a raw file; `file` is what sentences call it. Writes nothing.
-
-    `rejection` refuses a file that could be used.
-    """
-    nothing: npt.NDArray[Any] = np.zeros(0, dtype=object)
-    try:
-        raw = read_raw(content, file)
-    except DataRefused as error:
-        unreadable = DataRefused(f"{error}.", code=error.code, params=error.params)
-        return Outcome(None, None, None, nothing.astype(np.int64), nothing, {}, unreadable)
-    firsts = first_rows(raw)
-    repeated = firsts != np.arange(len(firsts))
-    problems: npt.NDArray[Any] = np.full(len(raw.table), None, dtype=object)
-    found = recognise(profiles_of(raw.table))
-    no_columns = refusal_of(found, raw.header, file)
-    if no_columns is not None:
-        problems[~repeated] = WHOLE_FILE
-        reasons = {WHOLE_FILE: int((~repeated).sum())}
-        return Outcome(raw, found, None, firsts, problems, reasons, no_columns)
-
-    distinct = np.flatnonzero(~repeated)
-    place = {int(row): position for position, row in enumerate(distinct)}
-    faults = {place[row]: fault for row, fault in raw.faults.items() if row in place}
-    parsed = parse(raw.table.iloc[distinct], require_price=True, faults=faults)
-    problems[distinct] = parsed.problems.to_numpy(dtype=object)
-    reasons = dict(parsed.reasons)
-    usable = int(parsed.good.sum())
-    refused = int((parsed.fates == "quarantined").sum())
-    refusal = _too_many_refused(file, refused, len(distinct), reasons, params)
-    refusal = refusal or _too_few(file, usable, params) or rejection
-    if refusal is not None and usable:
-        problems[distinct[parsed.good.to_numpy()]] = WHOLE_FILE
-        reasons[WHOLE_FILE] = usable
-    return Outcome(raw, found, parsed, firsts, problems, reasons, refusal)
+def opened(source: Source, file: str, params: QualityParams) -> Outcome:
+    """A raw file whose columns are known and whose rows are still to be read; sentences call it `file`."""
+    outcome = Outcome(file)
+    with outcome.refusing():
+        raw = open_raw(source, file)
+        chunks = raw.chunks()
+        first = next(chunks)
+        outcome.raw, outcome.first_chunks = raw, itertools.chain([first], chunks)
+        outcome.found = recognise(profiles_of(first.table))
+        refusal = refusal_of(outcome.found, raw.header, file)
+        if refusal is not None:
+            outcome.refusal = refusal
+        else:
+            outcome.evidence = HoldEvidence(params.hold_max_rows)
+            outcome.examples = Examples(list(outcome.found.columns.values()), params.example_rows)
+    return outcome
 
 
-def _too_many_refused(
-    file: str, refused: int, rows: int, reasons: dict[str, int], params: QualityParams
-) -> DataRefused | None:
-    if refused <= params.max_refused_share * rows:
-        return None
-    reason, times = next(iter(reasons.items()))
-    share = refused / rows
-    return DataRefused(
-        f"In {file} {thousands(refused)} of {thousands(rows)} rows ({share:.0%}) can't be used, but at most "
-        f"{params.max_refused_share:.0%} was expected (quality.max_refused_share). The most frequent "
-        f"reason is: {reason} ({thousands(times)} rows). Correct the rows and land the file again.",
-        code="too_many_refused_rows",
-        params={
-            "refused": refused,
-            "rows": rows,
-            "share": share,
-            "most_share": params.max_refused_share,
-            "reason": reason,
-            "times": times,
-        },
-    )
-
-
-def _too_few(file: str, usable: int, params: QualityParams) -> DataRefused | None:
-    if usable >= params.min_rows:
-        return None
-    rows = "row" if usable == 1 else "rows"
-    return DataRefused(
-        f"{file} holds {usable} usable {rows}, but at least {params.min_rows} were expected "
-        "(quality.min_rows). Land a file with more listings, or lower quality.min_rows in params.yaml.",
-        code="too_few_rows",
-        params={"usable": usable, "least": params.min_rows},
-    )
+def _most_frequent_first(counted: Counter[str]) -> Counter[str]:
+    return Counter(dict(sorted(counted.items(), key=lambda each: (-each[1], each[0]))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from carprice.formats import thousands
@@ -15,7 +14,7 @@ from carprice.listings.schema import COLUMNS
 from carprice.listings.text import shorten
 from carprice.listings.values import is_unknown
 from carprice.params import QualityParams
-from carprice.quality.outcome import WHOLE_FILE, Outcome
+from carprice.quality.outcome import Outcome
 from carprice.reports.html import templates
 
 # the values of a refused row that help its owner to find it
@@ -36,9 +35,9 @@ def quality_page(receipt: dict[str, Any], outcome: Outcome, params: QualityParam
             columns=_columns(outcome),
             absent=_absent(outcome),
             required=[HEADERS[name][0] for name in REQUIRED],
-            examples=_examples(outcome, params.example_rows),
+            examples=_examples(outcome),
             key_headers=_key_headers(outcome),
-            whole_file=WHOLE_FILE,
+            whole_sample=outcome.sample.is_whole,
         )
     )
 
@@ -46,43 +45,38 @@ def quality_page(receipt: dict[str, Any], outcome: Outcome, params: QualityParam
 def _columns(outcome: Outcome) -> list[dict[str, Any]]:
     """One entry per column of the file: its name, its use, its share of filled rows, its content in words."""
     raw, found = outcome.raw, outcome.found
-    if raw is None or found is None:
+    if raw is None or found is None or not outcome.rows:
         return []
-    field_of = {column: name for name, column in found.columns.items()}
-    rows = raw.table[~outcome.repeated]
+    rows, listings = outcome.sample.raw(), outcome.sample.listings()
+    words = {
+        "index": "row number, not used",
+        "second": "not used: another column says the same",
+        "unknown": "not known, kept aside",
+    }
     entries = []
-    for column in raw.table.columns:
+    for column, use in outcome.columns().items():
         counts = rows[column].value_counts()
         known = counts[[not is_unknown(str(value)) for value in counts.index]]
-        name = field_of.get(column)
-        if column == raw.index_column:
-            use = "row number, not used"
-        elif name is not None:
-            use = HEADERS[name][0]
-        elif column in found.second:
-            use = "not used: another column says the same"
-        else:
-            use = "not known, kept aside"
+        name = use if use in HEADERS else None
         entries.append(
             {
                 "name": column or "(no name)",
-                "use": use,
+                "use": HEADERS[name][0] if name else words[use],
                 "known": name is not None,
                 "required": name in REQUIRED,
                 "filled": float(known.sum() / max(len(rows), 1)),
-                "content": _content(name, known, outcome),
+                "content": _content(name, known, listings),
             }
         )
     return entries
 
 
-def _content(name: str | None, known: pd.Series[int], outcome: Outcome) -> str:
+def _content(name: str | None, known: pd.Series[int], listings: pd.DataFrame) -> str:
     """The content of a column in a few words."""
-    parsed = outcome.parsed
     canonical = {"mileage": "mileage_km_min"}.get(name or "", name or "")
     column = COLUMNS.get(canonical)
-    if parsed is not None and column is not None and column.kind in {"number", "flag"}:
-        values = parsed.listings.loc[parsed.good, canonical].dropna()
+    if column is not None and column.kind in {"number", "flag"} and len(listings):
+        values = listings[canonical].dropna()
         if values.empty:
             return "no usable value"
         if column.kind == "flag":
@@ -117,22 +111,18 @@ def _key_headers(outcome: Outcome) -> list[str]:
     )
 
 
-def _examples(outcome: Outcome, most: int) -> list[dict[str, Any]]:
-    """Refused rows to look at: some of each reason, in the order of the file."""
-    if outcome.raw is None:
+def _examples(outcome: Outcome) -> list[dict[str, Any]]:
+    """Quarantined rows to look at: some of each reason, in the order of the file."""
+    if outcome.examples is None:
         return []
-    rows = np.flatnonzero(outcome.refused)
-    reasons = pd.Series(outcome.problems[rows], index=rows, dtype=object)
-    reasons = reasons[reasons != WHOLE_FILE]
-    chosen = reasons.groupby(reasons).cumcount().sort_values(kind="stable").index[:most].sort_values()
     headers = _key_headers(outcome)
     return [
         {
-            "line": int(outcome.raw.lines[row]),
-            "reason": outcome.problems[row],
-            "values": [_shown(value) for value in outcome.raw.table[headers].iloc[row]],
+            "line": example.line,
+            "reason": example.reason,
+            "values": [_shown(example.values[header]) for header in headers],
         }
-        for row in chosen
+        for example in outcome.examples.chosen()
     ]
 
 

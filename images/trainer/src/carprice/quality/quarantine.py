@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import IO
 
 import numpy as np
 
-from carprice.listings.reading import RawFile
-from carprice.quality.outcome import Outcome
+from carprice.listings.reading import RawTable
+from carprice.quality.judging import JudgedRows
 
 
-def quarantine_csv(raw: RawFile, outcome: Outcome) -> bytes:
-    """The refused rows in the file's own columns and words, then `line` and `reason`.
+class QuarantineFile:
+    """Writes the refused rows in the file's own columns and words, then `line` and `reason`.
 
     In UTF-8 with a byte order mark, which spreadsheets recognise, and with the file's delimiter.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=raw.delimiter)
-    writer.writerow([*raw.header, "line", "reason"])
-    chosen = np.flatnonzero(outcome.refused)
-    rows = raw.table.iloc[chosen].itertuples(index=False, name=None)
-    writer.writerows(
-        [*row, line, problem]
-        for row, line, problem in zip(rows, raw.lines[chosen], outcome.problems[chosen], strict=True)
-    )
-    return text.getvalue().encode("utf-8-sig")
+
+    def __init__(self, output: IO[bytes], raw: RawTable) -> None:
+        self._text = io.TextIOWrapper(output, encoding="utf-8-sig", newline="", write_through=True)
+        self._writer = csv.writer(self._text, delimiter=raw.delimiter)
+        self._writer.writerow([*raw.header, "line", "reason"])
+
+    def add(self, rows: JudgedRows) -> None:
+        """Write those of the rows that are quarantined."""
+        chosen = np.flatnonzero(rows.of("quarantined"))
+        words = rows.table.iloc[chosen].itertuples(index=False, name=None)
+        self._writer.writerows(
+            [*row, line, reason]
+            for row, line, reason in zip(words, rows.lines[chosen], rows.reasons[chosen], strict=True)
+        )
+
+    def close(self) -> None:
+        """Finish the file; the caller closes `output`."""
+        self._text.flush()
+        self._text.detach()

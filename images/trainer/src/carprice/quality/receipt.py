@@ -6,32 +6,52 @@ from datetime import UTC, datetime
 from typing import Any
 
 from carprice.listings.headers import HEADERS
+from carprice.listings.problems import note_sentence
+from carprice.listings.reading import Note
+from carprice.listings.tables import Unreadable
+from carprice.params import QualityParams
+from carprice.quality.hold import HoldReason, PriceSource, no_prices
 from carprice.quality.outcome import Outcome
 
+_MOST_LINES = 100
 
-def receipt_of(file: str, sha256: str, size: int, outcome: Outcome) -> dict[str, Any]:
+
+def receipt_of(
+    file: str,
+    sha256: str,
+    size: int,
+    outcome: Outcome,
+    params: QualityParams,
+    prices: PriceSource | None = no_prices,
+) -> dict[str, Any]:
     """The receipt as JSON; `size` is the number of bytes of the file.
+
+    A file that could be used is held if there is a reason. Without `prices` it is not.
 
     Raises `AssertionError` when the rows of the file and the rows of all fates differ: a row that is counted
     twice or not at all is a bug, and no receipt is written over it.
     """
-    found, refusal = outcome.found, outcome.refusal
+    raw, found, refusal = outcome.raw, outcome.found, outcome.refusal
     rows = outcome.counts()
-    counted = sum(rows.values())
-    if counted != len(outcome.problems):
+    if sum(rows.values()) != outcome.rows or outcome.fates.total() != outcome.rows:
         raise AssertionError(
-            f"{file} has {len(outcome.problems)} rows, but {counted} rows have a fate ({rows}); this is a bug"
+            f"{file} has {outcome.rows} rows, but other numbers have a fate ({dict(outcome.fates)}): "
+            "this is a bug of carprice"
         )
+    reasons: list[HoldReason] = []
+    price_check = None
+    if refusal is None and outcome.evidence is not None and prices is not None:
+        reasons, price_check = outcome.evidence.reasons(params, prices)
     return {
         "file": file,
         "names": [file],
         "sha256": sha256,
         "bytes": size,
-        "status": "refused" if refusal else "accepted",
-        "rows_in": len(outcome.problems),
+        "status": "refused" if refusal else "held" if reasons else "accepted",
+        "rows_in": outcome.rows,
         "rows_repeated": rows["repeated"],
         "rows_accepted": rows["accepted"],
-        "rows_partial": int(outcome.partial.sum()),
+        "rows_partial": outcome.partial,
         "rows_unpriced": rows["unpriced"],
         "rows_not_used_cars": rows["not_used_car"],
         "rows_quarantined": rows["quarantined"],
@@ -40,15 +60,41 @@ def receipt_of(file: str, sha256: str, size: int, outcome: Outcome) -> dict[str,
         "refusal": None if refusal is None else str(refusal),
         "refusal_code": None if refusal is None else refusal.code,
         "refusal_params": None if refusal is None else refusal.params,
-        "hold": [],
-        "price_check": None,
+        "hold": [reason.record() for reason in reasons],
+        "price_check": price_check,
         "decision": None,
-        "reasons": outcome.reasons,
+        "reasons": dict(outcome.reasons),
+        "reasons_aside": dict(outcome.aside),
+        "unreadable_values": [_unreadable(found) for found in outcome.unreadable.values()],
+        "notes": [_note(note) for note in outcome.notes],
         "columns": outcome.columns(),
         "unknown_columns": [*found.unknown, *found.second] if found else [],
         "missing_columns": [HEADERS[name][0] for name in found.missing] if found else [],
-        "encoding": outcome.raw.encoding if outcome.raw else None,
-        "delimiter": outcome.raw.delimiter if outcome.raw else None,
+        "format": raw.format if raw else None,
+        "encoding": raw.encoding if raw else None,
+        "delimiter": raw.delimiter if raw else None,
         "quality_page": f"reports/quality/{sha256}.html",
         "checked_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+
+
+def _unreadable(found: Unreadable) -> dict[str, Any]:
+    problem = found.problem
+    return {
+        "column": problem.column,
+        "code": problem.code,
+        "params": dict(problem.params),
+        "sentence": problem.sentence(),
+        "rows": found.rows,
+        "examples": list(found.examples),
+    }
+
+
+def _note(note: Note) -> dict[str, Any]:
+    return {
+        "code": note.code,
+        "params": dict(note.params),
+        "sentence": note_sentence(note.code, note.params),
+        "lines": len(note.lines),
+        "first_lines": note.lines[:_MOST_LINES].tolist(),
     }

@@ -148,13 +148,15 @@ def _quality(root: DataRoot, receipts: Mapping[str, Document]) -> list[Row]:
             verdict = "some rows refused"
         counts = [
             f"{thousands(count)} {words}"
-            for key, words in (
-                ("rows_in", "rows in"),
-                ("rows_accepted", "accepted"),
-                ("rows_refused", "refused"),
-                ("rows_repeated", "repeated"),
+            for key, words, always in (
+                ("rows_in", "rows in", True),
+                ("rows_accepted", "accepted", True),
+                ("rows_refused", "refused", True),
+                ("rows_repeated", "repeated", True),
+                ("rows_unpriced", "without a price", False),
+                ("rows_not_used_cars", "not used cars", False),
             )
-            if (count := number(receipt, key)) is not None
+            if (count := number(receipt, key)) is not None and (count or always)
         ]
         rows.append(
             Row(
@@ -162,11 +164,17 @@ def _quality(root: DataRoot, receipts: Mapping[str, Document]) -> list[Row]:
                 at=time_of(receipt) or _UNKNOWN_TIME,
                 href=f"quality/{sha256}.html",
                 title=str(receipt.get("file") or sha256[:12]),
-                detail=joined(receipt.get("refusal"), ", ".join(counts)),
+                detail=joined(receipt.get("refusal"), *_hold(receipt), ", ".join(counts)),
                 verdict=verdict,
             )
         )
     return sorted(rows, key=lambda row: row.at, reverse=True)
+
+
+def _hold(receipt: Document) -> list[str]:
+    """Why a file waits for a person; empty for any other file."""
+    reasons = receipt.get("hold") if receipt.get("status") == "held" else None
+    return [sentence(reason.get("sentence")) for reason in reasons or []]
 
 
 def _models(root: DataRoot, state: SystemState) -> list[Row]:
