@@ -135,7 +135,7 @@ def test_an_empty_batch_has_no_rows(api: Api) -> None:
     [
         ("/v1/comparables?make=Dacia&model=Logan&model_year=2015&mileage=1&fuel=Diesel&count=abc", "count"),
         ("/v1/comparables?make=Dacia&model=Logan&model_year=2015&mileage=1&fuel=Diesel&count=51", "count"),
-        ("/v1/comparables?make=Dacia&model=Logan&model_year=2015&mileage=1", "fuel"),
+        ("/v1/comparables?make=Dacia&model=Logan&mileage=1&fuel=Diesel", "model_year"),
         ("/v1/predictions?page=abc", "page"),
         ("/v1/predictions?page=0", "page"),
         ("/v1/predictions?page_size=501", "page_size"),

@@ -360,7 +360,7 @@ def test_a_file_without_the_needed_columns_is_refused_and_nothing_seems_to_go_on
     at.file_uploader(key="upload").set_value(("cars.csv", b"Marque;Prix\nDacia;3\n", "text/csv")).run()
     button(at, "Estimer ces annonces").click().run()  # type: ignore[attr-defined]
     assert not at.exception
-    assert "Il manque\u00a0: Modèle, Année-Modèle, Kilométrage" in html_of(at)
+    assert "Il manque\u00a0: Modèle, Année-Modèle." in html_of(at)
     assert "Colonnes trouvées\u00a0: Marque, Prix." in html_of(at)
     assert not at.get("progress")
 

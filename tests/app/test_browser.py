@@ -155,7 +155,7 @@ def test_a_model_nobody_knows_is_typed_in_and_stays_text(page: Page) -> None:
 
 def test_a_file_goes_in_and_comes_out_with_prices(page: Page, served: Api) -> None:
     good = "Dacia;Logan;2015;120 000 - 129 999;Diesel\nRenault;Clio;2014;90000;Essence\n"
-    bad = "Dacia;Logan;2015;inconnu;Diesel\n"
+    bad = "Dacia;Logan;inconnue;120000;Diesel\n"
     page.goto("/lot")
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
         {"name": "cars.csv", "mimeType": "text/csv", "buffer": (RAW + good + bad).encode()}
@@ -174,7 +174,7 @@ def test_a_file_goes_in_and_comes_out_with_prices(page: Page, served: Api) -> No
         price[name] for name in ("price_mad", "low_mad", "high_mad")
     ]
     assert rows[2]["predicted_price_mad"] == ""
-    assert "Kilométrage" in rows[2]["problem"]
+    assert "Année-Modèle" in rows[2]["problem"]
 
 
 def test_a_file_that_is_no_csv_is_refused_in_plain_words(page: Page) -> None:

@@ -25,7 +25,7 @@ _EXAMPLE = [
     ("Renault", "Clio", "2018", "65000", "Essence", "8 CV", "Automatique"),
     ("Peugeot", "208", "2017", "90 000 - 94 999", "Diesel", "6 CV", "Manuelle"),
     ("Volkswagen", "Golf", "2012", "180 000 - 189 999", "Diesel", "8 CV", "Manuelle"),
-    ("Dacia", "Duster", "2019", "inconnu", "Diesel", "6 CV", "Manuelle"),
+    ("Dacia", "Duster", "inconnue", "90000", "Diesel", "6 CV", "Manuelle"),
 ]  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def page() -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        markup.paragraph(_("Cinq annonces inventées, dont une sans kilométrage."), "cp-small")
+        markup.paragraph(_("Cinq annonces inventées, dont une sans année."), "cp-small")
     if upload is None:
         st.session_state.pop("read file", None)
         st.session_state.pop("priced file", None)
