@@ -17,7 +17,12 @@ from price_contract import problem_kinds
 from price_contract.answers import BatchRow, FieldError, WarningCode
 
 UNTRANSLATED = "the English sentence of the API"
-ROWS = listing_problems.VALUE_CODES | listing_problems.ROW_CODES | listing_problems.ASIDE_CODES
+ROWS = (
+    listing_problems.VALUE_CODES
+    | listing_problems.ROW_CODES
+    | listing_problems.TITLE_CODES
+    | listing_problems.ASIDE_CODES
+)
 EXAMPLES: dict[str, Any] = {
     "fields": ["model_year"], "expected": ["application/json"], "missing": ["Marque"], "found": ["Prix"],
     "share": 0.75, "most_share": 0.5, "requests_per_second": 5.0, "most_seconds": 30.0,

@@ -47,9 +47,9 @@ def test_an_unknown_car_keeps_its_words(make: str, model: str) -> None:
 
 def test_a_name_in_unknown_letters_is_none() -> None:
     vocabulary = shipped_vocabulary()
-    assert canonical_make_and_model("غير معروفة", "Logan", vocabulary).make_code == "unknown_make"
-    assert canonical_make_and_model("73", "595", vocabulary).make_code == "unknown_make"
-    assert canonical_make_and_model("Renault", "مجهولة", vocabulary).model_code == "unknown_model"
+    assert canonical_make_and_model("غير معروفة", "Logan", vocabulary).make_code == "no_known_make"
+    assert canonical_make_and_model("73", "595", vocabulary).make_code == "no_known_make"
+    assert canonical_make_and_model("Renault", "مجهولة", vocabulary).model_code == "no_known_model"
 
 
 def test_other_is_no_name() -> None:
@@ -68,10 +68,10 @@ def test_other_is_no_name() -> None:
         ("RENAULT 4L", CarName("Renault", "R4")),
         ("FIAT Palio Import", CarName("Fiat", "Palio Import")),
         ("Golf 7", CarName("Volkswagen", "GOLF 7")),
-        ("FIAT Autre", CarName("Fiat", None, model_code="unknown_model")),
-        ("FIAT", CarName("Fiat", None, model_code="unknown_model")),
-        ("Panther X9", CarName(None, None, make_code="unknown_make")),
-        ("", CarName(None, None, make_code="unknown_make")),
+        ("FIAT Autre", CarName("Fiat", None, model_code="no_known_model")),
+        ("FIAT", CarName("Fiat", None, model_code="no_known_model")),
+        ("Panther X9", CarName(None, None, make_code="no_known_make")),
+        ("", CarName(None, None, make_code="no_known_make")),
     ],
 )
 def test_a_text_of_both_is_split(text: str, found: CarName) -> None:

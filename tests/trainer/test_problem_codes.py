@@ -152,6 +152,7 @@ def test_a_template_names_only_parameters_that_its_problems_have() -> None:
         *problems.EXPECTED.values(),
         *problems.VALUE_CODES.values(),
         *problems.ROW_CODES.values(),
+        *problems.TITLE_CODES.values(),
         *problems.ASIDE_CODES.values(),
     ):
         assert {name for _, name, _, _ in string.Formatter().parse(template) if name} <= known

@@ -100,7 +100,7 @@ ACCEPTED: dict[FieldCode, str] = {
 }
 
 # What is wrong with one value or with the shape of a row, or why a row without a fault is no listing
-# (`VALUE_CODES`, `ROW_CODES` and `ASIDE_CODES` there).
+# (`VALUE_CODES`, `ROW_CODES`, `TITLE_CODES` and `ASIDE_CODES` there).
 COMPLAINTS = {
     "unknown_or_empty": N_("vide ou inconnu"),
     "out_of_range": N_("doit être compris entre {low} et {high}"),
@@ -122,6 +122,13 @@ COMPLAINTS = {
     "other_distance": N_("une distance en miles, et non en kilomètres"),
     "in_the_future": N_("une date dans le futur"),
     "other_meaning": N_("dit autre chose que ce que cette colonne contient"),
+    "no_known_make": N_("ne nomme aucune marque connue"),
+    "no_known_model": N_("ne nomme aucun modèle connu"),
+    "title_names_no_make": N_("le titre ne nomme aucune marque connue"),
+    "title_names_no_model": N_("le titre ne nomme aucun modèle connu"),
+    "title_names_another_make": N_("le titre nomme une autre marque que la colonne des marques"),
+    "title_names_several_cars": N_("le titre nomme plusieurs voitures"),
+    "title_says_no_year": N_("le titre ne dit pas l'année du modèle"),
     "empty_row": N_("la ligne est vide"),
     "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),

@@ -50,13 +50,13 @@ def canonical_make_and_model(make: str | None, model: str | None, vocabulary: Vo
         if found is not None:
             return found
     if known is None:
-        code = None if make is None or _has_letters(make) else "unknown_make"
+        code = None if make is None or _has_letters(make) else "no_known_make"
         return CarName(None if code else make, model, code)
     if model is None:
         return CarName(known, None)
     canonical = model_of(known, model, vocabulary)
     if canonical is None and not ascii_fold(model).strip():
-        return CarName(known, None, model_code="unknown_model")
+        return CarName(known, None, model_code="no_known_model")
     return CarName(known, canonical or model)
 
 
@@ -64,7 +64,7 @@ def split_make_and_model(text: str, vocabulary: Vocabulary) -> CarName:
     """The make and model of a text that is made of both: `LAND-ROVER Range rover sport`, `RENAULT Clio`.
 
     The make is the longest one that the text begins with; the rest is the model. A text that begins with no
-    known make, or holds nothing else, has the code `unknown_make` or `unknown_model`.
+    known make, or holds nothing else, has the code `no_known_make` or `no_known_model`.
     """
     text = _given(text) or ""
     words = text.split()
@@ -74,13 +74,13 @@ def split_make_and_model(text: str, vocabulary: Vocabulary) -> CarName:
             rest = " ".join(words[end:]).strip(" -–:/")
             found = canonical_make_and_model(make, rest or None, vocabulary)
             if found.model is None:
-                return CarName(make, None, model_code=found.model_code or "unknown_model")
+                return CarName(make, None, model_code=found.model_code or "no_known_model")
             return found
     named = {name for name in vocabulary.named(words_of(text)) if name.model is not None and name.alone}
     if len(named) == 1:
         (name,) = named
         return CarName(name.make, name.model)
-    return CarName(None, None, make_code="unknown_make")
+    return CarName(None, None, make_code="no_known_make")
 
 
 def model_of(make: str, text: str, vocabulary: Vocabulary) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from carprice.listings.folding import words_of
-from carprice.listings.title_words import category_words, phrases, singular, words_in
+from carprice.listings.title_words import Found, category_words, phrases, singular, words_in
 
 USED_CAR = "used_car"
 
@@ -26,6 +27,18 @@ KINDS: dict[str, str] = {
     "other": "something else",
 }
 """What an ad can be of, if not of a used car on sale. The keys are stable codes."""
+
+
+class OtherAd(NamedTuple):
+    """What an ad is of: a key of `KINDS`, and the words of its title that tell it.
+
+    What is not `sure` holds only where the columns of the ad name no car.
+    """
+
+    kind: str
+    words: str
+    sure: bool = True
+
 
 _WHERE = {"dan", "in", "في", "a"}
 _WHOLE = {"rental", "wanted"}
@@ -48,11 +61,10 @@ def kind_of_category(category: str) -> str | None:
     return None
 
 
-def kind_of_title(words: Sequence[str], make: str | None) -> tuple[str | None, bool]:
-    """What a title is about, if not a used car on sale: a key of `KINDS` or None, and whether that is sure.
+def other_ad(words: Sequence[str], make: str | None) -> OtherAd | None:
+    """What a title is about, if not a used car on sale.
 
-    What is not sure holds only where the columns of the ad name no car. `words` are the folded ones of the
-    title; `make` is the make that it names.
+    `words` are the folded ones of the title; `make` is the make that it names.
     """
     opening = words_in("opening")
     begin = next((i for i, w in enumerate(words) if w not in opening and not w.isdigit()), len(words))
@@ -60,10 +72,15 @@ def kind_of_title(words: Sequence[str], make: str | None) -> tuple[str | None, b
         for start in range(min(begin + 1, len(words))):
             first = phrases(section).at(words, start)
             if first is not None:
-                return first.value, section == "begins"
-    for found in phrases("holds").all(words):
-        if not found.start or words[found.start - 1] not in words_in("formerly"):
-            return found.value, True
-    if make is not None and any(found.value == make for found in phrases("motorbikes of").all(words)):
-        return "motorbike", True
-    return None, True
+                return OtherAd(first.value, _words(words, first), section == "begins")
+    for held in phrases("holds").all(words):
+        if not held.start or words[held.start - 1] not in words_in("formerly"):
+            return OtherAd(held.value, _words(words, held))
+    for beside in phrases("motorbikes of").all(words):
+        if beside.value == make:
+            return OtherAd("motorbike", _words(words, beside))
+    return None
+
+
+def _words(words: Sequence[str], found: Found) -> str:
+    return " ".join(words[found.start : found.end])

@@ -48,6 +48,8 @@ VALUE_CODES: dict[str, str] = {
     "other_distance": "a distance in miles; kilometres are expected",
     "in_the_future": "lies in the future",
     "other_meaning": "says something else than this column",
+    "no_known_make": "names no make that is known",
+    "no_known_model": "names no model that is known",
 }
 """What is wrong with one value of a row or of a record. Every problem of these codes has `expected`."""
 
@@ -58,6 +60,15 @@ ROW_CODES: dict[str, str] = {
     "whole_file_refused": "nothing is wrong with the row itself: the whole file was refused",
 }
 """What is wrong with the shape of a row."""
+
+TITLE_CODES: dict[str, str] = {
+    "title_names_no_make": "does not name a known make",
+    "title_names_no_model": "does not name a known model",
+    "title_names_another_make": "names another make than the column of makes",
+    "title_names_several_cars": "names several cars",
+    "title_says_no_year": "does not say the model year",
+}
+"""Why the title of an ad does not tell what its columns lack."""
 
 ASIDE_CODES: dict[str, str] = {
     "no_asking_price": "no asking price",
@@ -145,8 +156,9 @@ class Problem:
 class RowProblem:
     """One reason why a row of a file can't be used, or why one of its values is not.
 
-    `code` is one of `VALUE_CODES`, `ROW_CODES` and `ASIDE_CODES`, `params` are its parameters, as JSON holds
-    them. `column` is the file's own word for the column at fault, None where it is the row as a whole.
+    `code` is one of `VALUE_CODES`, `ROW_CODES`, `TITLE_CODES` and `ASIDE_CODES`, `params` are its parameters,
+    as JSON holds them. `column` is the file's own word for the column at fault, None where it is the row as a
+    whole.
     """
 
     code: str
@@ -161,7 +173,7 @@ class RowProblem:
 
 def complaint(code: str, params: Mapping[str, Any]) -> str:
     """What is wrong with a value or a row, in English."""
-    return _written(VALUE_CODES.get(code) or ROW_CODES.get(code) or ASIDE_CODES[code], params)
+    return _written((VALUE_CODES | ROW_CODES | TITLE_CODES | ASIDE_CODES)[code], params)
 
 
 def note_sentence(code: str, params: Mapping[str, Any]) -> str:

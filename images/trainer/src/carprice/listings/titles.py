@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from carprice.listings.engine_names import NAMED_BY_ENGINE, family_of_engine
-from carprice.listings.other_ads import kind_of_title
+from carprice.listings.other_ads import OtherAd, other_ad
 from carprice.listings.schema import FIRST_YEAR
 from carprice.listings.title_text import AMOUNT, AT, YEAR, offered_words, words_of_title
 from carprice.listings.title_words import phrases, words_in
@@ -52,9 +52,8 @@ _FOR_SALE = (["vendre"], ["louer"], ["echanger"])
 class TitleFacts:
     """What a title says; None where it does not say it for certain.
 
-    `kind` is the key of `KINDS` for the title of something else than a used car on sale, and `kind_is_sure`
-    whether it holds even if the columns of the ad name a car. `several` tells that the title names more than
-    one car.
+    `other` says what the title is about, if not a used car on sale. `several` tells that the title names more
+    than one car.
     """
 
     make: str | None = None
@@ -64,8 +63,7 @@ class TitleFacts:
     gearbox: str | None = None
     city: str | None = None
     trim: str | None = None
-    kind: str | None = None
-    kind_is_sure: bool = True
+    other: OtherAd | None = None
     several: bool = False
 
 
@@ -82,6 +80,11 @@ def read_title(
     where they are known. They help to read a title that leaves them out; the facts hold what the title says.
     """
     return _Title(title, vocabulary, newest_year, make, model_year).facts()
+
+
+def are_sisters(make: str | None, other: str | None) -> bool:
+    """Whether two makes are of one house, and called by either name: `Citroën DS 4`."""
+    return {make, other} in _SISTERS
 
 
 def with_lost_letters(text: str) -> str:
@@ -135,11 +138,11 @@ class _Title:
     def facts(self) -> TitleFacts:
         """What the title says."""
         make, make_ends, several = self._make()
-        kind, sure = kind_of_title(["a" if word == AT else word for word in self.all_words], make)
-        if kind is not None and sure:
-            return TitleFacts(kind=kind)
+        other = other_ad(["a" if word == AT else word for word in self.all_words], make)
+        if other is not None and other.sure:
+            return TitleFacts(other=other)
         if several:
-            return TitleFacts(several=True, city=self._city(), kind=kind, kind_is_sure=sure)
+            return TitleFacts(several=True, city=self._city(), other=other)
         model, used, several = self._model(make or self.known_make, make_ends)
         year = self._year(used, make)
         since = _BUILT_SINCE.get((make or "", model or ""))
@@ -153,8 +156,7 @@ class _Title:
             gearbox=self._only(self._of_drive("gearbox")),
             city=self._city(),
             trim=None if model is None else self._trim(used),
-            kind=kind,
-            kind_is_sure=sure,
+            other=other,
             several=several,
         )
 
