@@ -37,6 +37,7 @@ def cars(rows: int = 400) -> pd.DataFrame:
             "make": draw.choice(["Dacia", "Fiat", "Renault"], rows),
             "model": "Logan",
             "model_year": years.astype(float),
+            "mileage_km_min": 90_000.0,
         }
     )
     said["price_mad"] = np.round(model(said)[:, 0] * np.exp(draw.normal(0, 0.12, rows)), -2)

@@ -348,7 +348,58 @@ def test_the_id_of_an_ad_is_the_number_in_its_link_whatever_its_title_becomes() 
     first = identity.listing_id_of_url("https://www.avito.ma/fr/rabat/voitures/Audi_A3_2018_49097845.htm")
     edited = identity.listing_id_of_url("https://avito.ma/fr/rabat/voitures/belle_Audi_49097845.htm?x=1")
     assert first == edited == "avito.ma-49097845"
-    assert identity.listing_id_of_url("not a link") != identity.listing_id_of_url("another")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://x.ma/annonce.php?id=700100", "https://x.ma/annonce.php?id=700101", False),
+        ("https://x.ma/annonce.php?id=700100&page=2", "https://x.ma/annonce.php?page=3&id=700100", True),
+        ("/fr/detail?ad=700100", "/fr/detail?ad=700101", False),
+        ("https://x.ma/clio-casablanca-20000", "https://x.ma/logan-casablanca-20000", False),
+        ("https://x.ma/2023/01/05/clio", "https://x.ma/2023/01/05/logan", False),
+        ("https://www.x.ma/clio?utm_source=a", "https://x.ma/clio?utm_source=b&fbclid=1", True),
+        ("https://x.ma/clio?color=red", "https://x.ma/clio?color=blue", False),
+        (
+            "https://www.moteur.ma/fr/voiture/achat-voiture-occasion/detail-annonce/1234/clio.html",
+            "https://moteur.ma/fr/voiture/detail-annonce/1234/belle-clio-20000.html",
+            True,
+        ),
+        ("https://www.avito.ma/fr/rabat/a_49097845.htm", "https://www.avito.ma/vi/49097845.htm", True),
+    ],
+)
+def test_links_of_one_ad_have_one_id_and_links_of_two_ads_have_two(one: str, other: str, same: bool) -> None:
+    assert (identity.listing_id_of_url(one) == identity.listing_id_of_url(other)) == same
+
+
+@pytest.mark.parametrize("text", ["Lien non disponible", "indisponible", "voir plus"])
+def test_a_text_that_is_no_link_tells_no_ad(text: str) -> None:
+    assert identity.listing_id_of_url(text) is None
+    parsed = tables.parse(rows({"Lien": text}, {"Lien": text, "Modèle": "Duster"}), require_price=True)
+    assert parsed.good.all()
+    assert parsed.listings["listing_id"].nunique() == 2
+    assert [(found.problem.code, found.rows) for found in parsed.unreadable] == [("not_a_link", 2)]
+
+
+def test_an_id_in_scientific_notation_tells_no_ad() -> None:
+    given = rows({"Ad ID": "4,91E+07"}, {"Ad ID": "4,91E+07", "Modèle": "Duster"}, {"Ad ID": "49097845.0"})
+    parsed = tables.parse(given, require_price=True)
+    assert parsed.listings["listing_id"][0] != parsed.listings["listing_id"][1]
+    assert parsed.listings["listing_id"][2] == "49097845"
+    assert [(found.problem.code, found.rows) for found in parsed.unreadable] == [("rounded_number", 2)]
+
+
+def test_the_number_of_the_site_counts_more_than_an_id_of_the_file() -> None:
+    given = rows({"Ad ID": "7", "Lien": "https://www.avito.ma/vi/49097845.htm"}, {"Ad ID": "7"})
+    assert tables.parse(given, require_price=True).listings["listing_id"].tolist() == [
+        "avito.ma-49097845",
+        "7",
+    ]
+
+
+def test_without_a_mileage_the_price_tells_cars_apart() -> None:
+    given = rows({"Kilométrage": ""}, {"Kilométrage": "", "Prix": "90000"})
+    assert tables.parse(given, require_price=True).listings["listing_id"].nunique() == 2
 
 
 def test_without_a_link_the_same_car_has_the_same_id_at_any_price() -> None:

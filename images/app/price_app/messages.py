@@ -122,6 +122,8 @@ COMPLAINTS = {
     "other_distance": N_("une distance en miles, et non en kilomètres"),
     "in_the_future": N_("une date dans le futur"),
     "other_meaning": N_("dit autre chose que ce que cette colonne contient"),
+    "rounded_number": N_("un nombre en notation scientifique : ses derniers chiffres sont perdus"),
+    "not_a_link": N_("n'est pas l'adresse d'une page"),
     "no_known_make": N_("ne nomme aucune marque connue"),
     "no_known_model": N_("ne nomme aucun modèle connu"),
     "title_names_no_make": N_("le titre ne nomme aucune marque connue"),

@@ -1,65 +1,163 @@
-"""Which ad a listing is."""
+"""Which ad a listing is, and by which rule that is told."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carprice.listings.amounts import UnusableValue
 from carprice.listings.schema import FEATURES
 from carprice.listings.text import tidy
 
-_ORDINARY_LINK = re.compile(r"https?://([a-z0-9.-]+)(/[^?#\s]*)?(?:[?#]\S*)?")
+Rule = Literal["site", "query", "address", "given", "content"]
+
+RULES: dict[Rule, str] = {
+    "site": "by the number that the site gives an ad in its link",
+    "given": "by the id in a column of the file",
+    "query": "by the id in the query of the link",
+    "address": "by the whole address of the link",
+    "content": "by what the row says of the car",
+}
+"""How an ad is told from others."""
+
+_SITES: dict[str, re.Pattern[str]] = {
+    "avito.ma": re.compile(r"(?:^|[/_-])(\d{5,})(?:\.html?)?/?$"),
+    "moteur.ma": re.compile(r"/detail-annonce/(\d+)(?:/|$)"),
+    "marocannonces.com": re.compile(r"/annonce/(\d+)(?:/|$)"),
+    "facebook.com": re.compile(r"/marketplace/item/(\d+)(?:/|$)"),
+    "leboncoin.fr": re.compile(r"/(\d{6,})(?:\.html?)?/?$"),
+}
+"""Sites and where the number of an ad stands in the path of its link."""
+
+_ID_PARAMETERS = {
+    "ad", "adid", "annonce", "annonceid", "car", "carid", "id", "idad", "idannonce", "idcar", "idvehicule",
+    "idvoiture", "item", "itemid", "listing", "listingid", "numannonce", "numero", "ref", "reference",
+    "vehicle", "vehicleid", "vehicule", "voiture",
+}  # fmt: skip
+_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|msclkid|mc_[ce]id|igshid", re.IGNORECASE)
+_ORDINARY_LINK = re.compile(r"https?://([a-z0-9.-]+)(/[^?#\s]*)?(?:\?([^#\s]*))?(?:#\S*)?")
+_ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d+", re.IGNORECASE)
+_PREFIXES: dict[str, Rule] = {
+    **dict.fromkeys(_SITES, "site"),
+    "link": "address",
+    "query": "query",
+    "row": "content",
+}
 
 
-def listing_ids(table: Mapping[str, Any]) -> npt.NDArray[Any]:
+def listing_ids(table: Mapping[str, Any], shared: npt.NDArray[np.uint64] | None = None) -> npt.NDArray[Any]:
     """The id of each row of canonical columns (arrays, n rows).
 
-    A row has the id it brings, else that of its link, else a hash of its car. The hash covers every
-    feature and leaves out the price, so that a new price is no new ad.
+    An ad is known by the number that its site gives it, else by the id that the row brings, else by its link,
+    else by its content. `shared` are hashes (`hashes_of`) of ids that stand in rows of several cars: they
+    tell nothing, and such a row is known by its content.
     """
     ids = np.array(table["listing_id"], dtype=object)
     urls = table["url"]
-    for row in np.flatnonzero(pd.isna(ids)):
-        if urls[row] is not None:
-            ids[row] = listing_id_of_url(urls[row])
+    linked = ~pd.isna(np.asarray(urls, dtype=object))
+    for row in np.flatnonzero(linked):
+        found = listing_id_of_url(urls[row])
+        if found is not None and (ids[row] is None or rule_of(found) == "site"):
+            ids[row] = found
+    if shared is not None and len(shared):
+        known = ~pd.isna(ids)
+        known[known] = np.isin(hashes_of(ids[known]), shared)
+        ids[known] = None
     without = np.flatnonzero(pd.isna(ids))
     if len(without):
-        columns = []
-        for name in FEATURES:
-            codes, uniques = pd.factorize(np.asarray(table[name])[without])
-            words = [tidy(str(value)).casefold() for value in uniques]
-            columns.append([words[code] if code >= 0 else "" for code in codes])
-        for row, said in zip(without, zip(*columns, strict=True), strict=True):
-            ids[row] = "row-" + hashlib.sha256("\x1f".join(said).encode()).hexdigest()[:20]
+        ids[without] = _ids_of_content(table, without)
     return ids
 
 
-def listing_id_of_url(url: str) -> str:
-    """The identity of an ad: its site and the last number of its link, else a hash of the link.
+def listing_id_of_url(url: str) -> str | None:
+    """The identity of an ad by its link, None for a text that is no link.
 
-    The words of a link change when a seller edits the title; the number stays.
+    That is the site and its number of the ad, where the site is known: the words of a link change when a
+    seller edits the title, the number stays. Else it is the address with the id in its query, else the whole
+    address without what only tells how the reader came there.
     """
-    host, path = _host_and_path(url)
-    host = host.removeprefix("www.").removeprefix("m.")
-    number = re.search(r"(\d{5,})(?!.*\d{5})", path)
-    if host and number:
+    if not is_link(url):
+        return None
+    host, path, query = _parts(url)
+    host = host.removeprefix("www.").removeprefix("m.").removeprefix("fr-fr.")
+    site = _SITES.get(host)
+    if site is not None and (number := site.search(path)):
         return f"{host}-{number[1]}"
-    return "link-" + hashlib.sha256(f"{host}{path}".encode()).hexdigest()[:20]
+    said = parse_qsl(query) if query else []
+    named = sorted(
+        (name, value)
+        for name, value in said
+        if re.sub(r"[\W_]", "", name.lower()) in _ID_PARAMETERS and re.search(r"\d", value)
+    )
+    if named:
+        return "query-" + _hash(host, path, *(f"{name}={value}" for name, value in named))
+    return "link-" + _hash(
+        host, path, *(f"{name}={value}" for name, value in said if not _TRACKING.fullmatch(name))
+    )
 
 
-def _host_and_path(url: str) -> tuple[str, str]:
+def is_link(text: str) -> bool:
+    """Whether a text can be the address of a page: `Lien non disponible` is none."""
+    return "://" in text or (("/" in text or "." in text) and not re.search(r"\s", text.strip()))
+
+
+def read_id(text: str) -> str:
+    """An id as a file gives it. Raises `UnusableValue` for a number in scientific notation: it is rounded."""
+    if _ROUNDED.fullmatch(text):
+        raise UnusableValue("rounded_number", text)
+    return text[:-2] if re.fullmatch(r"\d+\.0", text) else text
+
+
+def rule_of(listing_id: str) -> Rule:
+    """By which rule an id was made."""
+    return _PREFIXES.get(listing_id.rpartition("-")[0], "given")
+
+
+def hashes_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """A hash of 64 bits of each id, shape (n,), the same in every process."""
+    hashes: npt.NDArray[np.uint64] = pd.util.hash_array(np.asarray(ids, dtype=object), categorize=False)
+    return hashes
+
+
+def _ids_of_content(table: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> list[str]:
+    """A hash of all features and not of the price, so that a new price is no new ad.
+
+    Cars of one model and year without a mileage can only be told apart by their prices, so there the price
+    counts.
+    """
+    features = [np.asarray(table[name], dtype=object)[rows] for name in FEATURES]
+    price = np.asarray(table["price_mad"], dtype=object)[rows]
+    price[~pd.isna(np.asarray(table["mileage_km_min"], dtype=object)[rows])] = None
+    columns = []
+    for values in features:
+        codes, uniques = pd.factorize(values)
+        words = [tidy(str(value)).casefold() for value in uniques]
+        columns.append([words[code] if code >= 0 else "" for code in codes])
+    return [
+        "row-" + _hash(*said, *([] if pd.isna(asked) else [str(asked)]))
+        for asked, *said in zip(price, *columns, strict=True)
+    ]
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:20]
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Host, path and query of a link."""
     # urlsplit takes most of the time of reading a file; an ordinary link does without it
     if ordinary := _ORDINARY_LINK.fullmatch(url):
-        return ordinary[1], ordinary[2] or ""
+        return ordinary[1], ordinary[2] or "", ordinary[3] or ""
     try:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        return parts.hostname or "", parts.path
+        relative = url.startswith("/") and not url.startswith("//")
+        parts = urlsplit(url if "//" in url or relative else f"//{url}")
+        return parts.hostname or "", parts.path, parts.query
     except ValueError:
-        return "", url
+        return "", url, ""

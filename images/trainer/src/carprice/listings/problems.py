@@ -48,6 +48,8 @@ VALUE_CODES: dict[str, str] = {
     "other_distance": "a distance in miles; kilometres are expected",
     "in_the_future": "lies in the future",
     "other_meaning": "says something else than this column",
+    "rounded_number": "a number in scientific notation, whose last digits are lost",
+    "not_a_link": "not the address of a page",
     "no_known_make": "names no make that is known",
     "no_known_model": "names no model that is known",
 }
@@ -105,6 +107,8 @@ HOLD_CODES: dict[str, str] = {
     "one_price": "{times} of {rows} rows ask the same price, {amount} MAD",
     "ads_merged": "{merged} of {rows} rows are of different cars, but count as only {ads} ads: "
     "their links or ids are the same",
+    "ads_alike": "{merged} of {rows} rows differ from another row only in the price and count as its ad "
+    "({ads} ads in all)",
 }
 """Why a file is held until a person releases or rejects it."""
 

@@ -107,13 +107,15 @@ def parse(
     require_price: bool,
     faults: Mapping[int, RowProblem] | None = None,
     found: Recognised | None = None,
+    shared: npt.NDArray[np.uint64] | None = None,
 ) -> Parsed:
     """Read a raw table (n rows of str under any known headers) into canonical columns.
 
     A row needs a make, a model and a model year. With `require_price` it needs a price, too. A value of any
     other column that can't be read is unknown; it refuses no row. `faults` are problems that are already
     known, by row position (as `RawFile.faults`); such a row gets no other. `found` is what the columns are,
-    where `raw` is a part of a file for which that has been decided. Raises `DataRefused` when a
+    where `raw` is a part of a file for which that has been decided. `shared` are the ids that tell no ad, as
+    `listing_ids` takes them. Raises `DataRefused` when a
     required column is missing.
     """
     if found is None:
@@ -132,7 +134,7 @@ def parse(
             canonical[name] = rows.read(name, column.kind)
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
     rows.require(canonical)
-    canonical["listing_id"] = listing_ids(canonical)
+    canonical["listing_id"] = listing_ids(canonical, shared)
     parsed = rows.parsed(_frame(canonical, raw.index))
     good = parsed.good.to_numpy()
     listing_schema(require_price).validate(parsed.listings[good], lazy=True)

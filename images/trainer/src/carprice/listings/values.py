@@ -13,6 +13,7 @@ from carprice.listings import words
 from carprice.listings.amounts import UnusableValue, plain_text, read_number, whole
 from carprice.listings.cleaning import clean
 from carprice.listings.dates import DateReading, read_time, read_year
+from carprice.listings.identity import is_link, read_id
 from carprice.listings.mileages import read_mileage
 from carprice.listings.prices import read_price
 from carprice.listings.schema import COLUMNS, EQUIPMENT, LONGEST_TEXT, LONGEST_URL, limits_of
@@ -58,13 +59,21 @@ def parse_model(value: str) -> str | None:
     return text[:-2] if text and re.fullmatch(r"\d+\.0", text) else text
 
 
+def parse_id(value: str) -> str | None:
+    """The id of an ad. Raises ValueError, also for a number in scientific notation: its digits are lost."""
+    text = parse_text(value)
+    return text and read_id(text)
+
+
 def parse_url(value: str) -> str | None:
-    """A link. Raises ValueError when it is too long."""
+    """A link. Raises ValueError when it is too long or no link."""
     text = value.strip() if value.isascii() else _INVISIBLE.sub("", value).strip()
     if words.is_unknown(text):
         return None
     if len(text) > LONGEST_URL:
         raise ValueError
+    if not is_link(text):
+        raise UnusableValue("not_a_link", text)
     return text
 
 
@@ -203,6 +212,7 @@ class Reader(NamedTuple):
 
 
 _READERS: dict[str, Reader] = {
+    "listing_id": Reader(parse_id, "text"),
     "url": Reader(parse_url, "link"),
     "model": Reader(parse_model, "text"),
     "model_year": Reader(parse_year, "year"),

@@ -90,10 +90,15 @@ def try_file(
     outcome = opened(content, file, params)
     if row_list is None:
         outcome.read()
+        if outcome.shared is not None:
+            outcome.identify()
         outcome.close(params)
     else:
         with local_files.writing(row_list) as output:
             outcome.read([RowList(output).add])
+            if outcome.shared is not None:
+                _begin_again(output)
+                outcome.identify([RowList(output).add])
             outcome.close(params)
             if outcome.has_other_fates_now:
                 _begin_again(output)
@@ -134,6 +139,11 @@ def record(
                 listings = AcceptedFile(accepted_output, sha256)
                 outcome.read([listings.add, quarantine.add])
                 listings.close()
+                if outcome.shared is not None:
+                    _begin_again(accepted_output)
+                    listings = AcceptedFile(accepted_output, sha256)
+                    outcome.identify([listings.add])
+                    listings.close()
                 receipt = decided()
                 if receipt["status"] != "accepted":
                     raise Discarded

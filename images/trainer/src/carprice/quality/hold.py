@@ -20,7 +20,7 @@ import pandas as pd
 
 from carprice.listings.problems import hold_sentence
 from carprice.params import QualityParams
-from carprice.quality.repeats import Hashes, row_hashes, text_hashes
+from carprice.quality.identities import Identities
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,6 @@ Floats = npt.NDArray[np.float64]
 
 _CONFIDENCE_Z = 2.326  # one-sided, 99 %
 _HASH = "hash of the id"
-# What tells cars apart: the model is left out, since sellers and sites spell it in many ways.
-_CAR = ("make", "model_year")
 # The least number of equal amounts that can be no coincidence, and of other amounts beside them.
 _FEWEST_EQUAL, _FEWEST_OTHERS = 10, 10
 # People ask round prices: in real files no other amount stands in more than 0.6 % of the rows.
@@ -73,40 +71,37 @@ class HoldEvidence:
     """What the accepted rows of a file tell about it as a whole; the rows themselves are not kept.
 
     `most_prices` listings are drawn to compare their prices: those whose ids have the smallest hashes, each
-    listing once. An id or a car is a hash of 64 bits.
+    listing once. `identities` are the ids of all rows.
     """
 
     def __init__(self, most_prices: int) -> None:
-        self._most_prices = most_prices
+        self.most_prices = most_prices
         self._drawn = pd.DataFrame()
         self._drawn_below = np.uint64(2**64 - 1)
         self._amounts: Counter[float] = Counter()
-        self._ids: list[Hashes] = []
-        self._cars: list[Hashes] = []
+        self.identities = Identities()
 
     def add(self, listings: pd.DataFrame) -> None:
         """Add accepted rows in canonical columns."""
         if listings.empty:
             return
-        ids = text_hashes(listings["listing_id"])
-        self._ids.append(ids)
-        self._cars.append(row_hashes(pd.DataFrame({name: listings[name] for name in _CAR})))
+        ids = self.identities.add(listings)
         self._amounts.update(listings["price_mad"].tolist())
         few = listings[ids <= self._drawn_below].assign(**{_HASH: ids[ids <= self._drawn_below]})
         together = pd.concat([self._drawn, few]) if len(self._drawn) else few
-        self._drawn = together.drop_duplicates(_HASH).nsmallest(self._most_prices, _HASH)
-        if len(self._drawn) == self._most_prices:
+        self._drawn = together.drop_duplicates(_HASH).nsmallest(self.most_prices, _HASH)
+        if len(self._drawn) == self.most_prices:
             self._drawn_below = self._drawn[_HASH].max()
 
     @property
     def rows(self) -> int:
         """How many rows were added."""
-        return sum(map(len, self._ids))
+        return self.identities.rows
 
     @property
     def distinct_listings(self) -> int:
         """How many different ids the rows have."""
-        return len(np.unique(np.concatenate(self._ids))) if self._ids else 0
+        return self.identities.distinct
 
     def reasons(self, params: QualityParams, prices: PriceSource) -> tuple[list[HoldReason], dict[str, Any]]:
         """Why the file is held, and its price check.
@@ -115,23 +110,11 @@ class HoldEvidence:
         as a multiple of the model's) and `far_rows`, or `skipped` with the reason why nothing was compared.
         """
         found, price_check = _prices(self._drawn, params, prices)
-        others = (_equal_prices(self._amounts, self.rows, params), self._merged_ads(params))
+        others = [_equal_prices(self._amounts, self.rows, params)]
+        for code, merged in self.identities.merged().items():
+            if merged.rows and _at_least(merged.rows, self.rows) > params.hold_merged_share:
+                others.append(HoldReason(code, {"merged": merged.rows, "rows": self.rows, "ads": merged.ads}))
         return found + [reason for reason in others if reason], price_check
-
-    def _merged_ads(self, params: QualityParams) -> HoldReason | None:
-        """Rows of different cars that count as one ad, because their link or id is the same."""
-        if not self._ids:
-            return None
-        ids, cars = np.concatenate(self._ids), np.concatenate(self._cars)
-        order = np.lexsort((cars, ids))
-        ids, cars = ids[order], cars[order]
-        begins = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-        other_car = np.concatenate([[False], (cars[1:] != cars[:-1]) & (ids[1:] == ids[:-1])])
-        of_several = np.add.reduceat(other_car, begins) > 0
-        merged = int(np.diff(np.append(begins, len(ids)))[of_several].sum())
-        if _at_least(merged, len(ids)) <= params.hold_merged_share:
-            return None
-        return HoldReason("ads_merged", {"merged": merged, "rows": len(ids), "ads": int(of_several.sum())})
 
 
 def _prices(

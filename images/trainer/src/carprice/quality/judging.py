@@ -16,7 +16,7 @@ from carprice.listings.reading import RawChunk, RawTable
 from carprice.listings.reading.raw_table import index_column
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import Parsed, parse
-from carprice.quality.repeats import SeenRows
+from carprice.quality.repeats import Hashes, SeenRows
 
 WHOLE_FILE = RowProblem("whole_file_refused").sentence()
 
@@ -31,7 +31,8 @@ class JudgedRows:
     `table` has the file's own columns and words, `lines` are where the rows begin. `repeats` is the line of
     the earlier row that a row equals, 0 where there is none. `fates` are among `FATES`. `reasons` (object)
     are None for an accepted row. `parsed` are the rows that repeat none, in canonical columns; it is None
-    where the columns of the file can't be used. `found` is what they are.
+    where the columns of the file can't be used. `found` is what they are, `shared` are the ids that tell no
+    ad.
     """
 
     table: pd.DataFrame
@@ -41,6 +42,7 @@ class JudgedRows:
     reasons: npt.NDArray[Any]
     parsed: Parsed | None
     found: Recognised | None
+    shared: Hashes | None = None
 
     def of(self, fate: str) -> npt.NDArray[np.bool_]:
         """Which rows have this fate, shape (rows,)."""
@@ -60,14 +62,17 @@ class JudgedRows:
         again = self.table[self.repeats > 0]
         if again.empty:
             return self.parsed.listings
-        more = parse(again, require_price=True, found=self.found).listings
+        more = parse(again, require_price=True, found=self.found, shared=self.shared).listings
         return pd.concat([self.parsed.listings, more]).loc[self.table.index]
 
 
-def judge(raw: RawTable, chunks: Iterator[RawChunk], found: Recognised | None) -> Iterator[JudgedRows]:
+def judge(
+    raw: RawTable, chunks: Iterator[RawChunk], found: Recognised | None, shared: Hashes | None = None
+) -> Iterator[JudgedRows]:
     """The rows of a file with their fates, from its `chunks`. Raises what `RawTable.chunks` raises.
 
     `found` is what its columns are; None where they can't be used, so that every row is quarantined.
+    `shared` are hashes of the links and ids that tell no ad.
     """
     index = index_column(raw.header, raw.columns)
     compared = [column for column in raw.columns if column != index]
@@ -88,12 +93,12 @@ def judge(raw: RawTable, chunks: Iterator[RawChunk], found: Recognised | None) -
             new = np.flatnonzero(repeats == 0)
             place = {int(row): position for position, row in enumerate(new)}
             faults = {place[row]: fault for row, fault in chunk.faults.items() if row in place}
-            parsed = parse(table.iloc[new], require_price=True, faults=faults, found=found)
+            parsed = parse(table.iloc[new], require_price=True, faults=faults, found=found, shared=shared)
             fates[new], reasons[new] = parsed.fates, parsed.problems.to_numpy(dtype=object)
         again = np.flatnonzero(repeats)
         fates[again] = "repeated"
         reasons[again] = [f"the same as line {line}" for line in repeats[again]]
-        yield JudgedRows(table, chunk.lines, repeats, fates, reasons, parsed, found)
+        yield JudgedRows(table, chunk.lines, repeats, fates, reasons, parsed, found, shared)
 
 
 def _coded(column: pd.Series[Any]) -> pd.Categorical[Any]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
@@ -19,6 +20,7 @@ from carprice.listings.tables import Unreadable
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldEvidence
 from carprice.quality.judging import FATES, WHOLE_FILE, JudgedRows, judge
+from carprice.quality.repeats import Hashes
 from carprice.quality.sampling import Examples, RowSample
 
 Source = bytes | str | os.PathLike[str]
@@ -38,7 +40,8 @@ class Outcome:
     `fates` counts the rows of each of `FATES`; `partial` are the accepted rows without mileage or fuel.
     `reasons` counts the quarantined rows of each reason, `aside` the rows that are no listings for another
     reason, most frequent first; a row with two reasons counts under both. `unreadable` are values of optional
-    columns that are unknown because they can't be read. The evidence, the sample and the examples are of the
+    columns that are unknown because they can't be read. `shared` are the links and ids that stand in rows of
+    several cars; `identify` replaces them. The evidence, the sample and the examples are of the
     whole file.
     """
 
@@ -53,6 +56,8 @@ class Outcome:
     aside: Counter[str] = field(default_factory=Counter)
     unreadable: dict[RowProblem, Unreadable] = field(default_factory=dict)
     evidence: HoldEvidence | None = None
+    shared: Hashes | None = None
+    rows_with_shared_ids: int = 0
     sample: RowSample = field(default_factory=RowSample)
     examples: Examples | None = None
     refusal: DataRefused | None = None
@@ -86,6 +91,24 @@ class Outcome:
                 self._count(rows)
                 for sink in sinks:
                     sink(rows)
+        if self.evidence is not None and self.refusal is None:
+            shared = self.evidence.identities.shared()
+            if len(shared):
+                self.shared = shared
+                self.rows_with_shared_ids = self.evidence.identities.rows_of(shared)
+
+    def identify(self, sinks: Iterable[Sink] = ()) -> None:
+        """Read the rows again, where links or ids tell no ad: their rows are known by their content.
+
+        `sinks` take the rows with the same fates and other ids.
+        """
+        if self.raw is None or self.evidence is None:
+            return
+        self.evidence = HoldEvidence(self.evidence.most_prices)
+        for rows in self._judged(self.raw.chunks()):
+            self.evidence.add(rows.listings())
+            for sink in sinks:
+                sink(rows)
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
@@ -111,7 +134,7 @@ class Outcome:
     def _judged(self, chunks: Iterator[RawChunk] | None) -> Iterator[JudgedRows]:
         if self.raw is None or chunks is None:
             return iter(())
-        return judge(self.raw, chunks, None if self.evidence is None else self.found)
+        return judge(self.raw, chunks, None if self.evidence is None else self.found, self.shared)
 
     def _count(self, rows: JudgedRows) -> None:
         self.rows += len(rows.table)
@@ -150,6 +173,20 @@ class Outcome:
     def distinct_listings(self) -> int:
         """How many ads the rows are that can be used, whether the file is refused or not."""
         return 0 if self.evidence is None else self.evidence.distinct_listings
+
+    def identity(self) -> dict[str, Any]:
+        """How the ads among the rows that can be used are told apart, as JSON.
+
+        `rules` counts them by rule; `shared` says how many links or ids were given up and how many rows have
+        one.
+        """
+        return {
+            "rules": {} if self.evidence is None else self.evidence.identities.by_rule(),
+            "shared": {
+                "ids": 0 if self.shared is None else len(self.shared),
+                "rows": self.rows_with_shared_ids,
+            },
+        }
 
     def counts(self) -> dict[str, int]:
         """The rows of each of `FATES`."""

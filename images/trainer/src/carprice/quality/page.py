@@ -14,6 +14,7 @@ from carprice.listings.schema import COLUMNS
 from carprice.listings.text import shorten
 from carprice.listings.values import is_unknown
 from carprice.params import QualityParams
+from carprice.quality.identities import identity_words
 from carprice.quality.outcome import Outcome
 from carprice.reports.html import templates
 
@@ -32,6 +33,7 @@ def quality_page(receipt: dict[str, Any], outcome: Outcome, params: QualityParam
             params=params,
             delimiter=_DELIMITER_NAMES.get(receipt["delimiter"] or "", ""),
             checked_at=datetime.fromisoformat(receipt["checked_at"]).strftime("%d %B %Y, %H:%M UTC"),
+            identity=identity_words(receipt["identity"]),
             columns=_columns(outcome),
             absent=_absent(outcome),
             required=[HEADERS[name][0] for name in REQUIRED],

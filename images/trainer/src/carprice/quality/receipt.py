@@ -57,6 +57,7 @@ def receipt_of(
         "rows_quarantined": rows["quarantined"],
         "rows_refused": rows["quarantined"],
         "distinct_listings": outcome.distinct_listings,
+        "identity": outcome.identity(),
         "refusal": None if refusal is None else str(refusal),
         "refusal_code": None if refusal is None else refusal.code,
         "refusal_params": None if refusal is None else refusal.params,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from carprice.formats import thousands
+from carprice.quality.identities import identity_words
 
 MOST_REASONS = 10
 
@@ -31,10 +32,14 @@ def summary(receipt: Mapping[str, Any]) -> str:
         if receipt[key] or key in ("rows_accepted", "rows_quarantined")
     ]
     lines.append(_count(receipt["distinct_listings"], "distinct listings among the rows that can be used"))
+    lines += [_count(ads, f"  {words}") for ads, words in identity_words(receipt["identity"])]
     if receipt["rows_partial"]:
         lines.append(_count(receipt["rows_partial"], "accepted rows without mileage or fuel"))
     if receipt["reasons"]:
         lines += ["", "Why rows were quarantined", *_reasons(receipt["reasons"])]
+    if receipt["unreadable_values"]:
+        lines += ["", "Values that were not used, in rows of any kind"]
+        lines += _reasons({found["sentence"]: found["rows"] for found in receipt["unreadable_values"]})
     if receipt["columns"]:
         width = min(max(map(len, receipt["columns"])), 40)
         lines += ["", "What each column was taken for"]
