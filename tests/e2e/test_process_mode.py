@@ -29,9 +29,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def broken_rows(share: float) -> bytes:
-    """200 synthetic listings, a share of them without a price."""
+    """200 synthetic listings, a share of them without a model year."""
     table = sample.generate(200, seed=77)
-    table.loc[: int(share * len(table)) - 1, "Prix"] = "à débattre"
+    table.loc[: int(share * len(table)) - 1, "Année-Modèle"] = "inconnue"
     return sample.to_csv(table).encode()
 
 
