@@ -16,6 +16,9 @@ import pandas as pd
 import pytest
 
 from carprice import cli
+from carprice.history import snapshots
+from carprice.quality.check import check_data_quality
+from carprice.store import DataRoot
 
 Cars = list[dict[str, str]]
 
@@ -314,3 +317,20 @@ def test_a_model_that_a_program_took_for_a_number_is_its_name(check: Check, clea
         return {"Modèle": f"{car['Modèle']}.0" if car["Modèle"].isdigit() else car["Modèle"]}
 
     are_accepted(check(changed(change)), clean)
+
+
+def test_the_same_ads_with_a_city_added_are_the_same_ads(
+    tmp_path: Path, with_params: Callable[[str], Any]
+) -> None:
+    root = DataRoot(str(tmp_path))
+    (tmp_path / "raw").mkdir()
+    with_city = changed(lambda n, car: {"Ville": ("Rabat", "Fès")[n % 2]})
+    receipts = []
+    for name, content in (("first.csv", text_of(clean_cars())), ("second.csv", with_city)):
+        (tmp_path / "raw" / name).write_text(content)
+        receipts.append(check_data_quality(root, with_params("{}"), name))
+    assert [receipt["rows_accepted"] for receipt in receipts] == [80, 80]
+    assembled = snapshots.assemble(root, with_params("{}"), [receipt["sha256"] for receipt in receipts])
+    assert assembled["listings_total"] == 80
+    _, listings = snapshots.load(root, assembled["snapshot_id"])
+    assert set(listings["city"]) == {"Rabat", "Fès"}

@@ -111,9 +111,13 @@ def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
 
 
 def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """The listings of `files` (in order of receipt), the newest row of each, in order of appearance."""
+    """The listings of `files` (in order of receipt), the newest row of each, in order of appearance.
+
+    The same ad in files of different layouts is one listing, as far as `with_linked_ids` can tell.
+    """
     import pandas as pd
 
+    from carprice.history.linking import with_linked_ids
     from carprice.listings.tables import as_canonical
 
     tables, times = [], []
@@ -122,7 +126,7 @@ def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
         received = pd.Timestamp(entry["received_at"]).tz_convert("UTC").as_unit("us")
         tables.append(table)
         times.append(table["scraped_at"].fillna(received))
-    together = pd.concat(tables, ignore_index=True)
+    together = pd.concat(with_linked_ids(tables), ignore_index=True)
     newest_last = pd.concat(times, ignore_index=True).sort_values(kind="stable").index
     kept = together.loc[newest_last].drop_duplicates("listing_id", keep="last").index
     return together.loc[kept.sort_values()].reset_index(drop=True)

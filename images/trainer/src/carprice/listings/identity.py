@@ -72,7 +72,29 @@ def listing_ids(table: Mapping[str, Any], shared: npt.NDArray[np.uint64] | None 
         ids[known] = None
     without = np.flatnonzero(pd.isna(ids))
     if len(without):
-        ids[without] = _ids_of_content(table, without)
+        used = (*FEATURES, "price_mad")
+        ids[without] = content_ids({name: np.asarray(table[name], dtype=object)[without] for name in used})
+    return ids
+
+
+def content_ids(table: Mapping[str, Any] | pd.DataFrame) -> npt.NDArray[Any]:
+    """The id by its content of each row of canonical columns, shape (n,).
+
+    It is a hash of all features and not of the price, so that a new price is no new ad. Cars of one model and
+    year without a mileage can only be told apart by their prices, so there the price counts.
+    """
+    price = np.array(table["price_mad"], dtype=object)
+    price[~pd.isna(np.asarray(table["mileage_km_min"], dtype=object))] = None
+    columns = []
+    for name in FEATURES:
+        codes, uniques = pd.factorize(np.asarray(table[name], dtype=object))
+        words = [tidy(str(value)).casefold() for value in uniques]
+        columns.append([words[code] if code >= 0 else "" for code in codes])
+    ids = np.empty(len(price), dtype=object)
+    ids[:] = [
+        "row-" + _hash(*said, *([] if pd.isna(asked) else [str(asked)]))
+        for asked, *said in zip(price, *columns, strict=True)
+    ]
     return ids
 
 
@@ -124,26 +146,6 @@ def hashes_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """A hash of 64 bits of each id, shape (n,), the same in every process."""
     hashes: npt.NDArray[np.uint64] = pd.util.hash_array(np.asarray(ids, dtype=object), categorize=False)
     return hashes
-
-
-def _ids_of_content(table: Mapping[str, Any], rows: npt.NDArray[np.int64]) -> list[str]:
-    """A hash of all features and not of the price, so that a new price is no new ad.
-
-    Cars of one model and year without a mileage can only be told apart by their prices, so there the price
-    counts.
-    """
-    features = [np.asarray(table[name], dtype=object)[rows] for name in FEATURES]
-    price = np.asarray(table["price_mad"], dtype=object)[rows]
-    price[~pd.isna(np.asarray(table["mileage_km_min"], dtype=object)[rows])] = None
-    columns = []
-    for values in features:
-        codes, uniques = pd.factorize(values)
-        words = [tidy(str(value)).casefold() for value in uniques]
-        columns.append([words[code] if code >= 0 else "" for code in codes])
-    return [
-        "row-" + _hash(*said, *([] if pd.isna(asked) else [str(asked)]))
-        for asked, *said in zip(price, *columns, strict=True)
-    ]
 
 
 def _hash(*parts: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
+from carprice.history.linking import with_linked_ids
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.store import DataRoot
 
@@ -41,7 +42,7 @@ class ProductionVersion:
         A listing of the snapshot is left out even with a new price, and also if the version was only tested
         on it: the figures at its promotion come from those listings.
         """
-        listings = snapshots.distinct(root, files)
+        (listings,) = with_linked_ids([snapshots.distinct(root, files)], self.known)
         seen = listings["listing_id"].isin(set(self.known["listing_id"])).to_numpy()
         return listings[~seen].reset_index(drop=True), int(seen.sum())
 
