@@ -32,8 +32,8 @@ ROWS = [
 def in_slices(api: Api, content: bytes, rows: int) -> tuple[slices.PricedRows, int]:
     raw = reading.read_raw(content)
     client, priced, pieces = ApiClient(Settings(api_url=api.address)), slices.PricedRows(), 0
-    for piece in slices.slices_of(content, raw, rows=rows):
-        priced.add(client.predict_csv(piece))
+    for piece in slices.slices_of(raw, rows=rows):
+        priced.add(piece, client.predict_csv(piece.content) if piece.content else None)
         pieces += 1
     return priced, pieces
 
@@ -68,10 +68,20 @@ def test_rows_without_a_price_are_told_by_their_place_in_the_file(api: Api) -> N
 
 
 def test_a_slice_is_small_enough_for_one_request() -> None:
-    content = (HEADER + ROWS[0] * 50).encode()
-    raw = reading.read_raw(content)
-    pieces = list(slices.slices_of(content, raw, size=200))
+    raw = reading.read_raw((HEADER + ROWS[0] * 50).encode())
+    pieces = list(slices.slices_of(raw, size=200))
     assert len(pieces) > 10
-    assert all(len(piece) < 200 + 2 * len(HEADER.encode()) for piece in pieces)
-    assert all(piece.startswith(HEADER.encode()) for piece in pieces)
-    assert b"".join(piece.removeprefix(HEADER.encode()) for piece in pieces) == (ROWS[0] * 50).encode()
+    assert sum(piece.rows for piece in pieces) == 50
+    for piece in pieces:
+        assert piece.content is not None
+        assert len(piece.content) < 200 + 2 * len(HEADER.encode())
+        assert reading.read_raw(piece.content).header[:-1] == raw.header
+
+
+def test_rows_of_which_little_is_left_are_answered_in_their_slice(api: Api) -> None:
+    content = (
+        HEADER + ROWS[0] + "Dacia Logan bien entretenue;;;;;\n" + ROWS[0] + "Total;;;;;\n" + ROWS[0]
+    ).encode()
+    priced, _ = in_slices(api, content, 2)
+    assert [row["row"] for row in priced.unpriced] == [2]
+    assert len(priced.rows) == 4

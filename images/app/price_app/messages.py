@@ -54,6 +54,11 @@ FILES = {
     "empty_file": N_("Il est vide. Il faut une ligne d'en-tête et des annonces."),
     "other_format": N_("Ce n'est pas un fichier CSV. Enregistrez les annonces au format CSV (texte)."),
     "not_text_file": N_("Ce n'est pas du texte. Enregistrez les annonces au format CSV."),
+    "too_long_line": N_("Une de ses lignes dépasse {most} octets. Exportez les annonces au format CSV."),
+    "too_large_file": N_(
+        "Il est trop gros : {most} octets au plus. Répartissez les annonces en plusieurs fichiers."
+    ),
+    "damaged_archive": N_("Cette archive gzip est abîmée. Compressez les annonces à nouveau."),
     "no_header": N_("La première ligne doit donner le nom des colonnes."),
     "no_rows": N_("Il n'a qu'un en-tête : il faut des annonces en dessous."),
     "too_many_rows": N_("Il a trop de lignes : {most} au plus. Envoyez-les en plusieurs fichiers."),
@@ -133,6 +138,9 @@ COMPLAINTS = {
     "title_says_no_year": N_("le titre ne dit pas l'année du modèle"),
     "empty_row": N_("la ligne est vide"),
     "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
+    "joined_rows": N_("un guillemet joint la ligne aux suivantes"),
+    "doubtful_row": N_("la ligne suit une ligne abîmée et n'a pas l'air d'une annonce"),
+    "nul_byte": N_("la ligne contient un octet nul"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
     "no_asking_price": N_("aucun prix demandé"),

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from carprice.listings import reading
+from carprice.listings.problems import RowProblem
 from price_contract.answers import Batch, BatchRow
 
 ROWS, BYTES = 2_000, 3_000_000
+
+# A row of which little is left never looks like the footer of its slice, because it has a number.
+_ROW_NUMBER = "Unnamed: 0"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive rows of a file: `content` is the CSV file of those without a fault, None if all have one.
+
+    `faults` says by position in the slice what is wrong with the shape of a row.
+    """
+
+    rows: int
+    content: bytes | None
+    faults: Mapping[int, RowProblem]
 
 
 @dataclass
@@ -30,35 +47,61 @@ class PricedRows:
         """The number of rows with a price."""
         return len(self.rows) - len(self.unpriced)
 
-    def add(self, batch: Batch) -> None:
-        """Append the answers about the next slice."""
+    def add(self, piece: Slice, batch: Batch | None) -> None:
+        """Append the answers about the next slice; `batch` is None where nothing of it was sent."""
         first = len(self.rows)
-        for row in batch["predictions"]:
-            self.rows.append({**row, "row": first + row["row"]})
+        answers = iter(batch["predictions"] if batch is not None else ())
+        for position in range(piece.rows):
+            fault = piece.faults.get(position)
+            answer = next(answers) if fault is None else _of_fault(fault)
+            self.rows.append({**answer, "row": first + position + 1})
 
 
-def slices_of(content: bytes, raw: reading.RawFile, rows: int = ROWS, size: int = BYTES) -> Iterator[bytes]:
-    """The file in pieces of at most `rows` rows and about `size` bytes, each with the header, in UTF-8.
+def slices_of(raw: reading.RawFile, rows: int = ROWS, size: int = BYTES) -> Iterator[Slice]:
+    """The file in slices of at most `rows` rows and about `size` bytes, each with the header, in UTF-8.
 
-    The cuts are between the rows as `raw` (the same `content`, read) has them, and each row keeps its
-    text. The API therefore says of each row what it would say of it in the whole file.
+    The API says of each row what it would say of it in the whole file.
     """
-    text = content.decode(raw.encoding, "replace")
-    lines = list(io.StringIO(text, newline=""))
-    starts = [int(line) - 1 for line in raw.lines]
-    before = "".join(lines[: starts[0]])
-    piece: list[str] = []
+    columns = [raw.table[column].tolist() for column in raw.table.columns]
+    lines: list[str] = []
+    faults: dict[int, RowProblem] = {}
     length = held = 0
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        row = "".join(lines[start:end])
-        weight = len(row.encode())
+    for number, values in enumerate(zip(*columns, strict=True)):
+        line = _line([*values, str(number)], raw.delimiter)
+        weight = len(line.encode("utf-8", "replace"))
         if held and (held == rows or length + weight > size):
-            yield (before + "".join(piece)).encode()
-            piece, length, held = [], 0, 0
-        piece.append(row)
-        length += weight
+            yield _slice(raw, lines, faults, held)
+            lines, faults, length, held = [], {}, 0, 0
+        if number in raw.faults:
+            faults[held] = raw.faults[number]
+        else:
+            lines.append(line)
+            length += weight
         held += 1
-    yield (before + "".join(piece)).encode()
+    yield _slice(raw, lines, faults, held)
+
+
+def _slice(raw: reading.RawFile, lines: list[str], faults: dict[int, RowProblem], rows: int) -> Slice:
+    header = _line([*raw.header, _ROW_NUMBER], raw.delimiter)
+    content = (header + "".join(lines)).encode("utf-8", "replace") if lines else None
+    return Slice(rows, content, faults)
+
+
+def _line(values: list[str], delimiter: str) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(values)
+    return text.getvalue()
+
+
+def _of_fault(fault: RowProblem) -> BatchRow:
+    """What the API answers for a row of a wrong shape."""
+    return {
+        "row": 0,
+        "errors": [],
+        "problem": fault.sentence(),
+        "code": fault.code,
+        "params": dict(fault.params),
+    }
 
 
 def first_rows(raw: reading.RawFile, rows: int) -> pd.DataFrame:

@@ -73,7 +73,7 @@ def page() -> None:
     if st.button(_("Estimer ces annonces"), type="primary", icon=":material/sell:"):
         st.session_state.pop("priced file", None)
         try:
-            st.session_state["priced file"] = (upload.file_id, _price(upload.getvalue(), raw))
+            st.session_state["priced file"] = (upload.file_id, _price(raw))
         except ApiProblem as problem:
             if problem.kind != "refused":
                 raise
@@ -114,13 +114,13 @@ def _preview(raw: reading.RawFile) -> None:
         st.caption(_("Les {n} premières lignes du fichier.", n=PREVIEW_ROWS))
 
 
-def _price(content: bytes, raw: reading.RawFile) -> slices.PricedRows:
+def _price(raw: reading.RawFile) -> slices.PricedRows:
     total = len(raw.table)
     priced = slices.PricedRows()
     bar = st.progress(0.0, _("Estimation en cours…"))
     try:
-        for piece in slices.slices_of(content, raw):
-            priced.add(screens.client().predict_csv(piece))
+        for piece in slices.slices_of(raw):
+            priced.add(piece, screens.client().predict_csv(piece.content) if piece.content else None)
             done = len(priced.rows)
             text = _("{done} annonces sur {total}", done=formats.number(done), total=formats.number(total))
             bar.progress(min(done / total, 1.0), text)

@@ -58,6 +58,9 @@ VALUE_CODES: dict[str, str] = {
 ROW_CODES: dict[str, str] = {
     "empty_row": "the row is empty",
     "unclosed_quote": "a quotation mark in the row is not closed",
+    "joined_rows": "a quotation mark joins the row with the next ones",
+    "doubtful_row": "the line stands below a damaged one and does not look like a row",
+    "nul_byte": "the row holds a NUL byte",
     "wrong_number_of_values": "the row has {values} values, the header has {columns} columns",
     "whole_file_refused": "nothing is wrong with the row itself: the whole file was refused",
 }
@@ -79,13 +82,24 @@ ASIDE_CODES: dict[str, str] = {
 }
 """Why a row without a fault is no listing. `found` is what the row itself says."""
 
-NOTE_CODES: dict[str, str] = {}
+NOTE_CODES: dict[str, str] = {
+    "delimiter_line": "names the delimiter",
+    "title_line": "stands above the header",
+    "blank_line": "is blank",
+    "total_line": "sums up other lines",
+    "footer_line": "stands below the rows",
+    "repeated_header": "is the header again",
+    "other_header": "is another header; the rows below are read by it",
+}
 """Why lines of a file are no rows."""
 
 FILE_CODES: dict[str, tuple[str, ...]] = {
     "empty_file": ("bytes",),
     "other_format": ("format",),  # one of OTHER_FORMATS
     "not_text_file": ("nul_bytes", "control_bytes", "bytes"),
+    "too_long_line": ("most",),
+    "too_large_file": ("most",),
+    "damaged_archive": (),
     "no_header": ("line",),
     "no_rows": ("columns",),
     "too_many_rows": ("most",),

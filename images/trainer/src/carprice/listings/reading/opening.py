@@ -6,6 +6,7 @@ import os
 
 from carprice.listings.reading.delimited import DelimitedTable
 from carprice.listings.reading.raw_table import RawFile, RawTable, whole
+from carprice.listings.reading.sources import Source
 
 
 def open_raw(
@@ -18,12 +19,7 @@ def open_raw(
     Raises `DataRefused` for an empty file and a file that is not text. `chunks` raises it for a header
     without rows, and `TooManyRows` at the first row after `most_rows`; the rest is not read.
     """
-    if isinstance(source, bytes):
-        content = source
-    else:
-        with open(source, "rb") as file:
-            content = file.read()
-    return DelimitedTable(content, name, most_rows)
+    return DelimitedTable(Source(source, name), most_rows)
 
 
 def read_raw(
