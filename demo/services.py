@@ -82,7 +82,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "airflow" / "dags"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": settings.airflow_database
-            or f"sqlite:///{home / 'airflow.db'}",
+            or data_root.sqlite_url(str(home / "airflow.db")),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
@@ -124,8 +124,8 @@ def mlflow_service(settings: Settings) -> Service:
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         python_of("mlflow"), "-m", "mlflow", "server",
-        "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-        "--artifacts-destination", str(folder / "artifacts"),
+        "--backend-store-uri", data_root.sqlite_url(str(folder / "mlflow.db")),
+        "--artifacts-destination", (folder / "artifacts").as_uri(),
         "--serve-artifacts",
         "--host", "127.0.0.1",
         "--port", str(settings.mlflow_port),

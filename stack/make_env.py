@@ -16,6 +16,7 @@ import argparse
 import base64
 import contextlib
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -136,7 +137,7 @@ def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
             text += "\n"
         descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(text + "".join(f"{name}={value}\n" for name, value in missing.items()))
+            file.write(text + "".join(f"{name}={_quoted(value)}\n" for name, value in missing.items()))
         path.with_suffix(".new").replace(path)
     return present | missing
 
@@ -219,7 +220,23 @@ def settings_in(path: Path) -> dict[str, str]:
         return {}
     lines = (line.strip() for line in path.read_text().splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _quoted(value: str) -> str:
+    """A value as Compose reads it unchanged: in single quotes where a character would mean something."""
+    if re.fullmatch(r"[\w./:@%+,=-]*", value, re.ASCII):
+        return value
+    if "'" in value or "\n" in value:
+        raise SetupProblem(
+            f"A value without apostrophes and line breaks was expected in .env, found {value!r}."
+        )
+    return f"'{value}'"
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    return value[1:-1] if len(value) > 1 and quote in ("'", '"') and value.endswith(quote) else value
 
 
 def give(path: Path, uid: int) -> None:

@@ -48,7 +48,7 @@ with DAG(
     def claim_files() -> list[str]:
         return [StepName.CLAIM_FILES]
 
-    @step(map_index_template="{{ claimed.file }}")
+    @step(map_index_template="{{ claimed.file[:100] }}")
     def check_data_quality(claimed: dict[str, str]) -> list[str]:
         # With `=`: a name may begin with a hyphen.
         return [StepName.CHECK_DATA_QUALITY, f"--file={claimed['file']}", "--sha256", claimed["sha256"]]

@@ -21,11 +21,20 @@ import yaml
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from carprice_contract.data_root import RAW, receipt
-from carprice_contract.landing import SETTLE_SECONDS, SETTLE_SECONDS_RENAMED, is_complete, is_listed
+from carprice_contract.landing import (
+    SETTLE_SECONDS,
+    SETTLE_SECONDS_RENAMED,
+    is_complete,
+    is_listed,
+    name_in_raw,
+    written_name,
+)
 from include.settings import Settings, settings
 
 REMIND_SECONDS = 60.0
 LONGEST_REMIND_SECONDS = 1800.0
+# An event tells people what landed; ten thousand names would only swell the database.
+MOST_NAMED = 100
 
 
 class LandingTrigger(BaseEventTrigger):
@@ -62,7 +71,8 @@ class LandingTrigger(BaseEventTrigger):
                     last_problem = repr(problem)
                     self.log.warning("Can't look into raw/, and tries again: %s", last_problem)
             if waiting:
-                yield TriggerEvent({"files": [{"file": f.name, "bytes": f.size} for f in waiting]})
+                named = [{"file": file.name, "bytes": file.size} for file in waiting[:MOST_NAMED]]
+                yield TriggerEvent({"files": named, "waiting": len(waiting)})
                 # The triggerer has taken the event only when it asks for the next one.
                 landing.mark_announced(waiting)
             await asyncio.sleep(self.poll_seconds or here.landing_poll_seconds)
@@ -70,7 +80,7 @@ class LandingTrigger(BaseEventTrigger):
 
 @dataclass(frozen=True)
 class WaitingFile:
-    """A file in raw/. `version` changes with its content.
+    """A file in raw/. `name` is its written name, `version` changes with its content.
 
     `modified_ns` and `changed_ns` are its times in ns since the epoch. In an object store a file is
     complete when it appears, and both are None.
@@ -216,10 +226,10 @@ class LocalFolder:
                     if not entry.is_file():
                         continue
                     seen = entry.stat()
-                except FileNotFoundError:  # removed since it was listed
+                except OSError:  # removed since it was listed, or a link that leads nowhere
                     continue
                 yield WaitingFile(
-                    name=entry.name,
+                    name=written_name(entry.name),
                     size=seen.st_size,
                     version=f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}",
                     modified_ns=seen.st_mtime_ns,
@@ -228,7 +238,7 @@ class LocalFolder:
 
     def sha256(self, name: str) -> str:
         """See `Folder`."""
-        with open(f"{self._root}/{RAW}/{name}", "rb") as file:
+        with open(f"{self._root}/{RAW}/{name_in_raw(name)}", "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def receipt(self, sha256: str) -> dict[str, Any] | None:
@@ -261,11 +271,13 @@ class ObjectStore:
             name = entry["name"].rsplit("/", 1)[-1]
             if entry["type"] == "file" and is_listed(name):
                 stamps = (entry.get(key) for key in ("ETag", "LastModified", "mtime", "created"))
-                yield WaitingFile(name, int(entry["size"] or 0), "-".join(map(str, (entry["size"], *stamps))))
+                yield WaitingFile(
+                    written_name(name), int(entry["size"] or 0), "-".join(map(str, (entry["size"], *stamps)))
+                )
 
     def sha256(self, name: str) -> str:
         """See `Folder`."""
-        with self._fs.open(f"{self._root}/{RAW}/{name}", "rb") as file:
+        with self._fs.open(f"{self._root}/{RAW}/{name_in_raw(name)}", "rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
                 digest.update(block)

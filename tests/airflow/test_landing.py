@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -106,6 +107,39 @@ def test_hidden_files_other_endings_and_folders_are_left_alone(root: Any, clock:
     clock.ahead = 11
 
     assert look() == ["E.CSV"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        (b"donn\xe9es.csv", "donn%E9es.csv"),
+        (b"two\nlines.csv", "two%0Alines.csv"),
+        (b"-rf.csv", "-rf.csv"),
+        (b"100% #1?.csv", "100% #1?.csv"),
+        (b"a%0Ab.csv", "a%250Ab.csv"),
+    ],
+)
+def test_a_file_of_any_name_is_announced_as_receipts_write_it(
+    root: Any, clock: Any, look: Any, name: bytes, written: str
+) -> None:
+    (root / "raw" / os.fsdecode(name)).write_bytes(name)
+    clock.ahead = 11
+    assert look() == [written]
+
+    digest = hashlib.sha256(name).hexdigest()
+    (root / "receipts" / f"{digest}.json").write_text(json.dumps({"names": [written]}))
+    clock.ahead = 500
+    assert look() == []
+
+
+def test_links_that_lead_nowhere_and_pipes_stop_no_other_file(root: Any, clock: Any, look: Any) -> None:
+    write(root, "a.csv")
+    (root / "raw/loop.csv").symlink_to("loop.csv")
+    (root / "raw/gone.csv").symlink_to("nowhere.csv")
+    os.mkfifo(root / "raw/pipe.csv")
+    clock.ahead = 11
+
+    assert look() == ["a.csv"]
 
 
 def test_a_burst_is_one_event_that_names_every_file(root: Any, clock: Any, look: Any) -> None:
@@ -258,7 +292,18 @@ def test_the_trigger_fires_with_the_names_and_sizes_of_the_files(root: Path) -> 
 
     event = asyncio.run(asyncio.wait_for(first_event(LandingTrigger(str(root), 0.05)), timeout=10))
 
-    assert event.payload == {"files": [{"file": "a.csv", "bytes": 5}]}
+    assert event.payload == {"files": [{"file": "a.csv", "bytes": 5}], "waiting": 1}
+
+
+def test_an_event_of_ten_thousand_files_names_some_of_them_and_counts_all(root: Path) -> None:
+    for number in range(10_000):
+        land(root, f"{number:05}.csv", str(number))
+    time.sleep(1.1)  # until the last one is complete
+
+    event = asyncio.run(asyncio.wait_for(first_event(LandingTrigger(str(root), 0.05)), timeout=60))
+
+    assert event.payload["waiting"] == 10_000
+    assert len(event.payload["files"]) == 100
 
 
 def test_the_trigger_outlives_a_file_system_in_trouble(root: Path, monkeypatch: Any) -> None:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
+from airflow.configuration import conf
 
 from carprice_settings import variables
 from include.settings import SettingError, Settings
@@ -15,6 +17,19 @@ def test_every_setting_has_a_name_and_a_sentence_of_help() -> None:
     for name, setting in variables(Settings).items():
         assert name.isupper()
         assert (setting.description or "").endswith("."), name
+
+
+def test_a_claim_takes_no_more_files_than_airflow_maps() -> None:
+    params = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    assert params["landing"]["most_files"] <= conf.getint("core", "max_map_length")
+
+
+@pytest.mark.parametrize("folder", ["/a b", "/a#b", "/a?b=c", "/100%41", "/a:b"])
+def test_a_data_root_may_have_any_name(folder: str) -> None:
+    for address in (folder, f"file://{folder}"):
+        settings = Settings.from_environment({"DATA_DIR": address})
+        assert settings.data_is_local
+        assert settings.data_root == folder
 
 
 def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant() -> None:

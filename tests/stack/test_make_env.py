@@ -1,5 +1,6 @@
 """What `make env` writes; without it the stack refuses to start."""
 
+import json
 import os
 import re
 import subprocess
@@ -110,6 +111,28 @@ def test_what_was_edited_stays_and_what_is_missing_is_added(tmp_path: Path) -> N
     assert lines[:2] == ["# mine", "CARPRICE_AIRFLOW_PORT=9999"]
     assert sum(line.startswith("CARPRICE_AIRFLOW_PORT=") for line in lines) == 1
     assert f"CARPRICE_HOST_DATA_DIR={tmp_path / 'data'}" in lines
+
+
+@pytest.mark.parametrize("name", ["a b", "a #b", "a?b", "a$HOME"])
+@pytest.mark.usefixtures("compose_plugin")
+def test_compose_mounts_a_data_root_of_any_name(tmp_path: Path, name: str) -> None:
+    data = tmp_path / name
+    make_env(tmp_path, CARPRICE_HOST_DATA_DIR=str(data))
+    assert (data / "raw").is_dir()
+    assert make_env(tmp_path).returncode == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir() and path.name != ".secrets"] == [name]
+
+    files = ["--file", REPOSITORY / "docker-compose.yml", "--env-file", tmp_path / ".env"]
+    done = subprocess.run(
+        ["docker", "compose", *files, "config", "--format", "json"], capture_output=True, text=True
+    )
+
+    services = json.loads(done.stdout)["services"]
+    # Compose writes a dollar sign twice, so that its own output can be read again.
+    mounted = {mount["source"].replace("$$", "$") for mount in services["api"]["volumes"]}
+    assert {f"{data}/serving", f"{data}/asked"} <= mounted
+    worker = services["worker"]["environment"]["CARPRICE_DOCKER_HOST_DATA_DIR"]
+    assert worker.replace("$$", "$") == str(data)
 
 
 def test_a_secret_that_was_lost_is_made_anew_and_the_others_stay(tmp_path: Path) -> None:

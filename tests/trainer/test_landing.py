@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -20,6 +21,7 @@ from carprice.listings import sample
 from carprice.params import LandingParams, Params
 from carprice.quality.check import check_data_quality
 from carprice.store import DataRoot
+from carprice_contract.landing import name_in_raw, written_name
 
 AT_ONCE = Params(landing=LandingParams(settle_seconds=0, settle_seconds_renamed=0))
 SLOW = Params(landing=LandingParams(settle_seconds=60, settle_seconds_renamed=60))
@@ -74,6 +76,85 @@ def test_only_csv_files_that_are_not_hidden_are_looked_at(root: DataRoot) -> Non
         (Path(root.location) / "raw" / name).write_text(name)
     (Path(root.location) / "raw" / "folder.csv").mkdir()
     assert claimed(root) == ["A.CSV", "b.csv"]
+
+
+# As on disk, and as receipts, messages and arguments write it.
+ODD_NAMES = {
+    b"donn\xe9es.csv": "donn%E9es.csv",
+    b"two\nlines.csv": "two%0Alines.csv",
+    b"-rf.csv": "-rf.csv",
+    b"100% #1?.csv": "100% #1?.csv",
+    b"a%0Ab.csv": "a%250Ab.csv",
+    "\u202egnp.csv".encode(): "%E2%80%AEgnp.csv",
+    "été $(id) 'x\".csv".encode(): "été $(id) 'x\".csv",
+}
+
+
+def test_names_are_written_as_text_that_leads_back_to_the_file() -> None:
+    for name, written in ODD_NAMES.items():
+        assert written_name(os.fsdecode(name)) == written
+        assert os.fsencode(name_in_raw(written)) == name
+        written.encode()
+
+
+def test_files_of_any_name_are_claimed_checked_and_done(root: DataRoot, tmp_path: Path) -> None:
+    raw = os.fsencode(f"{root.location}/raw/")
+    for number, name in enumerate(ODD_NAMES):
+        sample.write_sample(str(tmp_path / "one.csv"), 90, number)
+        os.rename(tmp_path / "one.csv", raw + name)
+    claims = claim(root, AT_ONCE)
+    assert sorted(entry["file"] for entry in claims) == sorted(ODD_NAMES.values())
+    for entry in json.loads(json.dumps(claims)):
+        check_data_quality(root, AT_ONCE, entry["file"], entry["sha256"])
+    snapshots.assemble(root, AT_ONCE, [entry["sha256"] for entry in claims])
+    assert claimed(root) == []
+    assert sorted(os.listdir(raw)) == sorted(ODD_NAMES)
+
+
+def test_a_file_whose_name_is_no_utf_8_can_be_landed_and_told(root: DataRoot, listings: Path) -> None:
+    odd = os.fsdecode(b"donn\xe9es.csv")
+    landed = land(root, str(listings), odd)
+    assert landed["file"] == "donn%E9es.csv"
+    assert os.listdir(os.fsencode(f"{root.location}/raw")) == [b"donn\xe9es.csv"]
+    assert claim(root, AT_ONCE) == [{"file": "donn%E9es.csv", "sha256": landed["sha256"]}]
+    store = DataRoot("memory://carprice-odd-name")
+    land(store, str(listings), odd)
+    assert len(claimed(store)) == 1
+
+
+def test_links_that_lead_nowhere_and_pipes_stop_no_other_file(root: DataRoot, listings: Path) -> None:
+    raw = Path(root.location) / "raw"
+    (raw / "loop.csv").symlink_to("loop.csv")
+    (raw / "gone.csv").symlink_to("nowhere.csv")
+    (raw / "link.csv").symlink_to(listings)
+    os.mkfifo(raw / "pipe.csv")
+    (raw / "folder.csv").mkdir()
+    assert claimed(root) == ["link.csv"]
+
+
+def test_a_claim_takes_as_many_files_as_one_run_can_and_the_next_one_the_rest(root: DataRoot) -> None:
+    three = Params(landing=LandingParams(settle_seconds=0, settle_seconds_renamed=0, most_files=3))
+    for name in "abcde":
+        (Path(root.location) / "raw" / f"{name}.csv").write_text(name)
+    first = claim(root, three)
+    assert [entry["file"] for entry in first] == ["a.csv", "b.csv", "c.csv"]
+    for entry in first:
+        with pytest.raises(DataRefused):
+            check_data_quality(root, three, entry["file"], entry["sha256"])
+    assert claimed(root, three) == ["d.csv", "e.csv"]
+
+
+@pytest.mark.parametrize("folder", ["a b", "a#b", "a?b=c", "100%41", "a;b::c", "[x]*"])
+def test_a_data_root_may_have_any_name(
+    tmp_path: Path, listings: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / folder))
+    root = DataRoot.from_environment()
+    landed = land(root, str(listings))
+    check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
+    assert snapshots.assemble(root, AT_ONCE, [landed["sha256"]])["rows_accepted"] > 90
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder, "synthetic.csv"])
+    assert (tmp_path / folder / "raw" / "synthetic.csv").exists()
 
 
 def test_the_same_bytes_under_two_names_are_claimed_once_and_the_receipt_learns_the_other(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from carprice.lifecycle import mlflow_adapter
+from carprice.lifecycle.registry import Registry
+from carprice.store import DataRoot
 
 UPGRADE = "MLflow changed: mend carprice/lifecycle/mlflow_adapter.py"
 
@@ -36,6 +38,20 @@ def test_artifacts_of_a_server_are_read_and_written_in_its_folder(registered: ob
     assert (tmp_path / "artifacts/run/a/notes/note.txt").read_text() == "a note", UPGRADE
     found = download_artifacts(artifact_uri="mlflow-artifacts:/run/a/notes/note.txt")
     assert Path(found).read_text() == "a note", UPGRADE
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("folder", ["a b", "a#b", "a?b"])
+def test_the_database_and_the_artifacts_lie_in_a_data_root_of_any_name(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    registry = Registry(DataRoot(str(tmp_path / folder)))
+    run = registry.client.create_run(registry.experiment_id)
+    registry.client.log_text(run.info.run_id, "a note", "note.txt")
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    assert (tmp_path / folder / "mlflow" / "mlflow.db").stat().st_size > 0
+    assert len(list((tmp_path / folder).rglob("note.txt"))) == 1
 
 
 def test_migrations_of_a_new_database_are_not_in_the_log(

@@ -111,7 +111,7 @@ class Settings(DataRootSettings):
     @property
     def log_url(self) -> str:
         """The SQLAlchemy URL of the prediction log."""
-        return self.database_url or f"sqlite:///{os.path.join(self.state_folder, 'predictions.db')}"
+        return self.database_url or data_root.sqlite_url(os.path.join(self.state_folder, "predictions.db"))
 
     @property
     def on_loopback(self) -> bool:

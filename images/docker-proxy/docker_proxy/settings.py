@@ -9,7 +9,6 @@ from __future__ import annotations
 import posixpath
 import re
 from typing import ClassVar, Self
-from urllib.parse import urlsplit
 
 from pydantic import model_validator
 
@@ -95,12 +94,12 @@ class Settings(ServiceSettings):
     @property
     def data_is_local(self) -> bool:
         """Whether the data root is a folder, which has to be mounted."""
-        return urlsplit(self.data_dir).scheme in ("", "file")
+        return "://" not in self.data_dir or self.data_dir.startswith("file://")
 
     @property
     def data_root(self) -> str:
         """The data root as the steps know it: an absolute folder or a URL."""
-        return urlsplit(self.data_dir).path if self.data_is_local else self.data_dir
+        return self.data_dir.removeprefix("file://") if self.data_is_local else self.data_dir
 
     @property
     def data_source(self) -> str:

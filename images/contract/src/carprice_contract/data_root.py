@@ -48,6 +48,13 @@ REPORT_KINDS = ("quality", "pipeline", "drift", "models", "live")
 """The folders in `REPORTS`."""
 
 
+def sqlite_url(path: str) -> str:
+    """The address of a SQLite database for SQLAlchemy 2.1 and MLflow; `path` is absolute and may hold `?`."""
+    quoted = path.replace("%", "%25").replace("?", "%3F")
+    # MLflow would make the quoted folder of a plain address.
+    return f"sqlite:///{path}" if quoted == path else f"sqlite+pysqlite:///{quoted}"
+
+
 def snapshot_manifest(snapshot_id: str) -> str:
     """The list of the files that a snapshot is made of."""
     return f"{SNAPSHOTS}/{snapshot_id}/manifest.json"

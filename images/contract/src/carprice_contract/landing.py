@@ -3,6 +3,9 @@
 The landing trigger, which wakes the pipeline up, and the claim, which takes the files, follow the same rules.
 """
 
+import re
+from urllib.parse import unquote
+
 SETTLE_SECONDS = 10.0
 """How long a file written in place must have been left alone, unless params.yaml says otherwise."""
 
@@ -13,6 +16,29 @@ SETTLE_SECONDS_RENAMED = 1.0
 def is_listed(name: str) -> bool:
     """Whether a file of this base name counts: it ends in .csv, in any case, and is not hidden."""
     return name.casefold().endswith(".csv") and not name.startswith(".")
+
+
+def written_name(name: str) -> str:
+    """The name of a file in raw/ as receipts, messages and arguments write it: text that every program takes.
+
+    Bytes that are no UTF-8 and characters that break or turn a line are written as `%` and two hexadecimal
+    digits for each byte; so is a `%` that would otherwise look like that. Different names stay different.
+    """
+    return _UNWRITABLE.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape")), name
+    )
+
+
+def name_in_raw(written: str) -> str:
+    """The name that the file has in raw/; `written` is what `written_name` made of it."""
+    return unquote(written, "utf-8", "surrogateescape")
+
+
+# Control characters, marks of the writing direction, line and paragraph separators, and what Python makes of
+# bytes that are no UTF-8.
+_UNWRITABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\udc80-\udcff]|%(?=[0-9A-Fa-f]{2})"
+)
 
 
 def is_complete(

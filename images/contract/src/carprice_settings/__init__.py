@@ -10,7 +10,6 @@ import difflib
 import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -127,12 +126,13 @@ class DataRootSettings(ServiceSettings):
     @property
     def data_is_local(self) -> bool:
         """Whether the data root is a folder."""
-        return urlsplit(self.data_dir).scheme in ("", "file")
+        return "://" not in self.data_dir or self.data_dir.startswith("file://")
 
     @property
     def data_root(self) -> str:
         """The data root: an absolute folder or a URL."""
-        return os.path.abspath(urlsplit(self.data_dir).path) if self.data_is_local else self.data_dir
+        # As it stands: a folder may have any character in its name, also those that have a meaning in a URL.
+        return os.path.abspath(self.data_dir.removeprefix("file://")) if self.data_is_local else self.data_dir
 
 
 def variables(settings: type[ServiceSettings]) -> dict[str, FieldInfo]:

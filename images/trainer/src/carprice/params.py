@@ -43,6 +43,11 @@ class LandingParams(Section):
         description="Seconds after which an accepted file that is in no snapshot is claimed again, "
         "because the run that should have assembled it died.",
     )
+    most_files: int = Field(
+        default=1000,
+        ge=1,
+        description="Files that one run takes; the next run takes the rest. Airflow maps 1,024 at most.",
+    )
 
 
 class QualityParams(Section):

@@ -47,7 +47,10 @@ class DataRoot:
 
     def __init__(self, location: str) -> None:
         self.location = location
-        options = _NOTHING_REMEMBERED if "://" in location else {}
+        if "://" not in location:  # as it stands: fsspec would take `::` in it for a chain of file systems
+            self._fs, self._root = LocalFileSystem(), os.path.abspath(location)
+            return
+        options = _NOTHING_REMEMBERED
         if location.startswith(("s3://", "s3a://")):
             options = options | _S3
             for library in ("botocore", "aiobotocore"):  # they tell of every key that they find
@@ -96,8 +99,11 @@ class DataRoot:
         )
 
     def entries(self, folder: str) -> list[dict[str, Any]]:
-        """fsspec's `info` of each file directly in `folder`: name, size and, where known, times."""
-        return [e for e in self._listed(folder) if e["type"] == "file" and not e["name"].endswith("/")]
+        """fsspec's `info` of each file directly in `folder`: name, size and, where known, times.
+
+        A symbolic link to a file counts as that file.
+        """
+        return [e for e in self._listed(folder) if _is_file(e) and not e["name"].endswith("/")]
 
     def folders(self, folder: str) -> list[str]:
         """Sorted base names of the folders directly in `folder`."""
@@ -237,6 +243,10 @@ class DataRoot:
                 f"{_endpoint()}: {said}; see that it can be reached, the step can then be tried again"
             )
         return None
+
+
+def _is_file(entry: dict[str, Any]) -> bool:
+    return entry["type"] == "file" or (bool(entry.get("islink")) and os.path.isfile(entry["name"]))
 
 
 def _code(error: BaseException) -> str:

@@ -14,14 +14,15 @@ from carprice.landing.receipts import add_name
 from carprice.store import DataRoot
 from carprice_contract import data_root
 from carprice_contract.data_root import RAW
-from carprice_contract.landing import is_listed
+from carprice_contract.landing import is_listed, written_name
 
 
 def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
     """Copy the local file `path` to `raw/`, where it appears as a whole under `name` (default: its own).
 
-    Returns `{"file", "sha256", "bytes", "already"}`. `already` is a sentence when the same bytes are
-    known under any name, so that nothing more happens; None when the file waits to be claimed.
+    Returns `{"file", "sha256", "bytes", "already"}`; `file` is the written name. `already` is a sentence when
+    the same bytes are known under any name, so that nothing more happens; None when the file waits to be
+    claimed.
     Raises `UsageProblem` when it can't be read, when files of that name are ignored, or when
     `raw/` holds another content under that name.
     """
@@ -40,12 +41,14 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
     with source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
         size = source.tell()
-        target = f"{RAW}/{name}"
+        if not root.is_local:  # the key of an object is UTF-8
+            name = written_name(name)
+        target, file = f"{RAW}/{name}", written_name(name)
         there = root.exists(target)
         if there and sha256_of(root, target) != digest:
-            stem, dot, suffix = name.rpartition(".")
+            stem, dot, suffix = file.rpartition(".")
             raise UsageProblem(
-                f"{target} already exists with other content, and files there are never changed; "
+                f"{RAW}/{file} already exists with other content, and files there are never changed; "
                 f"land this one under another name, for example {stem}-2{dot}{suffix}."
             )
         if not there:
@@ -56,11 +59,11 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
                 # A modification time before the rename shows that the file was complete when it appeared.
                 modified = math.floor(os.fstat(source.fileno()).st_mtime)
                 os.utime(root.path(target), (modified, modified))
-    already = f"{name} is in {RAW}/ already and waits to be read" if there else None
+    already = f"{file} is in {RAW}/ already and waits to be read" if there else None
     if root.exists(data_root.receipt(digest)):
         receipt = root.read_json(data_root.receipt(digest))
         already = (
             f"the same bytes were {receipt['status']} as {receipt['file']} on {receipt['checked_at'][:10]}"
         )
-        add_name(root, receipt, name, fingerprint(root, name))
-    return {"file": name, "sha256": digest, "bytes": size, "already": already}
+        add_name(root, receipt, file, fingerprint(root, file))
+    return {"file": file, "sha256": digest, "bytes": size, "already": already}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import quote, urlparse
 
 NOISY_LOGGERS = ("alembic", "mlflow.store.db.utils")
 """Loggers that report each migration of the database at every start."""
@@ -34,6 +34,6 @@ def read_artifacts_from_folder(folder: str) -> None:
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     def in_folder(artifact_uri: str, **_: Any) -> Any:
-        return LocalArtifactRepository(f"file://{folder}{urlparse(artifact_uri).path}")
+        return LocalArtifactRepository(f"file://{quote(folder)}{urlparse(artifact_uri).path}")
 
     _artifact_repository_registry.register("mlflow-artifacts", in_folder)

@@ -13,6 +13,7 @@ from carprice.errors import NothingToDo, TryAgain, UsageProblem
 from carprice.lifecycle import mlflow_adapter
 from carprice.lifecycle.saved_models import LoadedModel, load_folder
 from carprice.store import DataRoot
+from carprice_contract.data_root import sqlite_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,7 +60,7 @@ class Registry:
         folder = root.path("mlflow")
         os.makedirs(folder, exist_ok=True)
         mlflow_adapter.read_artifacts_from_folder(f"{folder}/artifacts")
-        return f"sqlite:///{folder}/mlflow.db"
+        return sqlite_url(f"{folder}/mlflow.db")
 
     @contextmanager
     def answering(self) -> Iterator[None]:

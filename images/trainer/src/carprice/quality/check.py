@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
-from carprice.landing.content import fingerprint, sha256_of
+from carprice.landing.content import fingerprint, raw_file, sha256_of
 from carprice.params import Params, QualityParams
 from carprice.quality.accepted import AcceptedFile
 from carprice.quality.hold import PriceSource, no_prices
@@ -22,6 +22,7 @@ from carprice.quality.row_list import RowList
 from carprice.store import DataRoot, Discarded
 from carprice_contract import data_root
 from carprice_contract.data_root import LISTINGS, QUARANTINE, RAW
+from carprice_contract.landing import written_name
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def check_data_quality(
         return _decided(root, sha256)
     try:
         seen_as = fingerprint(root, file)
-        found_sha = sha256_of(root, f"{RAW}/{file}")
+        found_sha = sha256_of(root, raw_file(file))
     except FileNotFoundError as error:
         raise DataRefused(
             f"The file {file} was expected in {RAW}/, but it was removed before it was read. Land it again.",
@@ -86,7 +87,7 @@ def try_file(
     `row_list` is a CSV file with the fate of every row. Raises `UsageProblem` when `path` can't be read.
     """
     content = local_files.read(path)
-    file, sha256 = os.path.basename(path), hashlib.sha256(content).hexdigest()
+    file, sha256 = written_name(os.path.basename(path)), hashlib.sha256(content).hexdigest()
     outcome = opened(content, file, params)
     if row_list is None:
         outcome.read()
@@ -123,7 +124,7 @@ def record(
     are entries of the receipt that are known already. Raises `FileNotFoundError`.
     """
     accepted, quarantined = f"{LISTINGS}/{sha256}.parquet", f"{QUARANTINE}/{sha256}.csv"
-    source, size = _source(root, f"{RAW}/{file}")
+    source, size = _source(root, raw_file(file))
     outcome = opened(source, file, params)
 
     def decided() -> dict[str, Any]:
