@@ -319,6 +319,81 @@ def test_a_model_that_a_program_took_for_a_number_is_its_name(check: Check, clea
     are_accepted(check(changed(change)), clean)
 
 
+def damaged(ends: str) -> str:
+    """The file with a last text column before the price, quoted without escaping; one text ends in `ends`."""
+    cars = []
+    for n, car in enumerate(clean_cars()):
+        price = car.pop("Prix")
+        text = f"Jantes {ends}" if n == 40 else f"Très propre {n}"
+        cars.append({**car, "Description": f'"{text}"', "Prix": price})
+    names = list(cars[0])
+    return "".join(";".join(row) + "\n" for row in [names, *([car[name] for name in names] for car in cars)])
+
+
+@pytest.mark.parametrize("ends", ['17"', '17\\"', '17" neuves'])
+def test_a_quotation_mark_that_is_not_escaped_moves_no_price(ends: str, check: Check) -> None:
+    found = check(damaged(ends))
+    assert found.said["status"] == "accepted"
+    assert found.said["rows_accepted"] >= 78
+    accepted = found.rows[found.rows["outcome"] == "accepted"]
+    by_line = {str(n + 2): car for n, car in enumerate(clean_cars())}
+    for _, row in accepted.iterrows():
+        car = by_line[row["line"]]
+        assert (row["model"], row["model_year"], row["price_mad"]) == (
+            car["Modèle"], car["Année-Modèle"], car["Prix"],
+        )  # fmt: skip
+    # no line is lost: those of the damaged row and of the one behind it are rows or are named
+    named = {str(line) for note in found.said["notes"] for line in note["first_lines"]}
+    assert set(by_line) <= set(found.rows["line"]) | named
+
+
+def test_one_delimiter_too_many_in_the_header_alone_is_no_fault(check: Check, clean: pd.DataFrame) -> None:
+    header, rows = text_of(clean_cars()).split("\r\n", 1)
+    are_accepted(check(f"{header};\r\n{rows}"), clean)
+
+
+def test_title_lines_and_totals_are_no_rows(check: Check, clean: pd.DataFrame) -> None:
+    empty = ";" * (len(HEADERS) - 1)
+    total = f"Total;80{';' * (len(HEADERS) - 2)}9540000"
+    above = f"Annonces Avito - export du 05/01/2023{empty}\r\n{empty}\r\n"
+    found = check(f"{above}{text_of(clean_cars())}{total}\r\n")
+    are_accepted(found, clean)
+    told = {line for note in found.said["notes"] for line in note["first_lines"]}
+    aside = set(found.rows.loc[found.rows["outcome"] != "accepted", "line"].astype(int))
+    assert {1, 84} <= told | aside
+
+
+def test_one_nul_byte_costs_at_most_its_own_row(check: Check, clean: pd.DataFrame) -> None:
+    content = text_of(clean_cars()).encode()
+    lines = content.split(b"\r\n")
+    lines[26] = lines[26].replace(b"Manuelle", b"Manuell\0e").replace(b"Automatique", b"Auto\0matique")
+    found = check(b"\r\n".join(lines))
+    assert found.said["status"] == "accepted"
+    assert found.said["rows_accepted"] >= 79
+    accepted = found.rows[found.rows["outcome"] == "accepted"]
+    for name in VALUES:
+        if name != "gearbox":
+            assert accepted[name].tolist() == clean[name][accepted.index].tolist(), name
+    if len(accepted) < 80:
+        assert found.rows.loc[found.rows["outcome"] == "quarantined", "line"].tolist() == ["27"]
+
+
+def test_rows_behind_a_second_header_in_another_order_are_read_by_it(
+    check: Check, clean: pd.DataFrame
+) -> None:
+    cars = clean_cars()
+    order = [
+        "Modèle", "Marque", "Année-Modèle", "Kilométrage", "Boite de vitesses", "Puissance fiscale",
+        "Type de carburant", "Première main", "État", "Prix",
+    ]  # fmt: skip
+    second = [{name: car[name] for name in order} for car in cars[40:]]
+    found = check(text_of(cars[:40]) + text_of(second))
+    assert found.said["rows_accepted"] == 80
+    accepted = found.rows[found.rows["outcome"] == "accepted"].reset_index(drop=True)
+    for name in VALUES:
+        assert accepted[name].tolist() == clean[name].tolist(), name
+
+
 def test_the_same_ads_with_a_city_added_are_the_same_ads(
     tmp_path: Path, with_params: Callable[[str], Any]
 ) -> None:
