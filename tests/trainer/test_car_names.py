@@ -18,6 +18,7 @@ from carprice.listings.vocabulary import shipped_vocabulary
         ("Mercedes-Benz", "220", ("Mercedes-Benz", "220")),
         ("BMW", "320d", ("BMW", "Serie 3")),
         ("CITROËN", "C-Elysee", ("Citroen", "C-Elysée")),
+        ("Å\N{NO-BREAK SPACE}koda", "Octavia", ("Skoda", "Octavia")),
         ("Citro\ufffdn", "C-Elys\ufffde", ("Citroen", "C-Elysée")),
         ("Range Rover", "Evoque", ("Land Rover", "Range Rover Evoque")),
         ("Range Rover", "Range Rover Sport", ("Land Rover", "Range Rover Sport")),

@@ -75,6 +75,7 @@ READ = {
     "years of other things": [
         ("Golf 6 2010 dédouanée 2015", "Volkswagen", "GOLF 6", 2010),
         ("Golf 6 dédouanée en 05/2015", "Volkswagen", "GOLF 6", None),
+        ("Golf 6 à dédouaner en 2015", "Volkswagen", "GOLF 6", None),
         ("Golf 6 dédouanée modèle 2015", "Volkswagen", "GOLF 6", 2015),
         ("golf 4 modil 2003 diwana 2009", "Volkswagen", "GOLF 4", 2003),
         ("Clio 4 vignette 2024 payée", "Renault", "Clio", None),
