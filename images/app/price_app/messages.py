@@ -139,7 +139,7 @@ COMPLAINTS = {
     "empty_row": N_("la ligne est vide"),
     "unclosed_quote": N_("un guillemet de la ligne n'est pas fermé"),
     "joined_rows": N_("un guillemet joint la ligne aux suivantes"),
-    "doubtful_row": N_("la ligne suit une ligne abîmée et n'a pas l'air d'une annonce"),
+    "doubtful_row": N_("la ligne suit une ligne abîmée et peut en faire partie"),
     "nul_byte": N_("la ligne contient un octet nul"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),

@@ -59,7 +59,7 @@ ROW_CODES: dict[str, str] = {
     "empty_row": "the row is empty",
     "unclosed_quote": "a quotation mark in the row is not closed",
     "joined_rows": "a quotation mark joins the row with the next ones",
-    "doubtful_row": "the line stands below a damaged one and does not look like a row",
+    "doubtful_row": "the row stands below a damaged one and may be a part of it",
     "nul_byte": "the row holds a NUL byte",
     "wrong_number_of_values": "the row has {values} values, the header has {columns} columns",
     "whole_file_refused": "nothing is wrong with the row itself: the whole file was refused",

@@ -60,6 +60,10 @@ class ChunkBuilder:
         self._rows.append(row)
         self._row_lines.append(line + 1)
 
+    def doubt(self, line: int, fault: RowProblem) -> None:
+        """Give the row that begins with the 0-based `line` a fault if it has none."""
+        self._faults.setdefault(line + 1, fault)
+
     def __len__(self) -> int:
         return sum(map(len, self._part_lines)) + len(self._rows)
 

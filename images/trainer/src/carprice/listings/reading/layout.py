@@ -70,6 +70,8 @@ def is_header(words: Sequence[str], header: Sequence[str]) -> bool:
     found = filled(words)
     if len(found) < 2:
         return False
+    if _numbers(found) > _numbers(header):
+        return False
     if found == filled(header) or Counter(map(folded, found)) == Counter(map(folded, filled(header))):
         return True
     if len(found) < _LEAST_KNOWN_BELOW or _numbers(found):

@@ -42,16 +42,18 @@ def strict_record(
     """The values of the record that begins with line `first`, and its number of lines, if it is in order.
 
     `line` gives the text of a line with its line end, None after the last one. The record ends with the first
-    line after which the number of quotation marks is even: only there it can be in order.
+    line after which the number of quotation marks is even: only there it can be in order. With backslashes
+    before marks it can end elsewhere; then the number of values decides.
     """
     texts: list[str] = []
     size = 0
     escaped = False
     marks = plain_marks = 0
+    other: tuple[list[str], int] | None = None
     for number in range(first, first + MOST_LINES):
         text = line(number)
         if text is None or size > _LONGEST_RECORD:
-            return None
+            return other
         texts.append(text)
         size += len(text)
         marks += text.count('"')
@@ -59,11 +61,13 @@ def strict_record(
         plain_marks = marks if not escaped else marks - "".join(texts).count('\\"')
         if marks % 2 == 0 or (escaped and plain_marks % 2 == 0):
             values = strict_values("".join(texts).rstrip("\r\n"), delimiter, width)
-            if values is not None:
+            if values is not None and (len(values) == width or not escaped):
                 return values, len(texts)
+            # where marks may be escaped in either way, the record may go on
+            other = other or (values and (values, len(texts))) or None
             if not escaped:
                 return None
-    return None
+    return other
 
 
 def lenient_values(text: str, delimiter: str, width: int) -> list[str] | None:

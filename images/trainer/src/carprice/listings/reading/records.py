@@ -34,7 +34,7 @@ class Record:
 class RecordReader:
     """Reads records one by one.
 
-    After a damaged record it is in doubt until a line reads like a row: the damage may be a quotation mark
+    After a damaged record it is in doubt until something reads like a row: the damage may be a quotation mark
     whose value goes on in the next lines.
     """
 
@@ -46,14 +46,23 @@ class RecordReader:
     def read(self, line: Line, first: int, section: Section) -> Record:
         """The record that begins with line `first`."""
         record = self._read(line, first, section)
-        if self.in_doubt and record.fault is None and not self.fits(record.values, section):
-            record = Record(record.values, record.lines, RowProblem("doubtful_row"))
+        doubted = self.in_doubt
         self.in_doubt = record.fault is not None
+        if doubted and record.fault is None and not (record.lines == 1 and self.fits(record.values, section)):
+            # The end of a record of several lines may be that of the damaged one before it.
+            self.in_doubt = not self.fits(record.values, section)
+            return Record(record.values, record.lines, RowProblem("doubtful_row"))
         return record
 
     def fits(self, values: Sequence[str], section: Section) -> bool:
         """Whether values look like a row below the header."""
         return len(values) == section.values and self._shapes.fit(values, section.places)
+
+    def begins_like_a_row(self, text: str, section: Section) -> bool:
+        """Whether a line that is no row has the first values of one, up to its last quotation mark."""
+        begin = [token.strip().strip('"') for token in self.naive(text.rpartition('"')[0] or text)]
+        begin = begin[:-1] if '"' in text else begin
+        return self._shapes.fit(begin, section.places) and self._shapes.tell(begin, section.places)
 
     def naive(self, text: str) -> list[str]:
         """The values of a line if its quotation marks mean nothing."""

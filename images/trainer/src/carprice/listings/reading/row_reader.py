@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from carprice.listings.problems import RowProblem
 from carprice.listings.reading.beginning import Beginning, header_record, sampled_rows
 from carprice.listings.reading.chunking import ChunkBuilder
 from carprice.listings.reading.layout import (
@@ -40,6 +41,8 @@ class RowReader:
         self._learned = False
         self._records = RecordReader(begin.delimiter, self._shapes)
         self._builder = ChunkBuilder(columns)
+        # the first line of the last record of several lines, and the line below it
+        self._joined: tuple[int, int] | None = None
         self.notes = NoteBook()
         for code, lines in (
             ("delimiter_line", begin.declarations),
@@ -148,8 +151,17 @@ class RowReader:
             lines = self._read_header(block, line)
             if lines:
                 return lines
-        section = self._section
+        section, doubted = self._section, self._records.in_doubt
         record = self._records.read(lambda n: _line(block, n), line, section)
+        if record.lines > 1 and line + record.lines == len(block) and not block.last:
+            self._records.in_doubt = doubted
+            raise _LinesMissing
+        joined = self._joined
+        ends = joined is not None and joined[1] == number
+        if joined and ends and record.fault and not self._records.begins_like_a_row(text, section):
+            # The end of the record above may stand here, and what it has may be another one's.
+            self._builder.doubt(joined[0], RowProblem("doubtful_row"))
+        self._joined = (number, number + record.lines) if record.lines > 1 else None
         if record.fault is not None or not plain[line] or record.lines > 1:
             plain[line : line + record.lines] = False
             values = _fitted(record.values, section.width, self._delimiter)

@@ -36,6 +36,13 @@ class ColumnShapes:
                     return False
         return True
 
+    def tell(self, values: Sequence[str], places: Sequence[int]) -> bool:
+        """Whether a value stands in a column of numbers, so that `fit` says something."""
+        return any(
+            place < len(self._filled) and value.strip() != "" and self._holds_numbers(place)
+            for value, place in zip(values, places, strict=False)
+        )
+
     def _holds_numbers(self, place: int) -> bool:
         rows = self._filled[place]
         return rows >= _LEAST_VALUES and self._numbers[place] >= _LEAST_SHARE * rows
