@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
@@ -20,6 +21,7 @@ from carprice.history import snapshots
 from carprice.lifecycle import evaluation, promotion, training
 from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 from carprice.lifecycle.saved_models import load_folder
+from carprice.listings import sample
 from carprice.model.features import features_of
 from carprice.monitoring import publishing
 from carprice.params import Params
@@ -72,6 +74,19 @@ def test_the_same_bytes_again_train_nothing_and_say_so(system: System) -> None:
     with pytest.raises(NothingToDo, match=r"other\.csv the bytes of first\.csv"):
         whole_run.run(system.root, system.params, system.registry, str(other))
     assert len(system.registry.client.search_runs([system.registry.experiment_id])) == before
+
+
+def test_a_candidate_of_a_file_with_many_odd_prices_is_kept_out(tmp_path: Path) -> None:
+    table = sample.generate(900, 5)
+    amounts = pd.to_numeric(table["Prix"].astype(str).str.replace(r"[^\d]", "", regex=True))
+    table["Prix"] = amounts.where(np.arange(len(table)) % 5 > 0, amounts / 10.8).round()
+    path = tmp_path / "some_in_euros.csv"
+    path.write_bytes(sample.to_csv(table).encode())
+    root = DataRoot(str(tmp_path / "data"))
+    registry = Registry(root)
+    with pytest.raises(promotion.GateSaidNo, match=r"flagged_share must be <= 0\.1, found 0\.[12]"):
+        whole_run.run(root, LENIENT, registry, str(path))
+    assert registry.version_of(PRODUCTION) is None
 
 
 def test_a_worse_candidate_is_kept_out_and_the_report_names_gate_value_and_threshold(system: System) -> None:

@@ -23,6 +23,7 @@ _GATES = {
     "mape": N_("Erreur moyenne"),
     "median_ape": N_("Erreur médiane"),
     "r2_log": N_("Part du prix expliquée (R², logarithme)"),
+    "flagged_share": N_("Prix qui ressemblent à des fautes de frappe"),
     "better_than_production": N_("Certitude de faire mieux que la version en production"),
     "worst_slice_loss": N_("Perte sur le groupe de voitures le moins bien estimé"),
     "signature_matches": N_("Le modèle lit les champs attendus"),
@@ -35,6 +36,7 @@ _GATES = {
 _SHARES = {
     "mape",
     "median_ape",
+    "flagged_share",
     "better_than_production",
     "worst_slice_loss",
     "input_example_priced",

@@ -206,6 +206,12 @@ class PromotionParams(Section):
     max_mape: float = Field(default=0.2, gt=0, description="Largest mean relative error.")
     max_median_ape: float = Field(default=0.14, gt=0, description="Largest median relative error.")
     min_r2_log: float = Field(default=0.75, le=1, description="Smallest R² of the log price.")
+    max_flagged_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Largest share of prices, learned and tested, that look like typing errors.",
+    )
     production_confidence: float = Field(
         default=0.8, ge=0, le=1, description="Confidence with which a candidate must beat production."
     )

@@ -180,6 +180,7 @@ def decisions_of(registry: Registry, version: str) -> dict[str, dict[str, Any]]:
 
 
 def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[Gate]:
+    flagged = metrics.get("train_rows_flagged", 0.0) + metrics["test_rows"] - metrics["test_unflagged_rows"]
     rows = "on the test rows whose price does not look like a typing error"
     return [
         Gate(
@@ -199,6 +200,13 @@ def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[
         ),
         Gate(
             "r2_log", metrics["test_unflagged_r2_log"], ">=", limits.min_r2_log, f"R² of the log price {rows}"
+        ),
+        Gate(
+            "flagged_share",
+            flagged / (metrics["train_rows"] + metrics["test_rows"]),
+            "<=",
+            limits.max_flagged_share,
+            "share of the prices, learned and tested, that look like typing errors",
         ),
     ]
 
