@@ -17,7 +17,7 @@ HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Couleur;P
 
 
 def car(n: int, price: str = "85 000 DH") -> str:
-    return f"Dacia;Logan {n};2015;90 000 - 94 999;Diesel;Rouge;{price}\n"
+    return f"Dacia;Prototype {n};2015;90 000 - 94 999;Diesel;Rouge;{price}\n"
 
 
 @pytest.fixture

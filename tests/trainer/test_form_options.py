@@ -76,17 +76,17 @@ def test_the_choices_are_those_of_the_contract() -> None:
 def test_spellings_of_one_word_are_one_choice_in_the_most_common_spelling() -> None:
     found = form_options_of(
         listings(
-            {"make": "Citroën", "model": "C-Elysée"},
-            {"make": "Citroën", "model": "C ELYSEE"},
+            {"make": "Citroen", "model": "C-Elysée"},
+            {"make": "Citroen", "model": "C ELYSEE"},
             {"make": "CITROEN", "model": "C-Elysée"},
             {"make": "Peugeot", "model": "c-elysée"},
         )
     )
     assert {make: list(of["models"]) for make, of in found["makes"].items()} == {
-        "Citroën": ["C-Elysée"],
+        "Citroen": ["C-Elysée"],
         "Peugeot": ["c-elysée"],
     }
-    assert found["makes"]["Citroën"]["models"]["C-Elysée"]["count"] == 3
+    assert found["makes"]["Citroen"]["models"]["C-Elysée"]["count"] == 3
 
 
 def test_words_without_a_latin_letter_stay_choices_of_their_own() -> None:

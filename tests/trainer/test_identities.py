@@ -21,7 +21,7 @@ HEADER = "Lien;Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix
 
 
 def car(n: int, link: str = "", price: int = 85_000) -> str:
-    return f"{link};{'Dacia' if n % 2 else 'Fiat'};Logan {n};2015;90 000 - 94 999;Diesel;{price}\n"
+    return f"{link};{'Dacia' if n % 2 else 'Fiat'};Prototype {n};2015;90 000 - 94 999;Diesel;{price}\n"
 
 
 def check(

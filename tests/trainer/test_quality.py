@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> DataRoot:
 
 
 def car(n: int, price: str = "85000") -> str:
-    return f"Dacia;Logan {n};2015;90 000 - 94 999;Diesel;{price}\n"
+    return f"Dacia;Prototype {n};2015;90 000 - 94 999;Diesel;{price}\n"
 
 
 def check(

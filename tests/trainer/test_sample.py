@@ -44,8 +44,9 @@ def test_it_has_as_many_rows_as_asked_for_repeated_ones_included(rows: int) -> N
 
 def test_it_has_the_32_columns_of_the_scraper(raw: pd.DataFrame) -> None:
     assert len(raw.columns) == 32
-    found = columns.recognise(columns.profiles_of(raw))
-    assert (found.unknown, found.second, found.missing) == ((), (), ())
+    found = columns.recognise(raw)
+    assert (found.unused, found.missing) == ([], ())
+    assert {use.code for use in found.uses} == {"header", "row_numbers"}
     assert raw.columns[0] == ""
 
 

@@ -178,7 +178,7 @@ def from_csv(content: bytes) -> Sent:
     """The rows of a CSV body. Raises `Refusal`."""
     try:
         raw = reading.read_raw(content, "the body", most_rows=MOST_ROWS)
-        found = columns.recognise(columns.profiles_of(raw.table), require_price=False)
+        found = columns.recognise(raw.table, require_price=False)
         refusal = columns.refusal_of(found, list(raw.table.columns))
         if refusal is not None:
             raise refusal
@@ -190,7 +190,7 @@ def from_csv(content: bytes) -> Sent:
     def read(part: slice) -> list[Row]:
         table = raw.table.iloc[part].reset_index(drop=True)
         faults = {row - part.start: why for row, why in raw.faults.items() if part.start <= row < part.stop}
-        return list(_rows_of(table, faults))
+        return list(_rows_of(table, faults, found))
 
     return Sent(len(raw.table), read, lambda: raw.table, raw.delimiter)
 
@@ -211,9 +211,11 @@ def _read(row: Any) -> Row:
     return request_of(read)
 
 
-def _rows_of(table: pd.DataFrame, faults: Mapping[int, RowProblem]) -> Iterator[Row]:
+def _rows_of(
+    table: pd.DataFrame, faults: Mapping[int, RowProblem], found: columns.Recognised
+) -> Iterator[Row]:
     """Reads the rows as `carprice predict` does; the errors of a row are those of a single listing."""
-    parsed = tables.parse(table, require_price=False, faults=faults)
+    parsed = tables.parse(table, require_price=False, faults=faults, found=found)
     features = parsed.listings[list(FEATURES)].astype(object)
     listings = features.where(features.notna(), None).to_dict("records")
     prices = parsed.listings["price_mad"].to_numpy(dtype=float)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
+from carprice.listings.cleaning import clean
+from carprice.listings.column_uses import ColumnUse, use_of
+from carprice.listings.dates import DateReading, order_of
 from carprice.listings.headers import HEADERS, HeaderName, is_index_header, name_of
 from carprice.listings.schema import COLUMNS
 from carprice.listings.text import ascii_words, shorten
+from carprice.listings.value_kinds import ColumnValues
+from carprice.listings.values import FileReading, reader_of
 
 REQUIRED: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -20,64 +28,90 @@ REQUIRED: tuple[str, ...] = tuple(
 )
 """Raw fields without which no row can be used; a prediction does without the price."""
 
+_TOLD_BY: dict[str, tuple[str, ...]] = {
+    "title": ("make", "model", "model_year"),
+    "make_and_model": ("make", "model"),
+}
+"""The required fields that columns of a role can tell."""
+
+Floats = npt.NDArray[np.float64]
+
+_ONE_OF_EACH = ("title", "make_and_model")
 _MOST_COLUMNS_SHOWN = 40
-
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """A column of a file: its name, and how often each of its values stands in a sample of the rows."""
-
-    name: str
-    counts: Mapping[str, int]
+_FITS = 0.5
+_FEW_ROWS = 10
+_MOST_COMPARED = 2000
+# Mileages of used cars that are mostly below this count thousands.
+_LARGEST_IN_THOUSANDS, _LEAST_IN_THOUSANDS, _FEWEST_IN_THOUSANDS = 999.0, 20.0, 20
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """How the columns of a raw table map to raw fields.
+    """How the columns of a raw table are used.
 
-    `columns` holds the column of each raw field that has one. Columns that are `unknown` or come `second`,
-    because another one holds the same field, are reported and not used. `missing` are the required fields
-    without a column. `foreign` holds the columns that measure in something else than dirhams and kilometres.
+    `uses` says it of each column, in order. `columns` holds the column of each raw field that has one.
+    `missing` are the required fields that no column tells. `reading` is how the values are read, by what the
+    file as a whole tells.
     """
 
+    uses: tuple[ColumnUse, ...]
     columns: Mapping[str, str]
-    unknown: tuple[str, ...]
-    second: tuple[str, ...]
     missing: tuple[str, ...]
-    foreign: Mapping[str, HeaderName]
+    reading: FileReading = field(default_factory=FileReading)
 
     def name(self, raw_field: str) -> str:
         """The file's own header of a raw field, or the usual one where the file has none."""
         return self.columns.get(raw_field) or HEADERS[raw_field][0]
 
+    def of(self, role: str) -> list[str]:
+        """The columns of a role."""
+        return [use.column for use in self.uses if use.role == role]
 
-def profiles_of(table: pd.DataFrame) -> list[ColumnProfile]:
-    """The profiles of the columns of a raw table."""
-    return [ColumnProfile(str(name), {}) for name in table.columns]
+    @property
+    def unused(self) -> list[str]:
+        """The columns of which nothing is used, without the one that numbers the rows."""
+        return [use.column for use in self.uses if use.role in ("second", "unknown")]
 
 
-def recognise(profiles: Sequence[ColumnProfile], require_price: bool = True) -> Recognised:
-    """Map the columns of a file to raw fields."""
-    found: dict[str, str] = {}
-    foreign: dict[str, HeaderName] = {}
-    unknown, second = [], []
-    names = {profile.name: name_of(profile.name) for profile in profiles}
-    for column, named in sorted(names.items(), key=lambda item: item[1].rank):
-        if named.field is None:
-            if not is_index_header(column):
-                unknown.append(column)
-        elif named.foreign:
-            foreign[column] = named
-        elif named.field in found:
-            second.append(column)
-        else:
-            found[named.field] = column
-    held = set(found)
-    if "mileage_km_min" in found:
+def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
+    """What each column of a file is, by its header and by the values of a sample of its rows (text).
+
+    A column is what its values are where they say something else than its header. Of several columns for one
+    field the one is used that fits best: by its values, then by its header, then by the rows that it fills.
+    """
+    named = [name_of(str(column)) for column in sample.columns]
+    values = [
+        ColumnValues({str(value): int(rows) for value, rows in sample[column].value_counts().items()})
+        for column in sample.columns
+    ]
+    uses = [
+        use_of(str(column), name, held, _numbers_rows(sample[column]), len(sample) < _FEW_ROWS)
+        for column, name, held in zip(sample.columns, named, values, strict=True)
+    ]
+    chosen = _chosen(uses, named, values)
+    for place, use in enumerate(uses):
+        if use.code == "values_are" and chosen.get(use.key, place) != place:
+            # another column says this better: the header is right (Peugeot makes a 2008, which is no year)
+            uses[place] = ColumnUse(use.column, "field", named[place].field)
+    chosen = _chosen(uses, named, values)
+    final = tuple(
+        use if chosen.get(use.key, place) == place else _second(use, uses[chosen[use.key]], sample)
+        for place, use in enumerate(uses)
+    )
+    columns = {use.field: use.column for use in final if use.role == "field" and use.field is not None}
+    held = set(columns) | {name for use in final for name in _TOLD_BY.get(use.role, ())}
+    held |= {name for use in final if use.role == "mixed" for name in use.params["fields"]}
+    if "mileage_km_min" in columns:
         held.add("mileage")
     required = REQUIRED if require_price else tuple(n for n in REQUIRED if n != "price_mad")
     missing = tuple(name for name in required if name not in held)
-    return Recognised(found, tuple(unknown), tuple(second), missing, foreign)
+    reading = _reading(columns, sample)
+    if reading.mileage_in_thousands:
+        final = tuple(
+            replace(use, code="in_thousands", params={}) if use.column == columns["mileage"] else use
+            for use in final
+        )
+    return Recognised(final, columns, missing, reading)
 
 
 def refusal_of(found: Recognised, columns: Sequence[str], file: str = "") -> DataRefused | None:
@@ -85,10 +119,91 @@ def refusal_of(found: Recognised, columns: Sequence[str], file: str = "") -> Dat
 
     `file` is the name of the file where the sentence has to say it.
     """
-    for column, named in found.foreign.items():
-        if named.field not in found.columns:
-            return _other_unit(column, named, file)
+    for use in found.uses:
+        if use.role == "other_unit" and use.field not in found.columns:
+            return _other_unit(use, file)
     return _missing_columns(found, columns, file) if found.missing else None
+
+
+def _chosen(
+    uses: Sequence[ColumnUse], named: Sequence[HeaderName], values: Sequence[ColumnValues]
+) -> dict[str, int]:
+    """The place of the best column for each key that columns compete for."""
+    best: dict[str, tuple[tuple[float, ...], int]] = {}
+    for place, use in enumerate(uses):
+        if not use.key:
+            continue
+        held = values[place]
+        fits = held.fit(use.field) >= _FITS if use.role == "field" and use.field else True
+        by_name = named[place].rank if named[place].field == use.field else 2
+        if use.role in _ONE_OF_EACH:
+            by_name = 0 if named[place].hint == "title" else 1
+        rank = (0.0 if fits and held.filled else 1.0, float(by_name), -round(held.filled, 1), float(place))
+        if use.key not in best or rank < best[use.key][0]:
+            best[use.key] = rank, place
+    return {key: place for key, (_, place) in best.items()}
+
+
+def _second(use: ColumnUse, used: ColumnUse, sample: pd.DataFrame) -> ColumnUse:
+    """A column that another one for the same field is used instead of."""
+    params: dict[str, Any] = {"used": used.column, "field": use.field or use.role}
+    compared = None if use.role != "field" else _difference(use, used, sample)
+    if compared is None:
+        return ColumnUse(use.column, "second", use.field, "second", params)
+    differing, factor = compared
+    params |= {"differing": round(differing, 3), "factor": round(factor, 3)}
+    return ColumnUse(use.column, "second", use.field, "second_differs", params)
+
+
+def _difference(use: ColumnUse, used: ColumnUse, sample: pd.DataFrame) -> tuple[float, float] | None:
+    """The share of rows in which two columns of a number differ and their usual ratio; None if they agree."""
+    if use.field not in ("price_mad", "mileage", "model_year", "fiscal_power_cv"):
+        return None
+    rows = sample.head(_MOST_COMPARED)
+    one, other = (_numbers(rows[column], use.field) for column in (use.column, used.column))
+    both = np.isfinite(one) & np.isfinite(other) & (one > 0) & (other > 0)
+    if not both.any():
+        return None
+    differ = both & (one != other)
+    share = float(differ.sum() / both.sum())
+    return (share, float(np.median(one[differ] / other[differ]))) if share else None
+
+
+def _numbers(column: pd.Series[Any], raw_field: str) -> Floats:
+    read = reader_of(raw_field).read
+    numbers: dict[str, float] = {}
+    for value in column.unique():
+        try:
+            found = read(str(value))
+        except (ValueError, OverflowError):
+            found = None
+        found = found[0] if isinstance(found, tuple) else found
+        numbers[value] = np.nan if found is None else float(found)
+    return np.array([numbers[value] for value in column], dtype=np.float64)
+
+
+def _numbers_rows(column: pd.Series[Any]) -> bool:
+    """Whether a column counts its rows: 0, 1, 2, ..."""
+    numbers = pd.to_numeric(column.head(_MOST_COMPARED), errors="coerce").to_numpy(dtype=np.float64)
+    return len(numbers) > 1 and bool(np.all(np.diff(numbers) == 1)) and numbers[0] in (0.0, 1.0)
+
+
+def _reading(columns: Mapping[str, str], sample: pd.DataFrame) -> FileReading:
+    """How dates and mileages are read, by the file as a whole."""
+    order = None
+    if "scraped_at" in columns:
+        order = order_of(clean(str(value)) for value in sample[columns["scraped_at"]].unique())
+    in_thousands = "mileage" in columns and _counts_thousands(sample[columns["mileage"]])
+    return FileReading(DateReading(order), in_thousands)
+
+
+def _counts_thousands(mileages: pd.Series[Any]) -> bool:
+    """Whether mileages count thousands of kilometres: no used car but these has driven some hundred."""
+    numbers = pd.to_numeric(mileages, errors="coerce").dropna()
+    if len(numbers) < _FEWEST_IN_THOUSANDS:
+        return False
+    below = numbers <= _LARGEST_IN_THOUSANDS
+    return bool(below.mean() >= 0.95 and numbers[below].median() >= _LEAST_IN_THOUSANDS)
 
 
 _UNITS = {
@@ -99,20 +214,21 @@ _UNITS = {
 }
 
 
-def _other_unit(column: str, named: HeaderName, file: str) -> DataRefused:
-    expected, shown = _UNITS[named.foreign or ""], shorten(column, 60)
+def _other_unit(use: ColumnUse, file: str) -> DataRefused:
+    kind, unit = str(use.params["kind"]), use.params["unit"]
+    expected, shown = _UNITS[kind], shorten(use.column, 60)
     sentence = (
-        f"the column {shown!r} was expected to hold {expected}, but its header says {named.unit!r}; "
+        f"the column {shown!r} was expected to hold {expected}, but its header says {unit!r}; "
         "convert its values, rename it and land the file again"
     )
-    params = {"column": shown, "expected": named.foreign, "found": named.unit}
+    params = {"column": shown, "expected": kind, "found": unit}
     return DataRefused(f"In {file} {sentence}." if file else sentence, code="other_unit", params=params)
 
 
 def _missing_columns(found: Recognised, columns: Sequence[str], file: str) -> DataRefused:
     names = [HEADERS[name][0] for name in found.missing]
     known = [column for column in columns if not is_index_header(column)]
-    keys = {ascii_words(column): column for column in (*found.unknown, *found.second)}
+    keys = {ascii_words(column): column for column in found.unused}
     guesses = []
     for name in found.missing:
         for alias in HEADERS[name]:

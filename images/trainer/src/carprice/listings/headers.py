@@ -42,6 +42,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
         "الشركة المصنعة",
     ),
     "model": ("Modèle", "model", "car model", "nom du modèle", "model name", "الموديل", "الطراز"),
+    "trim": ("Finition", "trim", "version", "trim level", "niveau de finition"),
     "model_year": (
         "Année-Modèle",
         "model_year",

@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from carprice.listings.amounts import UnusableValue
+from carprice.listings.car_names import canonical_make_and_model
 from carprice.listings.headers import field_of, is_index_header
 from carprice.listings.problems import UNREADABLE, Problem, accepted
 from carprice.listings.schema import COLUMNS, FEATURES, limits_of, newest_year
 from carprice.listings.text import shorten
 from carprice.listings.values import expectation, reader_of
+from carprice.listings.vocabulary import shipped_vocabulary
 
 LONGEST_SHOWN = 80
 
@@ -73,7 +75,17 @@ class _Record:
                 values[name] = self.within(name, name, self.value(name))
                 self.require(name, name, values[name])
         values["mileage_km_min"], values["mileage_km_max"] = self.mileage()
+        self.give_names_one_spelling(values)
         return OneRead(values, list(self.problems.values()), self.unused)
+
+    def give_names_one_spelling(self, values: dict[str, str | float | None]) -> None:
+        """The make and model in the spelling of the vocabulary, as the rows of a table get it."""
+        make, model = (None if values[name] is None else str(values[name]) for name in ("make", "model"))
+        car = canonical_make_and_model(make, model, shipped_vocabulary())
+        for name, code in (("make", car.make_code), ("model", car.model_code)):
+            if code is not None:
+                self.refuse(name, code)
+        values["make"], values["model"] = car.make, car.model
 
     def refuse(self, raw_field: str, code: str, takes: str = "") -> None:
         found = self.given.get(raw_field)
@@ -134,11 +146,11 @@ class _Record:
         end = 0 if high_field == "mileage_km_min" else 1
         # an open bracket has no largest
         high = None if highest is None or math.isnan(highest[end]) else highest[end]
+        low = self.within("mileage_km_min", low_field, low)
+        high = self.within("mileage_km_max", high_field, high)
         if low is not None and high is not None and low > high:
             self.refuse(low_field, "mileage_bounds_reversed", "no more than the largest mileage")
             low = high = None
-        low = self.within("mileage_km_min", low_field, low)
-        high = self.within("mileage_km_max", high_field, high)
         self.require("mileage_km_min", low_field, low)
         return low, high
 

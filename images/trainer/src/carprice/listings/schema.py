@@ -80,6 +80,8 @@ _COLUMNS: tuple[Column, ...] = (
     Column("district", "text", longest=LONGEST_TEXT),
     Column("make", "text", longest=LONGEST_TEXT, required=True),
     Column("model", "text", longest=LONGEST_TEXT, required=True),
+    # words such as "GT Line" or "Allure"; the model does not learn them
+    Column("trim", "text", longest=LONGEST_TEXT),
     Column("model_year", "number", FIRST_YEAR, up_to_next_year=True, required=True),
     Column("mileage_km_min", "number", 0, 2_000_000, raw="mileage"),
     # empty for an open bracket ("Plus de 500 000")
@@ -103,7 +105,7 @@ COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMNS}
 PARTIAL_WITHOUT: tuple[str, ...] = ("mileage_km_min", "fuel")
 """A listing is partial when one of these is unknown."""
 
-_NOT_FEATURES = {"listing_id", "url", "price_mad", "scraped_at", "source_sha256"}
+_NOT_FEATURES = {"listing_id", "url", "trim", "price_mad", "scraped_at", "source_sha256"}
 FEATURES: tuple[str, ...] = tuple(name for name in COLUMNS if name not in _NOT_FEATURES)
 TEXT_FEATURES: tuple[str, ...] = tuple(name for name in FEATURES if COLUMNS[name].kind == "text")
 NUMBER_FEATURES: tuple[str, ...] = tuple(name for name in FEATURES if COLUMNS[name].kind == "number")

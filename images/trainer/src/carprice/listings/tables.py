@@ -13,7 +13,8 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from carprice.listings.amounts import UnusableValue
-from carprice.listings.columns import Recognised, profiles_of, recognise, refusal_of
+from carprice.listings.cleaning import clean
+from carprice.listings.columns import Recognised, recognise, refusal_of
 from carprice.listings.identity import listing_ids
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import (
@@ -25,8 +26,11 @@ from carprice.listings.schema import (
     listing_schema,
     newest_year,
 )
+from carprice.listings.shared_columns import one_spelling, read_shared_columns
 from carprice.listings.text import shorten
+from carprice.listings.title_facts import TOLD, Contradiction, merge_titles
 from carprice.listings.values import expectation, reader_of
+from carprice.listings.vocabulary import Vocabulary, shipped_vocabulary
 
 Values = npt.NDArray[Any] | ExtensionArray
 Mask = npt.NDArray[np.bool_]
@@ -60,7 +64,7 @@ class Parsed:
     fate joined by "; ". `row_problems` holds the same reasons with their codes, by row position, for the rows
     that have any. `reasons` counts the quarantined rows of each reason, most frequent first, and `aside` the
     rows of other fates; a row with two reasons counts under both. `unreadable` tells which values of any row
-    are unknown because they can't be read.
+    are unknown because they can't be read, `contradictions` where a title says something else than a column.
     """
 
     listings: pd.DataFrame
@@ -70,6 +74,7 @@ class Parsed:
     aside: dict[str, int] = field(default_factory=dict)
     row_problems: dict[int, list[RowProblem]] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
+    contradictions: list[Contradiction] = field(default_factory=list)
 
     @property
     def good(self) -> pd.Series[bool]:
@@ -119,7 +124,7 @@ def parse(
     required column is missing.
     """
     if found is None:
-        found = recognise(profiles_of(raw), require_price)
+        found = recognise(raw, require_price)
         refusal = refusal_of(found, list(raw.columns))
         if refusal is not None:
             raise refusal
@@ -133,6 +138,9 @@ def parse(
         else:
             canonical[name] = rows.read(name, column.kind)
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
+    rows.fill_from_shared_columns(canonical)
+    rows.give_names_one_spelling(canonical)
+    rows.fill_from_titles(canonical)
     rows.require(canonical)
     canonical["listing_id"] = listing_ids(canonical, shared)
     parsed = rows.parsed(_frame(canonical, raw.index))
@@ -148,6 +156,10 @@ def _frame(values: Mapping[str, Values], index: pd.Index[Any]) -> pd.DataFrame:
         for name, column in COLUMNS.items()
     }
     return pd.DataFrame(columns, index=index)
+
+
+def _as_numbers(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _empty(kind: Kind, rows: int) -> Values:
@@ -167,6 +179,8 @@ class _Rows:
         self.raw = raw
         self.found = found
         self.newest = newest_year()
+        self.vocabulary: Vocabulary = shipped_vocabulary()
+        self.contradictions: list[Contradiction] = []
         self.required = [
             name
             for name, column in COLUMNS.items()
@@ -211,7 +225,7 @@ class _Rows:
 
         The limits are those of the canonical column `name`.
         """
-        reader = reader_of(raw_field)
+        reader = reader_of(raw_field, self.found.reading)
         limits = limits_of(name or raw_field, self.newest) if reader.expected != "yes_or_no" else None
         codes, uniques = pd.factorize(self.raw[self.found.columns[raw_field]])
         read: list[Any] = []
@@ -269,6 +283,56 @@ class _Rows:
         low[reversed_] = high[reversed_] = np.nan
         return low, high
 
+    def fill_from_shared_columns(self, canonical: dict[str, Any]) -> None:
+        """What columns with more than one field say, where no column of its own says it."""
+        shared = read_shared_columns(self.raw, self.found, self.vocabulary, self.newest)
+        for name, told in shared.values.items():
+            own = canonical[name]
+            filled = np.where(pd.isna(own), told, np.asarray(own, dtype=object))
+            canonical[name] = filled if COLUMNS[name].kind == "text" else _as_numbers(filled)
+        for (column, named, kind), mask in shared.not_cars.items():
+            self._put_aside(column, named, kind, mask)
+        for (column, name, code), mask in shared.untold.items():
+            self._lack(
+                name,
+                RowProblem(code, expectation(name, self.newest), column),
+                mask & pd.isna(canonical[name]),
+            )
+        for column, mask in shared.unreadable.items():
+            self._add(self.unread, RowProblem("other_meaning", {}, column), mask & self.usable)
+
+    def give_names_one_spelling(self, canonical: dict[str, Any]) -> None:
+        """Makes and models in the spelling of the vocabulary; those that name nothing are faults."""
+        canonical["make"], canonical["model"], unknown = one_spelling(
+            canonical["make"], canonical["model"], self.vocabulary
+        )
+        for (name, code), mask in unknown.items():
+            self.reject(name, code, mask)
+
+    def fill_from_titles(self, canonical: dict[str, Any]) -> None:
+        """What the titles of ads say, where no column says it."""
+        for column in self.found.of("title"):
+            cleaned = self.raw[column].map(clean)
+            given = {name: canonical[name] for name in TOLD}
+            read = merge_titles(cleaned, given, self.vocabulary, self.newest)
+            canonical.update(read.values)
+            for (name, code), mask in read.untold.items():
+                self._lack(name, RowProblem(code, {}, column), mask)
+            for other in set(read.others[pd.notna(read.others)]):
+                mask = np.array([found == other for found in read.others], dtype=bool)
+                self._put_aside(column, other.words, other.kind, mask)
+            self.contradictions += read.contradictions
+
+    def _lack(self, name: str, problem: RowProblem, mask: Mask) -> None:
+        """These rows lack a needed value, for this reason."""
+        refused = self.refused.get(name, np.zeros(len(mask), dtype=bool))
+        self._add(self.faults, problem, mask & self.usable & ~refused)
+        self.refused[name] = refused | mask
+
+    def _put_aside(self, column: str, named: str, kind: str, mask: Mask) -> None:
+        problem = RowProblem("not_a_used_car", {"found": named, "kind": kind}, column)
+        self._add(self.aside, problem, mask & self.usable)
+
     def require(self, canonical: Mapping[str, Any]) -> None:
         """A row without a needed value is a fault; a row that asks no price is none."""
         for name in self.required:
@@ -314,6 +378,7 @@ class _Rows:
             {sentence: int(mask.sum()) for sentence, _, mask in counted_aside},
             row_problems,
             [self._unreadable(problem, mask) for problem, mask in self.unread.items()],
+            self.contradictions,
         )
 
     def _unreadable(self, problem: RowProblem, mask: Mask) -> Unreadable:

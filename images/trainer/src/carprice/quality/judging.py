@@ -74,8 +74,8 @@ def judge(
     `found` is what its columns are; None where they can't be used, so that every row is quarantined.
     `shared` are hashes of the links and ids that tell no ad.
     """
-    index = index_column(raw.header, raw.columns)
-    compared = [column for column in raw.columns if column != index]
+    numbers = {index_column(raw.header, raw.columns), *(found.of("index") if found else ())}
+    compared = [column for column in raw.columns if column not in numbers]
     seen = SeenRows()
     for chunk in chunks:
         table = pd.DataFrame(

@@ -12,7 +12,7 @@ from typing import Any
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
-from carprice.listings.columns import Recognised, profiles_of, recognise, refusal_of
+from carprice.listings.columns import Recognised, recognise, refusal_of
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import Note, RawChunk, RawTable, open_raw
 from carprice.listings.reading.raw_table import index_column
@@ -76,13 +76,7 @@ class Outcome:
         """Each column of the file and what it was taken for: a field, or why it is not used."""
         if self.raw is None or self.found is None:
             return {}
-        field_of = {column: name for name, column in self.found.columns.items()}
-        uses = {}
-        for column in self.raw.columns:
-            unused = "second" if column in self.found.second else "unknown"
-            unused = "index" if column == self.index_column else unused
-            uses[column] = field_of.get(column, unused)
-        return uses
+        return {use.column: use.taken_for for use in self.found.uses}
 
     def read(self, sinks: Iterable[Sink] = ()) -> None:
         """Read and count all rows. `sinks` take them with the fates that they have if the file is used."""
@@ -244,7 +238,7 @@ def opened(source: Source, file: str, params: QualityParams) -> Outcome:
         chunks = raw.chunks()
         first = next(chunks)
         outcome.raw, outcome.first_chunks = raw, itertools.chain([first], chunks)
-        outcome.found = recognise(profiles_of(first.table))
+        outcome.found = recognise(first.table)
         refusal = refusal_of(outcome.found, raw.header, file)
         if refusal is not None:
             outcome.refusal = refusal

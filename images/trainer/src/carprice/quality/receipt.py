@@ -69,7 +69,7 @@ def receipt_of(
         "unreadable_values": [_unreadable(found) for found in outcome.unreadable.values()],
         "notes": [_note(note) for note in outcome.notes],
         "columns": outcome.columns(),
-        "unknown_columns": [*found.unknown, *found.second] if found else [],
+        "unknown_columns": found.unused if found else [],
         "missing_columns": [HEADERS[name][0] for name in found.missing] if found else [],
         "format": raw.format if raw else None,
         "encoding": raw.encoding if raw else None,

@@ -1,0 +1,186 @@
+"""Columns of a file that hold more than one field: make and model, cards, lists of equipment, places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carprice.listings import words
+from carprice.listings.car_names import CarName, canonical_make_and_model, split_make_and_model
+from carprice.listings.cleaning import clean
+from carprice.listings.columns import Recognised
+from carprice.listings.equipment import equipment_of
+from carprice.listings.other_ads import USED_CAR, kind_of_category
+from carprice.listings.places import place_in_category, place_of
+from carprice.listings.schema import EQUIPMENT, limits_of
+from carprice.listings.text import shorten
+from carprice.listings.value_kinds import FIELD_OF, kind_of_value
+from carprice.listings.values import reader_of
+from carprice.listings.vocabulary import Vocabulary
+
+Mask = npt.NDArray[np.bool_]
+
+_LONGEST_CATEGORY = 40
+
+
+@dataclass
+class SharedValues:
+    """What these columns say of n rows.
+
+    `untold` says by column, canonical column and code in which rows a column of both names no make or model.
+    `values` holds objects of shape (n,) by canonical column, None where nothing is told. `not_cars` says in
+    which rows a category names something else: by column, what it names, and its kind. `unreadable` are the
+    rows of a column whose value belongs to no field.
+    """
+
+    values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    not_cars: dict[tuple[str, str, str], Mask] = field(default_factory=dict)
+    unreadable: dict[str, Mask] = field(default_factory=dict)
+    untold: dict[tuple[str, str, str], Mask] = field(default_factory=dict)
+
+    def fill(self, name: str, told: npt.NDArray[Any]) -> None:
+        """Take over what is told of a column where nothing was told before."""
+        before = self.values.get(name)
+        self.values[name] = told if before is None else np.where(pd.isna(before), told, before)
+
+
+def read_shared_columns(
+    raw: pd.DataFrame, found: Recognised, vocabulary: Vocabulary, newest_year: int
+) -> SharedValues:
+    """Read the columns of a raw table (n rows of str) that hold more than one field."""
+    shared = SharedValues()
+    for column in found.of("make_and_model"):
+        names, places = _distinct(raw[column], lambda text: split_make_and_model(text, vocabulary))
+        for name in ("make", "model"):
+            shared.fill(name, _column(names, places, attrgetter(name)))
+            codes = _column(names, places, attrgetter(f"{name}_code"))
+            for code in {code for code in codes if code is not None}:
+                shared.untold[column, name, code] = codes == code
+    for column in found.of("place"):
+        located, places = _distinct(raw[column], lambda text: place_in_category(text) or place_of(text))
+        for name in ("city", "district"):
+            shared.fill(name, _column(located, places, attrgetter(name)))
+    for column in (*found.of("place"), *found.of("category")):
+        _categories(shared, column, raw[column])
+    for column in found.of("mixed"):
+        _mixed(shared, column, raw[column], newest_year)
+    for column in found.of("equipment"):
+        _equipment(shared, column, raw[column])
+    return shared
+
+
+def one_spelling(
+    makes: npt.NDArray[Any], models: npt.NDArray[Any], vocabulary: Vocabulary
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], dict[tuple[str, str], Mask]]:
+    """Makes and models (objects, shape (n,)) each in one spelling.
+
+    Also by field and code the rows whose make or model names nothing: these are unknown.
+    """
+    make_codes = pd.factorize(makes)[0]
+    model_codes, distinct_models = pd.factorize(models)
+    _, first, places = np.unique(
+        make_codes.astype(np.int64) * (len(distinct_models) + 1) + model_codes,
+        return_index=True,
+        return_inverse=True,
+    )
+    names: list[CarName] = [
+        canonical_make_and_model(_known(makes[row]), _known(models[row]), vocabulary) for row in first
+    ]
+    unknown: dict[tuple[str, str], Mask] = {}
+    for name in ("make", "model"):
+        codes = np.array([getattr(car, f"{name}_code") for car in names], dtype=object)[places]
+        for code in {code for code in codes if code is not None}:
+            unknown[name, code] = codes == code
+    return (
+        _column(names, places, attrgetter("make")),
+        _column(names, places, attrgetter("model")),
+        unknown,
+    )
+
+
+def _known(value: Any) -> str | None:
+    return None if pd.isna(value) else str(value)
+
+
+def _categories(shared: SharedValues, column: str, values: pd.Series[Any]) -> None:
+    kinds, places = _distinct(values, _other_category)
+    for other in {kind for kind in kinds if kind is not None}:
+        mask = np.array([kind == other for kind in kinds], dtype=bool)[places]
+        shared.not_cars[(column, *other)] = mask
+
+
+def _other_category(text: str) -> tuple[str, str] | None:
+    kind = kind_of_category(text)
+    if kind in (None, USED_CAR):
+        return None
+    place = place_in_category(text)
+    named = text[: text.rindex(place.city)].rsplit(maxsplit=1)[0] if place else text
+    return shorten(named, _LONGEST_CATEGORY), str(kind)
+
+
+def _mixed(shared: SharedValues, column: str, values: pd.Series[Any], newest_year: int) -> None:
+    """Each value to the field that it belongs to."""
+    kinds, places = _distinct(values, kind_of_value)
+    texts, _ = _distinct(values, lambda text: text)
+    for kind in {kind for kind in kinds if kind is not None}:
+        told = [
+            _read(FIELD_OF[kind], text, newest_year) if of == kind else None
+            for text, of in zip(texts, kinds, strict=True)
+        ]
+        if FIELD_OF[kind] == "mileage":
+            shared.fill("mileage_km_min", _column(told, places, itemgetter(0)))
+            shared.fill("mileage_km_max", _column(told, places, itemgetter(1)))
+        else:
+            shared.fill(FIELD_OF[kind], _column(told, places))
+    lost = np.array([text is not None and kind is None for text, kind in zip(texts, kinds, strict=True)])
+    if lost.any():
+        shared.unreadable[column] = lost[places]
+
+
+def _read(raw_field: str, text: str | None, newest_year: int) -> Any:
+    try:
+        value = None if text is None else reader_of(raw_field).read(text)
+    except (ValueError, OverflowError):
+        return None
+    limits = limits_of("mileage_km_min" if raw_field == "mileage" else raw_field, newest_year)
+    ends = value if isinstance(value, tuple) else (value,)
+    if limits is not None and not all(
+        end is None or end != end or limits.low <= end <= limits.high for end in ends
+    ):
+        return None
+    return value
+
+
+def _equipment(shared: SharedValues, column: str, values: pd.Series[Any]) -> None:
+    """What a list names is there, what it does not name is not."""
+    lists, places = _distinct(values, equipment_of)
+    for flag in EQUIPMENT:
+        shared.fill(
+            flag, _column([None if named is None else float(flag in named) for named in lists], places)
+        )
+    texts, _ = _distinct(values, lambda text: text)
+    lost = np.array([text is not None and named is None for text, named in zip(texts, lists, strict=True)])
+    if lost.any():
+        shared.unreadable[column] = lost[places]
+
+
+def _distinct(values: pd.Series[Any], read: Callable[[str], Any]) -> tuple[list[Any], npt.NDArray[np.int64]]:
+    """What each distinct value says (None where it is unknown), and each row's place among them."""
+    codes, uniques = pd.factorize(values)
+    texts = [clean(str(value)) for value in uniques]
+    return [None if words.is_unknown(text) else read(text) for text in texts], codes
+
+
+def _column(
+    told: list[Any], places: npt.NDArray[np.int64], of: Callable[[Any], Any] = lambda value: value
+) -> npt.NDArray[Any]:
+    """Of each row what `of` takes from what is told of it; None where nothing is."""
+    distinct = np.empty(len(told), dtype=object)
+    distinct[:] = [None if each is None else of(each) for each in told]
+    return distinct[places]

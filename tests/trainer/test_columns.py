@@ -1,0 +1,207 @@
+"""What each column of a file is taken for, by its header and by its values, and why."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from carprice.errors import DataRefused
+from carprice.listings import columns, tables
+
+CARS = [
+    ("Dacia", "Logan", "2015", "120 000 km", "Diesel", "6 CV", "Manuelle", "80 000 DH"),
+    ("Renault", "Clio", "2018", "65 000 km", "Essence", "8 CV", "Automatique", "120 000 DH"),
+    ("Peugeot", "2008", "2019", "90 000 km", "Diesel", "7 CV", "Manuelle", "150 000 DH"),
+    ("Fiat", "Punto", "2012", "150 000 km", "Diesel", "5 CV", "Manuelle", "70 000 DH"),
+]
+USUAL = ["Marque", "Modèle", "Année-Modèle", "Kilométrage", "Type de carburant", "Puissance fiscale"]
+USUAL += ["Boite de vitesses", "Prix"]
+
+
+def table(headers: list[str] = USUAL, **more: list[str]) -> pd.DataFrame:
+    """Twenty cars under these headers, and columns of four values that repeat."""
+    raw = pd.DataFrame([CARS[n % 4] for n in range(20)], columns=headers, dtype=str)
+    for header, values in more.items():
+        raw[header] = [values[n % len(values)] for n in range(20)]
+    return raw
+
+
+def taken_for(raw: pd.DataFrame) -> dict[str, str]:
+    return {use.column: use.taken_for for use in columns.recognise(raw).uses}
+
+
+def use_of(raw: pd.DataFrame, column: str) -> columns.ColumnUse:
+    (use,) = [use for use in columns.recognise(raw).uses if use.column == column]
+    return use
+
+
+def read(raw: pd.DataFrame) -> pd.DataFrame:
+    parsed = tables.parse(raw, require_price=True)
+    assert parsed.good.all(), parsed.reasons
+    return parsed.listings
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "marque_element,modele_element,annee_modele_element,KM_Driven,moteur,CVs,boite_vitesse,prix-dh",
+        "Brand,Model,Year,Mileage (km),Fuel Type,Fiscal power,Gearbox,Price (MAD)",
+        "الماركة,الموديل,سنة الصنع,الكيلومتراج,الوقود,القوة الجبائية,علبة السرعات,الثمن",
+        "make,Modèle,AnneeModele Icon,km,Carburant Icon,Puissance Icon,BoiteAVitesse Icon,prix en (DHS)",
+        # values can't tell which word is a model
+        "col1,Modèle,x3,x4,x5,x6,x7,x8",
+    ],
+)
+def test_the_same_cars_are_read_under_other_headers(headers: str) -> None:
+    given, usual = read(table(headers.split(","))), read(table())
+    pd.testing.assert_frame_equal(given.drop(columns="listing_id"), usual.drop(columns="listing_id"))
+
+
+def test_a_column_of_models_that_holds_years_is_the_model_year_and_names_are_make_and_model() -> None:
+    raw = pd.DataFrame(
+        [(f"{car[0].upper()} {car[1]}", car[2], *car[3:]) for car in CARS * 5],
+        columns=["Nom", "Modèle", *USUAL[3:]],
+    )
+    assert taken_for(raw)["Nom"] == "make_and_model"
+    assert taken_for(raw)["Modèle"] == "model_year"
+    assert use_of(raw, "Modèle").reason() == "its header says model, but 100% of its values are this"
+    assert read(raw)[["make", "model", "model_year"]].head(4).to_numpy().tolist() == [
+        [car[0], car[1], float(car[2])] for car in CARS
+    ]
+
+
+def test_a_model_that_looks_like_a_year_stays_a_model_where_another_column_is_the_year() -> None:
+    raw = table()
+    raw["Modèle"], raw["Marque"] = "2008", "Peugeot"
+    assert read(raw)["model"].unique().tolist() == ["2008"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "values", "code", "header"),
+    [
+        ("Puissance (ch)", ["110", "90", "75", "130"], "not_known", "Puissance fiscale"),
+        ("Prix neuf", ["200 000 DH", "210 000 DH"], "not_known", "Prix"),
+        ("Transmission", ["Traction", "Propulsion", "4x4"], "driven_wheels", "Boite de vitesses"),
+        ("Année", ["1999", "2001"], "second_differs", "Année-Modèle"),
+        ("Date de mise en ligne", ["2020", "2021"], "not_known", "Année-Modèle"),
+        ("Mensualité", ["2 000 DH", "3 000 DH"], "not_known", "Prix"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_column_beside_the_right_one_changes_nothing(
+    extra: str, values: list[str], code: str, header: str, first: bool
+) -> None:
+    raw = table(**{extra: values})
+    if first:
+        raw = raw[[extra, *USUAL]]
+    use = use_of(raw, extra)
+    assert (use.role in ("second", "unknown"), use.code) == (True, code)
+    assert use.reason().startswith("not used")
+    assert columns.recognise(raw).columns[columns.name_of(header).field or ""] == header
+    pd.testing.assert_frame_equal(read(raw), read(table()))
+
+
+def test_of_two_prices_one_is_used_and_their_difference_is_told() -> None:
+    raw = table(**{"Prix de vente": ["100 000", "150 000", "187 500", "87 500"]})
+    use = use_of(raw, "Prix de vente")
+    assert (use.role, use.code, use.params["factor"]) == ("second", "second_differs", 1.25)
+    assert read(raw)["price_mad"].head(4).tolist() == [80_000, 120_000, 150_000, 70_000]
+
+
+def test_values_of_a_card_go_each_to_its_field() -> None:
+    raw = table().drop(columns=["Type de carburant", "Puissance fiscale", "Boite de vitesses"])
+    raw["Fuel Type"] = ["9 CV", "Diesel", "Manuelle", "Essence", "8 CV"] * 4
+    assert taken_for(raw)["Fuel Type"] == "mixed"
+    listings = read(raw)
+    assert listings["fiscal_power_cv"].head(5).fillna(0).tolist() == [9, 0, 0, 0, 8]
+    assert listings["fuel"].head(5).tolist() == [None, "Diesel", None, "Essence", None]
+    assert listings["gearbox"].head(5).tolist() == [None, None, "Manuelle", None, None]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        ["['ABS', 'Airbags']", "['Climatisation']"],
+        ['["ABS", "Airbags"]', '["Climatisation"]'],
+        ["ABS, Airbags, Caméra de recul", "Climatisation, ESP"],
+    ],
+)
+def test_a_list_of_equipment_fills_the_flags(lists: list[str]) -> None:
+    raw = table(Equipements=lists)
+    assert taken_for(raw)["Equipements"] == "equipment"
+    listings = read(raw)
+    assert listings["abs"].head(2).tolist() == [1, 0]
+    assert listings["air_conditioning"].head(2).tolist() == [0, 1]
+
+
+def test_a_category_in_front_of_the_city_tells_what_is_no_used_car() -> None:
+    raw = table(Location=["Voitures d'occasion dans Rabat, Agdal", "Motos dans Casablanca, Maârif"])
+    parsed = tables.parse(raw, require_price=True)
+    assert taken_for(raw)["Location"] == "place"
+    assert parsed.fates.tolist() == ["accepted", "not_used_car"] * 10
+    assert parsed.listings.loc[0, ["city", "district"]].tolist() == ["Rabat", "Agdal"]
+
+
+def test_titles_fill_what_no_column_says_and_contradictions_are_counted() -> None:
+    raw = table(
+        Titre=[
+            "Dacia Logan 2015 Diesel à Fès",
+            "Renault Clio 2001 Essence",
+            "Peugeot 2008 2019",
+            "Fiat Punto 2012 Diesel",
+        ]
+    )
+    parsed = tables.parse(raw, require_price=True)
+    assert taken_for(raw)["Titre"] == "title"
+    assert parsed.listings["city"].head(2).tolist() == ["Fès", None]
+    assert [(found.column, found.rows) for found in parsed.contradictions] == [("model_year", 5)]
+    assert parsed.listings.loc[1, "model_year"] == 2018
+
+
+def test_a_file_of_titles_alone_is_read_and_a_title_without_a_year_is_set_aside() -> None:
+    raw = pd.DataFrame(
+        {
+            "modèle": ["Renault Clio Diesel Manuelle 2018 à Fès", "Dacia Logan", "bonne voiture"] * 5,
+            "prix": "90 000 DH",
+        }
+    )
+    parsed = tables.parse(raw, require_price=True)
+    assert parsed.fates.tolist() == ["accepted", "quarantined", "quarantined"] * 5
+    assert parsed.partial.sum() == 5
+    assert parsed.reasons["modèle: does not say the model year"] == 10
+
+
+@pytest.mark.parametrize("header", ["Prix (€)", "Prix en EUR", "Price USD", "prix x1000", "Prix/mois"])
+def test_a_price_in_another_unit_refuses_the_file_unless_another_column_has_dirhams(header: str) -> None:
+    raw = table([*USUAL[:-1], header])
+    with pytest.raises(DataRefused, match="was expected to hold"):
+        tables.parse(raw, require_price=True)
+    raw["Prix"] = "80 000"
+    assert read(raw)["price_mad"].eq(80_000).all()
+
+
+def test_mileages_that_are_too_small_count_thousands_and_the_use_says_so() -> None:
+    raw = table()
+    raw["Kilométrage"] = ["120", "85", "230", "64"] * 5
+    assert use_of(raw, "Kilométrage").code == "in_thousands"
+    assert read(raw)["mileage_km_min"].head(2).tolist() == [120_000, 85_000]
+
+
+def test_a_column_that_numbers_the_rows_tells_no_ad() -> None:
+    raw = table(id=[str(n) for n in range(20)])
+    assert taken_for(raw)["id"] == "index"
+    assert read(raw)["listing_id"].nunique() == 4
+
+
+def test_headers_without_make_are_refused_with_what_was_found() -> None:
+    raw = table().drop(columns="Marque").rename(columns={"Modèle": "Couleur"})
+    raw["Couleur"] = "rouge"
+    with pytest.raises(DataRefused, match="'Marque', 'Modèle' are missing"):
+        tables.parse(raw, require_price=True)
+
+
+def test_a_few_rows_are_read_by_their_headers_alone() -> None:
+    raw = table().head(3)
+    raw["Modèle"], raw["note"] = ["2008", "2008", "2008"], ["Diesel", "Diesel", "Essence"]
+    assert taken_for(raw)["Modèle"] == "model"
+    assert taken_for(raw)["note"] == "unknown"
