@@ -41,6 +41,7 @@ _MOST_COLUMNS_SHOWN = 40
 _FITS = 0.5
 _FEW_ROWS = 10
 _MOST_COMPARED = 2000
+_MOST_ROWS = 10_000
 # Mileages of used cars that are mostly below this count thousands.
 _LARGEST_IN_THOUSANDS, _LEAST_IN_THOUSANDS, _FEWEST_IN_THOUSANDS = 999.0, 20.0, 20
 
@@ -79,6 +80,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
     A column is what its values are where they say something else than its header. Of several columns for one
     field the one is used that fits best: by its values, then by its header, then by the rows that it fills.
     """
+    sample = sample.iloc[:: max(len(sample) // _MOST_ROWS, 1)]
     named = [name_of(str(column)) for column in sample.columns]
     values = [
         ColumnValues({str(value): int(rows) for value, rows in sample[column].value_counts().items()})
@@ -185,7 +187,8 @@ def _numbers(column: pd.Series[Any], raw_field: str) -> Floats:
 def _numbers_rows(column: pd.Series[Any]) -> bool:
     """Whether a column counts its rows: 0, 1, 2, ..."""
     numbers = pd.to_numeric(column.head(_MOST_COMPARED), errors="coerce").to_numpy(dtype=np.float64)
-    return len(numbers) > 1 and bool(np.all(np.diff(numbers) == 1)) and numbers[0] in (0.0, 1.0)
+    steps = np.diff(numbers)
+    return len(numbers) > 1 and bool(np.all(steps == steps[0])) and steps[0] > 0 and numbers[0] in (0.0, 1.0)
 
 
 def _reading(columns: Mapping[str, str], sample: pd.DataFrame) -> FileReading:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -43,6 +44,7 @@ _ID_PARAMETERS = {
 }  # fmt: skip
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|msclkid|mc_[ce]id|igshid", re.IGNORECASE)
 _ORDINARY_LINK = re.compile(r"https?://([a-z0-9.-]+)(/[^?#\s]*)?(?:\?([^#\s]*))?(?:#\S*)?")
+_PLAIN_LINK = re.compile(r"https?://([a-z0-9.-]+)(/[^?#\s]*)")
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d+", re.IGNORECASE)
 _PREFIXES: dict[str, Rule] = {
     **dict.fromkeys(_SITES, "site"),
@@ -105,11 +107,16 @@ def listing_id_of_url(url: str) -> str | None:
     seller edits the title, the number stays. Else it is the address with the id in its query, else the whole
     address without what only tells how the reader came there.
     """
+    # links are most of what is read of a file, and most have no query
+    if plain := _PLAIN_LINK.fullmatch(url):
+        host, site = _site_of(plain[1])
+        if site is not None and (number := site.search(plain[2])):
+            return f"{host}-{number[1]}"
+        return "link-" + _hash(host, plain[2])
     if not is_link(url):
         return None
     host, path, query = _parts(url)
-    host = host.removeprefix("www.").removeprefix("m.").removeprefix("fr-fr.")
-    site = _SITES.get(host)
+    host, site = _site_of(host)
     if site is not None and (number := site.search(path)):
         return f"{host}-{number[1]}"
     said = parse_qsl(query) if query else []
@@ -146,6 +153,12 @@ def hashes_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """A hash of 64 bits of each id, shape (n,), the same in every process."""
     hashes: npt.NDArray[np.uint64] = pd.util.hash_array(np.asarray(ids, dtype=object), categorize=False)
     return hashes
+
+
+@lru_cache(maxsize=1024)
+def _site_of(host: str) -> tuple[str, re.Pattern[str] | None]:
+    host = host.removeprefix("www.").removeprefix("m.").removeprefix("fr-fr.")
+    return host, _SITES.get(host)
 
 
 def _hash(*parts: str) -> str:

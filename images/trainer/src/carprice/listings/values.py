@@ -22,7 +22,9 @@ _POWER = re.compile(r"(?:cv|chevaux fiscaux|chevaux|ch|cv fiscaux)(?![^\W\d])\.?
 _ENGINE_POWER = re.compile(r"\d\s*(?:hp|kw|bhp|ps|din)(?![^\W\d])")
 _FISCAL_BESIDE_ENGINE = re.compile(r"(\d{1,2})\s*cv\s*[/,(|-]\s*\d{2,4}\s*(?:ch|hp|bhp|kw)")
 _LARGEST_FISCAL_IN_CH = 40
+_LONGEST_CACHED = 40
 _DOORS = re.compile(r"\b(?:portes?|doors?|p|pt|pts)(?![^\W\d])\.?|أبواب|ابواب")
+_PLAIN_LINK = re.compile(rf"https?://[!-~]{{1,{LONGEST_URL - 8}}}")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
 
 
@@ -67,6 +69,8 @@ def parse_id(value: str) -> str | None:
 
 def parse_url(value: str) -> str | None:
     """A link. Raises ValueError when it is too long or no link."""
+    if _PLAIN_LINK.fullmatch(value):
+        return value
     text = value.strip() if value.isascii() else _INVISIBLE.sub("", value).strip()
     if words.is_unknown(text):
         return None
@@ -79,6 +83,12 @@ def parse_url(value: str) -> str | None:
 
 def parse_price(value: str) -> float | None:
     """An amount in dirhams: `60000`, `60 000`, `60,000 DH`, `60.000 Dhs`. Raises ValueError."""
+    # the parts of a file hold the same prices
+    return _price(value) if len(value) <= _LONGEST_CACHED else _price.__wrapped__(value)
+
+
+@lru_cache(maxsize=50_000)
+def _price(value: str) -> float | None:
     text = clean(value)
     return None if words.is_unknown(text) else read_price(text)
 
