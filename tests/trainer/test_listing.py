@@ -288,7 +288,9 @@ def test_a_file_needs_no_column_of_mileage_or_fuel() -> None:
 def test_a_row_that_asks_no_price_is_no_fault() -> None:
     parsed = tables.parse(rows({"Prix": "--"}, {}, {"Prix": "?", "Marque": ""}, {"Prix": "cheap"}), True)
     assert parsed.fates.tolist() == ["unpriced", "accepted", "unpriced", "quarantined"]
-    assert parsed.aside == {"Prix: no asking price": 2}
+    assert {problem.sentence(): rows for problem, rows in parsed.aside.items()} == {
+        "Prix: no asking price": 2
+    }
     assert list(parsed.reasons.values()) == [1]
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from carprice.errors import DataRefused, NothingToDo
+from carprice.errors import DataRefused, NothingToDo, UsageProblem
+from carprice.history import snapshots
 from carprice.landing.content import sha256_of
+from carprice.landing.receipts import read_receipt
 from carprice.listings import sample, schema, tables
 from carprice.listings.reading import read_raw
 from carprice.params import Params, QualityParams
@@ -43,6 +45,11 @@ def check(
     """Land the content as `name` and check it."""
     root.write_bytes(f"raw/{name}", content.encode() if isinstance(content, str) else content)
     return check_data_quality(root, params, name, sha256_of(root, f"raw/{name}"))
+
+
+def counted(reasons: object) -> dict[str, int]:
+    """The rows of each sentence."""
+    return {reason["sentence"]: reason["rows"] for reason in reasons}  # type: ignore[attr-defined]
 
 
 def refusal(root: DataRoot, content: str | bytes, name: str = "cars.csv") -> dict[str, object]:
@@ -90,10 +97,15 @@ def test_every_row_is_repeated_accepted_or_refused(root: DataRoot) -> None:
     counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
     assert counts == [66, 3, 60, 2]
     assert receipt["rows_unpriced"] == 1
-    assert receipt["reasons"] == {
+    assert counted(receipt["reasons"]) == {
         "Prix: not an amount in dirhams such as 60000 or '60 000 DH'": 1,
         "the row has 2 values, the header has 6 columns": 1,
     }
+    assert [(reason["code"], reason["column"]) for reason in receipt["reasons"]] == [
+        ("not_an_amount", "Prix"),
+        ("wrong_number_of_values", None),
+    ]
+    assert receipt["reasons"][1]["params"] == {"values": 2, "columns": 6}
 
 
 def test_the_rows_of_all_fates_are_the_rows_of_the_file_whatever_its_size(root: DataRoot) -> None:
@@ -112,7 +124,7 @@ def test_the_rows_of_all_fates_are_the_rows_of_the_file_whatever_its_size(root: 
     assert len(root.read_parquet(f"listings/{receipt['sha256']}.parquet")) == 34_285
     quarantined = root.read_bytes(f"quarantine/{receipt['sha256']}.csv").decode("utf-8-sig").splitlines()
     assert len(quarantined) == 1 + 2_858
-    assert receipt["reasons_aside"] == {"Prix: no asking price": 2_857}
+    assert counted(receipt["reasons_aside"]) == {"Prix: no asking price": 2_857}
     assert "of an even sample" in text_of(root, receipt)
 
 
@@ -269,7 +281,7 @@ def test_of_a_refused_file_no_row_is_accepted_and_each_is_accounted_for(root: Da
     receipt = refusal(root, HEADER + car(1) * 2 + car(2) + car(3, "cheap"))
     counts = [receipt[k] for k in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")]
     assert counts == [4, 1, 0, 3]
-    assert receipt["reasons"] == {
+    assert counted(receipt["reasons"]) == {
         "Prix: not an amount in dirhams such as 60000 or '60 000 DH'": 1,
         WHOLE_FILE: 2,
     }
@@ -375,3 +387,18 @@ def test_the_sample_has_the_columns_of_the_real_wide_file() -> None:
     assert header == sample.COLUMNS
     rows = pd.read_csv(REAL_DATA / "avito_cars_wide.csv", dtype=str)
     assert not set(rows["Lien"]) & set(sample.generate(2000, 0)["Lien"])
+
+
+def test_a_receipt_of_format_1_is_read_and_one_of_a_newer_release_refused(root: DataRoot) -> None:
+    receipt = check(root, HEADER + "".join(car(n) for n in range(60)) + car(99, "cheap"))
+    sha = str(receipt["sha256"])
+    assert receipt["format_version"] == 2
+    old = {key: value for key, value in receipt.items() if key != "format_version"}
+    root.write_json(f"receipts/{sha}.json", old | {"reasons": {"Prix: cheap": 1}, "reasons_aside": {}})
+    assert counted(read_receipt(root, sha)["reasons"]) == {"Prix: cheap": 1}
+
+    root.write_json(f"receipts/{sha}.json", receipt | {"format_version": 3})
+    sentence = "expected to have a format up to 2, found format_version 3: a newer release wrote it"
+    for read in (read_receipt, lambda root, sha: snapshots.assemble(root, PARAMS, [sha])):
+        with pytest.raises(UsageProblem, match=sentence):
+            read(root, sha)

@@ -113,3 +113,16 @@ def test_a_snapshot_that_does_not_exist_is_named_with_those_that_do(root: DataRo
     made = snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
     with pytest.raises(UsageProblem, match=f"'nosuch'. The snapshots are: {made}"):
         snapshots.load(root, "nosuch")
+
+
+def test_a_manifest_of_a_newer_release_is_refused(root: DataRoot) -> None:
+    snapshot_id = snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
+    name = f"snapshots/{snapshot_id}/manifest.json"
+    manifest = root.read_json(name)
+    assert manifest["format_version"] == 2
+    root.write_json(name, manifest | {"format_version": 3})
+    with pytest.raises(UsageProblem, match="expected to have a format up to 2, found format_version 3"):
+        snapshots.load(root, snapshot_id)
+    del manifest["format_version"]
+    root.write_json(name, manifest)
+    assert len(snapshots.load(root, snapshot_id)[1]) == 1

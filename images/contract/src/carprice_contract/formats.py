@@ -2,3 +2,12 @@
 
 BACKUP = 2
 """The folder that `make backup` writes."""
+
+FORMAT = "format_version"
+"""The key of a JSON document that holds the number of its format."""
+
+RECEIPT = 2
+"""The receipt of a file. Format 1 does not say its number, and has no codes of its reasons."""
+
+SNAPSHOT = 2
+"""The manifest of a snapshot. Format 1 does not say its number."""

@@ -15,6 +15,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from carprice.errors import CarpriceError, StoreAway, StoreRefused, UsageProblem
+from carprice_contract.formats import FORMAT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,6 +130,20 @@ class DataRoot:
     def read_json(self, name: str) -> Any:
         """The JSON document `name`. Raises `FileNotFoundError`."""
         return json.loads(self.read_bytes(name))
+
+    def read_record(self, name: str, newest_format: int) -> dict[str, Any]:
+        """The JSON object `name`, whose format has a number; without one it is format 1.
+
+        Raises `FileNotFoundError`, and `UsageProblem` when this release does not know the format.
+        """
+        found: dict[str, Any] = self.read_json(name)
+        version = found.get(FORMAT, 1)
+        if not isinstance(version, int) or not 1 <= version <= newest_format:
+            raise UsageProblem(
+                f"{name} was expected to have a format up to {newest_format}, found {FORMAT} {version!r}: "
+                "a newer release wrote it; install that release."
+            )
+        return found
 
     def read_parquet(self, name: str) -> pd.DataFrame:
         """The table `name`. Raises `FileNotFoundError`."""

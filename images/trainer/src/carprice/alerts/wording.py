@@ -14,7 +14,7 @@ MOST_CHANGES = 8
 
 def refused_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
     """Subject and text for a file that was refused as a whole."""
-    reasons = list(receipt["reasons"].items())[:MOST_REASONS]
+    reasons = receipt["reasons"][:MOST_REASONS]
     lines = [
         receipt["refusal"],
         "",
@@ -22,7 +22,7 @@ def refused_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
         f"{thousands(receipt['rows_unpriced'])} without a price, "
         f"{thousands(receipt['rows_not_used_cars'])} not a used car, "
         f"{thousands(receipt['rows_refused'])} refused, none accepted.",
-        *[f"  {thousands(rows)} rows: {reason}" for reason, rows in reasons],
+        *[f"  {thousands(reason['rows'])} rows: {reason['sentence']}" for reason in reasons],
         "",
         "What to do: show the quality page to whoever delivered the file, and land a corrected copy. "
         "Other files are not affected.",

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from carprice.errors import NothingToDo, UsageProblem
+from carprice.landing.receipts import all_receipts, read_receipt
 from carprice.params import Params
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, LISTINGS, RECEIPTS, SNAPSHOTS, snapshot_manifest
+from carprice_contract.data_root import LATEST_SNAPSHOT, LISTINGS, SNAPSHOTS, snapshot_manifest
+from carprice_contract.formats import FORMAT, SNAPSHOT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +43,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
     snapshot_id = hashlib.sha256("\n".join(sorted(f["sha256"] for f in files)).encode()).hexdigest()[:12]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = {
+        FORMAT: SNAPSHOT,
         "id": snapshot_id,
         "created_at": now,
         "files": files,
@@ -49,7 +52,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
     }
     folder = f"{SNAPSHOTS}/{snapshot_id}"
     if root.exists(f"{folder}/manifest.json"):
-        before = root.read_json(f"{folder}/manifest.json")
+        before = root.read_record(f"{folder}/manifest.json", SNAPSHOT)
         manifest["created_at"] = before["created_at"]
     sample = listings.sample(
         min(len(listings), params.snapshots.reference_rows), random_state=params.snapshots.reference_seed
@@ -76,19 +79,18 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
 def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
     """The manifest of a snapshot, or of the `latest`; its files stand in order of receipt.
 
-    Raises `UsageProblem` when there is no such snapshot.
+    Raises `UsageProblem` when there is no such snapshot, and when a newer release wrote its manifest.
     """
     try:
         if snapshot_id == "latest":
             snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
-        manifest: dict[str, Any] = root.read_json(snapshot_manifest(snapshot_id))
+        return root.read_record(snapshot_manifest(snapshot_id), SNAPSHOT)
     except FileNotFoundError as error:
         there = ", ".join(root.folders(SNAPSHOTS)[:20]) or "none"
         raise UsageProblem(
             f"An existing snapshot was expected, found none with the name {snapshot_id!r}. The "
             f"snapshots are: {there}. Name one of them, or land a file."
         ) from error
-    return manifest
 
 
 def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -134,15 +136,14 @@ def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def _receipt(root: DataRoot, sha: str) -> dict[str, Any] | None:
     try:
-        receipt: dict[str, Any] = root.read_json(f"{RECEIPTS}/{sha}.json")
+        return read_receipt(root, sha)
     except FileNotFoundError:
         return None
-    return receipt
 
 
 def _accepted_files(root: DataRoot) -> list[dict[str, Any]]:
     """Every accepted file, in order of receipt."""
-    receipts = [root.read_json(f"{RECEIPTS}/{name}") for name in root.names(RECEIPTS, ".json")]
+    receipts = all_receipts(root).values()
     accepted = sorted(
         (r for r in receipts if r["status"] == "accepted"), key=lambda r: (r["checked_at"], r["sha256"])
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from carprice.errors import UsageProblem
 from carprice.landing.content import fingerprint, sha256_of
-from carprice.landing.receipts import add_name
+from carprice.landing.receipts import add_name, read_receipt
 from carprice.store import DataRoot
 from carprice_contract import data_root
 from carprice_contract.data_root import RAW
@@ -61,7 +61,7 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
                 os.utime(root.path(target), (modified, modified))
     already = f"{file} is in {RAW}/ already and waits to be read" if there else None
     if root.exists(data_root.receipt(digest)):
-        receipt = root.read_json(data_root.receipt(digest))
+        receipt = read_receipt(root, digest)
         already = (
             f"the same bytes were {receipt['status']} as {receipt['file']} on {receipt['checked_at'][:10]}"
         )

@@ -9,8 +9,26 @@ from typing import Any
 from carprice.store import DataRoot
 from carprice_contract import data_root
 from carprice_contract.data_root import RECEIPTS
+from carprice_contract.formats import FORMAT, RECEIPT
 
 log = logging.getLogger(__name__)
+
+
+def read_receipt(root: DataRoot, sha256: str) -> dict[str, Any]:
+    """The receipt of the content with this SHA-256, with the keys of the newest format.
+
+    Raises `FileNotFoundError`, and `UsageProblem` when a newer release wrote it.
+    """
+    receipt = root.read_record(data_root.receipt(sha256), RECEIPT)
+    for key in ("reasons", "reasons_aside"):
+        counted = receipt.get(key, [])
+        if isinstance(counted, dict):  # format 1 has sentences only
+            counted = [
+                {"column": None, "code": "", "params": {}, "sentence": sentence, "rows": rows}
+                for sentence, rows in counted.items()
+            ]
+        receipt[key] = counted
+    return receipt | {FORMAT: RECEIPT}
 
 
 def all_receipts(root: DataRoot) -> dict[str, dict[str, Any]]:
@@ -18,7 +36,7 @@ def all_receipts(root: DataRoot) -> dict[str, dict[str, Any]]:
     found = {}
     for name in root.names(RECEIPTS, ".json"):
         if re.fullmatch(r"[0-9a-f]{64}\.json", name):
-            found[name.removesuffix(".json")] = root.read_json(f"{RECEIPTS}/{name}")
+            found[name.removesuffix(".json")] = read_receipt(root, name.removesuffix(".json"))
     return found
 
 

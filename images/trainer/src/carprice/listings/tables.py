@@ -70,8 +70,8 @@ class Parsed:
     listings: pd.DataFrame
     problems: pd.Series[Any]
     fates: npt.NDArray[Any]
-    reasons: dict[str, int] = field(default_factory=dict)
-    aside: dict[str, int] = field(default_factory=dict)
+    reasons: dict[RowProblem, int] = field(default_factory=dict)
+    aside: dict[RowProblem, int] = field(default_factory=dict)
     row_problems: dict[int, list[RowProblem]] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
     contradictions: list[Contradiction] = field(default_factory=list)
@@ -374,8 +374,8 @@ class _Rows:
             table,
             pd.Series(problems, index=table.index, dtype=object),
             fates,
-            {sentence: int(mask.sum()) for sentence, _, mask in counted},
-            {sentence: int(mask.sum()) for sentence, _, mask in counted_aside},
+            {problem: int(mask.sum()) for _, problem, mask in counted},
+            {problem: int(mask.sum()) for _, problem, mask in counted_aside},
             row_problems,
             [self._unreadable(problem, mask) for problem, mask in self.unread.items()],
             self.contradictions,

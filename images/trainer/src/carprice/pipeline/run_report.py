@@ -14,6 +14,7 @@ from carprice.alerts import events
 from carprice.alerts.delivery import deliver
 from carprice.errors import CarpriceError
 from carprice.formats import thousands
+from carprice.landing.receipts import read_receipt
 from carprice.lifecycle.promotion import decisions_of
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.monitoring.publishing import publish
@@ -22,7 +23,8 @@ from carprice.reports.html import templates
 from carprice.reports.paths import model_card
 from carprice.reports.records import stems
 from carprice.store import DataRoot
-from carprice_contract.data_root import receipt, snapshot_manifest
+from carprice_contract.data_root import snapshot_manifest
+from carprice_contract.formats import SNAPSHOT
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,7 @@ def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
     name = snapshot_manifest(snapshot_id) if snapshot_id else ""
     if not name or not root.exists(name):
         return []
-    return [root.read_json(receipt(entry["sha256"])) for entry in root.read_json(name)["files"]]
+    return [read_receipt(root, entry["sha256"]) for entry in root.read_record(name, SNAPSHOT)["files"]]
 
 
 def _plain_text(report: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
 from carprice.landing.content import fingerprint, raw_file, sha256_of
+from carprice.landing.receipts import read_receipt
 from carprice.params import Params, QualityParams
 from carprice.quality.accepted import AcceptedFile
 from carprice.quality.hold import PriceSource, no_prices
@@ -181,7 +182,7 @@ def _begin_again(output: IO[Any]) -> None:
 
 
 def _decided(root: DataRoot, sha256: str) -> dict[str, Any]:
-    receipt: dict[str, Any] = root.read_json(data_root.receipt(sha256))
+    receipt = read_receipt(root, sha256)
     log.info("%s is already %s: nothing to do", receipt["file"], receipt["status"])
     return _used(receipt)
 

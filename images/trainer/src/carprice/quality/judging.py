@@ -18,7 +18,8 @@ from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import Parsed, parse
 from carprice.quality.repeats import Hashes, SeenRows
 
-WHOLE_FILE = RowProblem("whole_file_refused").sentence()
+WHOLE_FILE_REFUSED = RowProblem("whole_file_refused")
+WHOLE_FILE = WHOLE_FILE_REFUSED.sentence()
 
 FATES = ("accepted", "repeated", "unpriced", "not_used_car", "quarantined")
 """What becomes of a row: one of these, never two."""

@@ -19,7 +19,7 @@ from carprice.listings.reading.raw_table import index_column
 from carprice.listings.tables import Unreadable
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldEvidence
-from carprice.quality.judging import FATES, WHOLE_FILE, JudgedRows, judge
+from carprice.quality.judging import FATES, WHOLE_FILE, WHOLE_FILE_REFUSED, JudgedRows, judge
 from carprice.quality.repeats import Hashes
 from carprice.quality.sampling import Examples, RowSample
 
@@ -52,8 +52,8 @@ class Outcome:
     rows: int = 0
     fates: Counter[str] = field(default_factory=Counter)
     partial: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    aside: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[RowProblem] = field(default_factory=Counter)
+    aside: Counter[RowProblem] = field(default_factory=Counter)
     unreadable: dict[RowProblem, Unreadable] = field(default_factory=dict)
     evidence: HoldEvidence | None = None
     shared: Hashes | None = None
@@ -115,7 +115,7 @@ class Outcome:
     @property
     def has_other_fates_now(self) -> bool:
         """Whether rows that `read` gave as accepted are quarantined, because the file is refused."""
-        return self.evidence is not None and self.reasons[WHOLE_FILE] > 0
+        return self.evidence is not None and self.reasons[WHOLE_FILE_REFUSED] > 0
 
     def refused_rows(self) -> Iterator[JudgedRows]:
         """The rows of a file that is refused, read again: those that could be used are quarantined."""
@@ -135,7 +135,7 @@ class Outcome:
         self.fates.update(rows.fates.tolist())
         self.sample.add(rows)
         if rows.parsed is None:
-            self.reasons[WHOLE_FILE] += int(rows.of("quarantined").sum())
+            self.reasons[WHOLE_FILE_REFUSED] += int(rows.of("quarantined").sum())
             return
         self.partial += int(rows.parsed.partial.sum())
         self.reasons.update(rows.parsed.reasons)
@@ -159,7 +159,7 @@ class Outcome:
         if self.refusal is not None and usable:
             self.fates["quarantined"] += usable
             self.fates["accepted"] = self.partial = 0
-            self.reasons[WHOLE_FILE] += usable
+            self.reasons[WHOLE_FILE_REFUSED] += usable
         self.reasons = _most_frequent_first(self.reasons)
         self.aside = _most_frequent_first(self.aside)
 
@@ -190,7 +190,8 @@ class Outcome:
         refused, rows = self.fates["quarantined"], self.rows - self.fates["repeated"]
         if refused <= params.max_refused_share * rows:
             return None
-        reason, times = _most_frequent_first(self.reasons).most_common(1)[0]
+        problem, times = _most_frequent_first(self.reasons).most_common(1)[0]
+        reason = problem.sentence()
         share = refused / rows
         return DataRefused(
             f"In {self.file} {thousands(refused)} of {thousands(rows)} rows ({share:.0%}) can't be used, but "
@@ -248,5 +249,5 @@ def opened(source: Source, file: str, params: QualityParams) -> Outcome:
     return outcome
 
 
-def _most_frequent_first(counted: Counter[str]) -> Counter[str]:
-    return Counter(dict(sorted(counted.items(), key=lambda each: (-each[1], each[0]))))
+def _most_frequent_first(counted: Counter[RowProblem]) -> Counter[RowProblem]:
+    return Counter(dict(sorted(counted.items(), key=lambda each: (-each[1], each[0].sentence()))))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from carprice.listings.headers import HEADERS
-from carprice.listings.problems import note_sentence
+from carprice.listings.problems import RowProblem, note_sentence
 from carprice.listings.reading import Note
 from carprice.listings.tables import Unreadable
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldReason, PriceSource, no_prices
 from carprice.quality.outcome import Outcome
+from carprice_contract.formats import FORMAT, RECEIPT
 
 _MOST_LINES = 100
 
@@ -43,6 +45,7 @@ def receipt_of(
     if refusal is None and outcome.evidence is not None and prices is not None:
         reasons, price_check = outcome.evidence.reasons(params, prices)
     return {
+        FORMAT: RECEIPT,
         "file": file,
         "names": [file],
         "sha256": sha256,
@@ -64,8 +67,8 @@ def receipt_of(
         "hold": [reason.record() for reason in reasons],
         "price_check": price_check,
         "decision": None,
-        "reasons": dict(outcome.reasons),
-        "reasons_aside": dict(outcome.aside),
+        "reasons": _counted(outcome.reasons),
+        "reasons_aside": _counted(outcome.aside),
         "unreadable_values": [_unreadable(found) for found in outcome.unreadable.values()],
         "notes": [_note(note) for note in outcome.notes],
         "columns": outcome.columns(),
@@ -79,15 +82,21 @@ def receipt_of(
     }
 
 
+def _counted(reasons: Mapping[RowProblem, int]) -> list[dict[str, Any]]:
+    """The reasons in their order, each with its rows."""
+    return [_problem(problem) | {"rows": rows} for problem, rows in reasons.items()]
+
+
 def _unreadable(found: Unreadable) -> dict[str, Any]:
-    problem = found.problem
+    return _problem(found.problem) | {"rows": found.rows, "examples": list(found.examples)}
+
+
+def _problem(problem: RowProblem) -> dict[str, Any]:
     return {
         "column": problem.column,
         "code": problem.code,
         "params": dict(problem.params),
         "sentence": problem.sentence(),
-        "rows": found.rows,
-        "examples": list(found.examples),
     }
 
 

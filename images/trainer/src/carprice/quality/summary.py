@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carprice.formats import thousands
@@ -39,7 +39,7 @@ def summary(receipt: Mapping[str, Any]) -> str:
         lines += ["", "Why rows were quarantined", *_reasons(receipt["reasons"])]
     if receipt["unreadable_values"]:
         lines += ["", "Values that were not used, in rows of any kind"]
-        lines += _reasons({found["sentence"]: found["rows"] for found in receipt["unreadable_values"]})
+        lines += _reasons(receipt["unreadable_values"])
     if receipt["columns"]:
         width = min(max(map(len, receipt["columns"])), 40)
         lines += ["", "What each column was taken for"]
@@ -53,7 +53,7 @@ def _count(rows: int, words: str) -> str:
     return f"{thousands(rows):>12}  {words}"
 
 
-def _reasons(reasons: Mapping[str, int]) -> list[str]:
-    shown = [_count(rows, reason) for reason, rows in list(reasons.items())[:MOST_REASONS]]
+def _reasons(reasons: Sequence[Mapping[str, Any]]) -> list[str]:
+    shown = [_count(reason["rows"], reason["sentence"]) for reason in reasons[:MOST_REASONS]]
     left = len(reasons) - MOST_REASONS
     return [*shown, f"{'':>12}  and {left} more reasons"] if left > 0 else shown
