@@ -145,6 +145,10 @@ bench-accuracy: setup ## compare the model with the reference recipe on the same
 bench-titles: setup ## compare what titles say with the columns of the same ads DATA="one.csv other.csv" [VERBOSE=1]
 	.venv/trainer/bin/python -m benchmarks.titles
 
+.PHONY: bench-linking
+bench-linking: setup ## measure how well copies of ads are found, and its cost DATA="one.csv other.csv" [ROWS= SEEDS=3]
+	.venv/trainer/bin/python -m benchmarks.linking
+
 .PHONY: bench-speed
 bench-speed: setup ## measure the cost of a training and of a prediction DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed

@@ -1,0 +1,117 @@
+"""Which pairs of listings are compared: their number grows with the listings, not with their square."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from carprice.history.comparing import Side
+
+Rows = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+Column = npt.NDArray[Any]
+Key = list[tuple[Column, Column]]
+
+MOST = 50
+"""The most known listings that one new listing is compared with under one key.
+
+Where more of them share a key, a finer key is used. Those that share the finest key as well can't be told
+apart by what two files usually say.
+"""
+
+LOWEST_CHANGE, HIGHEST_CHANGE = 0.7, 1.15
+"""A changed price, as a multiple of the known one. Sellers lower prices; few raise them."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs as row numbers of both sides, each of shape (pairs,); no pair stands twice."""
+
+    known: Rows
+    new: Rows
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> Candidates:
+        """Those of the pairs that are chosen."""
+        return Candidates(self.known[chosen], self.new[chosen])
+
+
+def candidates(known: Side, new: Side, new_rows: Rows) -> Candidates:
+    """The pairs worth comparing of those rows of `new`.
+
+    Both have the same make, model and model year; and either the same price, or a price that may have
+    changed, with a mileage that lies on the same step or on the one before.
+    """
+    found: list[tuple[Rows, Rows]] = []
+    price = (known.price.view(np.uint64), new.price.view(np.uint64))
+    step = (known.step, new.step)
+    alike = [(known.values[name], new.values[name]) for name in ("fuel", "fiscal_power_cv")]
+    equipment = (known.ticked, new.ticked)
+    city = (known.values["city"], new.values["city"])
+    car = (known.car, new.car)
+    keys: list[Key] = [[car, price], [car, price, step], [car, price, step, *alike]]
+    found.append(_refined(new_rows, keys))
+    driven = np.flatnonzero(new.step[new_rows] >= 0)
+    for back in (0, 1):
+        earlier = (known.step, new.step - back)
+        keys = [[car, earlier], [car, earlier, *alike], [car, earlier, *alike, city, equipment]]
+        found.append(_refined(new_rows[driven], keys))
+    pairs = Candidates(np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found]))
+    pairs = pairs.take(_plausible(known, new, pairs))
+    once = np.unique(pairs.new * len(known) + pairs.known)
+    return Candidates(once % max(len(known), 1), once // max(len(known), 1))
+
+
+def _plausible(known: Side, new: Side, pairs: Candidates) -> npt.NDArray[np.bool_]:
+    """Which pairs may be the same ad: a few things never change, whatever else agrees."""
+    k, n = pairs.known, pairs.new
+    ratio = new.price[n] / known.price[k]
+    changed = (ratio >= LOWEST_CHANGE) & (ratio <= HIGHEST_CHANGE)
+    two_ads_of_a_site = (known.site[k] >= 0) & (known.site[k] == new.site[n]) & (known.ids[k] != new.ids[n])
+    steps = new.step[n] - known.step[k]
+    unknown = (new.step[n] < 0) | (known.step[k] < 0)
+    overlap = (known.low[k] <= new.high[n]) & (new.low[n] <= known.high[k])
+    plausible: npt.NDArray[np.bool_] = (
+        (known.car[k] == new.car[n])
+        & changed
+        & ~two_ads_of_a_site
+        & (unknown | overlap | (steps == 0) | (steps == 1))
+    )
+    return plausible
+
+
+def _refined(new_rows: Rows, keys: list[Key]) -> tuple[Rows, Rows]:
+    """The pairs that share the first key, or a later and finer one where the first has too many."""
+    known_found, new_found = [], []
+    left = new_rows
+    for key in keys:
+        if not len(left):
+            break
+        known_keys = _mixed([one for one, _ in key])
+        new_keys = _mixed([other[left] for _, other in key])
+        order = np.argsort(known_keys, kind="stable")
+        ordered = known_keys[order]
+        first = np.searchsorted(ordered, new_keys, side="left")
+        count = np.searchsorted(ordered, new_keys, side="right") - first
+        few = count <= MOST
+        count, first = count[few], first[few]
+        inside = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        known_found.append(order[np.repeat(first, count) + inside])
+        new_found.append(np.repeat(left[few], count))
+        left = left[~few]
+    empty = np.zeros(0, dtype=np.int64)
+    return np.concatenate([empty, *known_found]), np.concatenate([empty, *new_found])
+
+
+def _mixed(columns: list[Column]) -> Keys:
+    """One key of 64 bits for each row of several columns of codes."""
+    keys = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        keys = (keys ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    return keys

@@ -1,0 +1,179 @@
+"""Groups of listings that may be one car: what is split into training and test rows.
+
+A group holds the copies of an ad (its links, and the pairs that may be copies) and its look-alikes: listings
+that say the same of a car and differ only in price, mileage and place, as reposts do. A group lies on one
+side of the split for ever.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from carprice.history.mileage_steps import step_of
+from carprice.history.splitting import is_test
+from carprice.listings.folding import words_of
+from carprice.listings.schema import EQUIPMENT
+
+Labels = npt.NDArray[np.int64]
+
+COARSE: tuple[str, ...] = ("make", "model", "model_year", "fuel", "fiscal_power_cv", "gearbox")
+FINE: tuple[tuple[str, ...], ...] = (
+    ("doors", "origin", "first_owner", "condition"),
+    EQUIPMENT,
+)
+"""What look-alikes agree in, first where their group would be larger than `MOST`, then where it still is."""
+
+MOST = 50
+"""The most listings of a group whose members agree in the coarse columns alone.
+
+Where many cars of one kind are on sale, each has a neighbour in price and mileage, and the chain of
+neighbours joins all of them. A chain that is longer is cut by asking for more agreement, never between two
+listings that say the same of the car, because a repost says the same.
+"""
+
+PRICE_RATIO = 1.125
+"""The largest ratio of two neighbouring prices: 10 % less is 11 % more the other way, and
+sellers round."""
+
+TRAINING, TEST = "training", "test"
+
+
+def group_cars(listings: pd.DataFrame, pairs: pd.DataFrame) -> Labels:
+    """The group of each listing (canonical columns, n rows): numbers from 0, of shape (n,).
+
+    `pairs` has the listing ids `new` and `known` of copies, sure or possible; pairs of other listings are
+    left out. Rows with the same `listing_id` are in one group. Groups are numbered in order of appearance.
+    """
+    labels = _lookalikes(listings)
+    ids = pd.Index(listings["listing_id"].to_numpy(dtype=object))
+    codes, _ = pd.factorize(ids)
+    links = [(np.arange(len(ids)), _first_row(labels)), (np.arange(len(ids)), _first_row(codes))]
+    rows = pd.Series(np.arange(len(ids)), index=ids)
+    rows = rows[~rows.index.duplicated()]
+    known, new = rows.reindex(pairs["known"]).to_numpy(), rows.reindex(pairs["new"]).to_numpy()
+    there = ~np.isnan(known) & ~np.isnan(new)
+    links.append((known[there].astype(np.int64), new[there].astype(np.int64)))
+    return _components(len(ids), links)
+
+
+def assign_sides(
+    listings: pd.DataFrame, groups: Labels, before: pd.Series | None, test_share: float, seed: int
+) -> pd.DataFrame:
+    """The side of each listing: columns `listing_id`, `group` and `side` (`training` or `test`), n rows.
+
+    `before` has the side of each listing id that had one. A group with a listing that was a test row is a
+    test group, also where two groups have become one. Otherwise a group with a training row is a training
+    group. A new group is drawn by the id of its first listing, as `is_test` draws.
+    """
+    ids = listings["listing_id"].to_numpy(dtype=object)
+    first = _first_row(groups)
+    drawn = np.zeros(len(ids), dtype=bool)
+    leaders = np.unique(first)
+    drawn[leaders] = is_test(pd.Series(ids[leaders]), test_share, seed)
+    test = drawn[first]
+    if before is not None:
+        old = pd.Series(ids).map(before).to_numpy(dtype=object)
+        was_test = np.bincount(groups, old == TEST) > 0
+        was_training = np.bincount(groups, old == TRAINING) > 0
+        test = np.where(was_test[groups], True, np.where(was_training[groups], False, test))
+    return pd.DataFrame({"listing_id": ids, "group": ids[first], "side": np.where(test, TEST, TRAINING)})
+
+
+def _lookalikes(listings: pd.DataFrame) -> Labels:
+    """Components of neighbours in price and mileage among listings that say the same of the car."""
+    key = _codes(listings, COARSE)
+    step = step_of(
+        listings["mileage_km_min"].to_numpy(dtype=np.float64),
+        listings["mileage_km_max"].to_numpy(dtype=np.float64),
+    )
+    price = np.log(listings["price_mad"].to_numpy(dtype=np.float64))
+    labels = _neighbours(key, step, price)
+    for columns in FINE:
+        large = np.flatnonzero(np.bincount(labels, minlength=1)[labels] > MOST)
+        if not len(large):
+            break
+        finer = _combined(labels[large], _codes(listings.iloc[large], columns))
+        labels[large] = labels.max() + 1 + _neighbours(finer, step[large], price[large])
+        labels = _renumbered(labels)
+    return labels
+
+
+def _neighbours(key: Labels, step: Labels, price: npt.NDArray[np.float64]) -> Labels:
+    """Components of rows with the same key whose steps are at most one and prices `PRICE_RATIO` apart.
+
+    It is enough to join each row with the next price of its own step, and with the nearest prices below and
+    above on the next step: all other neighbours follow from these. So the work grows as n log n.
+    """
+    n = len(key)
+    reach = np.log(PRICE_RATIO)
+    order = np.lexsort((price, step, key))
+    sorted_key, sorted_step, sorted_price = key[order], step[order], price[order]
+    cell = np.zeros(n, dtype=np.int64)
+    if n:
+        change = (np.diff(sorted_key) != 0) | (np.diff(sorted_step) != 0)
+        cell[1:] = np.cumsum(change)
+    near = np.flatnonzero((np.diff(cell) == 0) & (np.diff(sorted_price) <= reach))
+    links = [(order[near], order[near + 1])]
+    # the cell of the same key on the next step, where there is one
+    starts = np.flatnonzero(np.diff(cell, prepend=-1))
+    follows = np.zeros(len(starts), dtype=bool)
+    if len(starts) > 1:
+        follows[:-1] = (
+            (sorted_key[starts[1:]] == sorted_key[starts[:-1]])
+            & (sorted_step[starts[1:]] == sorted_step[starts[:-1]] + 1)
+            & (sorted_step[starts[:-1]] >= 0)
+        )
+    span = (sorted_price.max() - sorted_price.min() + 1) if n else 1.0
+    ranked = cell * span + (sorted_price - (sorted_price.min() if n else 0.0))
+    rows = np.flatnonzero(follows[cell])
+    place = np.searchsorted(ranked, ranked[rows] + span)
+    for offset in (-1, 0):
+        other = place + offset
+        inside = (other >= 0) & (other < n)
+        mine, theirs = rows[inside], other[inside]
+        close = (cell[theirs] == cell[mine] + 1) & (
+            np.abs(sorted_price[theirs] - sorted_price[mine]) <= reach
+        )
+        links.append((order[mine[close]], order[theirs[close]]))
+    return _components(n, links)
+
+
+def _components(n: int, links: list[tuple[Labels, Labels]]) -> Labels:
+    """Numbers of the connected components of n rows, in order of appearance, of shape (n,)."""
+    one, other = (np.concatenate(ends) for ends in zip(*links, strict=True))
+    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(n, n))
+    return _renumbered(connected_components(graph.tocsr(), directed=False)[1])
+
+
+def _renumbered(labels: npt.NDArray[np.integer]) -> Labels:
+    return pd.factorize(labels)[0].astype(np.int64)
+
+
+def _first_row(labels: npt.NDArray[np.integer]) -> Labels:
+    """The first row with the label of each row, of shape (n,)."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rows: Labels = first[inverse].astype(np.int64)
+    return rows
+
+
+def _codes(listings: pd.DataFrame, columns: tuple[str, ...]) -> Labels:
+    """One number for each combination of what the columns say; saying nothing is a value of its own."""
+    combined = np.zeros(len(listings), dtype=np.int64)
+    for name in columns:
+        codes, uniques = pd.factorize(listings[name])
+        if listings[name].dtype == object and len(uniques):
+            folded = pd.factorize(
+                np.array([" ".join(words_of(str(text))) for text in uniques], dtype=object)
+            )[0]
+            codes = np.where(codes >= 0, folded[codes], -1)
+        combined = _combined(combined, codes + 1)
+    return combined
+
+
+def _combined(one: Labels, other: npt.NDArray[np.integer]) -> Labels:
+    """One number for each pair of numbers (0 or more)."""
+    return _renumbered(one * (int(other.max(initial=0)) + 1) + other)

@@ -1,0 +1,157 @@
+"""Which new listings are copies of known ads: in another file, in another layout or from another site."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carprice.history.candidates import Candidates, Rows, candidates
+from carprice.history.comparing import Floats, Side, sides_of
+from carprice.history.evidence import SAME, Rarity, Shares, first_guess, learned, levels_of, rarity_of, ratios
+
+log = logging.getLogger(__name__)
+
+SURE, POSSIBLE = 0.8, 0.05
+_ROUNDS_TO_LEARN = 8
+_ROWS_TO_LEARN = 100_000
+_ROWS_AT_ONCE = 100_000
+_COLUMNS = ["new", "known", "rule", "confidence"]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What is known of each new listing.
+
+    `links` has one row for each new listing that is a copy of a known one: `new` and `known` (listing ids),
+    `rule` (`same_id`, `same_price` or `changed_price`) and `confidence` (0.8 to 1). A known listing stands in
+    two rows only if it had two prices. `ambiguous` has, in the same columns, the pairs that may be copies:
+    more than one car looks like the ad, or what both say is too common. They are neither merged nor new.
+    `new` has the ids of the listings that are new.
+    """
+
+    links: pd.DataFrame
+    ambiguous: pd.DataFrame
+    new: pd.Series
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What the pairs of two files teach: the share of new listings that are copies, and how copies look."""
+
+    share: float
+    copies: Shares
+    rarity: Rarity
+
+
+def find_copies(known: pd.DataFrame, new: pd.DataFrame) -> Copies:
+    """Link the listings of `new` with those of `known` (canonical columns, one row per listing and price).
+
+    Each table may hold several rows of one `listing_id`, one for each price that it had. Different listings
+    of one table are different ads and are never linked with each other.
+    """
+    known_side, new_side = sides_of(known, new)
+    there = pd.Series(new_side.ids).isin(pd.Index(known_side.ids).unique()).to_numpy()
+    ids = pd.unique(new_side.ids[there])
+    links = [pd.DataFrame({"new": ids, "known": ids, "rule": "same_id", "confidence": 1.0})]
+    ambiguous = []
+    rest = known_side.take(~pd.Series(known_side.ids).isin(ids).to_numpy()), new_side.take(~there)
+    parts = list(_parts(rest[1]))
+    if len(rest[0]) and parts:
+        model = _learn(*rest, parts)
+        for rows in parts:
+            sure, possible = _decided(*rest, rows, model)
+            links.append(sure)
+            ambiguous.append(possible)
+    ids = pd.unique(new["listing_id"].to_numpy(dtype=object))
+    linked, unsure = _in_order(links, ids), _in_order(ambiguous, ids)
+    told = pd.Series(ids).isin(pd.concat([linked["new"], unsure["new"]])).to_numpy()
+    return Copies(linked, unsure, pd.Series(ids[~told], dtype=object))
+
+
+def _in_order(tables: list[pd.DataFrame], ids: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """The pairs of all parts, in the order of the new listings, the surest first."""
+    pairs = pd.concat([pd.DataFrame(columns=_COLUMNS), *(table for table in tables if len(table))])
+    pairs = pairs.astype({"new": object, "known": object, "rule": object, "confidence": float})
+    place = pd.Series(np.arange(len(ids)), index=ids).reindex(pairs["new"]).to_numpy()
+    return pairs.iloc[np.lexsort((-pairs["confidence"].to_numpy(), place))].reset_index(drop=True)
+
+
+def _parts(new: Side) -> Iterator[Rows]:
+    """The rows of the new listings in parts; all cars of one make, model and year are in one part."""
+    if not len(new):
+        return
+    shuffled = np.random.default_rng(0).permutation(int(new.car.max()) + 1)[new.car]
+    order = np.argsort(shuffled, kind="stable")
+    starts = np.flatnonzero(np.diff(shuffled[order], prepend=-1))
+    wanted = np.arange(0, len(order), _ROWS_AT_ONCE)
+    cuts = np.unique(starts[np.searchsorted(starts, wanted, side="right") - 1])
+    yield from np.split(order, cuts[1:])
+
+
+def _learn(known: Side, new: Side, parts: list[Rows]) -> _Model:
+    """Learn from the pairs of the first part: expectation maximisation."""
+    rarity = rarity_of(known, new)
+    rows = parts[0]
+    pairs = candidates(known, new, rows)
+    levels = levels_of(known, new, pairs)
+    guess = copies = first_guess(rarity)
+    share = 0.5
+    for _ in range(_ROUNDS_TO_LEARN):
+        odds = ratios(known, new, pairs, levels, rarity, copies)
+        confidence = _confidence(share * odds, pairs, share)
+        share = (confidence.sum() + 1) / (len(rows) + 2)
+        copies = learned(levels, confidence, guess)
+    log.info("about %.0f %% of %d listings are copies of known ones", 100 * share, len(rows))
+    return _Model(share, copies, rarity)
+
+
+def _decided(known: Side, new: Side, rows: Rows, model: _Model) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sure links and the possible ones of those rows of the new listings."""
+    pairs = candidates(known, new, rows)
+    levels = levels_of(known, new, pairs)
+    weight = model.share * ratios(known, new, pairs, levels, model.rarity, model.copies)
+    left = pd.DataFrame(
+        {
+            "new_row": pairs.new,
+            "known_row": pairs.known,
+            "new": new.ids[pairs.new],
+            "known": known.ids[pairs.known],
+            "rule": np.where(levels["price"] == SAME, "same_price", "changed_price"),
+            "weight": weight,
+        }
+    )
+    # Several prices of one listing do not compete with each other: the one that agrees best counts.
+    left = left.sort_values("weight", ascending=False, kind="stable")
+    left = left.drop_duplicates(["new_row", "known"]).drop_duplicates(["known_row", "new"])
+    sure = []
+    while True:
+        rows_left = Candidates(left["known_row"].to_numpy(), left["new_row"].to_numpy())
+        left["confidence"] = _confidence(left["weight"].to_numpy(), rows_left, model.share)
+        found = left[left["confidence"] >= SURE]
+        if not len(found):
+            break
+        sure.append(found)
+        # what is linked competes no longer
+        left = left[
+            ~left["new_row"].isin(found["new_row"]) & ~left["known_row"].isin(found["known_row"])
+        ].copy()
+    linked = pd.concat([left.iloc[:0], *sure]).sort_values("confidence", ascending=False, kind="stable")
+    linked = linked.drop_duplicates("new")
+    left = left[~left["new"].isin(linked["new"])]
+    total = left.groupby("new_row")["weight"].transform("sum")
+    may_be = total / (total + 1 - model.share) >= POSSIBLE
+    possible = left[may_be & (left["confidence"] >= POSSIBLE / 5)].drop_duplicates(["new", "known"])
+    return linked[_COLUMNS], possible[_COLUMNS]
+
+
+def _confidence(weight: Floats, pairs: Candidates, share: float) -> Floats:
+    """The probability of each pair, shape (pairs,), against its being new and the other pairs."""
+    of_new = np.bincount(pairs.new, weight)[pairs.new] if len(weight) else weight
+    of_known = np.bincount(pairs.known, weight)[pairs.known] if len(weight) else weight
+    found: Floats = weight / (1 - share + of_new + of_known - weight)
+    return found
