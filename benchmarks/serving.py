@@ -156,7 +156,9 @@ def _scoring_server(settings: Settings) -> Service:
         "--workers", "1",
     ]  # fmt: skip
     environment = services.base_environment(settings) | {
-        "PYTHONPATH": str(REPOSITORY / "images" / "trainer" / "src"),
+        "PYTHONPATH": os.pathsep.join(
+            str(REPOSITORY / "images" / name / "src") for name in ("trainer", "contract")
+        ),
         # It starts its server by name.
         "PATH": f"{Path(python_of('mlflow')).parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
