@@ -23,9 +23,23 @@ def test_every_module_is_imported_with_pythons_own_library_alone() -> None:
 
 @pytest.mark.parametrize(
     ("name", "listed"),
-    [("a.csv", True), ("A.CSV", True), (".a.csv", False), ("a.csv.part", False), ("a.txt", False)],
+    [
+        ("a.csv", True),
+        ("A.CSV", True),
+        ("a.xlsx", True),
+        ("a.json", True),
+        ("a.jsonl", True),
+        ("a.ndjson.GZ", True),
+        ("a.csv.gz", True),
+        (".a.csv", False),
+        (".a.xlsx", False),
+        ("a.csv.part", False),
+        ("a.txt", False),
+        ("a.gz", False),
+        ("a.xls", False),
+    ],
 )
-def test_a_name_counts_when_it_ends_in_csv_and_is_not_hidden(name: str, listed: bool) -> None:
+def test_a_name_counts_when_it_ends_like_a_listing_file_and_is_not_hidden(name: str, listed: bool) -> None:
     assert landing.is_listed(name) is listed
 
 

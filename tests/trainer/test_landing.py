@@ -71,11 +71,20 @@ def test_a_refused_file_is_not_claimed_again(root: DataRoot) -> None:
     assert claimed(root) == []
 
 
-def test_only_csv_files_that_are_not_hidden_are_looked_at(root: DataRoot) -> None:
-    for name in (".partial.csv", ".x.csv.part", "notes.txt", "table.xlsx", "A.CSV", "b.csv"):
+def test_only_listing_files_that_are_not_hidden_are_looked_at(root: DataRoot) -> None:
+    for name in (
+        ".partial.csv",
+        ".x.csv.part",
+        "notes.txt",
+        "table.xls",
+        ".t.xlsx",
+        "A.CSV",
+        "b.csv",
+        "c.jsonl.gz",
+    ):
         (Path(root.location) / "raw" / name).write_text(name)
     (Path(root.location) / "raw" / "folder.csv").mkdir()
-    assert claimed(root) == ["A.CSV", "b.csv"]
+    assert claimed(root) == ["A.CSV", "b.csv", "c.jsonl.gz"]
 
 
 # As on disk, and as receipts, messages and arguments write it.

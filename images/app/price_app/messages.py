@@ -59,6 +59,12 @@ FILES = {
         "Il est trop gros : {most} octets au plus. Répartissez les annonces en plusieurs fichiers."
     ),
     "damaged_archive": N_("Cette archive gzip est abîmée. Compressez les annonces à nouveau."),
+    "damaged_workbook": N_("Ce classeur Excel est abîmé. Enregistrez-le à nouveau."),
+    "several_sheets": N_(
+        "Plusieurs feuilles contiennent des annonces : {sheets}. Enregistrez chacune à part."
+    ),
+    "not_json": N_("Son JSON est abîmé à la ligne {line}. Exportez les annonces à nouveau."),
+    "no_list_of_records": N_("Il n'a pas de liste d'annonces : il faut une liste d'objets JSON."),
     "no_header": N_("La première ligne doit donner le nom des colonnes."),
     "no_rows": N_("Il n'a qu'un en-tête : il faut des annonces en dessous."),
     "too_many_rows": N_("Il a trop de lignes : {most} au plus. Envoyez-les en plusieurs fichiers."),
@@ -141,6 +147,8 @@ COMPLAINTS = {
     "joined_rows": N_("un guillemet joint la ligne aux suivantes"),
     "doubtful_row": N_("la ligne suit une ligne abîmée et peut en faire partie"),
     "nul_byte": N_("la ligne contient un octet nul"),
+    "not_a_record": N_("la ligne n'est pas un objet JSON"),
+    "repeated_key": N_("la clé {key} est deux fois dans la ligne"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
     "no_asking_price": N_("aucun prix demandé"),

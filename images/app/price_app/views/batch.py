@@ -40,7 +40,9 @@ def page() -> None:
     )
     left, right = st.columns([5, 3], gap="large")
     with left:
-        upload = st.file_uploader(_("Fichier CSV"), type=["csv", "txt"], key="upload")
+        upload = st.file_uploader(
+            _("Fichier CSV"), type=["csv", "txt", "xlsx", "json", "jsonl", "gz"], key="upload"
+        )
     with right:
         markup.paragraph(
             _(

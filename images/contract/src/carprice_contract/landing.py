@@ -13,9 +13,18 @@ SETTLE_SECONDS_RENAMED = 1.0
 """The same for a file that was renamed after its last write."""
 
 
+ENDINGS = (".csv", ".xlsx", ".json", ".jsonl", ".ndjson")
+"""How the names of listing files end, in any case; `.gz` may follow. The content tells the format."""
+
+
 def is_listed(name: str) -> bool:
-    """Whether a file of this base name counts: it ends in .csv, in any case, and is not hidden."""
-    return name.casefold().endswith(".csv") and not name.startswith(".")
+    """Whether a file of this base name counts: it has one of `ENDINGS` and is not hidden."""
+    return name.casefold().removesuffix(".gz").endswith(ENDINGS) and not name.startswith(".")
+
+
+def endings() -> str:
+    """The endings in words, for messages."""
+    return f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, each with or without .gz"
 
 
 def written_name(name: str) -> str:

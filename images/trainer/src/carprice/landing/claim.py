@@ -19,7 +19,7 @@ from carprice.landing.receipts import add_name, all_receipts
 from carprice.params import LandingParams, Params
 from carprice.store import DataRoot
 from carprice_contract.data_root import LATEST_SNAPSHOT, RAW
-from carprice_contract.landing import is_complete, is_listed, written_name
+from carprice_contract.landing import endings, is_complete, is_listed, written_name
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _new_files(
         name = written_name(entry["name"].rsplit("/", 1)[-1])
         if not is_listed(name):
             if not name.startswith("."):
-                log.info("%s does not end in .csv; it is ignored", name)
+                log.info("%s does not end in %s; it is ignored", name, endings())
             continue
         try:
             before = fingerprint(root, name, entry)

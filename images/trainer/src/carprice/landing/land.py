@@ -14,7 +14,7 @@ from carprice.landing.receipts import add_name, read_receipt
 from carprice.store import DataRoot
 from carprice_contract import data_root
 from carprice_contract.data_root import RAW
-from carprice_contract.landing import is_listed, written_name
+from carprice_contract.landing import endings, is_listed, written_name
 
 
 def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
     name = name if name is not None else os.path.basename(path)
     if not is_listed(name) or "/" in name or "\\" in name:
         raise UsageProblem(
-            f"A file name that ends in .csv and does not start with a dot was expected, found {name!r}; "
+            f"A file name that ends in {endings()}, and starts with no dot was expected, found {name!r}; "
             "rename the file or give it another name."
         )
     try:

@@ -26,12 +26,13 @@ _DECLARED = re.compile(r'\s*"?sep=(.)"?[;,\s]*')
 class Beginning:
     """Where the header stands (0-based lines) and what it says.
 
-    `words` has one for each column. A row has `values` values. `declarations`, `titles` and `blank` are
-    the lines above the header.
+    `known` counts the words that are known headers. `words` has one for each column. A row has `values`
+    values. `declarations`, `titles` and `blank` are the lines above the header.
     """
 
     delimiter: str
     words: tuple[str, ...]
+    known: int
     values: int
     line: int
     lines: int
@@ -40,7 +41,7 @@ class Beginning:
     blank: tuple[int, ...]
 
 
-def beginning_of(texts: Sequence[str], name: str) -> Beginning:
+def beginning_of(texts: Sequence[str], name: str, delimiters: Sequence[str] = DELIMITERS) -> Beginning:
     """The beginning of a file from its first lines with their line ends. Raises `DataRefused`."""
     written = [number for number, text in enumerate(texts) if text.strip('\ufeff\r\n\t ;,|"')]
     if not written:
@@ -55,7 +56,7 @@ def beginning_of(texts: Sequence[str], name: str) -> Beginning:
         found = _best(texts, list(written[1:]), [declared[1]])
     else:
         declared = None
-        found = _best(texts, written, DELIMITERS)
+        found = _best(texts, written, delimiters)
     delimiter, line, words, lines = found
     rows = sampled_rows(texts.__getitem__, line + lines, len(texts), delimiter, words)
     header, values = header_and_values(words, rows)
@@ -63,6 +64,7 @@ def beginning_of(texts: Sequence[str], name: str) -> Beginning:
     return Beginning(
         delimiter,
         tuple(header),
+        known_words(header),
         values,
         line,
         lines,

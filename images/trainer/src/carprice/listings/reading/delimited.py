@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
 from carprice.listings.problems import OTHER_FORMATS
-from carprice.listings.reading.beginning import beginning_of
+from carprice.listings.reading.beginning import DELIMITERS, beginning_of
 from carprice.listings.reading.encodings import Decoder, EncodingSurvey
 from carprice.listings.reading.lines import BLOCK_BYTES, Block, blocks
 from carprice.listings.reading.raw_table import Note, RawChunk, no_rows, too_many_rows, unique
 from carprice.listings.reading.row_reader import RowReader
-from carprice.listings.reading.sources import Source
+from carprice.listings.reading.sources import Readable
 
 _SMALL_BLOCK_BYTES = 64 << 10
 _FIRST_LINES = 1_000
@@ -35,11 +35,16 @@ _OTHER_FORMATS = {
 
 
 class DelimitedTable:
-    """A CSV file as a `RawTable`."""
+    """Lines of values as a `RawTable`; `format` is what they are in the file."""
 
-    format = "csv"
-
-    def __init__(self, source: Source, most_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Readable,
+        most_rows: int | None = None,
+        kind: str = "csv",
+        delimiters: Sequence[str] = DELIMITERS,
+    ) -> None:
+        self.format = kind
         self._source = source
         self._name = source.name
         self._most_rows = most_rows
@@ -52,9 +57,10 @@ class DelimitedTable:
         self.encoding = self._decoder.name
         if self._mark and self.encoding == "utf-8":
             self.encoding = self._mark
-        begin = beginning_of(self._first_lines(), self._name)
+        begin = beginning_of(self._first_lines(), self._name, delimiters)
         self._begin = begin
-        self.delimiter = begin.delimiter
+        # the tabs between the cells of a sheet are ours; people expect another delimiter in a copy
+        self.delimiter = begin.delimiter if kind == "csv" else ";"
         self.header = begin.words
         self.columns = unique(begin.words)
         self.notes: list[Note] = []

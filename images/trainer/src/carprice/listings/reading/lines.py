@@ -6,13 +6,13 @@ import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
+from carprice.listings.reading.sources import ByteStream
 
 BLOCK_BYTES = 8 << 20
 LONGEST_LINE = 32 << 20
@@ -156,7 +156,7 @@ class Block:
         return values
 
 
-def blocks(stream: BinaryIO, encoding: str | None = None, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+def blocks(stream: ByteStream, encoding: str | None = None, size: int = BLOCK_BYTES) -> Iterator[bytes]:
     """The content of a stream in blocks of about `size` bytes that end where a line ends.
 
     `encoding` is that of the stream, where it is recoded to UTF-8. Raises `DataRefused` for a line that is

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 
 from carprice.listings.reading.delimited import DelimitedTable
+from carprice.listings.reading.json_records import JsonTable, json_format
 from carprice.listings.reading.raw_table import RawFile, RawTable, whole
 from carprice.listings.reading.sources import Source
+from carprice.listings.reading.workbook import SheetSource, is_workbook
+
+_HEAD_BYTES = 64 << 10
+_FEW_BYTES = 64 << 20
 
 
 def open_raw(
@@ -14,12 +19,23 @@ def open_raw(
 ) -> RawTable:
     """Open a file by its bytes or its path; `name` is what messages call it.
 
-    Reads UTF-8 with or without byte order mark, UTF-16 with one, Windows-1252 and Latin-1; `;`, `,`,
-    tab or `|`; quoted values over several lines. A row of the wrong shape is a fault of that row alone.
-    Raises `DataRefused` for an empty file and a file that is not text. `chunks` raises it for a header
+    Reads CSV (`;`, `,`, tab or `|`), JSON, JSON Lines, Excel workbooks (`.xlsx`), and gzip archives of these;
+    text in UTF-8, also mixed with another encoding by line, in UTF-16 and UTF-32 with a byte order mark,
+    and in the encodings of `encodings.BYTE_ENCODINGS`. The content tells the format, whatever the file is
+    called. A damaged row is a fault of that row alone.
+
+    Raises `DataRefused` for an empty file and one that is none of these. `chunks` raises it for a header
     without rows, and `TooManyRows` at the first row after `most_rows`; the rest is not read.
     """
-    return DelimitedTable(Source(source, name), most_rows)
+    # who takes few rows unpacks few bytes
+    most = None if most_rows is None else _FEW_BYTES
+    file = Source(source, name, most)
+    if is_workbook(file):
+        return DelimitedTable(SheetSource(file, most), most_rows, "xlsx", ["\t"])
+    kind = json_format(file.head(_HEAD_BYTES))
+    if kind is not None:
+        return JsonTable(file, kind, most_rows)
+    return DelimitedTable(file, most_rows)
 
 
 def read_raw(

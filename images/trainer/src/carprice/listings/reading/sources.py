@@ -7,8 +7,8 @@ import io
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import AbstractContextManager, contextmanager
+from typing import BinaryIO, Protocol
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
@@ -18,6 +18,25 @@ MOST_UNPACKED_BYTES = 4 << 30
 
 _GZIP = b"\x1f\x8b"
 _MOST_NESTED_ARCHIVES = 2
+
+
+class ByteStream(Protocol):
+    """Bytes that are read in order."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, at most `size`."""
+
+
+class Readable(Protocol):
+    """Something that can be read from its beginning as often as needed; `name` is what messages call it."""
+
+    name: str
+
+    def open(self) -> AbstractContextManager[ByteStream]:
+        """The bytes from their beginning."""
+
+    def head(self, size: int) -> bytes:
+        """The first bytes, at most `size`."""
 
 
 class Source:
@@ -30,10 +49,10 @@ class Source:
         self,
         source: bytes | str | os.PathLike[str],
         name: str,
-        most_unpacked_bytes: int = MOST_UNPACKED_BYTES,
+        most_unpacked_bytes: int | None = None,
     ) -> None:
         self._source = source
-        self._most = most_unpacked_bytes
+        self._most = MOST_UNPACKED_BYTES if most_unpacked_bytes is None else most_unpacked_bytes
         self.name = name
         self._archives = 0
         while self._archives < _MOST_NESTED_ARCHIVES and self.head(2) == _GZIP:

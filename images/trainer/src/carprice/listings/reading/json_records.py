@@ -1,0 +1,290 @@
+"""JSON and JSON Lines as a table: one row for each record, one column for each key."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from carprice.errors import DataRefused
+from carprice.listings.problems import RowProblem
+from carprice.listings.reading.chunking import ChunkBuilder
+from carprice.listings.reading.lines import Block, blocks
+from carprice.listings.reading.notes import NoteBook
+from carprice.listings.reading.raw_table import Note, RawChunk, no_rows, too_many_rows, unique
+from carprice.listings.reading.sources import Source
+
+MOST_JSON_BYTES = 256 << 20
+"""The most bytes of a JSON document, which is in memory as a whole; JSON Lines may be larger."""
+
+_ROWS_PER_CHUNK = 20_000
+_SPACE = re.compile(r"[ \t\r\n]*")
+_BEGINS_LIKE_JSON = re.compile(r'\s*(?:\[\s*[\[{\]]|\{\s*["}])')
+
+
+class _RepeatedKey(dict[str, Any]):
+    """A record in which a key stands twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What should be a record, and its line or, in a document, its number, from 1; None is a blank line."""
+
+    number: int
+    found: Any
+    fault: RowProblem | None = None
+
+
+def json_format(head: bytes) -> str | None:
+    """`json` or `jsonl` if the beginning of a file looks like that, else None."""
+    text = _text(head)
+    if not _BEGINS_LIKE_JSON.match(text):
+        return None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines[0].lstrip().startswith("{"):
+        return "json"
+    try:
+        first = json.loads(lines[0])
+    except ValueError:
+        # a record over several lines, or one that is longer than the beginning
+        return "json" if len(lines) > 1 else _of_one_line(lines[0])
+    return "json" if len(lines) == 1 and _lists_records(first) else "jsonl"
+
+
+def _of_one_line(line: str) -> str:
+    return "json" if re.match(r'\s*\{\s*"[^"]*"\s*:\s*\[\s*\{', line) else "jsonl"
+
+
+def _lists_records(found: Any) -> bool:
+    return isinstance(found, dict) and any(
+        isinstance(value, list) and any(isinstance(each, dict) for each in value) for value in found.values()
+    )
+
+
+class JsonTable:
+    """A JSON document or JSON Lines as a `RawTable`.
+
+    Numbers are as written, lists and objects within a record are JSON text, `null` is empty.
+    """
+
+    encoding = "utf-8"
+    delimiter = ","
+
+    def __init__(self, source: Source, kind: str, most_rows: int | None = None) -> None:
+        self.format = kind
+        self._name = source.name
+        self._most_rows = most_rows
+        self._source = source
+        items: Callable[[], Iterator[_Item]] = self._lines
+        if kind == "json":
+            text = _text(source.read(MOST_JSON_BYTES))
+            place = _place_of_records(text, self._name)
+            items = lambda: _elements(text, place, self._name)  # noqa: E731
+        self._items = items
+        keys: dict[str, None] = {}
+        for item in self._items():
+            if isinstance(item.found, dict):
+                keys.update(dict.fromkeys(item.found))
+        if not keys:
+            raise no_records(self._name)
+        self.header = tuple(keys)
+        self.columns = unique(self.header)
+        self.notes: list[Note] = []
+
+    def _lines(self) -> Iterator[_Item]:
+        number = 0
+        with self._source.open() as stream:
+            for content in blocks(stream):
+                block = Block(
+                    content.removeprefix(codecs.BOM_UTF8) if number == 0 else content, number, False
+                )
+                for line in range(len(block)):
+                    yield _line_item(number + line + 1, block.line(line))
+                number += len(block)
+
+    def chunks(self) -> Iterator[RawChunk]:
+        """The rows of the file, as `RawTable` says."""
+        notes = NoteBook()
+        builder = ChunkBuilder(self.columns)
+        places = range(len(self.columns))
+        rows = 0
+        for item in self._items():
+            if item.found is None and item.fault is None:
+                notes.add("blank_line", item.number - 1)
+                continue
+            if rows == self._most_rows:
+                raise too_many_rows(self._name, rows)
+            values, fault = self._values(item)
+            builder.add_row(item.number - 1, values, places, fault)
+            rows += 1
+            if len(builder) == _ROWS_PER_CHUNK:
+                yield builder.chunk()
+                builder = ChunkBuilder(self.columns)
+        if not rows:
+            raise no_rows(self._name, len(self.header))
+        if len(builder):
+            yield builder.chunk()
+        self.notes[:] = notes.notes()
+
+    def _values(self, item: _Item) -> tuple[list[str], RowProblem | None]:
+        found, fault = item.found, item.fault
+        if isinstance(found, _RepeatedKey):
+            return [], RowProblem("repeated_key", {"key": found.key})
+        if not isinstance(found, dict):
+            return [_written(found)], fault or RowProblem("not_a_record")
+        values = [_written(found.get(key)) for key in self.header]
+        return values, None if any(map(str.strip, values)) else RowProblem("empty_row")
+
+
+def no_records(name: str) -> DataRefused:
+    """The refusal of JSON without a list of records."""
+    return DataRefused(
+        f"{name} holds no list of listings: JSON with one list of objects, or one object in each line, was "
+        "expected; export it again and land the new file",
+        code="no_list_of_records",
+        params={},
+    )
+
+
+def _line_item(number: int, text: str) -> _Item:
+    if not text.strip():
+        return _Item(number, None)
+    try:
+        return _Item(number, _DECODER.decode(text.strip()))
+    except (ValueError, RecursionError):
+        return _Item(number, text, RowProblem("not_a_record"))
+
+
+def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    return _RepeatedKey(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_record, parse_int=str, parse_float=str, parse_constant=lambda name: "", strict=False
+)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _text(content: bytes) -> str:
+    for mark, encoding in (
+        (codecs.BOM_UTF32_LE, "utf-32"),
+        (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, "replace")
+    return content.decode("utf-8-sig", "replace")
+
+
+# --- a document
+
+
+def _elements(text: str, place: int, name: str) -> Iterator[_Item]:
+    """The elements of the list that begins at `place`, each with its number."""
+    for number, (found, _) in enumerate(_walk(text, place, name), 1):
+        fault = None if isinstance(found, dict) else RowProblem("not_a_record")
+        yield _Item(number, found, fault)
+
+
+def _walk(text: str, place: int, name: str) -> Iterator[tuple[Any, int]]:
+    """The elements of a list, each with the place after it."""
+    place = _after_space(text, place + 1)
+    if text[place : place + 1] == "]":
+        return
+    while True:
+        found, place = _decoded(text, place, name)
+        place = _after_space(text, place)
+        yield found, place
+        sign = text[place : place + 1]
+        if sign == "]":
+            return
+        if sign != ",":
+            raise _not_json(text, place, name)
+        place = _after_space(text, place + 1)
+
+
+def _place_of_records(text: str, name: str) -> int:
+    """Where the list of records begins: the document itself, or the only one in it."""
+    place = _after_space(text, 0)
+    if text[place] == "[":
+        _require_end(text, _end_of_list(text, place, name)[1], name)
+        return place
+    lists: list[int] = []
+    place = _after_space(text, place + 1)
+    while text[place : place + 1] != "}":
+        _, place = _decoded(text, place, name)
+        place = _after_space(text, place)
+        if text[place : place + 1] != ":":
+            raise _not_json(text, place, name)
+        place = _after_space(text, place + 1)
+        if text[place : place + 1] == "[":
+            records, end = _end_of_list(text, place, name)
+            lists += [place] if records else []
+        else:
+            _, end = _decoded(text, place, name)
+        place = _after_space(text, end)
+        if text[place : place + 1] == ",":
+            place = _after_space(text, place + 1)
+        elif text[place : place + 1] != "}":
+            raise _not_json(text, place, name)
+    _require_end(text, place + 1, name)
+    if len(lists) != 1:
+        raise no_records(name)
+    return lists[0]
+
+
+def _end_of_list(text: str, place: int, name: str) -> tuple[bool, int]:
+    """Whether a list holds records, and the place after it."""
+    records = False
+    end = _after_space(text, place + 1)
+    for found, end in _walk(text, place, name):  # noqa: B007
+        records = records or isinstance(found, dict)
+    return records, end + 1
+
+
+def _require_end(text: str, place: int, name: str) -> None:
+    if _after_space(text, place) != len(text):
+        raise _not_json(text, place, name)
+
+
+def _decoded(text: str, place: int, name: str) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, place)
+    except json.JSONDecodeError as error:
+        raise _not_json(text, error.pos, name) from error
+    except RecursionError as error:
+        raise _not_json(text, place, name) from error
+
+
+def _after_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return place if found is None else found.end()
+
+
+def _not_json(text: str, place: int, name: str) -> DataRefused:
+    line = text.count("\n", 0, place) + 1
+    return DataRefused(
+        f"{name} is damaged in line {line}: whole JSON was expected, but it can't be read from there on; "
+        "export it again and land the new file",
+        code="not_json",
+        params={"line": line},
+    )

@@ -1,0 +1,198 @@
+"""Excel, JSON, JSON Lines and gzip archives are read as the CSV file with the same listings."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from datetime import datetime
+from typing import Any
+
+import openpyxl
+import pytest
+
+from carprice.errors import DataRefused
+from carprice.listings.problems import RowProblem
+from carprice.listings.reading import RawFile, TooManyRows, read_raw, sources, workbook
+
+HEADER = ["Marque", "Modèle", "Année-Modèle", "Kilométrage", "Carburant", "Prix"]
+ROWS = [["Dacia", "Logan", 2000 + n, 90_000 + n, "Diesel", 50_000 + n] for n in range(8)]
+RECORDS = [dict(zip(HEADER, row, strict=True)) for row in ROWS]
+TEXT = [[str(value) for value in row] for row in ROWS]
+CSV = "\n".join(";".join(map(str, row)) for row in [HEADER, *ROWS]).encode()
+
+
+def book(rows: list[list[Any]], **more: list[list[Any]]) -> bytes:
+    made = openpyxl.Workbook()
+    sheet = made.active
+    for row in rows:
+        sheet.append(row)
+    for title, others in more.items():
+        other = made.create_sheet(title)
+        for row in others:
+            other.append(row)
+    output = io.BytesIO()
+    made.save(output)
+    return output.getvalue()
+
+
+def lines(records: list[Any]) -> bytes:
+    return "\n".join(json.dumps(record, ensure_ascii=False) for record in records).encode()
+
+
+CONTENTS = {
+    "csv": CSV,
+    "xlsx": book([HEADER, *ROWS]),
+    "json": json.dumps(RECORDS).encode(),
+    "json in an object": json.dumps(
+        {"page": 1, "more": [1, 2], "annonces": RECORDS, "ok": True}, indent=1
+    ).encode(),
+    "json in utf-16": json.dumps(RECORDS).encode("utf-16"),
+    "jsonl": lines(RECORDS),
+    "jsonl with a mark": lines(RECORDS).decode().encode("utf-8-sig"),
+}
+
+
+def values(raw: RawFile) -> list[list[str]]:
+    table: list[list[str]] = raw.table.to_numpy().tolist()
+    return table
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_every_format_gives_the_same_table(kind: str, packed: bool) -> None:
+    content = CONTENTS[kind]
+    raw = read_raw(gzip.compress(content) if packed else content)
+    assert raw.header == tuple(HEADER)
+    assert values(raw) == TEXT
+    assert raw.faults == {}
+    assert raw.notes == []
+    assert raw.format == kind.split()[0]
+    assert raw.lines.tolist() == list(range(1, 9)) if "json" in kind else list(range(2, 10))
+
+
+# --- Excel
+
+
+def test_titles_totals_and_odd_cells_of_a_workbook_are_read_as_in_a_text_file() -> None:
+    rows = [
+        ["Export du 5 janvier"],
+        [],
+        [*HEADER, "Description", "Date"],
+        *([*row, 'jantes 17"\nABS', datetime(2023, 1, 5)] for row in ROWS),
+        ["Total", 8],
+    ]
+    raw = read_raw(book(rows))
+    assert {note.code: note.lines.tolist() for note in raw.notes} == {
+        "title_line": [1],
+        "blank_line": [2],
+        "total_line": [12],
+    }
+    assert values(raw)[0] == [*TEXT[0], 'jantes 17" ABS', "2023-01-05"]
+    assert raw.faults == {}
+
+
+def test_the_currency_of_a_cell_is_kept() -> None:
+    made = openpyxl.load_workbook(io.BytesIO(book([HEADER, *ROWS])))
+    formats = ["#,##0 €", "[$€-40C]#,##0", '"$"#,##0', "[$-409]#,##0", '#,##0 "DH"']
+    for n, shown in enumerate(formats):
+        made.active.cell(n + 2, 6).number_format = shown
+    output = io.BytesIO()
+    made.save(output)
+    prices = read_raw(output.getvalue()).table["Prix"].tolist()
+    assert prices[:5] == ["50000 €", "50001 €", "50002 $", "50003", "50004"]
+
+
+def test_the_sheet_with_listings_is_read_and_several_are_refused() -> None:
+    raw = read_raw(book([["Notes", "de", "lecture"], ["a", "b", "c"]], annonces=[HEADER, *ROWS]))
+    assert values(raw) == TEXT
+    with pytest.raises(DataRefused, match="several sheets") as refused:
+        read_raw(book([HEADER, *ROWS], more=[HEADER, *ROWS]))
+    assert refused.value.code == "several_sheets"
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workbook, "MOST_WORKBOOK_BYTES", 1_000)
+    with pytest.raises(DataRefused, match=r"holds too much: at most 1.000 bytes were expected") as refused:
+        read_raw(CONTENTS["xlsx"])
+    assert refused.value.code == "too_large_file"
+
+
+def test_a_damaged_workbook_is_refused_with_a_sentence() -> None:
+    content = CONTENTS["xlsx"]
+    output = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(output, "w") as damaged:
+        for name in archive.namelist():
+            part = archive.read(name)
+            damaged.writestr(name, part[: len(part) // 2] if "sheet1" in name else part)
+    with pytest.raises(DataRefused, match="damaged Excel workbook") as refused:
+        read_raw(output.getvalue())
+    assert refused.value.code == "damaged_workbook"
+
+
+# --- JSON
+
+
+def test_values_are_as_written_and_records_may_have_different_keys() -> None:
+    text = '[{"Prix": 85000.50, "Modèle": "208", "ok": true, "e": ["ABS", "é"]},'
+    text += '{"Modèle": null, "Ville": "Salé"}]'
+    raw = read_raw(text.encode())
+    assert raw.header == ("Prix", "Modèle", "ok", "e", "Ville")
+    assert values(raw) == [["85000.50", "208", "true", '["ABS", "é"]', ""], ["", "", "", "", "Salé"]]
+
+
+def test_a_damaged_line_of_json_lines_costs_that_line() -> None:
+    content = lines(RECORDS).split(b"\n")
+    content[2] = content[2][:30]
+    content[4:4] = [b"", b'{"Prix": 1, "Prix": 2}', b"[1, 2]"]
+    raw = read_raw(b"\n".join(content))
+    assert raw.faults == {
+        2: RowProblem("not_a_record"),
+        4: RowProblem("repeated_key", {"key": "Prix"}),
+        5: RowProblem("not_a_record"),
+    }
+    assert raw.lines.tolist() == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert [note.lines.tolist() for note in raw.notes] == [[5]]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (CONTENTS["json"][:-30], "not_json"),
+        (CONTENTS["json"] + b"]", "not_json"),
+        (json.dumps({"a": RECORDS, "b": RECORDS}).encode(), "no_list_of_records"),
+        (json.dumps({"a": [1, 2]}, indent=1).encode(), "no_list_of_records"),
+        (b"[]", "no_list_of_records"),
+        (b"[[1, 2], [3]]", "no_list_of_records"),
+        (b'[{"a": ' + b"[" * 100_000, "not_json"),
+    ],
+)
+def test_json_without_whole_records_is_refused_with_a_sentence(content: bytes, code: str) -> None:
+    with pytest.raises(DataRefused, match="expected") as refused:
+        read_raw(content, "cars.json")
+    assert refused.value.code == code
+
+
+def test_more_records_than_are_taken_are_refused() -> None:
+    assert len(read_raw(CONTENTS["jsonl"], most_rows=8).table) == 8
+    with pytest.raises(TooManyRows):
+        read_raw(CONTENTS["jsonl"], most_rows=7)
+
+
+# --- archives
+
+
+def test_a_cut_archive_is_refused_with_a_sentence() -> None:
+    with pytest.raises(DataRefused, match="damaged gzip archive") as refused:
+        read_raw(gzip.compress(CSV * 50)[:-20])
+    assert refused.value.code == "damaged_archive"
+
+
+def test_an_archive_of_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_UNPACKED_BYTES", 100_000)
+    with pytest.raises(DataRefused, match="holds too much") as refused:
+        read_raw(gzip.compress(CSV + b"\n" * 200_000))
+    assert refused.value.code == "too_large_file"
