@@ -168,7 +168,8 @@ def test_a_file_of_titles_alone_is_read_and_a_title_without_a_year_is_set_aside(
     parsed = tables.parse(raw, require_price=True)
     assert parsed.fates.tolist() == ["accepted", "quarantined", "quarantined"] * 5
     assert parsed.partial.sum() == 5
-    assert parsed.reasons["modèle: does not say the model year"] == 10
+    said = {problem.sentence(): rows for problem, rows in parsed.reasons.items()}
+    assert said["modèle: does not say the model year"] == 10
 
 
 @pytest.mark.parametrize("header", ["Prix (€)", "Prix en EUR", "Price USD", "prix x1000", "Prix/mois"])
@@ -205,3 +206,33 @@ def test_a_few_rows_are_read_by_their_headers_alone() -> None:
     raw["Modèle"], raw["note"] = ["2008", "2008", "2008"], ["Diesel", "Diesel", "Essence"]
     assert taken_for(raw)["Modèle"] == "model"
     assert taken_for(raw)["note"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("header", "labelled"),
+    [
+        ("Type de carburant", "Carburant : {}"),
+        ("Kilométrage", "Kilométrage: {}"),
+        ("Année-Modèle", "Année-Modèle{}"),
+        ("Boite de vitesses", "Boite de vitesses{}"),
+        ("Puissance fiscale", "Puissance fiscale :{}"),
+        ("Prix", "Prix : {}"),
+        ("Marque", "Marque : {}"),
+    ],
+)
+def test_a_label_that_was_taken_along_with_a_value_is_no_part_of_it(header: str, labelled: str) -> None:
+    raw = table()
+    raw[header] = [labelled.format(value) for value in raw[header]]
+    pd.testing.assert_frame_equal(read(raw), read(table()))
+
+
+def test_a_value_with_the_label_of_another_field_is_not_used() -> None:
+    raw = table()
+    raw["Type de carburant"] = ["Diesel"] * 15 + ["Boite de vitesses : Manuelle"] * 5
+    assert read(raw)["fuel"].tolist() == ["Diesel"] * 15 + [None] * 5
+
+
+def test_a_name_that_begins_like_a_label_stays_whole() -> None:
+    raw = table()
+    raw["Marque"], raw["Modèle"] = "Tesla", "Model3"
+    assert read(raw)["model"].unique().tolist() != ["3"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carprice.errors import DataRefused
@@ -157,6 +157,8 @@ def test_a_date_is_read_as_a_moment_in_utc(text: str) -> None:
     assert values.parse_time(text) == datetime.datetime(2023, 12, 31, tzinfo=datetime.UTC)
 
 
+# the first text that is not ASCII loads ftfy
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_at_all_makes_a_reader_fail_otherwise_than_by_saying_so(text: str) -> None:
     for name in headers.HEADERS:

@@ -58,8 +58,9 @@ def equipment_of(text: str) -> frozenset[str] | None:
 def _in_brackets(text: str) -> frozenset[str] | None:
     valued = _VALUED.findall(text)
     if valued:
+        # a table that names no equipment at all is one of something else
         named = [name for name, value in valued if words.equipped(value) is not False]
-        return _flags_of(named)
+        return _flags_of(named) if _flags_of([name for name, _ in valued]) else None
     quoted = [a or b for a, b in _QUOTED.findall(text)]
     named = quoted or [name for name in _SEPARATORS.split(text[1:-1]) if name.strip()]
     found = _flags_of(named)

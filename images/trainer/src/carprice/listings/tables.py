@@ -16,6 +16,7 @@ from carprice.listings.amounts import UnusableValue
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised, recognise, refusal_of
 from carprice.listings.identity import listing_ids
+from carprice.listings.labels import without_label
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import (
     COLUMNS,
@@ -233,7 +234,7 @@ class _Rows:
         for place, value in enumerate(uniques):
             found = None
             try:
-                found = reader.read(value)
+                found = reader.read(without_label(value, raw_field))
             except UnusableValue as error:
                 bad.setdefault(error.code, []).append(place)
             except (ValueError, OverflowError):

@@ -11,6 +11,7 @@ from carprice.listings import words
 from carprice.listings.cleaning import clean
 from carprice.listings.equipment import equipment_of
 from carprice.listings.folding import words_of
+from carprice.listings.labels import parted
 from carprice.listings.other_ads import kind_of_category
 from carprice.listings.places import place_in_category
 from carprice.listings.schema import EQUIPMENT, limits_of, newest_year
@@ -60,7 +61,11 @@ class ColumnValues:
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         rows = sum(counts.values())
-        known = [(text, n) for value, n in counts.items() if not words.is_unknown(text := clean(str(value)))]
+        known = [
+            (parted(text)[1], n)
+            for value, n in counts.items()
+            if not words.is_unknown(text := clean(str(value)))
+        ]
         self.distinct = len(known)
         self.some = _some(known, _MOST_VALUES)
         self.filled = sum(n for _, n in known) / rows if rows else 0.0

@@ -18,7 +18,10 @@ from carprice.listings.mileages import read_mileage
 from carprice.listings.prices import read_price
 from carprice.listings.schema import COLUMNS, EQUIPMENT, LONGEST_TEXT, LONGEST_URL, limits_of
 
-_POWER = re.compile(r"(?:cv|chevaux fiscaux|chevaux|ch|cv fiscaux)(?![^\W\d])\.?|حصان")
+_POWER = re.compile(
+    r"(?:cv fisca(?:ux|l)|chevaux fiscaux|cheval fiscal|cv|chevaux|ch|hp fisca(?:ux|l))(?![^\W\d])\.?"
+    "|حصان|احصنه|أحصنة|احصنة|خيول"
+)
 _ENGINE_POWER = re.compile(r"\d\s*(?:hp|kw|bhp|ps|din)(?![^\W\d])")
 _FISCAL_BESIDE_ENGINE = re.compile(r"(\d{1,2})\s*cv\s*[/,(|-]\s*\d{2,4}\s*(?:ch|hp|bhp|kw)")
 _LARGEST_FISCAL_IN_CH = 40

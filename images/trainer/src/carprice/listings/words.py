@@ -18,7 +18,8 @@ _UNKNOWN = (
     "non renseignée", "non communiqué", "non communiquée", "non précisé", "non précisée", "non disponible",
     "non défini", "non définie", "not specified", "not available", "not provided", "not given",
     "unspecified", "indéterminé", "indéterminée", "à définir", "autre / inconnu", "autre/inconnu",
-    "je ne sais pas", "tbd", "tba", "[]", "{}", "()", "غير معروف", "غير محدد", "لا شيء", "غير متوفر",
+    "je ne sais pas", "tbd", "tba", "/", "//", "[]", "{}", "()",
+    "غير معروف", "غير محدد", "لا شيء", "غير متوفر",
 )  # fmt: skip
 
 _YES = (

@@ -1,0 +1,51 @@
+"""Labels that a scraper took along with a value: `Carburant : Diesel`, `Année-Modèle2018`."""
+
+from __future__ import annotations
+
+import re
+
+from carprice.listings.amounts import UnusableValue
+from carprice.listings.headers import name_of
+
+_LONGEST_LABEL, _LONGEST_GLUED = 40, 80
+_NEVER_LABELLED = {"url", "listing_id", "scraped_at"}
+_GLUED = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Ý0-9])")
+# Names of cars can begin like a label: Tesla makes a Model3.
+_SEEN_GLUED = {
+    "model_year",
+    "mileage",
+    "fuel",
+    "gearbox",
+    "condition",
+    "origin",
+    "first_owner",
+    "fiscal_power_cv",
+    "doors",
+}
+
+
+def parted(text: str) -> tuple[str | None, str]:
+    """The raw field that the label before a value stands for and the value; None and the text without one."""
+    label, colon, value = text.partition(":")
+    if colon and len(label) <= _LONGEST_LABEL and value.strip():
+        named = name_of(label).field
+        if named is not None:
+            return named, value.strip()
+    if len(text) <= _LONGEST_GLUED and not text.isupper():
+        for match in reversed(list(_GLUED.finditer(text))):
+            named = name_of(text[: match.start()]).field
+            if named in _SEEN_GLUED:
+                return named, text[match.start() :]
+    return None, text
+
+
+def without_label(text: str, raw_field: str) -> str:
+    """A value without the label of its field. Raises UnusableValue for the label of another field."""
+    if raw_field in _NEVER_LABELLED or (":" not in text and not text[:1].isalpha()):
+        return text
+    named, value = parted(text)
+    if named is None:
+        return text
+    if named == raw_field or (named.startswith("mileage") and raw_field.startswith("mileage")):
+        return value
+    raise UnusableValue("other_meaning", text)
