@@ -138,7 +138,7 @@ bench: setup ## compare the pipeline in Airflow with its bare steps, and measure
 	.venv/trainer/bin/python -m benchmarks.pipeline
 
 .PHONY: bench-accuracy
-bench-accuracy: setup ## compare the model with the reference recipe on the same rows DATA=path [SEEDS=5]
+bench-accuracy: setup ## compare the model with the reference recipe on the same rows DATA=path [SEEDS=5 PARTIAL=0.3 WEIGHTS="1 0.7"]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
 .PHONY: bench-titles

@@ -1,8 +1,9 @@
 """The model and the reference recipe on the same rows, for several split seeds, with the spread.
 
-    make bench-accuracy DATA=listings.csv [SEEDS=5]
+    make bench-accuracy DATA=listings.csv [SEEDS=5] [PARTIAL=0.3]
 
 Measures accuracy, intervals and typing errors with the code of the pipeline and the settings in params.yaml.
+With PARTIAL, a share of the training rows, it measures what listings without mileage or fuel do instead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.partial_listings import print_comparison
 from benchmarks.reference import reference
 from carprice.history.splitting import is_test
 from carprice.lifecycle import training
@@ -38,6 +40,9 @@ def main() -> int:
     params = load_params()
     listings = distinct_listings(path)
     seeds = int(os.environ.get("SEEDS") or 5)
+    if share := float(os.environ.get("PARTIAL") or 0):
+        print_comparison(listings, params, seeds, share)
+        return 0
     print(
         f"{len(listings)} distinct listings, {seeds} split seeds, test share {params.evaluation.test_share}"
     )

@@ -64,6 +64,8 @@ def test_the_price_is_the_one_that_the_command_line_gives(
         headers={"Content-Type": "text/csv", "Accept": "text/csv"},
     )
     assert batch.text == target.read_text()
+    assert rows[0]["warnings"] == ""
+    assert "'Xyz'" in rows[1]["warnings"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,28 @@ def test_a_price_that_rests_on_less_says_so(api: Api, change: dict[str, Any], co
     assert [(w["code"], w["field"]) for w in warnings] == [(code, field)]
     assert warnings[0]["message"].endswith(".")
     assert warnings[0]["params"]["value"] in (*change.values(), *change)
+
+
+@pytest.mark.parametrize("hidden", [["mileage"], ["fuel"], ["mileage", "fuel"]])
+def test_a_car_without_mileage_or_fuel_gets_a_wider_interval_and_warnings(
+    api: Api, hidden: list[str]
+) -> None:
+    known = {name: value for name, value in LOGAN.items() if name not in hidden}
+    full, partial = priced(api, LOGAN), priced(api, known)
+    assert {w["code"] for w in partial["warnings"]} == {f"unknown_{name}" for name in hidden}
+    assert all(w["message"].endswith("the range is wider.") for w in partial["warnings"])
+    assert partial["high_mad"] / partial["low_mad"] > full["high_mad"] / full["low_mad"]
+    assert partial["low_mad"] <= partial["price_mad"] <= partial["high_mad"]
+    assert priced(api, known | dict.fromkeys(hidden))["price_mad"] == partial["price_mad"]
+    for path, body in (("explain", known), ("what-if", {"listing": known, "mileage_km": [50_000]})):
+        assert api.post(f"/v1/{path}", body).status_code == 200
+    query = "&".join(f"{name}={known[name]}" for name in known)
+    assert api.get(f"/v1/comparables?{query}").json()["comparables"]
+
+
+def test_a_mileage_that_is_taken_as_not_filled_in_has_a_warning(api: Api) -> None:
+    (warning,) = priced(api, LOGAN | {"mileage": 10})["warnings"]
+    assert (warning["code"], warning["field"]) == ("doubtful_mileage", "mileage")
 
 
 def test_an_asking_price_gets_a_verdict(api: Api) -> None:

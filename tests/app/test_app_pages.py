@@ -105,6 +105,24 @@ def test_the_price_is_the_apis_and_is_asked_for_once(api: Api) -> None:
     assert api.get("/v1/predictions").json()["total"] == before + 1
 
 
+def test_who_does_not_know_mileage_and_fuel_gets_a_wider_range_and_is_told(api: Api) -> None:
+    at = main()
+    at.selectbox(key="car make").select("Dacia").run()
+    at.selectbox(key="car model of Dacia").select("Logan").run()
+    at.number_input(key="car year").set_value(2015)
+    at.selectbox(key="car fuel Dacia/Logan").select("").run()
+    button(at, "Estimer le prix").click().run()  # type: ignore[attr-defined]
+    assert not at.exception
+    assert "Le kilométrage n'est pas connu" in unescape(html_of(at))
+    assert "Le carburant n'est pas connu" in unescape(html_of(at))
+    newest = api.get("/v1/predictions").json()["predictions"][0]
+    assert newest["listing"]["mileage_km_min"] is None
+    assert newest["listing"]["fuel"] is None
+    at.segmented_control(key="language_switch").set_value("en").run()
+    assert "The mileage is not known" in unescape(html_of(at))
+    assert "The fuel is not known: the model assumes 'Diesel'" in unescape(html_of(at))
+
+
 def test_the_address_chooses_the_language() -> None:
     at = AppTest.from_file(MAIN, default_timeout=60)
     at.query_params["lang"] = "en"
@@ -300,7 +318,9 @@ def test_without_the_listings_make_and_model_are_typed_in_and_priced(
     at.text_input(key="car other model").set_value("Logan")
     at.number_input(key="car year").set_value(2015)
     at.number_input(key="car km").set_value(125_000).run()
-    assert at.selectbox(key="car fuel Dacia/Logan").options == ["Diesel", "Essence", "Hybride", "Electrique"]
+    assert at.selectbox(key="car fuel Dacia/Logan").options == [
+        "Diesel", "Essence", "Hybride", "Electrique", "Je ne sais pas"
+    ]  # fmt: skip
     button(at, "Estimer le prix").click().run()  # type: ignore[attr-defined]
     car = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 125_000, "fuel": "Diesel"}
     price = without_store.post("/v1/predict", car).json()["price_mad"]

@@ -155,26 +155,29 @@ def test_a_model_nobody_knows_is_typed_in_and_stays_text(page: Page) -> None:
 
 def test_a_file_goes_in_and_comes_out_with_prices(page: Page, served: Api) -> None:
     good = "Dacia;Logan;2015;120 000 - 129 999;Diesel\nRenault;Clio;2014;90000;Essence\n"
+    good += "Dacia;Logan;2015;;\n"
     bad = "Dacia;Logan;inconnue;120000;Diesel\n"
     page.goto("/lot")
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
         {"name": "cars.csv", "mimeType": "text/csv", "buffer": (RAW + good + bad).encode()}
     )
     page.get_by_role("button", name="Estimer ces annonces").click()
-    expect(page.get_by_text("2 annonces estimées, 1 sans prix.")).to_be_visible()
+    expect(page.get_by_text("3 annonces estimées, 1 sans prix.")).to_be_visible()
     expect(page.get_by_test_id("row-problems")).to_contain_text("vide ou inconnu")
+    expect(page.get_by_test_id("row-warnings")).to_contain_text("Le carburant n'est pas connu")
     with page.expect_download() as download:
         page.get_by_role("button", name="Télécharger les prix (CSV)").click()
     assert download.value.suggested_filename == "cars-prix.csv"
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8")), delimiter=";"))
-    assert [row["Marque"] for row in rows] == ["Dacia", "Renault", "Dacia"]
+    assert [row["Marque"] for row in rows] == ["Dacia", "Renault", "Dacia", "Dacia"]
     alone = {"Marque": "Renault", "Modèle": "Clio", "Année-Modèle": 2014, "Kilométrage": 90000}
     price = served.post("/v1/predict", alone | {"Type de carburant": "Essence"}).json()
     assert [int(rows[1][name]) for name in ("predicted_price_mad", "low_mad", "high_mad")] == [
         price[name] for name in ("price_mad", "low_mad", "high_mad")
     ]
-    assert rows[2]["predicted_price_mad"] == ""
-    assert "Année-Modèle" in rows[2]["problem"]
+    assert [bool(row["warnings"]) for row in rows] == [False, False, True, False]
+    assert rows[3]["predicted_price_mad"] == ""
+    assert "Année-Modèle" in rows[3]["problem"]
 
 
 def test_a_file_that_is_no_csv_is_refused_in_plain_words(page: Page) -> None:

@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 
 from carprice.listings import problems as listing_problems
-from price_api import price_warnings
+from carprice.model import price_warnings
 from price_app import language, messages
 from price_app.api_client import ApiProblem
 from price_contract import problem_kinds
@@ -29,7 +29,7 @@ EXAMPLES: dict[str, Any] = {
     **dict.fromkeys(
         ("low", "high", "longest", "most", "most_rows", "found_rows", "most_bytes", "found_bytes", "rows",
          "refused", "usable", "distinct", "least", "values", "columns", "bytes", "line", "wait_seconds",
-         "value", "bound"),
+         "value", "bound", "usual", "year"),
         12_345,
     ),
 }  # fmt: skip

@@ -19,7 +19,6 @@ from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.access import BATCH
 from price_api.prediction_log.records import Prediction
-from price_api.price_warnings import warnings_of
 from price_api.pricing import (
     JSON,
     LISTING_EXAMPLE,
@@ -30,6 +29,7 @@ from price_api.pricing import (
     now,
     parsed_json,
     request_of,
+    warnings_of,
     whole_mad,
     wrong_content_type,
 )
@@ -258,7 +258,7 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
             "price_mad": price,
             "low_mad": low,
             "high_mad": high,
-            "warnings": warnings_of(serving.pipeline, row.listing, row.unknown_fields),
+            "warnings": warnings_of(serving, row),
         }
         answers.append(answer)
         predictions.append(

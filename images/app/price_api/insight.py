@@ -197,8 +197,18 @@ def _count(text: str) -> int:
 
 
 def _parameters() -> list[dict[str, Any]]:
-    required = ("make", "model", "model_year", "mileage", "fuel")
-    more = ("fiscal_power_cv", "gearbox", "condition", "first_owner", "city", "origin", "doors")
+    required = ("make", "model", "model_year")
+    more = (
+        "mileage",
+        "fuel",
+        "fiscal_power_cv",
+        "gearbox",
+        "condition",
+        "first_owner",
+        "city",
+        "origin",
+        "doors",
+    )
     examples = schemas.ENGLISH
     parameters: list[dict[str, Any]] = [
         {

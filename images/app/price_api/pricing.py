@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from fastapi import Request, Response
 
 from carprice.listings.records import OneRead, read_one, shown
-from price_api.price_warnings import asking_price_verdict, warnings_of
+from carprice.model import price_warnings
+from price_api.asking_price import asking_price_verdict
 from price_api.problems import Refusal, field_error, field_error_of, refused_fields
 from price_api.serving import Serving
-from price_contract.answers import FieldError, Priced
+from price_contract.answers import FieldError, Priced, PriceWarning
 
 JSON = "application/json"
 LISTING_EXAMPLE = (
@@ -113,11 +114,17 @@ def answer_of(serving: Serving, requested: PricingRequest, price: Any, predictio
         "interval_coverage": serving.interval_coverage,
         "model": serving.named,
         "listing": requested.listing,
-        "warnings": warnings_of(pipeline, requested.listing, requested.unknown_fields),
+        "warnings": warnings_of(serving, requested),
         "asking_price": None
         if asking_mad is None
         else asking_price_verdict(pipeline, requested.listing, asking_mad, *map(float, price)),
     }
+
+
+def warnings_of(serving: Serving, requested: PricingRequest) -> list[PriceWarning]:
+    """Why the price of a listing is less certain than usual."""
+    found = price_warnings.warnings_of(serving.pipeline, requested.listing, requested.unknown_fields)
+    return cast(list[PriceWarning], found)
 
 
 def new_id() -> str:

@@ -60,7 +60,6 @@ _FIELDS = (
     "make", "model", "model_year", "mileage", "mileage_km_min", "mileage_km_max", "fuel", "fiscal_power_cv",
     "gearbox", "condition", "origin", "city", "district", "doors", "first_owner", *EQUIPMENT, "price_mad",
 )  # fmt: skip
-_REQUIRED = ("make", "model", "model_year", "fuel")
 
 
 def _field(name: str) -> tuple[Any, Any]:
@@ -76,8 +75,8 @@ ListingIn: type[BaseModel] = create_model(
     "ListingIn",
     __base__=_Schema,
     __config__=None,
-    __doc__="One listing, under canonical names or any known header. Make, model, model year, mileage and "
-    "fuel are needed.",
+    __doc__="One listing, under canonical names or any known header. Make, model and model year are "
+    "needed; without mileage or fuel the interval is wider and the answer has a warning.",
     **{name: _field(name) for name in _FIELDS},  # type: ignore[call-overload]
 )
 ListingIn.model_config["json_schema_extra"] = {"additionalProperties": True, "examples": [ENGLISH, FRENCH]}

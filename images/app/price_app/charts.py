@@ -108,8 +108,13 @@ def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, floa
     return _styled((bars + labels).properties(height=36 * len(rows) + 30))
 
 
-def curve(points: Sequence[CurvePoint], field: str, title: str, here: tuple[int, int]) -> alt.LayerChart:
-    """The price (with its interval) over `field` (mileage_km or model_year); `here` is (place, MAD)."""
+def curve(
+    points: Sequence[CurvePoint], field: str, title: str, here: tuple[int, int] | None
+) -> alt.LayerChart:
+    """The price (with its interval) over `field` (mileage_km or model_year).
+
+    `here` is (place, MAD) of the car, None where nobody knows its place.
+    """
     data = pd.DataFrame(points)
     unit = formats.kilometres if field == "mileage_km" else str
     data["where"] = [unit(int(value)) for value in data[field]]
@@ -135,6 +140,8 @@ def curve(points: Sequence[CurvePoint], field: str, title: str, here: tuple[int,
     )
     line = base.mark_line(color=UP, strokeWidth=2.5, interpolate="monotone").encode(y="price_mad:Q")
     touch = base.mark_point(opacity=0, size=300).encode(y="price_mad:Q", tooltip=tooltip)
+    if here is None:
+        return _styled((band + line + touch).properties(height=270))
     now = pd.DataFrame([{field: here[0], "price_mad": here[1], "text": formats.money(here[1])}])
     mark = (
         alt.Chart(now)

@@ -164,6 +164,18 @@ WARNINGS: dict[WarningCode, str] = {
     "unknown_value": N_(
         "{field} « {value} » n'a jamais été vu : cette information n'est pas prise en compte."
     ),
+    "unknown_mileage": N_(
+        "Le kilométrage n'est pas connu : le modèle suppose {usual} km, habituels pour cette année, et la "
+        "fourchette est plus large."
+    ),
+    "unknown_fuel": N_(
+        "Le carburant n'est pas connu : le modèle suppose « {usual} », habituel pour ces voitures, et la "
+        "fourchette est plus large."
+    ),
+    "doubtful_mileage": N_(
+        "{value} km paraissent trop peu pour une voiture de {year} : le modèle considère que le kilométrage "
+        "n'a pas été renseigné."
+    ),
     "outside_training_range": N_(
         "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
     ),
@@ -208,6 +220,8 @@ def field_error(found: FieldError) -> str:
 def warning(found: PriceWarning) -> str:
     """Why an estimate is less certain than usual."""
     params = {**found["params"], "field": words.field(found["field"])}
+    if found["code"] == "unknown_fuel":
+        params["usual"] = words.fuel(str(params.get("usual", "")))
     return _sentence(WARNINGS, found["code"], params, found["message"])
 
 

@@ -43,6 +43,11 @@ class PricedRows:
         return [row for row in self.rows if "price_mad" not in row]
 
     @property
+    def with_warnings(self) -> list[BatchRow]:
+        """The rows whose price is less certain than usual."""
+        return [row for row in self.rows if row.get("warnings")]
+
+    @property
     def priced(self) -> int:
         """The number of rows with a price."""
         return len(self.rows) - len(self.unpriced)

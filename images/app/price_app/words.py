@@ -159,6 +159,11 @@ def value(text: str) -> str:
     return _(text) if text in VALUES else text
 
 
+def fuel(plain: str) -> str:
+    """A fuel as the model writes it (lower case, no accents) in the language that is on."""
+    return next((_(text) for text in FUELS if text.casefold() == plain), plain)
+
+
 def history_phrase(text: str) -> str:
     """A phrase of the history in the language that is on; what a person wrote stays as it is."""
     return _(HISTORY_PHRASES[text]) if text in HISTORY_PHRASES else text

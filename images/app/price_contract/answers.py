@@ -16,7 +16,14 @@ Params = dict[str, Any]
 
 Verdict = Literal["low", "fair", "high", "implausible"]
 WarningCode = Literal[
-    "unknown_make", "unknown_model", "unknown_value", "outside_training_range", "ignored_field"
+    "unknown_make",
+    "unknown_model",
+    "unknown_value",
+    "unknown_mileage",
+    "unknown_fuel",
+    "doubtful_mileage",
+    "outside_training_range",
+    "ignored_field",
 ]
 # A 503 with one of these codes says which part is missing.
 UnavailableCode = Literal[

@@ -15,11 +15,12 @@ _KEYS = {prediction.PRICE: "price_mad", prediction.LOW: "low_mad", prediction.HI
 
 
 def priced_csv(table: pd.DataFrame, rows: Sequence[BatchRow], delimiter: str) -> str:
-    """The rows of `table` as CSV, each with the price, the interval and the problem of its answer."""
+    """The rows of `table` as CSV, each with price, interval, warnings and problem of its answer."""
     records = [cast(dict[str, Any], row) for row in rows]
     columns: dict[str, Any] = {
         name: pd.array([record.get(key) for record in records], dtype="Int64") for name, key in _KEYS.items()
     }
+    columns[prediction.WARNINGS] = [prediction.sentences_of(record.get("warnings", ())) for record in records]
     columns[prediction.PROBLEM] = [record.get("problem", "") for record in records]
     text = io.StringIO()
     pd.concat([table.reset_index(drop=True), pd.DataFrame(columns)], axis=1).to_csv(

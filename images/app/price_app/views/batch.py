@@ -46,9 +46,9 @@ def page() -> None:
     with right:
         markup.paragraph(
             _(
-                "Il faut la marque, le modèle, l'année, le kilométrage et le carburant ; le nom et l'ordre "
-                "des colonnes sont libres, comme le séparateur (virgule, point-virgule ou tabulation). "
-                "{n} annonces au plus.",
+                "Il faut la marque, le modèle et l'année. Sans le kilométrage ou le carburant, la fourchette "
+                "est plus large. Le nom et l'ordre des colonnes sont libres, comme le séparateur (virgule, "
+                "point-virgule ou tabulation). {n} annonces au plus.",
                 n=formats.number(MOST_ROWS),
             ),
             "cp-small",
@@ -151,6 +151,20 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
+    doubtful = priced.with_warnings
+    if doubtful:
+        st.subheader(_("Prix moins sûrs"), anchor=False)
+        markup.table(
+            [_("Ligne"), _("Pourquoi")],
+            [
+                [formats.number(row["row"]), " ".join(map(messages.warning, row["warnings"]))]
+                for row in doubtful[:PROBLEMS_SHOWN]
+            ],
+            "row-warnings",
+        )
+        if len(doubtful) > PROBLEMS_SHOWN:
+            n = formats.number(len(doubtful))
+            st.caption(_("Les {n} prix sont dans le fichier, colonne « warnings ».", n=n))
     if without:
         st.subheader(_("Lignes sans prix"), anchor=False)
         markup.table(

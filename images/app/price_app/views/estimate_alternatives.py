@@ -28,17 +28,20 @@ def price_curves(answer: Answer) -> None:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        _curve(answer.what_if["mileage_km"], "mileage_km", _("Kilométrage (km)"), answer.listing["mileage"])
+        _curve(
+            answer.what_if["mileage_km"], "mileage_km", _("Kilométrage (km)"), answer.listing.get("mileage")
+        )
     with right:
         _curve(answer.what_if["model_year"], "model_year", _("Année-modèle"), answer.listing["model_year"])
 
 
 def _curve(
-    points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str, here: int
+    points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str, here: int | None
 ) -> None:
     now = [point["price_mad"] for point in points if point.get(along) == here]
-    if now:
-        st.altair_chart(charts.curve(points, along, title, (here, now[0])), width="stretch")
+    mark = (here, now[0]) if here is not None and now else None
+    if mark is not None or (here is None and points):
+        st.altair_chart(charts.curve(points, along, title, mark), width="stretch")
 
 
 def comparables(answer: Answer) -> None:

@@ -30,6 +30,13 @@ class Answer:
     new: bool = True
     paid_mad: int | None = None
 
+    @property
+    def mileage_km(self) -> int:
+        """The mileage that the car has, or that the model assumes where nobody knows it."""
+        given = self.listing.get("mileage")
+        assumed = [w for w in self.estimate["warnings"] if w["code"] == "unknown_mileage"]
+        return int(given if given is not None else round(assumed[0]["params"]["usual"]) if assumed else 0)
+
 
 def answer_about(client: ApiClient, listing: Listing) -> Answer:
     """Ask for the price of `listing` and everything around it. Raises `ApiProblem` without a price."""
@@ -40,7 +47,7 @@ def answer_about(client: ApiClient, listing: Listing) -> Answer:
         answer.explanation = client.explain(car)
     with optional():
         answer.what_if = client.what_if(
-            car, _mileages(listing["mileage"], listing["model_year"]), _years(listing["model_year"])
+            car, _mileages(answer.mileage_km, listing["model_year"]), _years(listing["model_year"])
         )
     with optional():
         answer.comparables = client.comparables(car, COMPARABLES)["comparables"]

@@ -14,6 +14,7 @@ from price_app.language import _
 from price_contract.answers import CarModelOptions, FormOptions
 
 OTHER = ""  # no make or model has an empty name
+UNKNOWN = ""  # nor has a fuel
 OLDEST_YEAR, LARGEST_MILEAGE_KM, LARGEST_PRICE_MAD = 1950, 2_000_000, 100_000_000
 # The key of the session state that holds the listing that was sent.
 SENT = "listing to price"
@@ -50,16 +51,19 @@ def form(options: FormOptions) -> None:
         LARGEST_MILEAGE_KM,
         value=None,
         step=5_000,
-        placeholder=_("ex. {n}", n=formats.number(120_000)),
+        placeholder=_("vide si inconnu"),
         key="car km",
         persist_state="session",
+        help=_(
+            "Par exemple {n}. Sans le kilométrage, la fourchette est plus large.", n=formats.number(120_000)
+        ),
     )
     name = f"{make}/{model}"
     left, right = st.columns(2)
     fuel = left.selectbox(
         _("Carburant"),
-        _known_first(known["fuels"], options["fuels"]),
-        format_func=words.value,
+        [*_known_first(known["fuels"], options["fuels"]), UNKNOWN],
+        format_func=lambda name: words.value(name) if name else _("Je ne sais pas"),
         key=f"car fuel {name}",
         persist_state="session",
     )
@@ -118,7 +122,7 @@ def form(options: FormOptions) -> None:
     missing = [
         words.field(name)
         for name, value in (
-            ("make", make), ("model", model), ("model_year", year), ("mileage", km), ("fuel", fuel)
+            ("make", make), ("model", model), ("model_year", year)
         )
         if value is None or value == ""
     ]  # fmt: skip
@@ -128,7 +132,7 @@ def form(options: FormOptions) -> None:
     st.session_state[SENT] = {
         name: value
         for name, value in {
-            "make": make, "model": model, "model_year": year, "mileage": km, "fuel": fuel,
+            "make": make, "model": model, "model_year": year, "mileage": km, "fuel": fuel or None,
             "fiscal_power_cv": power, "gearbox": gearbox, "condition": condition, "first_owner": first_owner,
             **more, "price_mad": asking,
         }.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,20 @@ from carprice import local_files
 from carprice.lifecycle.registry import Registry
 from carprice.listings import reading, tables
 from carprice.model.features import features_of
+from carprice.model.price_warnings import warnings_of_table
 
 log = logging.getLogger(__name__)
 
-PRICE, LOW, HIGH, PROBLEM = "predicted_price_mad", "low_mad", "high_mad", "problem"
+PRICE, LOW, HIGH = "predicted_price_mad", "low_mad", "high_mad"
+WARNINGS, PROBLEM = "warnings", "problem"
 
 
 def predict_file(registry: Registry, source: str, target: str, alias: str) -> dict[str, Any]:
     """Price every row of the raw file `source` with the version that `alias` names.
 
     Writes `target` (CSV, UTF-8, the source's delimiter): every input row in its order with its own
-    columns and words, then price, low and high in whole MAD and, where a row can't be priced, why not.
+    columns and words, then price, low and high in whole MAD, why the price is less certain than usual and,
+    where a row can't be priced, why not.
     `target` appears as a whole or not at all. Raises `UsageProblem` when `source` can't be read or `target`
     can't be written, before anything is priced.
     """
@@ -42,16 +46,23 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
 
 
 def price_rows(registry: Registry, raw: reading.RawFile, alias: str) -> pd.DataFrame:
-    """Price, low and high (whole MAD, missing where unknown) and `problem` of each raw row."""
+    """Price, low and high (whole MAD, missing where unknown), `warnings` and `problem` of each raw row."""
     loaded = registry.load_version(alias)
     parsed = tables.parse(raw.table, require_price=False, faults=raw.faults)
     good = parsed.problems.isna().to_numpy()
     prices = np.full((len(raw.table), 3), np.nan)
+    warnings = np.full(len(raw.table), "", dtype=object)
     if good.any():
         listings = features_of(parsed.listings[good])
         prices[good] = np.round(loaded.pipeline.predict(listings, return_interval=True))
+        warnings[good] = [sentences_of(each) for each in warnings_of_table(loaded.pipeline, listings)]
     columns: dict[str, Any] = {
         name: pd.array(prices[:, i], dtype="Float64").astype("Int64")
         for i, name in enumerate((PRICE, LOW, HIGH))
     }
-    return pd.DataFrame(columns | {PROBLEM: parsed.problems.fillna("")})
+    return pd.DataFrame(columns | {WARNINGS: warnings, PROBLEM: parsed.problems.fillna("")})
+
+
+def sentences_of(warnings: Sequence[Mapping[str, Any]]) -> str:
+    """The sentences of a row's warnings for one cell of a file; "" where there are none."""
+    return " ".join(str(warning["message"]) for warning in warnings)

@@ -163,6 +163,28 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         words, numbers = _read_records(records)
         return self._matrix(words, numbers, self._likely_fuel(words, numbers))
 
+    def assumed(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """What a listing (values of FEATURES) is taken to have where it does not say it.
+
+        `mileage` in km and `fuel` as a plain word ("" where an old model assumes none); a key is absent where
+        the listing says the value.
+        """
+        words, numbers = _read_records([record])
+        found: dict[str, Any] = {}
+        if np.isnan(numbers["km"][0]):
+            year = numbers["year"].copy()
+            if np.isnan(year[0]):
+                year[0] = usual(self.usual_number_["year"], words, 0)
+            found["mileage"] = float(self._within("km", self._usual_km(words, year))[0])
+        if not words["fuel"][0]:
+            found["fuel"] = self._likely_fuel(words, numbers)[0]
+        return found
+
+    def is_unsaid(self, km_high: float, year: float) -> bool:
+        """Whether a mileage of at most `km_high` is taken as not filled in: almost none on an old car."""
+        age = self.newest_year_ + 1 - self._within("year", np.array([year]))
+        return bool(_unsaid(np.array([km_high]), age)[0])
+
     def telling_apart(self, listings: pd.DataFrame) -> Self:
         """A copy that gives makes and models of `listings` that were not trained on codes of their own."""
         words, _ = _read_table(listings)

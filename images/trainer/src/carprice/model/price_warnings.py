@@ -1,0 +1,143 @@
+"""What makes a price less certain than usual: values that are unknown, never seen or out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import pandas as pd
+
+from carprice.listings.schema import FEATURES, TEXT_FEATURES
+from carprice.model.features import CORE_CATEGORIES, EXTRA_CATEGORIES, plain
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+MOST_IGNORED_FIELDS = 20
+LONGEST_VALUE = 60
+
+# The placeholders are `field` and the parameters of the warning.
+MESSAGES: dict[str, str] = {
+    "unknown_make": "The model does not know the make '{value}': the price comes from the other values.",
+    "unknown_model": "The model does not know the model '{value}': the price is that of the make.",
+    "unknown_value": "The model has never seen '{value}' as {name}: it ignores this value.",
+    "unknown_mileage": "The mileage is unknown: the model assumes {usual:.0f} km, as is usual for the model "
+    "year, and the range is wider.",
+    "unknown_fuel": "The fuel is unknown: the model assumes '{usual}', as is usual for such cars, and the "
+    "range is wider.",
+    "doubtful_mileage": "A mileage of {value:.0f} km is hard to believe for a car of {year:.0f}: the model "
+    "takes it as not filled in.",
+    "outside_training_range": "The model knows no {name} as {side} as {value:.0f}: it uses {bound:.0f}.",
+    "ignored_field": "The field '{value}' is not known: it is ignored.",
+}
+
+_CHECKED_WORDS = tuple(
+    column for column in (*CORE_CATEGORIES, *EXTRA_CATEGORIES) if column in TEXT_FEATURES or column == "doors"
+)
+# Column of the model, field of the listing, words for it.
+_RANGES = (
+    ("year", "model_year", "model year"),
+    ("km", "mileage", "mileage"),
+    ("power", "fiscal_power_cv", "fiscal power"),
+)
+_CHUNK_ROWS = 10_000
+
+_plain = lru_cache(maxsize=4096)(plain)
+
+
+class PriceWarning(TypedDict):
+    """A reason why a price is less certain: a code of MESSAGES, its sentence and the values in it."""
+
+    code: str
+    field: str
+    message: str
+    params: dict[str, Any]
+
+
+def warnings_of(
+    pipeline: Pipeline, listing: Mapping[str, Any], unknown_fields: Sequence[str] = ()
+) -> list[PriceWarning]:
+    """Why the price of `listing`, values of FEATURES (None or NaN: unknown), is less certain than usual.
+
+    `unknown_fields` are fields that the caller sent and that no listing has; each has a warning of its own.
+    """
+    return [*_of_values(pipeline.named_steps["features"], listing), *map(_ignored, _few(unknown_fields))]
+
+
+def warnings_of_table(pipeline: Pipeline, listings: pd.DataFrame) -> Iterator[list[PriceWarning]]:
+    """The warnings of each row of a table with the columns of `features_of`, in order."""
+    features = pipeline.named_steps["features"]
+    for start in range(0, len(listings), _CHUNK_ROWS):
+        for record in listings[list(FEATURES)].iloc[start : start + _CHUNK_ROWS].to_dict("records"):
+            yield list(_of_values(features, {str(name): value for name, value in record.items()}))
+
+
+def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarning]:
+    make, model = _word(listing.get("make")), _word(listing.get("model"))
+    if not make or make not in features.codes_["make"]:
+        yield _warning("unknown_make", "make", value=_short(listing.get("make")))
+    elif not model or f"{make}/{model}" not in features.codes_["model"]:
+        yield _warning(
+            "unknown_model", "model", value=_short(listing.get("model")), make=_short(listing["make"])
+        )
+    for column in _CHECKED_WORDS:
+        value = listing.get(column)
+        codes = features.codes_.get(column)
+        # A word in letters that the model can't read is none that it has seen.
+        if _is_unknown(value) or codes is None or (_word(value) and _word(value) in codes):
+            continue
+        yield _warning("unknown_value", column, value=_short(value), name=column.replace("_", " "))
+    year = listing.get("model_year")
+    lowest, highest = listing.get("mileage_km_min"), listing.get("mileage_km_max")
+    km, km_high = _middle(lowest, highest), lowest if _is_unknown(highest) else highest
+    no_fuel, no_mileage = _is_unknown(listing.get("fuel")), _is_unknown(km)
+    if no_fuel or no_mileage:
+        assumed = features.assumed(listing)
+        if no_fuel:
+            yield _warning("unknown_fuel", "fuel", usual=assumed["fuel"] or "any")
+        if no_mileage:
+            yield _warning("unknown_mileage", "mileage", usual=assumed["mileage"])
+    doubtful = not no_mileage and not _is_unknown(year) and features.is_unsaid(km_high, year)
+    if doubtful:
+        yield _warning("doubtful_mileage", "mileage", value=km, year=year)
+    numbers = {"year": year, "km": None if doubtful else km, "power": listing.get("fiscal_power_cv")}
+    for column, field, name in _RANGES:
+        value = numbers[column]
+        low, high = features.range_[column]
+        if not _is_unknown(value) and not low <= value <= high:
+            bound, side = (low, "low") if value < low else (high, "high")
+            yield _warning(
+                "outside_training_range", field, value=value, bound=float(bound), side=side, name=name
+            )
+
+
+def _ignored(field: str) -> PriceWarning:
+    return _warning("ignored_field", field, value=field)
+
+
+def _few(fields: Sequence[str]) -> list[str]:
+    return [_short(field) for field in fields[:MOST_IGNORED_FIELDS]]
+
+
+def _warning(code: str, field: str, **params: Any) -> PriceWarning:
+    return {"code": code, "field": field, "message": MESSAGES[code].format(**params), "params": params}
+
+
+def _is_unknown(value: Any) -> bool:
+    return value is None or bool(value != value)  # NaN is the one value that differs from itself
+
+
+def _word(value: Any) -> str:
+    return "" if _is_unknown(value) else _plain(value)
+
+
+def _middle(low: Any, high: Any) -> Any:
+    if _is_unknown(low):
+        return high
+    return low if _is_unknown(high) else (low + high) / 2
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

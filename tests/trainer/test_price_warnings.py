@@ -1,0 +1,104 @@
+"""Each price has the warnings that follow from what the model has learned, one by one and in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_model import distinct
+
+from carprice.lifecycle import training
+from carprice.listings import sample
+from carprice.listings.records import read_one
+from carprice.listings.schema import FEATURES, TEXT_FEATURES
+from carprice.model.features import COLUMNS, CORE_CATEGORIES, NO_FUEL, NO_MILEAGE, UNSAID, plain
+from carprice.model.price_warnings import MESSAGES, warnings_of, warnings_of_table
+from carprice.params import Params
+
+WORDS = ("Dacia", "DACIA", "Logan", "Zorglub", "داسيا", "--", "Diesel", "Manuelle", "Très bon", "?", "5")
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> training.Pipeline:
+    path = tmp_path_factory.mktemp("sample") / "synthetic.csv"
+    sample.write_sample(str(path), 400, 5)
+    return training.fit(distinct(path.read_bytes()), Params())
+
+
+def listings() -> st.SearchStrategy[dict[str, Any]]:
+    """Values of FEATURES as a record or a table holds them, most of them known to nobody."""
+    words = st.none() | st.sampled_from(WORDS) | st.text(max_size=80)
+    km = st.none() | st.floats(0, 2e6) | st.sampled_from([0.0, 10.0, 5000.0])
+    return st.fixed_dictionaries(
+        dict.fromkeys(TEXT_FEATURES, words)
+        | {
+            "make": st.sampled_from(WORDS) | st.text(min_size=1, max_size=80),
+            "model": st.sampled_from(WORDS) | st.text(min_size=1, max_size=80),
+            "model_year": st.integers(1950, 2027).map(float),
+            "mileage_km_min": km,
+            "mileage_km_max": km,
+            "fiscal_power_cv": st.none() | st.floats(1, 200),
+            "doors": st.none() | st.floats(1, 9),
+        }
+    ).map(lambda known: dict.fromkeys(FEATURES) | known)
+
+
+@given(listing=listings())
+@settings(max_examples=300, deadline=None)
+def test_warnings_are_those_that_the_model_calls_for(
+    pipeline: training.Pipeline, listing: dict[str, Any]
+) -> None:
+    features = pipeline.named_steps["features"]
+    row = dict(zip(COLUMNS, features.transform_records([listing])[0], strict=True))
+    found = warnings_of(pipeline, listing)
+    fields = {(warning["code"], warning["field"]) for warning in found}
+    codes = {code for code, _ in fields}
+    assert len(fields) == len(found)
+    for warning in found:
+        assert warning["message"] == MESSAGES[warning["code"]].format(**warning["params"])
+
+    knows_make = plain(listing["make"]) != "" and row["make"] >= 0
+    assert ("unknown_make" in codes) == (not knows_make)
+    knows_model = plain(listing["model"]) != "" and row["model"] >= 0
+    assert ("unknown_model" in codes) == (knows_make and not knows_model)
+    for column in CORE_CATEGORIES:
+        word = listing[column]
+        if column in TEXT_FEATURES:
+            seen = word is None or plain(word) in set(features.codes_[column]) - {""}
+            assert (("unknown_value", column) in fields) == (not seen)
+
+    partial = int(row["partial"])
+    assert ("unknown_mileage" in codes) == bool(partial & NO_MILEAGE)
+    told_fuel = "unknown_fuel" in codes or ("unknown_value", "fuel") in fields
+    assert told_fuel >= bool(partial & NO_FUEL)
+    assert ("unknown_fuel" in codes) == (listing["fuel"] is None)
+    assert ("doubtful_mileage" in codes) == (row["km_doubt"] == UNSAID)
+    for warning in found:
+        if warning["code"] == "outside_training_range":
+            name = {"model_year": "year", "mileage": "km", "fiscal_power_cv": "power"}[warning["field"]]
+            assert warning["params"]["bound"] in features.range_[name]
+
+
+@given(some=st.lists(listings(), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_a_table_gets_the_warnings_of_its_rows(
+    pipeline: training.Pipeline, some: list[dict[str, Any]]
+) -> None:
+    together = list(warnings_of_table(pipeline, pd.DataFrame(some)))
+    assert together == [warnings_of(pipeline, listing) for listing in some]
+
+
+def test_a_complete_and_usual_listing_has_none(pipeline: training.Pipeline) -> None:
+    read = read_one(
+        {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
+    )
+    assert warnings_of(pipeline, read.values) == []
+
+
+def test_fields_that_nobody_knows_are_named_and_only_some_of_them(pipeline: training.Pipeline) -> None:
+    read = read_one({"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 9e4, "fuel": "Diesel"})
+    found = warnings_of(pipeline, read.values, [f"field {i}" for i in range(50)])
+    assert [warning["code"] for warning in found] == ["ignored_field"] * 20
