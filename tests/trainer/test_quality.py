@@ -25,6 +25,7 @@ from carprice.quality.judging import WHOLE_FILE
 from carprice.store import DataRoot
 
 PARAMS = Params()
+OTHER_ADS = "jante moto scooter velo tracteur optique pneu remorque camion bateau"
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
 REAL_DATA = Path(os.environ.get("CARPRICE_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data are not on this machine")
@@ -402,3 +403,41 @@ def test_a_receipt_of_format_1_is_read_and_one_of_a_newer_release_refused(root: 
     for read in (read_receipt, lambda root, sha: snapshots.assemble(root, PARAMS, [sha])):
         with pytest.raises(UsageProblem, match=sentence):
             read(root, sha)
+
+
+def test_the_page_says_what_each_column_was_taken_for_and_why(root: DataRoot) -> None:
+    makes = [("Dacia", "Logan"), ("Renault", "Clio"), ("Peugeot", "208")]
+    rows = [
+        f"{make} {model} Diesel {year} à Casablanca;{make};{model};{column_year};"
+        f"\"['ABS', 'Airbags', 'Radar de recul']\";{60000 + 10 * n} DH\n"
+        for n in range(60)
+        for make, model in [makes[n % 3]]
+        for year in [2010 + n % 9]
+        for column_year in [2001 if n == 7 else year]
+    ]
+    receipt = check(root, "titre;marque;modele;annee;options;prix\n" + "".join(rows))
+    uses = {use["column"]: use for use in receipt["column_uses"]}  # type: ignore[attr-defined]
+    assert {name: use["taken_for"] for name, use in uses.items()} == receipt["columns"]
+    assert uses["options"]["code"] in ("values", "values_are")
+    assert receipt["contradictions"] == [
+        {
+            "field": "model_year",
+            "rows": 1,
+            "examples": [{"column": "2001", "title": "Renault Clio Diesel 2017 à Casablanca"}],
+        }
+    ]
+    page = text_of(root, receipt)
+    for words in ("title of the ad", "list of equipment its values say so", "2001 against “Renault Clio"):
+        assert words in page
+    assert "Airbags" not in page[page.index("does not have") : page.index("Taken for")]
+
+
+def test_the_page_folds_rare_reasons_away_and_shows_titles_of_quarantined_rows(root: DataRoot) -> None:
+    rows = [f"Dacia Logan Diesel {2010 + n % 9};{60000 + n}\n" for n in range(60)]
+    others = [f"{word} a vendre;{5000 + n}\n" for n, word in enumerate(OTHER_ADS.split())]
+    receipt = check(root, "Title;Price\n" + "".join(rows + others) + "belle voiture familiale;45000\n")
+    assert receipt["status"] == "accepted"
+    page = text_of(root, receipt)
+    assert "belle voiture familiale" in page
+    assert len(receipt["reasons_aside"]) > 8  # type: ignore[arg-type]
+    assert "more, in" in page

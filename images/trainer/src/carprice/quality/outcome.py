@@ -17,6 +17,7 @@ from carprice.listings.problems import RowProblem
 from carprice.listings.reading import Note, RawChunk, RawTable, open_raw
 from carprice.listings.reading.raw_table import index_column
 from carprice.listings.tables import Unreadable
+from carprice.listings.title_facts import Contradiction
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldEvidence
 from carprice.quality.judging import FATES, WHOLE_FILE, WHOLE_FILE_REFUSED, JudgedRows, judge
@@ -30,6 +31,7 @@ Sink = Callable[[JudgedRows], None]
 """Takes the rows of a file as they are judged."""
 
 _MOST_EXAMPLES = 3
+_KEY_FIELDS = ("make", "model", "model_year", "mileage", "price_mad")
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Outcome:
     reasons: Counter[RowProblem] = field(default_factory=Counter)
     aside: Counter[RowProblem] = field(default_factory=Counter)
     unreadable: dict[RowProblem, Unreadable] = field(default_factory=dict)
+    contradictions: dict[str, Contradiction] = field(default_factory=dict)
     evidence: HoldEvidence | None = None
     shared: Hashes | None = None
     rows_with_shared_ids: int = 0
@@ -77,6 +80,13 @@ class Outcome:
         if self.raw is None or self.found is None:
             return {}
         return {use.column: use.taken_for for use in self.found.uses}
+
+    def key_columns(self) -> list[str]:
+        """The columns that help the owner of the file to find a row: its title and main values."""
+        if self.found is None:
+            return []
+        fields = [self.found.columns[name] for name in _KEY_FIELDS if name in self.found.columns]
+        return [*self.found.of("title"), *self.found.of("make_and_model"), *fields]
 
     def read(self, sinks: Iterable[Sink] = ()) -> None:
         """Read and count all rows. `sinks` take them with the fates that they have if the file is used."""
@@ -146,6 +156,12 @@ class Outcome:
                 examples = tuple(dict.fromkeys((*before.examples, *found.examples)))[:_MOST_EXAMPLES]
                 found = replace(found, rows=before.rows + found.rows, examples=examples)
             self.unreadable[found.problem] = found
+        for told in rows.parsed.contradictions:
+            known = self.contradictions.get(told.column)
+            if known is not None:
+                cases = tuple(dict.fromkeys((*known.examples, *told.examples)))[:_MOST_EXAMPLES]
+                told = replace(told, rows=known.rows + told.rows, examples=cases)
+            self.contradictions[told.column] = told
         if self.examples is not None:
             self.examples.add(rows)
         if self.evidence is not None:
@@ -245,7 +261,7 @@ def opened(source: Source, file: str, params: QualityParams) -> Outcome:
             outcome.refusal = refusal
         else:
             outcome.evidence = HoldEvidence(params.hold_max_rows)
-            outcome.examples = Examples(list(outcome.found.columns.values()), params.example_rows)
+            outcome.examples = Examples(outcome.key_columns(), params.example_rows)
     return outcome
 
 

@@ -8,18 +8,30 @@ from typing import Any
 import pandas as pd
 
 from carprice.formats import thousands
+from carprice.listings.column_uses import ColumnUse
 from carprice.listings.columns import REQUIRED
 from carprice.listings.headers import HEADERS
-from carprice.listings.schema import COLUMNS
+from carprice.listings.schema import COLUMNS, EQUIPMENT
 from carprice.listings.text import shorten
+from carprice.listings.title_facts import TOLD
 from carprice.listings.values import is_unknown
 from carprice.params import QualityParams
 from carprice.quality.identities import identity_words
 from carprice.quality.outcome import Outcome
 from carprice.reports.html import templates
 
-# the values of a refused row that help its owner to find it
-_KEY_FIELDS = ("make", "model", "model_year", "mileage", "price_mad")
+_ROLE_WORDS: dict[str, str] = {
+    "title": "title of the ad",
+    "make_and_model": "make and model",
+    "equipment": "list of equipment",
+    "category": "category of the ad",
+    "place": "place of the ad",
+    "index": "row number",
+    "second": "not used",
+    "other_unit": "not used",
+    "unknown": "not used",
+}
+_NOT_USED = ("index", "second", "other_unit", "unknown")
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -37,8 +49,9 @@ def quality_page(receipt: dict[str, Any], outcome: Outcome, params: QualityParam
             columns=_columns(outcome),
             absent=_absent(outcome),
             required=[HEADERS[name][0] for name in REQUIRED],
+            contradictions=_contradictions(receipt),
             examples=_examples(outcome),
-            key_headers=_key_headers(outcome),
+            key_headers=outcome.key_columns(),
             whole_sample=outcome.sample.is_whole,
         )
     )
@@ -50,27 +63,32 @@ def _columns(outcome: Outcome) -> list[dict[str, Any]]:
     if raw is None or found is None or not outcome.rows:
         return []
     rows, listings = outcome.sample.raw(), outcome.sample.listings()
-    words = {
-        "index": "row number, not used",
-        "second": "not used: another column says the same",
-        "unknown": "not known, kept aside",
-    }
     entries = []
-    for column, use in outcome.columns().items():
-        counts = rows[column].value_counts()
+    for use in found.uses:
+        counts = rows[use.column].value_counts()
         known = counts[[not is_unknown(str(value)) for value in counts.index]]
-        name = use if use in HEADERS else None
+        name = use.field if use.role == "field" else None
         entries.append(
             {
-                "name": column or "(no name)",
-                "use": HEADERS[name][0] if name else words[use],
-                "known": name is not None,
+                "name": use.column or "(no name)",
+                "use": _taken_for(use),
+                "why": "" if use.code in ("header", "not_known") else use.reason(),
+                "known": use.role not in _NOT_USED,
                 "required": name in REQUIRED,
                 "filled": float(known.sum() / max(len(rows), 1)),
                 "content": _content(name, known, listings),
             }
         )
     return entries
+
+
+def _taken_for(use: ColumnUse) -> str:
+    """What a column is used for, in words: the usual header of a field where there is one."""
+    if use.role == "field" and use.field is not None:
+        return HEADERS[use.field][0]
+    if use.role == "mixed":
+        return f"several: {', '.join(HEADERS[name][0] for name in use.params['fields'])}"
+    return _ROLE_WORDS[use.role]
 
 
 def _content(name: str | None, known: pd.Series[int], listings: pd.DataFrame) -> str:
@@ -99,25 +117,24 @@ def _absent(outcome: Outcome) -> list[str]:
     """Optional columns that the file does not have, by their usual header."""
     if outcome.found is None:
         return []
-    ours = {"listing_id", "mileage_km_min", "mileage_km_max", "scraped_at", "source_sha256"}
-    return [
-        headers[0]
-        for name, headers in HEADERS.items()
-        if name not in outcome.found.columns and name not in ours and name not in REQUIRED
-    ]
+    held = {"listing_id", "mileage_km_min", "mileage_km_max", "scraped_at", "source_sha256", *REQUIRED}
+    held |= set(outcome.found.columns)
+    for use in outcome.found.uses:
+        told = {"equipment": EQUIPMENT, "title": TOLD, "place": ("city", "district")}.get(use.role, ())
+        held |= {*told, *use.params.get("fields", ())}
+    return [headers[0] for name, headers in HEADERS.items() if name not in held]
 
 
-def _key_headers(outcome: Outcome) -> list[str]:
-    return (
-        [outcome.found.columns[f] for f in _KEY_FIELDS if f in outcome.found.columns] if outcome.found else []
-    )
+def _contradictions(receipt: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where titles say something else than a column, with the column's usual header."""
+    return [told | {"header": HEADERS[told["field"]][0]} for told in receipt["contradictions"]]
 
 
 def _examples(outcome: Outcome) -> list[dict[str, Any]]:
     """Quarantined rows to look at: some of each reason, in the order of the file."""
     if outcome.examples is None:
         return []
-    headers = _key_headers(outcome)
+    headers = outcome.key_columns()
     return [
         {
             "line": example.line,

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from carprice.listings.column_uses import ColumnUse
 from carprice.listings.headers import HEADERS
 from carprice.listings.problems import RowProblem, note_sentence
 from carprice.listings.reading import Note
 from carprice.listings.tables import Unreadable
+from carprice.listings.title_facts import Contradiction
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldReason, PriceSource, no_prices
 from carprice.quality.outcome import Outcome
@@ -71,7 +73,9 @@ def receipt_of(
         "reasons_aside": _counted(outcome.aside),
         "unreadable_values": [_unreadable(found) for found in outcome.unreadable.values()],
         "notes": [_note(note) for note in outcome.notes],
+        "contradictions": [_contradiction(told) for told in outcome.contradictions.values()],
         "columns": outcome.columns(),
+        "column_uses": [_use(use) for use in found.uses] if found else [],
         "unknown_columns": found.unused if found else [],
         "missing_columns": [HEADERS[name][0] for name in found.missing] if found else [],
         "format": raw.format if raw else None,
@@ -97,6 +101,25 @@ def _problem(problem: RowProblem) -> dict[str, Any]:
         "code": problem.code,
         "params": dict(problem.params),
         "sentence": problem.sentence(),
+    }
+
+
+def _contradiction(told: Contradiction) -> dict[str, Any]:
+    return {
+        "field": told.column,
+        "rows": told.rows,
+        "examples": [{"column": value, "title": title} for value, title in told.examples],
+    }
+
+
+def _use(use: ColumnUse) -> dict[str, Any]:
+    return {
+        "column": use.column,
+        "taken_for": use.taken_for,
+        "field": use.field,
+        "code": use.code,
+        "params": dict(use.params),
+        "sentence": use.reason(),
     }
 
 
