@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.landing.receipts import all_receipts, read_receipt
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+
+class KnownNames(NamedTuple):
+    """Makes and models that titles may be read by beside those that ship, and the snapshot that has them."""
+
+    snapshot_id: str | None
+    names: tuple[tuple[str, str], ...]
+
+
+NO_NAMES = KnownNames(None, ())
 
 
 def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, Any]:
@@ -39,6 +49,8 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
             "the quality pages say why each was refused."
         )
     files = _accepted_files(root)
+    from carprice.listings.learned_names import learned_names
+
     listings = distinct(root, files)
     snapshot_id = hashlib.sha256("\n".join(sorted(f["sha256"] for f in files)).encode()).hexdigest()[:12]
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -49,6 +61,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, A
         "files": files,
         "rows": sum(f["rows"] for f in files),
         "listings": len(listings),
+        "names": learned_names(listings),
     }
     folder = f"{SNAPSHOTS}/{snapshot_id}"
     if root.exists(f"{folder}/manifest.json"):
@@ -91,6 +104,17 @@ def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
             f"An existing snapshot was expected, found none with the name {snapshot_id!r}. The "
             f"snapshots are: {there}. Name one of them, or land a file."
         ) from error
+
+
+def names(root: DataRoot) -> KnownNames:
+    """The makes and models that the listings of the latest snapshot add to the vocabulary."""
+    try:
+        snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
+        manifest = root.read_json(snapshot_manifest(snapshot_id))
+    except FileNotFoundError:
+        return KnownNames(None, ())
+    # a manifest of an earlier release has none
+    return KnownNames(snapshot_id, tuple((make, model) for make, model in manifest.get("names", ())))
 
 
 def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -114,6 +114,7 @@ def parse(
     faults: Mapping[int, RowProblem] | None = None,
     found: Recognised | None = None,
     shared: npt.NDArray[np.uint64] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Parsed:
     """Read a raw table (n rows of str under any known headers) into canonical columns.
 
@@ -121,15 +122,15 @@ def parse(
     other column that can't be read is unknown; it refuses no row. `faults` are problems that are already
     known, by row position (as `RawFile.faults`); such a row gets no other. `found` is what the columns are,
     where `raw` is a part of a file for which that has been decided. `shared` are the ids that tell no ad, as
-    `listing_ids` takes them. Raises `DataRefused` when a
-    required column is missing.
+    `listing_ids` takes them. `vocabulary` are the makes and models that titles are read by, by default those
+    that ship. Raises `DataRefused` when a required column is missing.
     """
     if found is None:
         found = recognise(raw, require_price)
         refusal = refusal_of(found, list(raw.columns))
         if refusal is not None:
             raise refusal
-    rows = _Rows(raw, found, faults or {}, require_price)
+    rows = _Rows(raw, found, faults or {}, require_price, vocabulary or shipped_vocabulary())
     canonical: dict[str, Any] = {}
     for name, column in COLUMNS.items():
         if column.raw == "mileage":
@@ -175,12 +176,17 @@ class _Rows:
     """Collects the values and the reasons while a raw table is read, one unique value at a time."""
 
     def __init__(
-        self, raw: pd.DataFrame, found: Recognised, faults: Mapping[int, RowProblem], require_price: bool
+        self,
+        raw: pd.DataFrame,
+        found: Recognised,
+        faults: Mapping[int, RowProblem],
+        require_price: bool,
+        vocabulary: Vocabulary,
     ) -> None:
         self.raw = raw
         self.found = found
         self.newest = newest_year()
-        self.vocabulary: Vocabulary = shipped_vocabulary()
+        self.vocabulary = vocabulary
         self.contradictions: list[Contradiction] = []
         self.required = [
             name

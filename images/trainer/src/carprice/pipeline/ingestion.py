@@ -31,12 +31,16 @@ def check_file(context: Context, path: str, row_list: str | None = None) -> dict
     can't be written.
     """
     from carprice import local_files
+    from carprice.history import snapshots
     from carprice.quality import check
 
     if row_list is not None:
         local_files.require_place_for(row_list, "--rows")
     local_files.require_readable(path)
-    receipt = check.try_file(path, context.params.quality, lambda: production_prices(context), row_list)
+    known = snapshots.names(context.root)
+    receipt = check.try_file(
+        path, context.params.quality, lambda: production_prices(context), row_list, known
+    )
     if receipt["status"] == "refused":
         raise DataRefused(f"{receipt['file']} would be refused.", receipt, receipt["refusal_code"])
     return receipt

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
+from carprice.history import snapshots
 from carprice.landing.content import fingerprint, raw_file, sha256_of
 from carprice.landing.receipts import read_receipt
 from carprice.params import Params, QualityParams
@@ -81,15 +82,20 @@ def check_data_quality(
 
 
 def try_file(
-    path: str, params: QualityParams, prices: PriceSource = no_prices, row_list: str | None = None
+    path: str,
+    params: QualityParams,
+    prices: PriceSource = no_prices,
+    row_list: str | None = None,
+    known: snapshots.KnownNames = snapshots.NO_NAMES,
 ) -> dict[str, Any]:
     """What would become of the local file at `path`: its receipt. Writes only `row_list`, if it is named.
 
-    `row_list` is a CSV file with the fate of every row. Raises `UsageProblem` when `path` can't be read.
+    `row_list` is a CSV file with the fate of every row. `known` are names that titles are read by, those of
+    the data root. Raises `UsageProblem` when `path` can't be read.
     """
     content = local_files.read(path)
     file, sha256 = written_name(os.path.basename(path)), hashlib.sha256(content).hexdigest()
-    outcome = opened(content, file, params)
+    outcome = opened(content, file, params, known)
     if row_list is None:
         outcome.read()
         if outcome.shared is not None:
@@ -126,7 +132,7 @@ def record(
     """
     accepted, quarantined = f"{LISTINGS}/{sha256}.parquet", f"{QUARANTINE}/{sha256}.csv"
     source, size = _source(root, raw_file(file))
-    outcome = opened(source, file, params)
+    outcome = opened(source, file, params, snapshots.names(root))
 
     def decided() -> dict[str, Any]:
         outcome.close(params, rejection)

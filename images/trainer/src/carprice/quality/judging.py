@@ -16,6 +16,7 @@ from carprice.listings.reading import RawChunk, RawTable
 from carprice.listings.reading.raw_table import index_column
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import Parsed, parse
+from carprice.listings.vocabulary import Vocabulary
 from carprice.quality.repeats import Hashes, SeenRows
 
 WHOLE_FILE_REFUSED = RowProblem("whole_file_refused")
@@ -33,7 +34,7 @@ class JudgedRows:
     the earlier row that a row equals, 0 where there is none. `fates` are among `FATES`. `reasons` (object)
     are None for an accepted row. `parsed` are the rows that repeat none, in canonical columns; it is None
     where the columns of the file can't be used. `found` is what they are, `shared` are the ids that tell no
-    ad.
+    ad, `vocabulary` the names that titles are read by.
     """
 
     table: pd.DataFrame
@@ -44,6 +45,7 @@ class JudgedRows:
     parsed: Parsed | None
     found: Recognised | None
     shared: Hashes | None = None
+    vocabulary: Vocabulary | None = None
 
     def of(self, fate: str) -> npt.NDArray[np.bool_]:
         """Which rows have this fate, shape (rows,)."""
@@ -63,17 +65,22 @@ class JudgedRows:
         again = self.table[self.repeats > 0]
         if again.empty:
             return self.parsed.listings
-        more = parse(again, require_price=True, found=self.found, shared=self.shared).listings
+        more = parse(again, True, found=self.found, shared=self.shared, vocabulary=self.vocabulary).listings
         return pd.concat([self.parsed.listings, more]).loc[self.table.index]
 
 
 def judge(
-    raw: RawTable, chunks: Iterator[RawChunk], found: Recognised | None, shared: Hashes | None = None
+    raw: RawTable,
+    chunks: Iterator[RawChunk],
+    found: Recognised | None,
+    shared: Hashes | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Iterator[JudgedRows]:
     """The rows of a file with their fates, from its `chunks`. Raises what `RawTable.chunks` raises.
 
     `found` is what its columns are; None where they can't be used, so that every row is quarantined.
-    `shared` are hashes of the links and ids that tell no ad.
+    `shared` are hashes of the links and ids that tell no ad, `vocabulary` are the names that titles are read
+    by.
     """
     numbers = {index_column(raw.header, raw.columns), *(found.of("index") if found else ())}
     compared = [column for column in raw.columns if column not in numbers]
@@ -94,12 +101,12 @@ def judge(
             new = np.flatnonzero(repeats == 0)
             place = {int(row): position for position, row in enumerate(new)}
             faults = {place[row]: fault for row, fault in chunk.faults.items() if row in place}
-            parsed = parse(table.iloc[new], require_price=True, faults=faults, found=found, shared=shared)
+            parsed = parse(table.iloc[new], True, faults, found=found, shared=shared, vocabulary=vocabulary)
             fates[new], reasons[new] = parsed.fates, parsed.problems.to_numpy(dtype=object)
         again = np.flatnonzero(repeats)
         fates[again] = "repeated"
         reasons[again] = [f"the same as line {line}" for line in repeats[again]]
-        yield JudgedRows(table, chunk.lines, repeats, fates, reasons, parsed, found, shared)
+        yield JudgedRows(table, chunk.lines, repeats, fates, reasons, parsed, found, shared, vocabulary)
 
 
 def _coded(column: pd.Series[Any]) -> pd.Categorical[Any]:

@@ -8,16 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
+from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.listings.columns import Recognised, recognise, refusal_of
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import Note, RawChunk, RawTable, open_raw
 from carprice.listings.reading.raw_table import index_column
 from carprice.listings.tables import Unreadable
 from carprice.listings.title_facts import Contradiction
+from carprice.listings.vocabulary import Vocabulary, extended
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldEvidence
 from carprice.quality.judging import FATES, WHOLE_FILE, WHOLE_FILE_REFUSED, JudgedRows, judge
@@ -38,7 +41,8 @@ _KEY_FIELDS = ("make", "model", "model_year", "mileage", "price_mad")
 class Outcome:
     """What became of a file and of its rows.
 
-    `raw` and `found` are None when reading stopped before them; `first_chunks` are the rows for `read`.
+    `known` are the names that titles are read by beside those that ship. `raw` and `found` are None when
+    reading stopped before them; `first_chunks` are the rows for `read`.
     `fates` counts the rows of each of `FATES`; `partial` are the accepted rows without mileage or fuel.
     `reasons` counts the quarantined rows of each reason, `aside` the rows that are no listings for another
     reason, most frequent first; a row with two reasons counts under both. `unreadable` are values of optional
@@ -48,6 +52,7 @@ class Outcome:
     """
 
     file: str
+    known: KnownNames = NO_NAMES
     raw: RawTable | None = None
     first_chunks: Iterator[RawChunk] | None = None
     found: Recognised | None = None
@@ -64,6 +69,10 @@ class Outcome:
     sample: RowSample = field(default_factory=RowSample)
     examples: Examples | None = None
     refusal: DataRefused | None = None
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return extended(self.known.names)
 
     @property
     def notes(self) -> list[Note]:
@@ -138,7 +147,9 @@ class Outcome:
     def _judged(self, chunks: Iterator[RawChunk] | None) -> Iterator[JudgedRows]:
         if self.raw is None or chunks is None:
             return iter(())
-        return judge(self.raw, chunks, None if self.evidence is None else self.found, self.shared)
+        return judge(
+            self.raw, chunks, None if self.evidence is None else self.found, self.shared, self._vocabulary
+        )
 
     def _count(self, rows: JudgedRows) -> None:
         self.rows += len(rows.table)
@@ -247,9 +258,9 @@ class Outcome:
         )
 
 
-def opened(source: Source, file: str, params: QualityParams) -> Outcome:
+def opened(source: Source, file: str, params: QualityParams, known: KnownNames = NO_NAMES) -> Outcome:
     """A raw file whose columns are known and whose rows are still to be read; sentences call it `file`."""
-    outcome = Outcome(file)
+    outcome = Outcome(file, known=known)
     with outcome.refusing():
         raw = open_raw(source, file)
         chunks = raw.chunks()

@@ -76,6 +76,7 @@ def receipt_of(
         "contradictions": [_contradiction(told) for told in outcome.contradictions.values()],
         "columns": outcome.columns(),
         "column_uses": [_use(use) for use in found.uses] if found else [],
+        "learned_names": {"snapshot_id": outcome.known.snapshot_id, "names": len(outcome.known.names)},
         "unknown_columns": found.unused if found else [],
         "missing_columns": [HEADERS[name][0] for name in found.missing] if found else [],
         "format": raw.format if raw else None,
