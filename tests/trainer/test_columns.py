@@ -7,6 +7,7 @@ import pytest
 
 from carprice.errors import DataRefused
 from carprice.listings import columns, tables
+from carprice.listings.cards import card_of
 
 CARS = [
     ("Dacia", "Logan", "2015", "120 000 km", "Diesel", "6 CV", "Manuelle", "80 000 DH"),
@@ -236,3 +237,42 @@ def test_a_name_that_begins_like_a_label_stays_whole() -> None:
     raw = table()
     raw["Marque"], raw["Modèle"] = "Tesla", "Model3"
     assert read(raw)["model"].unique().tolist() != ["3"]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "{year} | {fuel} | {km} | {gearbox}",
+        "{fuel}, {gearbox}, {km}, {year}",
+        "Année : {year} • Carburant : {fuel} • Kilométrage : {km} • Boite : {gearbox}",
+        "{{'Année-Modèle': '{year}', 'Carburant': '{fuel}', 'Kilométrage': '{km}', 'Boite': '{gearbox}'}}",
+        '{{"year": {year}, "fuel": "{fuel}", "mileage": "{km}", "gearbox": "{gearbox}", "colour": "red"}}',
+        "['{year}', '{fuel}', '{km}', '{gearbox}']",
+    ],
+)
+def test_a_column_that_tells_several_fields_in_each_value_fills_them_all(card: str) -> None:
+    raw = table()
+    raw["Détails"] = [
+        card.format(year=row[2], km=row[3], fuel=row[4], gearbox=row[6]) for row in raw.to_numpy().tolist()
+    ]
+    usual, kept = read(raw), raw[["Marque", "Modèle", "Puissance fiscale", "Prix", "Détails"]]
+    assert taken_for(kept)["Détails"] == "mixed"
+    pd.testing.assert_frame_equal(read(kept).drop(columns="listing_id"), usual.drop(columns="listing_id"))
+
+
+def test_a_card_that_says_two_things_of_one_field_tells_none_of_them() -> None:
+    assert card_of("2015 | Diesel | 2018") == {"fuel": "Diesel"}
+    assert card_of("Renault Clio - très propre - 2018") is None
+
+
+def test_a_table_of_details_without_equipment_says_nothing_of_equipment() -> None:
+    details = table(Détails=["{'Couleur': 'Rouge', 'Vendeur': 'Particulier'}"])
+    assert read(details)["abs"].isna().all()
+
+
+def test_a_place_after_the_city_is_the_district() -> None:
+    read_ = read(table(Ville=["Casablanca, Maarif", "Fès"]))
+    assert read_[["city", "district"]].head(2).to_numpy().tolist() == [
+        ["Casablanca", "Maarif"],
+        ["Fès", None],
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from carprice.listings.cards import card_of, tells_several_fields
 from carprice.listings.folding import words_of
 from carprice.listings.headers import HeaderName, is_index_header
 from carprice.listings.schema import EQUIPMENT
@@ -135,8 +136,9 @@ def _other_than_named(column: str, named: HeaderName, values: ColumnValues) -> C
         if name == "model" and values.share("make") >= _YEARS and values.distinct > 1:
             return _valued(column, "field", "make", name, values.share("make"))
         return None
-    if name == "city" and values.share("place") >= _HALF:
-        return _valued(column, "place", None, name, values.share("place"))
+    if name == "city":
+        located = max(values.share("place"), values.share_where(lambda text: "," in text))
+        return _valued(column, "place", None, name, located) if located >= _FEW else None
     if name in _BY_LOOKS:
         return None if values.fit(name) >= _HALF else _by_looks(column, named, values)
     if name in EQUIPMENT and values.fit(name) < _HALF and values.share("equipment") >= _HALF:
@@ -169,6 +171,10 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
         return _valued(column, "place", None, None, values.share("place"))
     if values.share("category") >= (_HALF if named.hint == "category" else _MOSTLY) and named.hint != "title":
         return _valued(column, "category", None, None, values.share("category"))
+    if values.share("equipment") >= _SOME and named.hint != "title":
+        several = _several(column, values)
+        if several is not None and not set(several.params["fields"]) <= set(EQUIPMENT):
+            return several
     if (
         values.share("equipment") >= (_HALF if named.hint == "equipment" else _MOSTLY)
         and named.hint != "title"
@@ -177,6 +183,9 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
     looks = _by_looks_alone(column, values)
     if looks is not None:
         return looks
+    several = _several(column, values)
+    if several is not None and named.hint != "title" and values.share("title") < _SOME:
+        return several
     if values.share("title") >= (_HALF if named.hint == "title" else _TITLES):
         return _valued(column, "title", None, None, values.share("title"))
     if values.share("make_and_model") >= (_HALF if named.hint == "title" else _MOSTLY):
@@ -209,6 +218,17 @@ def _mixed(column: str, values: ColumnValues) -> ColumnUse | None:
         return None
     fields = [FIELD_OF[kind] for kind in kinds]
     return ColumnUse(column, "mixed", None, "values", {"share": sum(shares.values()), "fields": fields})
+
+
+def _several(column: str, values: ColumnValues) -> ColumnUse | None:
+    """The use of a column whose values each tell several fields."""
+    share = values.share_where(tells_several_fields)
+    if share < _HALF:
+        return None
+    fields: dict[str, None] = {}
+    for text, _ in values.some:
+        fields |= dict.fromkeys(card_of(text) or ())
+    return ColumnUse(column, "mixed", None, "values", {"share": share, "fields": list(fields)})
 
 
 def _valued(column: str, role: Role, name: str | None, header: str | None, share: float) -> ColumnUse:

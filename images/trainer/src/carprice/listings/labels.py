@@ -9,6 +9,8 @@ from carprice.listings.headers import name_of
 
 _LONGEST_LABEL, _LONGEST_GLUED = 40, 80
 _NEVER_LABELLED = {"url", "listing_id", "scraped_at"}
+# a table as a program writes it, or a line of several labels
+_MORE_LABELS = re.compile(r"^[\[{(]|:.*:|[|\n]", re.DOTALL)
 _GLUED = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Ý0-9])")
 # Names of cars can begin like a label: Tesla makes a Model3.
 _SEEN_GLUED = {
@@ -27,7 +29,7 @@ _SEEN_GLUED = {
 def parted(text: str) -> tuple[str | None, str]:
     """The raw field that the label before a value stands for and the value; None and the text without one."""
     label, colon, value = text.partition(":")
-    if colon and len(label) <= _LONGEST_LABEL and value.strip():
+    if colon and len(label) <= _LONGEST_LABEL and value.strip() and not _MORE_LABELS.search(text):
         named = name_of(label).field
         if named is not None:
             return named, value.strip()

@@ -13,6 +13,7 @@ import pandas as pd
 
 from carprice.listings import words
 from carprice.listings.car_names import CarName, canonical_make_and_model, split_make_and_model
+from carprice.listings.cards import card_of
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised
 from carprice.listings.equipment import equipment_of
@@ -20,7 +21,6 @@ from carprice.listings.other_ads import USED_CAR, kind_of_category
 from carprice.listings.places import place_in_category, place_of
 from carprice.listings.schema import EQUIPMENT, limits_of
 from carprice.listings.text import shorten
-from carprice.listings.value_kinds import FIELD_OF, kind_of_value
 from carprice.listings.values import reader_of
 from carprice.listings.vocabulary import Vocabulary
 
@@ -126,19 +126,16 @@ def _other_category(text: str) -> tuple[str, str] | None:
 
 def _mixed(shared: SharedValues, column: str, values: pd.Series[Any], newest_year: int) -> None:
     """Each value to the field that it belongs to."""
-    kinds, places = _distinct(values, kind_of_value)
-    texts, _ = _distinct(values, lambda text: text)
-    for kind in {kind for kind in kinds if kind is not None}:
-        told = [
-            _read(FIELD_OF[kind], text, newest_year) if of == kind else None
-            for text, of in zip(texts, kinds, strict=True)
-        ]
-        if FIELD_OF[kind] == "mileage":
+    cards, places = _distinct(values, card_of)
+    for name in dict.fromkeys(name for card in cards if card for name in card):
+        told = [_read(name, card.get(name) if card else None, newest_year) for card in cards]
+        if name == "mileage":
             shared.fill("mileage_km_min", _column(told, places, itemgetter(0)))
             shared.fill("mileage_km_max", _column(told, places, itemgetter(1)))
         else:
-            shared.fill(FIELD_OF[kind], _column(told, places))
-    lost = np.array([text is not None and kind is None for text, kind in zip(texts, kinds, strict=True)])
+            shared.fill(name, _column(told, places))
+    texts, _ = _distinct(values, lambda text: text)
+    lost = np.array([text is not None and card is None for text, card in zip(texts, cards, strict=True)])
     if lost.any():
         shared.unreadable[column] = lost[places]
 

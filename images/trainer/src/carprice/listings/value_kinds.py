@@ -80,6 +80,10 @@ class ColumnValues:
             self._shares[kind] = _share(some, _TESTS[kind])
         return self._shares[kind]
 
+    def share_where(self, test: Callable[[str], bool]) -> float:
+        """The share of the known values for which a test says yes, 0 to 1."""
+        return _share(self.some, test)
+
     def fit(self, raw_field: str) -> float:
         """The share of the known values that a raw field can hold, 0 to 1."""
         key = f"fit {raw_field}"
