@@ -394,6 +394,41 @@ def test_rows_behind_a_second_header_in_another_order_are_read_by_it(
         assert accepted[name].tolist() == clean[name].tolist(), name
 
 
+def test_arabic_names_are_read_and_unknown_makes_are_set_aside(check: Check, clean: pd.DataFrame) -> None:
+    arabic = {
+        "Dacia": "داسيا", "Renault": "رونو", "Peugeot": "بيجو", "Fiat": "فيات", "Volkswagen": "فولكسفاكن",
+        "Logan": "لوغان", "Clio": "كليو", "Duster": "داستر", "Kangoo": "كانغو",
+    }  # fmt: skip
+
+    def change(n: int, car: dict[str, str]) -> dict[str, str]:
+        names = {name: arabic.get(car[name], car[name]) for name in ("Marque", "Modèle")}
+        return names | ({"Marque": "سيارةغريبة"} if n in (5, 50) else {})
+
+    found = check(changed(change))
+    assert found.said["rows_accepted"] == 78
+    aside = found.rows.loc[[5, 50]]
+    assert aside["outcome"].tolist() == ["quarantined"] * 2
+    assert set(aside["reason"]) == {"Marque: names no make that is known"}
+    kept = found.rows["outcome"] == "accepted"
+    for name in VALUES:
+        assert found.rows.loc[kept, name].tolist() == clean.loc[kept, name].tolist(), name
+
+
+def test_of_two_price_columns_one_is_chosen_and_the_difference_told(
+    check: Check, clean: pd.DataFrame
+) -> None:
+    cars = []
+    for car in clean_cars():
+        price = car.pop("Prix")
+        cars.append({**car, "Prix de vente": str(int(price) * 5 // 4), "Prix": price})
+    found = check(text_of(cars))
+    are_accepted(found, clean)
+    (second,) = [use for use in found.said["column_uses"] if use["taken_for"] == "second"]
+    assert (second["column"], second["code"]) == ("Prix de vente", "second_differs")
+    assert second["params"]["used"] == "Prix"
+    assert second["params"]["factor"] == 1.25
+
+
 def test_the_same_ads_with_a_city_added_are_the_same_ads(
     tmp_path: Path, with_params: Callable[[str], Any]
 ) -> None:
