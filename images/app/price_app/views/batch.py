@@ -155,9 +155,13 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
     if doubtful:
         st.subheader(_("Prix moins sûrs"), anchor=False)
         markup.table(
-            [_("Ligne"), _("Pourquoi")],
+            [_("Ligne"), _("Prix estimé"), _("Pourquoi")],
             [
-                [formats.number(row["row"]), " ".join(map(messages.warning, row["warnings"]))]
+                [
+                    formats.number(row["row"]),
+                    formats.money(row["price_mad"]),
+                    " ".join(map(messages.warning, row["warnings"])),
+                ]
                 for row in doubtful[:PROBLEMS_SHOWN]
             ],
             "row-warnings",
