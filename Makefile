@@ -141,6 +141,10 @@ bench: setup ## compare the pipeline in Airflow with its bare steps, and measure
 bench-accuracy: setup ## compare the model with the reference recipe on the same rows DATA=path [SEEDS=5 PARTIAL=0.3 WEIGHTS="1 0.7"]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
+.PHONY: bench-ingest
+bench-ingest: setup ## measure what checking large files costs, about 10 minutes [ROWS="1000000 5000000"]
+	.venv/trainer/bin/python -m benchmarks.ingest
+
 .PHONY: bench-titles
 bench-titles: setup ## compare what titles say with the columns of the same ads DATA="one.csv other.csv" [VERBOSE=1]
 	.venv/trainer/bin/python -m benchmarks.titles

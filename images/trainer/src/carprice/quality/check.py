@@ -93,9 +93,9 @@ def try_file(
     `row_list` is a CSV file with the fate of every row. `known` are names that titles are read by, those of
     the data root. Raises `UsageProblem` when `path` can't be read.
     """
-    content = local_files.read(path)
-    file, sha256 = written_name(os.path.basename(path)), hashlib.sha256(content).hexdigest()
-    outcome = opened(content, file, params, known)
+    source, size, sha256 = _local_source(path)
+    file = written_name(os.path.basename(path))
+    outcome = opened(source, file, params, known)
     if row_list is None:
         outcome.read()
         if outcome.shared is not None:
@@ -113,7 +113,7 @@ def try_file(
                 again = RowList(output)
                 for rows in outcome.refused_rows():
                     again.add(rows)
-    return receipt_of(file, sha256, len(content), outcome, params, prices)
+    return receipt_of(file, sha256, size, outcome, params, prices)
 
 
 def record(
@@ -172,6 +172,16 @@ def record(
     root.write_text(receipt["quality_page"], quality_page(receipt, outcome, params))
     root.write_json(data_root.receipt(sha256), receipt)
     return receipt
+
+
+def _local_source(path: str) -> tuple[Source, int, str]:
+    """A file of this machine to read, its size in bytes and its SHA-256. Raises `UsageProblem`."""
+    if not os.path.isfile(path):  # a pipe can be read once
+        content = local_files.read(path)
+        return content, len(content), hashlib.sha256(content).hexdigest()
+    local_files.require_readable(path)
+    with open(path, "rb") as file:
+        return path, os.stat(path).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _source(root: DataRoot, name: str) -> tuple[Source, int]:
