@@ -276,3 +276,16 @@ def test_a_place_after_the_city_is_the_district() -> None:
         ["Casablanca", "Maarif"],
         ["Fès", None],
     ]
+
+
+def test_a_make_that_names_nothing_is_taken_from_the_title() -> None:
+    raw = table(Titre=["Dacia Logan 2015 à Fès", "Renault Clio 2018", "Peugeot 2008 2019", "une voiture"])
+    raw["Marque"] = ["72", "Renault", "Peugeot", "73"] * 5
+    parsed = tables.parse(raw, require_price=True)
+    assert parsed.fates.tolist() == ["accepted", "accepted", "accepted", "quarantined"] * 5
+    assert parsed.listings["make"].head(4).tolist() == ["Dacia", "Renault", "Peugeot", None]
+
+
+def test_a_city_has_one_spelling() -> None:
+    cities = ["FES", "Fès", "فاس", "Beni-Mellal"]
+    assert read(table(Ville=cities))["city"].head(3).tolist() == ["Fès"] * 3

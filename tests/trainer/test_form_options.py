@@ -90,8 +90,8 @@ def test_spellings_of_one_word_are_one_choice_in_the_most_common_spelling() -> N
 
 
 def test_words_without_a_latin_letter_stay_choices_of_their_own() -> None:
-    found = form_options_of(listings({"city": "الرباط"}, {"city": "فاس"}, {"city": "فاس"}))
-    assert found["cities"] == ["فاس", "الرباط"]
+    found = form_options_of(listings({"city": "أكلموس"}, {"city": "تيغسالين"}, {"city": "تيغسالين"}))
+    assert found["cities"] == ["تيغسالين", "أكلموس"]
 
 
 def test_exact_mileages_and_no_equipment_leave_nothing_to_choose() -> None:

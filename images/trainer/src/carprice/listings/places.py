@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from carprice.listings.folding import words_of
 from carprice.listings.other_ads import kind_of_category
+from carprice.listings.title_words import phrases
 
 _IN = re.compile(r"\s+(?:dans|in|à|a|في)\s+", re.IGNORECASE)
 
@@ -31,4 +33,11 @@ def place_in_category(text: str) -> Place | None:
 def place_of(text: str) -> Place | None:
     """The city and the district of `Casablanca, 2 Mars`; None for an empty text."""
     city, _, district = (part.strip() for part in text.partition(","))
-    return Place(city, district or None) if city else None
+    return Place(city_named(city), district or None) if city else None
+
+
+def city_named(text: str) -> str:
+    """The usual spelling of a city (`FES` and `فاس` are Fès); any other place as it is written."""
+    words = words_of(text)
+    found = phrases("city").at(words, 0) if words else None
+    return found.value if found is not None and found.end == len(words) else text

@@ -141,8 +141,9 @@ def parse(
             canonical[name] = rows.read(name, column.kind)
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
     rows.fill_from_shared_columns(canonical)
-    rows.give_names_one_spelling(canonical)
+    nameless = rows.give_names_one_spelling(canonical)
     rows.fill_from_titles(canonical)
+    rows.refuse_nameless(canonical, nameless)
     rows.require(canonical)
     canonical["listing_id"] = listing_ids(canonical, shared)
     parsed = rows.parsed(_frame(canonical, raw.index))
@@ -308,13 +309,20 @@ class _Rows:
         for column, mask in shared.unreadable.items():
             self._add(self.unread, RowProblem("other_meaning", {}, column), mask & self.usable)
 
-    def give_names_one_spelling(self, canonical: dict[str, Any]) -> None:
-        """Makes and models in the spelling of the vocabulary; those that name nothing are faults."""
-        canonical["make"], canonical["model"], unknown = one_spelling(
+    def give_names_one_spelling(self, canonical: dict[str, Any]) -> dict[tuple[str, str], Mask]:
+        """Makes and models in the spelling of the vocabulary; by field and code those that name none."""
+        canonical["make"], canonical["model"], nameless = one_spelling(
             canonical["make"], canonical["model"], self.vocabulary
         )
-        for (name, code), mask in unknown.items():
-            self.reject(name, code, mask)
+        return nameless
+
+    def refuse_nameless(self, canonical: dict[str, Any], nameless: Mapping[tuple[str, str], Mask]) -> None:
+        """Makes and models that name nothing are faults where the title does not say them either."""
+        for (name, code), mask in nameless.items():
+            self.reject(name, code, mask & pd.isna(canonical[name]))
+        if nameless:
+            # a model beside a make that only the title says
+            self.give_names_one_spelling(canonical)
 
     def fill_from_titles(self, canonical: dict[str, Any]) -> None:
         """What the titles of ads say, where no column says it."""

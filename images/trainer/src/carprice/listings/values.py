@@ -15,6 +15,7 @@ from carprice.listings.cleaning import clean
 from carprice.listings.dates import DateReading, read_time, read_year
 from carprice.listings.identity import is_link, read_id
 from carprice.listings.mileages import read_mileage
+from carprice.listings.places import city_named
 from carprice.listings.prices import read_price
 from carprice.listings.schema import COLUMNS, EQUIPMENT, LONGEST_TEXT, LONGEST_URL, limits_of
 
@@ -56,6 +57,12 @@ def parse_text(value: str) -> str | None:
     if len(text) > LONGEST_TEXT:
         raise ValueError
     return text
+
+
+def parse_city(value: str) -> str | None:
+    """A city in its usual spelling. Raises ValueError when the text is too long to be one."""
+    text = parse_text(value)
+    return text and city_named(text)
 
 
 def parse_model(value: str) -> str | None:
@@ -227,6 +234,7 @@ class Reader(NamedTuple):
 _READERS: dict[str, Reader] = {
     "listing_id": Reader(parse_id, "text"),
     "url": Reader(parse_url, "link"),
+    "city": Reader(parse_city, "text"),
     "model": Reader(parse_model, "text"),
     "model_year": Reader(parse_year, "year"),
     "mileage": Reader(parse_mileage, "mileage"),
