@@ -49,7 +49,6 @@ def read(raw: pd.DataFrame) -> pd.DataFrame:
         "Brand,Model,Year,Mileage (km),Fuel Type,Fiscal power,Gearbox,Price (MAD)",
         "الماركة,الموديل,سنة الصنع,الكيلومتراج,الوقود,القوة الجبائية,علبة السرعات,الثمن",
         "make,Modèle,AnneeModele Icon,km,Carburant Icon,Puissance Icon,BoiteAVitesse Icon,prix en (DHS)",
-        # values can't tell which word is a model
         "col1,Modèle,x3,x4,x5,x6,x7,x8",
     ],
 )
@@ -289,3 +288,22 @@ def test_a_make_that_names_nothing_is_taken_from_the_title() -> None:
 def test_a_city_has_one_spelling() -> None:
     cities = ["FES", "Fès", "فاس", "Beni-Mellal"]
     assert read(table(Ville=cities))["city"].head(3).tolist() == ["Fès"] * 3
+
+
+def test_a_price_beside_which_a_column_names_another_currency_is_not_used() -> None:
+    parsed = tables.parse(table(Devise=["MAD", "EUR", "Dhs", ""]), require_price=True)
+    assert parsed.fates.tolist() == ["accepted", "quarantined", "accepted", "accepted"] * 5
+    assert {problem.code for problem in parsed.reasons} == {"other_currency"}
+    assert parsed.listings["price_mad"].isna().tolist() == [False, True, False, False] * 5
+
+
+def test_models_beside_their_makes_and_cities_need_no_header_that_is_known() -> None:
+    raw = table(x9=["Casablanca", "Fès"])
+    raw.columns = pd.Index([f"x{n}" for n in range(len(raw.columns))])
+    given, usual = read(raw), read(table(Ville=["Casablanca", "Fès"]))
+    pd.testing.assert_frame_equal(given.drop(columns="listing_id"), usual.drop(columns="listing_id"))
+
+
+def test_a_description_is_no_category() -> None:
+    raw = table(Description=["Moto et voiture, je vends ma voiture en très bon état, pièces d'origine, " * 2])
+    assert read(raw).shape[0] == 20

@@ -14,8 +14,8 @@ from carprice.listings.schema import EQUIPMENT
 from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKind
 
 Role = Literal[
-    "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "index", "second",
-    "other_unit", "unknown",
+    "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency", "index",
+    "second", "other_unit", "unknown",
 ]  # fmt: skip
 
 USE_CODES: dict[str, str] = {
@@ -167,6 +167,8 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
     unknown = ColumnUse(column, "unknown", code="not_known")
     if not values.filled:
         return unknown
+    if values.share("currency") >= _MOSTLY:
+        return _valued(column, "currency", None, None, values.share("currency"))
     if values.share("place") >= _HALF:
         return _valued(column, "place", None, None, values.share("place"))
     if values.share("category") >= (_HALF if named.hint == "category" else _MOSTLY) and named.hint != "title":
@@ -201,7 +203,7 @@ def _by_looks_alone(column: str, values: ColumnValues) -> ColumnUse | None:
             kind in ("year", "price", "mileage", "power") and _says_something_else(column)
         ):
             continue
-        if values.share(kind) >= (_YEARS if kind in ("year", "link", "make") else _MOSTLY):
+        if values.share(kind) >= (_YEARS if kind in ("year", "link", "make", "city") else _MOSTLY):
             return _valued(column, "field", name, None, values.share(kind))
     return _mixed(column, values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
+from carprice.listings.car_names import model_of
 from carprice.listings.cleaning import clean
 from carprice.listings.column_uses import ColumnUse, use_of
 from carprice.listings.dates import DateReading, order_of
@@ -20,6 +22,7 @@ from carprice.listings.schema import COLUMNS
 from carprice.listings.text import ascii_words, shorten
 from carprice.listings.value_kinds import ColumnValues
 from carprice.listings.values import FileReading, reader_of
+from carprice.listings.vocabulary import shipped_vocabulary
 
 REQUIRED: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -39,6 +42,7 @@ Floats = npt.NDArray[np.float64]
 _ONE_OF_EACH = ("title", "make_and_model")
 _MOST_COLUMNS_SHOWN = 40
 _FITS = 0.5
+_MODELS = 0.7
 _FEW_ROWS = 10
 _MOST_COMPARED = 2000
 _MOST_ROWS = 10_000
@@ -90,6 +94,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
         use_of(str(column), name, held, _numbers_rows(sample[column]), len(sample) < _FEW_ROWS)
         for column, name, held in zip(sample.columns, named, values, strict=True)
     ]
+    _find_model(uses, named, sample)
     chosen = _chosen(uses, named, values)
     for place, use in enumerate(uses):
         if use.code == "values_are" and chosen.get(use.key, place) != place:
@@ -144,6 +149,29 @@ def _chosen(
         if use.key not in best or rank < best[use.key][0]:
             best[use.key] = rank, place
     return {key: place for key, (_, place) in best.items()}
+
+
+def _find_model(uses: list[ColumnUse], named: Sequence[HeaderName], sample: pd.DataFrame) -> None:
+    """Take the column of unknown header whose values are models of the makes beside them for the model."""
+    makes = [use.column for use in uses if use.role == "field" and use.field == "make"]
+    told = any(use.field == "model" or use.role in _ONE_OF_EACH for use in uses if use.role != "unknown")
+    if not makes or told:
+        return
+    vocabulary = shipped_vocabulary()
+    rows = sample.head(_MOST_COMPARED)
+    for place, use in enumerate(uses):
+        if use.role != "unknown" or named[place].field is not None:
+            continue
+        pairs = Counter(zip(rows[makes[0]].map(str), rows[use.column].map(str), strict=True))
+        known = sum(
+            times
+            for (its_make, text), times in pairs.items()
+            if model_of(vocabulary.make_named(clean(its_make)) or "", clean(text), vocabulary)
+        )
+        if known >= _MODELS * max(len(rows), 1):
+            params = {"share": known / len(rows)}
+            uses[place] = ColumnUse(use.column, "field", "model", "values", params)
+            return
 
 
 def _second(use: ColumnUse, used: ColumnUse, sample: pd.DataFrame) -> ColumnUse:

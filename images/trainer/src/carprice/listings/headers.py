@@ -108,6 +108,8 @@ HEADERS: dict[str, tuple[str, ...]] = {
         "portes",
         "number of doors",
         "nb portes",
+        "nbre portes",
+        "nbr portes",
         "num doors",
         "الأبواب",
         "عدد الأبواب",

@@ -36,6 +36,13 @@ def place_of(text: str) -> Place | None:
     return Place(city_named(city), district or None) if city else None
 
 
+def is_city(text: str) -> bool:
+    """Whether a text is the name of a known city."""
+    words = words_of(text)
+    found = phrases("city").at(words, 0) if words else None
+    return found is not None and found.end == len(words)
+
+
 def city_named(text: str) -> str:
     """The usual spelling of a city (`FES` and `فاس` are Fès); any other place as it is written."""
     words = words_of(text)

@@ -32,6 +32,7 @@ from carprice.listings.text import shorten
 from carprice.listings.title_facts import TOLD, Contradiction, merge_titles
 from carprice.listings.values import expectation, reader_of
 from carprice.listings.vocabulary import Vocabulary, shipped_vocabulary
+from carprice.listings.words import is_dirham, is_unknown
 
 Values = npt.NDArray[Any] | ExtensionArray
 Mask = npt.NDArray[np.bool_]
@@ -141,6 +142,7 @@ def parse(
             canonical[name] = rows.read(name, column.kind)
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
     rows.fill_from_shared_columns(canonical)
+    rows.refuse_other_currencies(canonical)
     nameless = rows.give_names_one_spelling(canonical)
     rows.fill_from_titles(canonical)
     rows.refuse_nameless(canonical, nameless)
@@ -308,6 +310,16 @@ class _Rows:
             )
         for column, mask in shared.unreadable.items():
             self._add(self.unread, RowProblem("other_meaning", {}, column), mask & self.usable)
+
+    def refuse_other_currencies(self, canonical: dict[str, Any]) -> None:
+        """Prices beside which a column names another currency than dirhams can't be used."""
+        for column in self.found.of("currency"):
+            codes, uniques = pd.factorize(self.raw[column])
+            texts = [clean(str(value)) for value in uniques]
+            foreign = np.array([not is_unknown(text) and not is_dirham(text) for text in texts])[codes]
+            foreign &= ~np.isnan(canonical["price_mad"])
+            self.reject("price_mad", "other_currency", foreign)
+            canonical["price_mad"][foreign] = np.nan
 
     def give_names_one_spelling(self, canonical: dict[str, Any]) -> dict[tuple[str, str], Mask]:
         """Makes and models in the spelling of the vocabulary; by field and code those that name none."""

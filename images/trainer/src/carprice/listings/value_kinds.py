@@ -13,7 +13,7 @@ from carprice.listings.equipment import equipment_of
 from carprice.listings.folding import words_of
 from carprice.listings.labels import parted
 from carprice.listings.other_ads import kind_of_category
-from carprice.listings.places import place_in_category
+from carprice.listings.places import is_city, place_in_category
 from carprice.listings.schema import EQUIPMENT, limits_of, newest_year
 from carprice.listings.titles import read_title
 from carprice.listings.values import reader_of
@@ -21,7 +21,8 @@ from carprice.listings.vocabulary import shipped_vocabulary
 
 ValueKind = Literal[
     "year", "power", "mileage", "price", "fuel", "gearbox", "condition", "origin", "doors",
-    "driven_wheels", "link", "equipment", "category", "place", "make", "make_and_model", "title",
+    "driven_wheels", "link", "equipment", "category", "place", "city", "currency", "make", "make_and_model",
+    "title",
 ]  # fmt: skip
 
 FIELD_OF: dict[ValueKind, str] = {
@@ -36,6 +37,7 @@ FIELD_OF: dict[ValueKind, str] = {
     "doors": "doors",
     "link": "url",
     "make": "make",
+    "city": "city",
 }
 """The raw field that values of a kind belong to, for kinds that can be told by what they look like."""
 
@@ -45,6 +47,7 @@ MIXED: tuple[ValueKind, ...] = ("year", "power", "mileage", "fuel", "gearbox", "
 _READ = {"model_year", "mileage", "mileage_km_min", "mileage_km_max", "fiscal_power_cv", "doors", "price_mad"}
 _NAMED = {"fuel", "gearbox", "condition", "origin"}
 _MOST_VALUES, _MOST_TITLES = 400, 150
+_LONGEST_CATEGORY = 60
 _FEWEST_TITLE_WORDS, _MOST_TITLE_WORDS = 5, 25
 
 _YEAR = re.compile(r"(?:19[5-9]|20\d)\d(?:\.0)?")
@@ -141,8 +144,10 @@ _TESTS: dict[ValueKind, Callable[[str], bool]] = {
     "driven_wheels": words.is_driven_wheels,
     "link": lambda text: bool(_LINK.fullmatch(text)),
     "equipment": lambda text: equipment_of(text) is not None,
-    "category": lambda text: kind_of_category(text) is not None,
+    "category": lambda text: len(text) <= _LONGEST_CATEGORY and kind_of_category(text) is not None,
     "place": lambda text: place_in_category(text) is not None,
+    "city": is_city,
+    "currency": words.is_currency,
     "make": lambda text: shipped_vocabulary().make_named(text) is not None,
     "make_and_model": _begins_with_make,
     "title": _is_title,

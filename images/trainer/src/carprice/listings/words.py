@@ -22,6 +22,12 @@ _UNKNOWN = (
     "غير معروف", "غير محدد", "لا شيء", "غير متوفر",
 )  # fmt: skip
 
+_DIRHAMS = frozenset(("dh", "dhs", "mad", "dirham", "dirhams", "درهم"))
+_OTHER_CURRENCIES = frozenset(
+    ("eur", "euro", "euros", "€", "usd", "dollar", "dollars", "$", "us$", "gbp", "£", "aed", "sar", "dzd",
+     "tnd", "cad", "chf", "kdh", "centimes", "يورو", "دولار")
+)  # fmt: skip
+
 _YES = (
     "true", "oui", "yes", "vrai", "1", "1.0", "y", "o", "x", "✓", "✔", "☑", "✅", "نعم", "t", "présent",
     "présente", "disponible", "inclus", "included", "avec", "de série", "d'origine", "on",
@@ -149,6 +155,16 @@ def is_unknown(value: str) -> bool:
     if plain.isascii() and " " not in plain:
         return False
     return _without_accents(plain) in _unknown_without_accents()
+
+
+def is_currency(value: str) -> bool:
+    """Whether a value is the name or the sign of a currency."""
+    return value.strip().casefold() in _DIRHAMS | _OTHER_CURRENCIES
+
+
+def is_dirham(value: str) -> bool:
+    """Whether a value is a name of the dirham."""
+    return value.strip().casefold() in _DIRHAMS
 
 
 def fuel(value: str) -> str | None:

@@ -26,6 +26,7 @@ _ROLE_WORDS: dict[str, str] = {
     "equipment": "list of equipment",
     "category": "category of the ad",
     "place": "place of the ad",
+    "currency": "currency of the price",
     "index": "row number",
     "second": "not used",
     "other_unit": "not used",
