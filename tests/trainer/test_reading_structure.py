@@ -83,6 +83,15 @@ def test_html_entities_are_not_cut_by_the_semicolon() -> None:
     assert set(raw.table["Description"]) == {"Citro&euml;n &amp; co"}
 
 
+@pytest.mark.parametrize("header", [HEADER, f'"{HEADER.strip()}"\n'])
+def test_lines_that_are_quoted_as_a_whole_are_split(header: str) -> None:
+    lines = [row(n, '""alu; clim""').strip() for n in range(12)]
+    raw = read(header + "".join(f'"{line}"\n' for line in lines))
+    assert raw.header == tuple(COLUMNS)
+    assert raw.faults == {}
+    assert prices_of(raw) == ALL
+
+
 # --- lines that are no rows
 
 

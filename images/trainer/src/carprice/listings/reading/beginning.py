@@ -12,7 +12,7 @@ from carprice.listings.reading.layout import (
     is_header,
     known_words,
 )
-from carprice.listings.reading.quotes import strict_record
+from carprice.listings.reading.quotes import strict_record, unwrapped
 from carprice.listings.reading.sections import header_and_values
 
 DELIMITERS = (";", ",", "\t", "|")
@@ -82,7 +82,7 @@ def header_record(
     if '"' in text:
         found = strict_record(line, first, delimiter, width)
         if found is not None and found[1] <= _MOST_HEADER_LINES:
-            return found
+            return unwrapped(found[0], delimiter, -1), found[1]
         return [word.strip().strip('"') for word in text.split(delimiter)], 1
     return text.split(delimiter), 1
 

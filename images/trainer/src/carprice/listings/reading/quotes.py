@@ -99,6 +99,17 @@ def with_entities_joined(values: list[str], width: int) -> list[str] | None:
     return joined if len(joined) == width and len(joined) < len(values) else None
 
 
+def unwrapped(values: list[str], delimiter: str, width: int) -> list[str]:
+    """The values of a line that was quoted as a whole, as spreadsheets do with lines they do not split.
+
+    Other values as they are. Where `width` is negative, any number of values will do.
+    """
+    if len(values) != 1 or delimiter not in values[0]:
+        return values
+    within = strict_values(values[0], delimiter, width)
+    return within if within is not None and (len(within) == width or width < 0) else values
+
+
 def has_cut_entity(values: list[str]) -> bool:
     """Whether a value ends where an HTML entity was cut."""
     return any(map(_begins_entity, values[:-1]))

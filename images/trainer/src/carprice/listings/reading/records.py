@@ -11,6 +11,7 @@ from carprice.listings.reading.quotes import (
     has_cut_entity,
     lenient_values,
     strict_record,
+    unwrapped,
     with_entities_joined,
 )
 from carprice.listings.reading.sections import Section
@@ -85,7 +86,9 @@ class RecordReader:
                 return Record(plain, 1, RowProblem("joined_rows"))
             if len(values) != section.values and self._has_rows(line, first, lines, section):
                 return Record(plain, 1, RowProblem("unclosed_quote"))
-        elif self._delimiter == ";" and "&" in text:
+        else:
+            values = unwrapped(values, self._delimiter, section.values)
+        if lines == 1 and self._delimiter == ";" and "&" in text:
             values = with_entities_joined(values, section.values) or values
             if has_cut_entity(values):
                 return Record(values, 1, RowProblem("doubtful_row"))
