@@ -161,9 +161,7 @@ _NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed", "two_amounts", "in_the_future
 WARNINGS: dict[WarningCode, str] = {
     "unknown_make": N_("La marque « {value} » n'est pas connue : le prix vient des autres caractéristiques."),
     "unknown_model": N_("Le modèle « {value} » n'est pas connu : le prix est celui d'une {make} comparable."),
-    "unknown_value": N_(
-        "{field} « {value} » n'a jamais été vu : cette information n'est pas prise en compte."
-    ),
+    "unknown_value": N_("{field} « {value} » n'a jamais été vu : le prix est donc moins sûr."),
     "unknown_mileage": N_(
         "Le kilométrage n'est pas connu : le modèle suppose {usual} km, habituels pour cette année, et la "
         "fourchette est plus large."

@@ -21,7 +21,7 @@ LONGEST_VALUE = 60
 MESSAGES: dict[str, str] = {
     "unknown_make": "The model does not know the make '{value}': the price comes from the other values.",
     "unknown_model": "The model does not know the model '{value}': the price is that of the make.",
-    "unknown_value": "The model has never seen '{value}' as {name}: it ignores this value.",
+    "unknown_value": "The model has never seen '{value}' as {name}: the price is less certain.",
     "unknown_mileage": "The mileage is unknown: the model assumes {usual:.0f} km, as is usual for the model "
     "year, and the range is wider.",
     "unknown_fuel": "The fuel is unknown: the model assumes '{usual}', as is usual for such cars, and the "
