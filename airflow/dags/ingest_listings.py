@@ -4,8 +4,9 @@
 claims every complete file that has no receipt, checks the quality of each file in a step of its own, and
 makes a snapshot of all accepted listings (asset `listings`). The snapshot starts the training.
 
-**When `check_data_quality` is skipped.** The file is held: a person looks at its quality page and starts
-`release_listings`. An alert was sent. The other files went through.
+**When `check_data_quality` is skipped.** The file is held: a person looks at its quality page and answers
+the run of `release_listings` that waits under *Required Actions*. An alert was sent. The other files went
+through.
 
 **When it is red.**
 - `check_data_quality` is red and says "The data was refused": the file can't be used as it is. The sentence
@@ -24,12 +25,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TaskInstance, TriggerRule
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, TaskInstance, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from carprice_contract.steps import StepName
 from include.assets import listings, raw_listings
 from include.conventions import Tag, dag_defaults, no_step_failed, report_arguments, step_states
+from include.decision import question_about
 from include.settings import settings
 from include.step import step
 
@@ -72,9 +75,22 @@ with DAG(
     def check_freshness() -> list[str]:
         return [StepName.CHECK_FRESHNESS]
 
+    # One run of release_listings for each held file waits until a person answers.
+    @task(trigger_rule=TriggerRule.ALL_DONE)  # type: ignore[untyped-decorator]
+    def held_files(
+        receipts: Iterable[dict[str, Any]] | None, ti: TaskInstance = None
+    ) -> list[dict[str, Any]]:
+        held = [receipt for receipt in receipts or () if receipt["status"] == "held"]
+        if not held:
+            raise AirflowSkipException("No file is held.")
+        return [question_about(receipt, ti.run_id) for receipt in held]
+
     claimed = claim_files()
     receipts = check_data_quality.expand(claimed=claimed)
     claimed >> check_freshness()
     assembled = assemble_listings(receipts)
-    [receipts, assembled] >> no_step_failed()
-    assembled >> send_pipeline_report()
+    asked = TriggerDagRunOperator.partial(
+        task_id="ask_about_held_files", trigger_dag_id="release_listings", skip_when_already_exists=True
+    ).expand_kwargs(held_files(receipts))
+    [receipts, assembled, asked] >> no_step_failed()
+    [assembled, asked] >> send_pipeline_report()

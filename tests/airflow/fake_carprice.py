@@ -63,7 +63,7 @@ def main() -> int:
             result |= {"status": "refused", "refusal": plan["stderr"]}
         if option("--file") in plan.get("hold", []):
             plan = {"exit": 99, "stderr": f"{option('--file')} is held."}
-            result |= {"status": "held"}
+            result |= {"status": "held", "hold": [{"sentence": "the prices are 0.09 times the model's"}]}
     if "child" in plan:  # a step may have children of its own
         subprocess.Popen(["sleep", str(plan["child"])])
     eaten = b"x" * (plan.get("eat", 0) << 20)

@@ -21,6 +21,8 @@ TASKS = {
         "claim_files",
         "check_freshness",
         "check_data_quality",
+        "held_files",
+        "ask_about_held_files",
         "assemble_listings",
         "no_step_failed",
         "send_pipeline_report",
@@ -42,7 +44,7 @@ TASKS = {
     },
     "monitor_drift": {"detect_drift", "publish_report", "no_step_failed", "send_pipeline_report"},
     "rollback": {"rollback", "no_step_failed", "send_pipeline_report"},
-    "release_listings": {"release", "reject", "no_step_failed", "send_pipeline_report"},
+    "release_listings": {"decide", "release", "reject", "no_step_failed", "send_pipeline_report"},
 }
 
 
@@ -71,13 +73,14 @@ def test_tags_are_known_ones(dag: Any) -> None:
 
 def test_a_dag_runs_from_the_start_one_run_at_a_time_and_never_for_the_past(dag: Any) -> None:
     assert dag.is_paused_upon_creation is False
-    assert dag.max_active_runs == 1
+    # a held file must not wait for the answer about another one
+    assert dag.max_active_runs == (50 if dag.dag_id == "release_listings" else 1)
     assert dag.catchup is False
 
 
 def test_every_task_ends_in_time_and_is_tried_again_within_minutes(dag: Any) -> None:
     for task in dag.tasks:
-        if task.task_id != "approve":  # a person has days
+        if task.task_id not in ("approve", "decide"):  # a person has days
             assert timedelta() < task.execution_timeout <= timedelta(hours=2)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay <= timedelta(minutes=5)

@@ -124,6 +124,26 @@ def test_a_held_file_skips_its_check_is_told_and_does_not_stop_the_good_one(run:
     assert done.tasks["check_data_quality[0]"] == "skipped"
     assert trainer.args("assemble-listings") == [["--sha256", "bb"]]
     assert states_reported(trainer)["check_data_quality_0"] == "held"
+    (conf,) = asked_about()
+    assert conf == {
+        "file": "aa",
+        "decision": "ask",
+        "held": "a.csv is held: the prices are 0.09 times the model's.",
+    }
+
+
+def asked_about() -> list[dict[str, Any]]:
+    """What the runs of `release_listings` were started with that wait for the scheduler; they are removed."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        waiting = session.query(DagRun).filter(DagRun.dag_id == "release_listings", DagRun.state == "queued")
+        runs = waiting.all()
+        found = [dict(run.conf) for run in runs]
+        for run in runs:
+            session.delete(run)
+    return found
 
 
 def test_while_all_files_are_held_nothing_is_assembled_and_people_are_told(run: Any, trainer: Any) -> None:
@@ -134,6 +154,7 @@ def test_while_all_files_are_held_nothing_is_assembled_and_people_are_told(run: 
     assert done.state == "success"
     assert trainer.args("assemble-listings") == []
     assert set(states_reported(trainer).values()) >= {"held"}
+    assert {conf["file"] for conf in asked_about()} == {"aa", "bb"}
 
 
 @pytest.mark.parametrize(("decision", "other"), [("release", "reject"), ("reject", "release")])
@@ -339,12 +360,12 @@ def test_a_staging_model_that_the_gates_refuse_is_not_promoted(run: Any, trainer
 
 
 @pytest.fixture
-def answer() -> Iterator[Callable[[str], None]]:
+def answer() -> Iterator[Callable[..., None]]:
     """Answers, as a person does under Required Actions, what waits for one."""
     threads: list[threading.Thread] = []
 
-    def respond(option: str) -> None:
-        thread = threading.Thread(target=answer_when_asked, args=(option,), daemon=True)
+    def respond(option: str, params: dict[str, str] | None = None) -> None:
+        thread = threading.Thread(target=answer_when_asked, args=(option, params or {}), daemon=True)
         thread.start()
         threads.append(thread)
 
@@ -353,7 +374,7 @@ def answer() -> Iterator[Callable[[str], None]]:
         thread.join(30)
 
 
-def answer_when_asked(option: str) -> None:
+def answer_when_asked(option: str, params: dict[str, str]) -> None:
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
     from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
     from airflow.models.taskinstance import TaskInstance
@@ -364,7 +385,7 @@ def answer_when_asked(option: str) -> None:
         with create_session() as session:
             waiting = session.query(TaskInstance).filter(TaskInstance.state == "awaiting_input").first()
             if waiting is not None:
-                payload = UpdateHITLDetailPayload(chosen_options=[option])
+                payload = UpdateHITLDetailPayload(chosen_options=[option], params_input=params)
                 update_hitl_detail(
                     waiting.dag_id,
                     waiting.run_id,
@@ -375,6 +396,22 @@ def answer_when_asked(option: str) -> None:
                 )
                 return
         time.sleep(0.25)
+
+
+@pytest.mark.parametrize(
+    ("option", "step", "other"), [("Release", "release", "reject"), ("Reject", "reject", "release")]
+)
+def test_a_person_answers_about_a_held_file(
+    run: Any, trainer: Any, answer: Any, option: str, step: str, other: str
+) -> None:
+    answer(option, {"why": "- I looked at it"})
+
+    done = run("release_listings", file="aa", held="a.csv is held.")
+
+    assert done.state == "success"
+    assert (done.tasks["decide"], done.tasks[step], done.tasks[other]) == ("success", "success", "skipped")
+    assert trainer.args(step) == [["raw/aa", "--by=Amina", "--reason=- I looked at it"]]
+    assert trainer.args(other) == []
 
 
 OFF = {

@@ -45,7 +45,7 @@ def held_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
         "dirhams (prices 0.09 times as high), thousands or centimes for dirhams, and a shifted column.",
         f'If the file is right: bin/carprice release {short} --reason "…"',
         f'If it is wrong: bin/carprice reject {short} --reason "…", and land a corrected copy.',
-        "In Airflow, the DAG release_listings does both.",
+        "In Airflow, the run of release_listings under Required Actions does both.",
         f"SHA-256: {receipt['sha256']}",
     ]
     return f"Car prices: the file {receipt['file']} is held until a person decides", "\n".join(lines)
