@@ -16,17 +16,32 @@ _ARABIC = {
     0x066C: ",",
     0x060C: ",",
 }
+# Elements of pages that a scraper took over with their text; `<NA>` and `<none>` are none
+_TAG = re.compile(
+    r"</?(?:a|abbr|article|b|bdi|br|button|dd|div|dl|dt|em|font|h[1-6]|hr|i|img|label|li|ol|p|path|s|section|"
+    r"small|span|strong|sub|sup|svg|table|tbody|td|th|time|tr|u|ul)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(
+    r"""\[\s*(?P<in>["'])(?P<list>(?:(?!(?P=in)).)*)(?P=in)\s*,?\s*\]|(?P<by>["'])(?P<text>(?:(?!(?P=by)).)+)(?P=by)""",
+    re.DOTALL,
+)
 _WRITTEN_IN_CP850 = re.compile("Ç[^\x00-\x7f?]?")
 
 
 def clean(text: str) -> str:
     """The text that a person saw on the site, in composed Unicode (NFC) without stray spaces.
 
-    Text that was encoded twice (`CitroÃ«n`), HTML entities, marks of the writing direction, digits of other
-    scripts and letters that were lost where one word fits are put right.
+    Text that was encoded twice (`CitroÃ«n`), HTML entities and tags, quotation marks and the brackets of a
+    list around the whole (`['Clio']`), marks of the writing direction, digits of other scripts and letters
+    that were lost where one word fits are put right.
     """
     if "&" in text:
         text = html.unescape(text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    if text[:1] in ("[", '"', "'") and (quoted := _QUOTED.fullmatch(text.strip())):
+        text = quoted["list"] if quoted["list"] is not None else quoted["text"]
     if not text.isascii():
         text = _repaired(text)
     if not text.isprintable():

@@ -14,8 +14,8 @@ from carprice.listings.schema import EQUIPMENT
 from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKind
 
 Role = Literal[
-    "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency", "index",
-    "second", "other_unit", "unknown",
+    "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency",
+    "distance_unit", "index", "second", "other_unit", "unknown",
 ]  # fmt: skip
 
 USE_CODES: dict[str, str] = {
@@ -63,6 +63,9 @@ _SOMETHING_ELSE = frozenset((
     "autonomie", "range", "entretien", "service", "prochain", "next", "phone", "telephone", "tel", "vues",
     "views", "photos", "images",
 ))  # fmt: skip
+
+# Words of headers whose days are those of cars, and not of ads
+_REGISTRATION = frozenset(("circulation", "immatriculation", "registration", "mec", "fabrication"))
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,12 @@ def _other_than_named(column: str, named: HeaderName, values: ColumnValues) -> C
     if name == "city":
         located = max(values.share("place"), values.share_where(lambda text: "," in text))
         return _valued(column, "place", None, name, located) if located >= _FEW else None
+    if name == "scraped_at" and values.share("year") >= _YEARS:
+        return _valued(column, "field", "model_year", name, values.share("year"))
+    if name == "model_year" and not _REGISTRATION & set(words_of(column)) and values.are_days_of_ads():
+        return _valued(column, "field", "scraped_at", name, values.share("day"))
+    if name == "mileage" and values.share("consumption") >= _HALF:
+        return _unfit(column, name, values)
     if name in _BY_LOOKS:
         return None if values.fit(name) >= _HALF else _by_looks(column, named, values)
     if name in EQUIPMENT and values.fit(name) < _HALF and values.share("equipment") >= _HALF:
@@ -169,8 +178,12 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
         return unknown
     if values.share("currency") >= _MOSTLY:
         return _valued(column, "currency", None, None, values.share("currency"))
+    if values.label is not None and not named.hint and values.fit(values.label) >= _HALF:
+        return _valued(column, "field", values.label, None, values.fit(values.label))
     if values.share("place") >= _HALF:
         return _valued(column, "place", None, None, values.share("place"))
+    if values.share("distance_unit") >= _MOSTLY:
+        return _valued(column, "distance_unit", None, None, values.share("distance_unit"))
     if values.share("category") >= (_HALF if named.hint == "category" else _MOSTLY) and named.hint != "title":
         return _valued(column, "category", None, None, values.share("category"))
     if values.share("equipment") >= _SOME and named.hint != "title":

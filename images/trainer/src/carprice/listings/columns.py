@@ -97,7 +97,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
     _find_model(uses, named, sample)
     chosen = _chosen(uses, named, values)
     for place, use in enumerate(uses):
-        if use.code == "values_are" and chosen.get(use.key, place) != place:
+        if use.code == "values_are" and use.field != "scraped_at" and chosen.get(use.key, place) != place:
             # another column says this better: the header is right (Peugeot makes a 2008, which is no year)
             uses[place] = ColumnUse(use.column, "field", named[place].field)
     chosen = _chosen(uses, named, values)
@@ -231,7 +231,9 @@ def _reading(columns: Mapping[str, str], sample: pd.DataFrame) -> FileReading:
 def _counts_thousands(mileages: pd.Series[Any]) -> bool:
     """Whether mileages count thousands of kilometres: no used car but these has driven some hundred."""
     numbers = pd.to_numeric(mileages, errors="coerce").dropna()
-    if len(numbers) < _FEWEST_IN_THOUSANDS:
+    # "120.500" is how many write 120,500 kilometres
+    grouped = mileages[numbers.index].str.fullmatch(r"\s*\d{1,3}\.\d{3}\s*")
+    if len(numbers) < _FEWEST_IN_THOUSANDS or grouped.any():
         return False
     below = numbers <= _LARGEST_IN_THOUSANDS
     return bool(below.mean() >= 0.95 and numbers[below].median() >= _LEAST_IN_THOUSANDS)

@@ -123,9 +123,10 @@ def order_of(texts: Iterable[str]) -> Order | None:
 
 def read_year(text: str) -> float | None:
     """A model year from clean text: `2015`, `2015.0`, `2 015`, `07.2011`, `juillet 2011`, `01/07/2011`,
-    `MY2018`, `1980 ou plus ancien`. Raises ValueError for other text, and for two years.
+    `MY2018`, `Mod. 2018`, `1980 ou plus ancien`. Raises ValueError for other text, and for two years.
     """
     plain = plain_text(text)
+    plain = re.sub(r"^(?:my|m)(?=(?:19|20)\d\d$)", "", plain)
     plain = re.sub(r"\s+(?:ou plus ancien|ou avant|or older|et moins|and older)$", "", plain)
     if found := re.fullmatch(r"([+-]?\d{1,9})(?:[.,](\d+))?", plain):
         fraction = found[2] or ""
@@ -156,7 +157,10 @@ def _joined_year(number: str, fraction: str) -> int:
 def _is_part_of_a_date(rest: str) -> bool:
     """Whether a text holds no more than months, days and the words of a year."""
     words = words_of(rest)
-    known = {"my", "annee", "year", "modele", "model", "mise", "en", "circulation", "le", "de", "du", "neuf"}
+    known = {
+        "my", "annee", "year", "modele", "model", "mod", "mise", "en", "circulation", "mec", "le", "de", "du",
+        "neuf", "debut", "mi", "fin", "depuis", "since", "sortie", "immatriculee", "immatriculation",
+    }  # fmt: skip
     return all(word in _MONTHS or word in known or (word.isdigit() and int(word) <= 31) for word in words)
 
 

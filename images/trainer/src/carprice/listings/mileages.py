@@ -8,7 +8,7 @@ import re
 from carprice.listings.amounts import UnusableValue, plain_text, read_number
 
 _KILOMETRES = re.compile(
-    r"(?:kms?|klm|kilom[eè]tres?|kilometers?|kilometrage|كلم|كم|كيلومتر(?:ات)?)(?![^\W\d])\.?"
+    r"(?:kms?|klm|kilom[eè]tres?|kilometers?|kilom[eé]trage|كلم|كم|كيلومتر(?:ات)?)(?![^\W\d])\.?(?:/h(?![^\W\d]))?"
 )
 _MILES = re.compile(r"(?<![a-z])(?:miles?|mi|mls)(?![a-z])")
 _THOUSAND = r"(?:mille|milles|k|alf|ألف|الف|آلاف|الاف)(?![^\W\d])"
@@ -35,7 +35,8 @@ def read_mileage(text: str, in_thousands: bool = False) -> tuple[float, float] |
     if _MILES.search(plain):
         raise UnusableValue("other_distance", text)
     plain, units = _KILOMETRES.subn(" ", plain)
-    plain = " ".join(plain.split())
+    plain = " ".join(plain.replace("(", " ").replace(")", " ").split())
+    plain = plain.removeprefix(": ").removesuffix(" :")
     plain = _AFTER.sub("", _AROUND.sub("", plain))
     if not plain:
         return None

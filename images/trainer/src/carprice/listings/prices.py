@@ -106,8 +106,11 @@ def read_price(text: str) -> float | None:
         if _ASK.search(plain):
             return None
         raise ValueError
-    if _PHONE.search(plain) and _ASK.search(plain):
-        return None
+    without_phone = _PHONE.sub(" ", plain)
+    if without_phone != plain:
+        if _ASK.search(plain) and not any(c.isdigit() for c in without_phone):
+            return None
+        plain = without_phone
     plain, has_rate = _without_rates(plain)
     amounts = _amounts(plain)
     if not amounts:

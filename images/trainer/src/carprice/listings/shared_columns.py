@@ -17,16 +17,21 @@ from carprice.listings.cards import card_of
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised
 from carprice.listings.equipment import equipment_of
-from carprice.listings.other_ads import USED_CAR, kind_of_category
+from carprice.listings.other_ads import USED_CAR, OtherAd, kind_of_category
 from carprice.listings.places import place_in_category, place_of
 from carprice.listings.schema import EQUIPMENT, limits_of
 from carprice.listings.text import shorten
+from carprice.listings.titles import read_title
 from carprice.listings.values import reader_of
 from carprice.listings.vocabulary import Vocabulary
 
 Mask = npt.NDArray[np.bool_]
 
 _LONGEST_CATEGORY = 40
+_UNITS: tuple[tuple[str, str, str, Callable[[str], bool], str], ...] = (
+    ("distance_unit", "mileage", "mileage_km_min", words.is_kilometres, "other_distance"),
+    ("distance_unit", "mileage", "mileage_km_max", words.is_kilometres, "other_distance"),
+)
 
 
 @dataclass
@@ -36,13 +41,15 @@ class SharedValues:
     `untold` says by column, canonical column and code in which rows a column of both names no make or model.
     `values` holds objects of shape (n,) by canonical column, None where nothing is told. `not_cars` says in
     which rows a category names something else: by column, what it names, and its kind. `unreadable` are the
-    rows of a column whose value belongs to no field.
+    rows of a column whose value belongs to no field. `other_units` says by raw field, canonical column and
+    code in which rows a column names another unit than dirhams or kilometres.
     """
 
     values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     not_cars: dict[tuple[str, str, str], Mask] = field(default_factory=dict)
     unreadable: dict[str, Mask] = field(default_factory=dict)
     untold: dict[tuple[str, str, str], Mask] = field(default_factory=dict)
+    other_units: dict[tuple[str, str, str], Mask] = field(default_factory=dict)
 
     def fill(self, name: str, told: npt.NDArray[Any]) -> None:
         """Take over what is told of a column where nothing was told before."""
@@ -72,16 +79,31 @@ def read_shared_columns(
         _mixed(shared, column, raw[column], newest_year)
     for column in found.of("equipment"):
         _equipment(shared, column, raw[column])
+    for role, raw_field, name, is_ours, code in _UNITS:
+        for column in found.of(role) if raw_field in found.columns else ():
+            ours, places = _distinct(raw[column], is_ours)
+            shared.other_units[raw_field, name, code] = np.array([each is False for each in ours])[places]
     return shared
 
 
-def one_spelling(
-    makes: npt.NDArray[Any], models: npt.NDArray[Any], vocabulary: Vocabulary
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], dict[tuple[str, str], Mask]]:
+@dataclass(frozen=True)
+class Cars:
     """Makes and models (objects, shape (n,)) each in one spelling.
 
-    Also by field and code the rows whose make or model names nothing: these are unknown.
+    `unknown` are by field and code the rows whose make or model names nothing: these are unknown. `others`
+    are the rows of motorbikes, by what tells it.
     """
+
+    makes: npt.NDArray[Any]
+    models: npt.NDArray[Any]
+    unknown: dict[tuple[str, str], Mask]
+    others: dict[OtherAd, Mask]
+
+
+def one_spelling(
+    makes: npt.NDArray[Any], models: npt.NDArray[Any], vocabulary: Vocabulary, newest_year: int
+) -> Cars:
+    """The cars that makes and models (objects, shape (n,)) name."""
     make_codes = pd.factorize(makes)[0]
     model_codes, distinct_models = pd.factorize(models)
     _, first, places = np.unique(
@@ -97,11 +119,25 @@ def one_spelling(
         codes = np.array([getattr(car, f"{name}_code") for car in names], dtype=object)[places]
         for code in {code for code in codes if code is not None}:
             unknown[name, code] = codes == code
-    return (
+    bikes = [_motorbike(car, vocabulary, newest_year) for car in names]
+    others = {
+        bike: np.array([each == bike for each in bikes], dtype=bool)[places]
+        for bike in set(bikes)
+        if bike is not None
+    }
+    return Cars(
         _column(names, places, attrgetter("make")),
         _column(names, places, attrgetter("model")),
         unknown,
+        others,
     )
+
+
+def _motorbike(car: CarName, vocabulary: Vocabulary, newest_year: int) -> OtherAd | None:
+    if car.make is None or car.model is None or vocabulary.model_named(car.make, car.model) is not None:
+        return None
+    other = read_title(f"{car.make} {car.model}", vocabulary, newest_year).other
+    return other if other is not None and other.sure and other.kind == "motorbike" else None
 
 
 def _known(value: Any) -> str | None:

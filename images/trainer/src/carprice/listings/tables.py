@@ -16,7 +16,6 @@ from carprice.listings.amounts import UnusableValue
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised, recognise, refusal_of
 from carprice.listings.identity import listing_ids
-from carprice.listings.labels import without_label
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import (
     COLUMNS,
@@ -243,7 +242,7 @@ class _Rows:
         for place, value in enumerate(uniques):
             found = None
             try:
-                found = reader.read(without_label(value, raw_field))
+                found = reader.read(value)
             except UnusableValue as error:
                 bad.setdefault(error.code, []).append(place)
             except (ValueError, OverflowError):
@@ -296,6 +295,9 @@ class _Rows:
     def fill_from_shared_columns(self, canonical: dict[str, Any]) -> None:
         """What columns with more than one field say, where no column of its own says it."""
         shared = read_shared_columns(self.raw, self.found, self.vocabulary, self.newest)
+        for (raw_field, name, code), mask in shared.other_units.items():
+            self.reject(raw_field, code, mask & ~np.isnan(canonical[name]))
+            canonical[name][mask] = np.nan
         for name, told in shared.values.items():
             own = canonical[name]
             filled = np.where(pd.isna(own), told, np.asarray(own, dtype=object))
@@ -323,10 +325,11 @@ class _Rows:
 
     def give_names_one_spelling(self, canonical: dict[str, Any]) -> dict[tuple[str, str], Mask]:
         """Makes and models in the spelling of the vocabulary; by field and code those that name none."""
-        canonical["make"], canonical["model"], nameless = one_spelling(
-            canonical["make"], canonical["model"], self.vocabulary
-        )
-        return nameless
+        cars = one_spelling(canonical["make"], canonical["model"], self.vocabulary, self.newest)
+        canonical["make"], canonical["model"] = cars.makes, cars.models
+        for other, mask in cars.others.items():
+            self._put_aside(self.found.name("model"), other.words, other.kind, mask)
+        return cars.unknown
 
     def refuse_nameless(self, canonical: dict[str, Any], nameless: Mapping[tuple[str, str], Mask]) -> None:
         """Makes and models that name nothing are faults where the title does not say them either."""

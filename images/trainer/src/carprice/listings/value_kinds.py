@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
@@ -22,7 +23,7 @@ from carprice.listings.vocabulary import shipped_vocabulary
 ValueKind = Literal[
     "year", "power", "mileage", "price", "fuel", "gearbox", "condition", "origin", "doors",
     "driven_wheels", "link", "equipment", "category", "place", "city", "currency", "make", "make_and_model",
-    "title",
+    "title", "day", "moment", "consumption", "distance_unit",
 ]  # fmt: skip
 
 FIELD_OF: dict[ValueKind, str] = {
@@ -46,6 +47,8 @@ MIXED: tuple[ValueKind, ...] = ("year", "power", "mileage", "fuel", "gearbox", "
 
 _READ = {"model_year", "mileage", "mileage_km_min", "mileage_km_max", "fiscal_power_cv", "doors", "price_mad"}
 _NAMED = {"fuel", "gearbox", "condition", "origin"}
+_NEARLY_ALL = 0.9
+_MANY, _FEWEST_DAYS = 0.5, 15
 _MOST_VALUES, _MOST_TITLES = 400, 150
 _LONGEST_CATEGORY = 60
 _FEWEST_TITLE_WORDS, _MOST_TITLE_WORDS = 5, 25
@@ -56,6 +59,11 @@ _KILOMETRES = re.compile(r"[\d .,]+\s*(?:kms?|kilom[eè]tres|كم|كلم)\.?")
 _BRACKET = re.compile(r"\d{1,3}(?:[ .,]?\d{3})? ?- ?\d{1,3}[ .,]?\d{3}(?: ?km)?|plus de \d{3}[ .,]?000")
 _DIRHAMS = re.compile(r".*\d[\s.,-]*(?:dhs?|mad|dirhams?|درهم)\b.*", re.DOTALL)
 _DOORS = re.compile(r"[2-7] (?:portes?|doors?)")
+_DAY = re.compile(r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})(?:\D.*)?")
+_CLOCK = re.compile(r".*\d{4}.*?(?!00:00)\d{1,2}[:h]\d{2}.*|.*\d[T ](?!00:00)\d{2}:\d{2}.*")
+_CONSUMPTION = re.compile(
+    r"\d{1,2}[.,](?!0+$)\d{1,2}|\d{1,2}(?:[.,]\d{1,2})?\s*(?:km ?/ ?l|kmpl|km/kg|mpg|l ?/ ?100 ?(?:kms?)?)"
+)
 _LINK = re.compile(r"https?://\S+|www\.\S+|/[\w-]+/\S+")
 
 
@@ -70,6 +78,8 @@ class ColumnValues:
             if not words.is_unknown(text := clean(str(value)))
         ]
         self.distinct = len(known)
+        self.label = _label([parted(clean(str(value)))[0] for value in counts])
+        """The raw field that almost all values name before them: `Modèle : Clio`; None where they do not."""
         self.some = _some(known, _MOST_VALUES)
         self.filled = sum(n for _, n in known) / rows if rows else 0.0
         """The share of the rows that say anything."""
@@ -86,6 +96,17 @@ class ColumnValues:
     def share_where(self, test: Callable[[str], bool]) -> float:
         """The share of the known values for which a test says yes, 0 to 1."""
         return _share(self.some, test)
+
+    def are_days_of_ads(self) -> bool:
+        """Whether the values are the days on which ads were published, and not those of first registrations.
+
+        They tell a time of day, or lie within two years though they are many.
+        """
+        if self.share("moment") >= _MANY:
+            return True
+        if self.share("day") < _MANY or self.distinct < _FEWEST_DAYS:
+            return False
+        return len({year for text, _ in self.some for year in re.findall(r"\d{4}", text)[:1]}) <= 2
 
     def fit(self, raw_field: str) -> float:
         """The share of the known values that a raw field can hold, 0 to 1."""
@@ -151,6 +172,10 @@ _TESTS: dict[ValueKind, Callable[[str], bool]] = {
     "make": lambda text: shipped_vocabulary().make_named(text) is not None,
     "make_and_model": _begins_with_make,
     "title": _is_title,
+    "day": lambda text: bool(_DAY.fullmatch(text)),
+    "moment": lambda text: bool(_DAY.fullmatch(text) and _CLOCK.fullmatch(text)),
+    "consumption": lambda text: bool(_CONSUMPTION.fullmatch(text.casefold())),
+    "distance_unit": words.is_distance_unit,
 }
 
 
@@ -179,6 +204,12 @@ def _reads(raw_field: str, text: str) -> bool:
         return True
     ends: Iterable[float] = value if isinstance(value, tuple) else (value,)
     return all(end != end or limits.low <= end <= limits.high for end in ends)
+
+
+def _label(fields: Sequence[str | None]) -> str | None:
+    """The one field among those of the labels of distinct values that nearly all have."""
+    found, times = Counter(fields).most_common(1)[0] if fields else (None, 0)
+    return found if times >= _NEARLY_ALL * len(fields) and len(fields) > 1 else None
 
 
 def _some(values: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ from carprice.listings.amounts import UnusableValue, plain_text, read_number, wh
 from carprice.listings.cleaning import clean
 from carprice.listings.dates import DateReading, read_time, read_year
 from carprice.listings.identity import is_link, read_id
+from carprice.listings.labels import without_label
 from carprice.listings.mileages import read_mileage
 from carprice.listings.places import city_named
 from carprice.listings.prices import read_price
@@ -255,7 +256,15 @@ _READERS_BY_KIND = {"text": Reader(parse_text, "text"), "flag": Reader(parse_fla
 
 
 def reader_of(raw_field: str, reading: FileReading | None = None) -> Reader:
-    """The reader of a raw field; `reading` is what the file as a whole tells."""
+    """The reader of a raw field; `reading` is what the file as a whole tells.
+
+    A value may repeat the name of its field: `Carburant : Diesel`, `Année-Modèle 2018`.
+    """
+    read, expected = _reader_of(raw_field, reading)
+    return Reader(lambda value: read(without_label(value, raw_field)), expected)
+
+
+def _reader_of(raw_field: str, reading: FileReading | None = None) -> Reader:
     reader = _READERS.get(raw_field) or _READERS_BY_KIND[COLUMNS[raw_field].kind]
     if reading is None:
         return reader

@@ -144,6 +144,9 @@ _SAYS_NOTHING = (
     "مستعمل",
 )
 
+_KILOMETRES = ("km", "kms", "kilometre", "kilometres", "kilometer", "kilometers", "كم", "كلم")
+_DISTANCES = (*_KILOMETRES, "mi", "mile", "miles", "mls")
+
 _DASHES = "-–—‐‑‒―−_?.•·… *"
 
 
@@ -195,6 +198,16 @@ def is_driven_wheels(value: str) -> bool:
 def says_nothing(value: str) -> bool:
     """Whether a condition says no more than that the car is used."""
     return _key(value) in _nothing()
+
+
+def is_distance_unit(value: str) -> bool:
+    """Whether a text is no more than the name of a unit of distance."""
+    return value.casefold() in _DISTANCES
+
+
+def is_kilometres(value: str) -> bool:
+    """Whether a text is a name of the kilometre."""
+    return value.casefold() in _KILOMETRES
 
 
 def yes_or_no(value: str) -> bool | None:
