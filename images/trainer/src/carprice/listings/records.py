@@ -132,7 +132,7 @@ class _Record:
             self.refuse(raw_field, "unknown_or_empty")
 
     def mileage(self) -> tuple[float | None, float | None]:
-        """Least and largest kilometres: from a bracket, or from a field for each, as `_Rows.mileage`."""
+        """Least and largest kilometres: from a bracket, or from a field for each, as `RowReader.mileage`."""
         low_field = high_field = "mileage"
         if "mileage" not in self.given and "mileage_km_min" in self.keys:
             low_field = "mileage_km_min"

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from carprice.listings.columns import Recognised
+from carprice.listings.parsed import Parsed
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawChunk, RawTable
 from carprice.listings.reading.raw_table import index_column
 from carprice.listings.schema import COLUMNS
-from carprice.listings.tables import Parsed, parse
+from carprice.listings.tables import parse
 from carprice.listings.vocabulary import Vocabulary
 from carprice.quality.repeats import Hashes, SeenRows
 

@@ -15,10 +15,10 @@ from carprice.errors import DataRefused
 from carprice.formats import thousands
 from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.listings.columns import Recognised, recognise, refusal_of
+from carprice.listings.parsed import Unreadable
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import Note, RawChunk, RawTable, open_raw
 from carprice.listings.reading.raw_table import index_column
-from carprice.listings.tables import Unreadable
 from carprice.listings.title_facts import Contradiction
 from carprice.listings.vocabulary import Vocabulary, extended
 from carprice.params import QualityParams

@@ -8,9 +8,9 @@ from typing import Any
 
 from carprice.listings.column_uses import ColumnUse
 from carprice.listings.headers import HEADERS
+from carprice.listings.parsed import Unreadable
 from carprice.listings.problems import RowProblem, note_sentence
 from carprice.listings.reading import Note
-from carprice.listings.tables import Unreadable
 from carprice.listings.title_facts import Contradiction
 from carprice.params import QualityParams
 from carprice.quality.hold import HoldReason, PriceSource, no_prices
