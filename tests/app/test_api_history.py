@@ -82,7 +82,7 @@ def test_history_is_paged_filtered_and_exported_newest_first(api: Api, model: st
 
 
 def test_text_of_strangers_is_kept_as_text_and_no_formula(api: Api) -> None:
-    model = "=1+1 <b>'; DROP TABLE predictions; --</b>"
+    model = "=1+1 <script>'; DROP TABLE predictions; --</script>"
     answer = predicted(api, model)
     assert answer["listing"]["model"] == model
     assert api.get(f"/v1/predictions/{answer['prediction_id']}").json()["listing"]["model"] == model

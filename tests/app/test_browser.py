@@ -140,7 +140,8 @@ def test_a_model_nobody_knows_is_typed_in_and_stays_text(page: Page) -> None:
     page.goto("/")
     choose(page, "Marque", "Dacia")
     choose(page, re.compile("^Modèle"), "Autre (saisir)")
-    name = "<img src=x onerror=document.title='run'> **x** $y$"
+    # `<img>` would be taken for a tag that a scraper left in the name
+    name = "<iframe id=x onload=document.title='run'> **x** $y$"
     page.get_by_label("Nom du modèle").fill(name)
     page.get_by_label("Nom du modèle").press("Tab")
     settled(page)
@@ -149,7 +150,7 @@ def test_a_model_nobody_knows_is_typed_in_and_stays_text(page: Page) -> None:
     estimate(page)
     expect(page.get_by_role("status").filter(has_text="n'est pas connu")).to_contain_text(name)
     expect(page.locator("#cp-result")).to_contain_text(name)
-    assert page.locator("img[src=x]").count() == 0
+    assert page.locator("iframe[id=x]").count() == 0
     assert page.title() != "run"
 
 
