@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from carprice.listings.folding import words_of
-from carprice.listings.headers import field_of
+from carprice.listings.header_names import field_of
 from carprice.listings.reading import read_raw
 from carprice.listings.schema import newest_year
 from carprice.listings.text import ascii_words

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from carprice.lifecycle import training
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
-from carprice.listings import headers, reading, sample, tables
+from carprice.listings import header_names, reading, sample, tables
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES
 from carprice.model.features import features_of
@@ -125,7 +125,7 @@ def test_broken_rows_have_the_same_faults_alone_as_in_a_table(changes: Record, t
     ],
 )
 def test_a_json_value_is_read_as_people_would_write_it(field: str, value: object, read: object) -> None:
-    name = headers.field_of(field)
+    name = header_names.field_of(field)
     assert name is not None
     found = read_one({key: v for key, v in GOOD.items() if key != name} | {field: value})
     assert found.problems == []

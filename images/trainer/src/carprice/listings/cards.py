@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from carprice.listings import words
 from carprice.listings.cleaning import clean
-from carprice.listings.headers import name_of
+from carprice.listings.header_names import name_of
 from carprice.listings.labels import parted
 from carprice.listings.schema import COLUMNS
 from carprice.listings.value_kinds import FIELD_OF, kind_of_value

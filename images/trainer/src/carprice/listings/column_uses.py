@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from carprice.listings.cards import card_of, tells_several_fields
 from carprice.listings.folding import words_of
-from carprice.listings.headers import HeaderName, is_index_header
+from carprice.listings.header_names import HeaderName, is_index_header
 from carprice.listings.schema import EQUIPMENT
 from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKind
 

@@ -17,7 +17,8 @@ from carprice.listings.car_names import model_of
 from carprice.listings.cleaning import clean
 from carprice.listings.column_uses import ColumnUse, use_of
 from carprice.listings.dates import DateReading, order_of
-from carprice.listings.headers import HEADERS, HeaderName, is_index_header, name_of
+from carprice.listings.header_names import HeaderName, is_index_header, name_of
+from carprice.listings.headers import HEADERS
 from carprice.listings.schema import COLUMNS
 from carprice.listings.text import ascii_words, shorten
 from carprice.listings.value_kinds import ColumnValues

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from carprice.listings import words
 from carprice.listings.folding import words_of
-from carprice.listings.headers import HEADERS, field_of
+from carprice.listings.header_names import field_of
+from carprice.listings.headers import HEADERS
 from carprice.listings.schema import EQUIPMENT
 
 _LIST = re.compile(r"[\[({].*[\])}]", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from carprice.listings.amounts import UnusableValue
-from carprice.listings.headers import name_of
+from carprice.listings.header_names import name_of
 
 _LONGEST_LABEL, _LONGEST_GLUED = 40, 80
 _NEVER_LABELLED = {"url", "listing_id", "scraped_at"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from carprice.listings.amounts import UnusableValue
 from carprice.listings.car_names import canonical_make_and_model
-from carprice.listings.headers import field_of, is_index_header
+from carprice.listings.header_names import field_of, is_index_header
 from carprice.listings.problems import UNREADABLE, Problem, accepted
 from carprice.listings.schema import COLUMNS, FEATURES, limits_of, newest_year
 from carprice.listings.text import shorten

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from carprice.listings.cleaning import clean
-from carprice.listings.headers import is_index_header, name_of
+from carprice.listings.header_names import is_index_header, name_of
 from carprice.listings.text import ascii_words
 
 _LEAST_KNOWN = 2

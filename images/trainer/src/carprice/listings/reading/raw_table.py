@@ -12,7 +12,7 @@ import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
-from carprice.listings.headers import field_of, is_index_header
+from carprice.listings.header_names import field_of, is_index_header
 from carprice.listings.problems import RowProblem
 
 

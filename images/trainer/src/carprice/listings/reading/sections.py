@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from carprice.listings.headers import field_of
+from carprice.listings.header_names import field_of
 from carprice.listings.reading.layout import folded, row_numbers
 
 _LEAST_SHARE = 0.6
