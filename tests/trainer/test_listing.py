@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carprice.errors import DataRefused
-from carprice.listings import columns, headers, identity, schema, tables, values
+from carprice.listings import columns, header_names, headers, identity, schema, tables, values
 
 Reader = Callable[[str], object]
 
@@ -190,17 +190,17 @@ def test_no_text_at_all_makes_a_reader_fail_otherwise_than_by_saying_so(text: st
     ],
 )
 def test_a_header_is_known_in_any_case_with_or_without_accents(header: str, field: str | None) -> None:
-    assert headers.field_of(header) == field
+    assert header_names.field_of(header) == field
 
 
 def test_no_header_stands_for_two_columns() -> None:
     for field_name, names in headers.HEADERS.items():
-        assert {headers.field_of(name) for name in names} == {field_name}
+        assert {header_names.field_of(name) for name in names} == {field_name}
 
 
 def test_every_canonical_column_can_be_read_from_a_file_under_its_own_name() -> None:
     for name in schema.COLUMNS:
-        assert headers.field_of(name) == name
+        assert header_names.field_of(name) == name
 
 
 def test_sixteen_pieces_of_equipment_and_no_answer_are_among_the_features() -> None:
