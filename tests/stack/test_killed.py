@@ -198,6 +198,8 @@ class Death:
 
     kill: Kill
     at: float
+    dead_at: float
+    """When the engine had killed the service that it was asked to kill `at`."""
     well_at: float = 0.0
 
     @classmethod
@@ -207,7 +209,7 @@ class Death:
             wait_for(lambda: stack.steps(kill.step), f"a container of {kill.step}", 300, every=0.1)
         at = time.time()
         stack.kill(kill.service)
-        return cls(kill, at)
+        return cls(kill, at, time.time())
 
     def wait_until_well(self, stack: TeamStack) -> None:
         """Wait until the engine has restarted the service and it is healthy."""
@@ -318,7 +320,7 @@ def prices_were_given_and_logged(stack: TeamStack, asked: Requests, deaths: list
     api = [death for death in deaths if death.kill.service == "api"]
     refused = [put for put, _ in asked.refused if not any(d.at - 1 <= put < d.well_at for d in api)]
     assert refused == []
-    lost = [(death.at - LOGGED_AFTER_SECONDS, death.at) for death in api]
+    lost = [(death.at - LOGGED_AFTER_SECONDS, death.dead_at) for death in api]
     safe = {each for each, at in asked.answered.items() if not any(a < at < b for a, b in lost)}
     assert len(safe) > 20
     log = "SELECT prediction_id FROM predictions"
