@@ -66,8 +66,12 @@ def assert_read_as_a_table(row: Record) -> None:
     """One row of text has the same values and the same faults, read alone and as a table of one row.
 
     Read alone, an optional value that can't be used is a problem of the caller. In a table it is unknown.
+    Only the cells of a table can have moved.
     """
     parsed = tables.parse(pd.DataFrame([row]).astype("str"), require_price=False)
+    reasons = [*parsed.row_problems.get(0, []), *(each.problem for each in parsed.unreadable)]
+    if any(reason.code in ("moved_cells", "moved_value") for reason in reasons):
+        return
     alone = read_one(row)
     problems = {_one_end(p.field) for p in alone.problems if p.field not in ("Prix", "price_mad")}
     faults = {_one_end(str(each.column)) for each in parsed.row_problems.get(0, [])}

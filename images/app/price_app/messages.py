@@ -150,6 +150,10 @@ COMPLAINTS = {
     "not_a_record": N_("la ligne n'est pas un objet JSON"),
     "repeated_key": N_("la clé {key} est deux fois dans la ligne"),
     "wrong_number_of_values": N_("valeurs dans la ligne : {values}, colonnes dans l'en-tête : {columns}"),
+    "moved_cells": N_(
+        "contient ce qui ressemble à une valeur de {belongs} ; les cellules de la ligne ont glissé"
+    ),
+    "moved_value": N_("peut être la valeur d'une autre colonne, car les cellules de la ligne ont glissé"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
     "no_asking_price": N_("aucun prix demandé"),
     "sold": N_("la voiture est vendue : plus personne n'en demande ce prix"),

@@ -64,6 +64,8 @@ ROW_CODES: dict[str, str] = {
     "not_a_record": "the row is no JSON object",
     "repeated_key": "the key {key} stands twice in the row",
     "wrong_number_of_values": "the row has {values} values, the header has {columns} columns",
+    "moved_cells": "holds what looks like a value of {belongs}; the cells of the row have moved",
+    "moved_value": "may be the value of another column, because the cells of the row have moved",
     "whole_file_refused": "nothing is wrong with the row itself: the whole file was refused",
 }
 """What is wrong with the shape of a row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from pandas.api.extensions import ExtensionArray
 from carprice.listings.amounts import UnusableValue
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised
+from carprice.listings.moved_cells import is_suspect, moved_cells
 from carprice.listings.parsed import Fate, Parsed, Unreadable
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import COLUMNS, FEATURES, Kind, limits_of, newest_year
@@ -33,6 +34,7 @@ _ASIDE: dict[str, Fate] = {
     "not_a_used_car": "not_used_car",
 }
 _MOST_EXAMPLES = 3
+_FEW_KILOMETRES = 1000
 
 
 class RowReader:
@@ -62,6 +64,8 @@ class RowReader:
         self.faults: dict[RowProblem, Mask] = {}
         self.aside: dict[RowProblem, Mask] = {}
         self.unread: dict[RowProblem, Mask] = {}
+        # rows with a value that seems to be one of another column
+        self.suspects: Mask = np.zeros(len(raw), dtype=bool)
         # required fields -> the rows whose value is given and can't be used
         self.refused: dict[str, Mask] = {}
         for row, fault in faults.items():
@@ -115,11 +119,31 @@ class RowReader:
                     bad.setdefault(limits.code, []).append(place)
                     found = None
             read.append(found)
+        self._suspect(raw_field, list(uniques), read, codes, bad)
         for code, places in bad.items():
             chosen = np.zeros(len(uniques), dtype=bool)
             chosen[places] = True
             self.reject(raw_field, code, chosen[codes])
         return read, codes
+
+    def _suspect(
+        self,
+        raw_field: str,
+        uniques: Sequence[str],
+        read: Sequence[Any],
+        codes: npt.NDArray[np.int64],
+        bad: Mapping[str, list[int]],
+    ) -> None:
+        strange = [place for code, places in bad.items() if code not in _ASIDE for place in places]
+        strange += [
+            place
+            for place, value in enumerate(read)
+            if isinstance(value, str) and is_suspect(raw_field, clean(str(uniques[place])))
+        ]
+        if strange:
+            chosen = np.zeros(len(uniques), dtype=bool)
+            chosen[strange] = True
+            self.suspects |= chosen[codes]
 
     def read(self, raw_field: str, kind: Kind) -> Values:
         """The canonical column of a raw field, shape (rows,)."""
@@ -154,6 +178,29 @@ class RowReader:
         self.reject("mileage_km_min", "mileage_bounds_reversed", reversed_)
         low[reversed_] = high[reversed_] = np.nan
         return low, high
+
+    def set_aside_moved_cells(self, canonical: dict[str, Any]) -> None:
+        """Rows whose cells stand under other columns are faults where a needed value may be another's."""
+        few = np.nan_to_num(canonical["mileage_km_max"], nan=np.inf) < _FEW_KILOMETRES
+        fields = {column: name for name, column in self.found.columns.items()}
+        for moved in moved_cells(self.raw, self.found, self.suspects & self.usable, few & self.usable):
+            problem = RowProblem("moved_cells", {"belongs": moved.belongs}, moved.column)
+            self._add(self.faults, problem, moved.doubtful & self.usable)
+            self.usable &= ~moved.doubtful
+            for column, mask in moved.others.items():
+                self._forget(canonical, fields.get(column, ""), mask & self.usable)
+        for problem in list(self.aside):
+            self.aside[problem] &= self.usable
+
+    def _forget(self, canonical: dict[str, Any], raw_field: str, mask: Mask) -> None:
+        """The values of an optional field in these rows may be those of another one."""
+        for name, column in COLUMNS.items():
+            if raw_field not in (column.field, name) or name not in canonical or raw_field in self.required:
+                continue
+            known = mask & ~np.asarray(pd.isna(canonical[name]))
+            self._add(self.unread, RowProblem("moved_value", {}, self.found.name(raw_field)), known)
+            if column.kind != "time":
+                canonical[name][known] = None if column.kind == "text" else np.nan
 
     def fill_from_shared_columns(self, canonical: dict[str, Any]) -> None:
         """What columns with more than one field say, where no column of its own says it."""

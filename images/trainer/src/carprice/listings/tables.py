@@ -70,6 +70,7 @@ def parse(
         else:
             canonical[name] = rows.read(name, column.kind)
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
+    rows.set_aside_moved_cells(canonical)
     rows.fill_from_shared_columns(canonical)
     rows.refuse_other_currencies(canonical)
     nameless = rows.give_names_one_spelling(canonical)

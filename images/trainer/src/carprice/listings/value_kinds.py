@@ -121,6 +121,24 @@ def kind_of_value(text: str) -> ValueKind | None:
     return next((kind for kind in MIXED if _TESTS[kind](text)), None)
 
 
+def is_of_kind(text: str, kind: ValueKind) -> bool:
+    """Whether a clean value looks like one of a kind."""
+    return _TESTS[kind](text)
+
+
+def reads(raw_field: str, text: str) -> bool:
+    """Whether a raw field can hold a clean value: it is unknown, or readable and within the limits."""
+    try:
+        value = reader_of(raw_field).read(text)
+    except (ValueError, OverflowError):
+        return False
+    limits = limits_of("mileage_km_min" if raw_field == "mileage" else raw_field, newest_year())
+    if value is None or limits is None:
+        return True
+    ends: Iterable[float] = value if isinstance(value, tuple) else (value,)
+    return all(end != end or limits.low <= end <= limits.high for end in ends)
+
+
 def _begins_with_make(text: str) -> bool:
     vocabulary = shipped_vocabulary()
     parts = text.split()
@@ -182,7 +200,7 @@ _TESTS: dict[ValueKind, Callable[[str], bool]] = {
 @lru_cache(maxsize=256)
 def _fits(raw_field: str) -> Callable[[str], bool]:
     if raw_field in _READ:
-        return lambda text: _reads(raw_field, text)
+        return lambda text: reads(raw_field, text)
     if raw_field in _NAMED:
         return next(_TESTS[kind] for kind, field in FIELD_OF.items() if field == raw_field)
     if raw_field == "first_owner":
@@ -190,20 +208,8 @@ def _fits(raw_field: str) -> Callable[[str], bool]:
     if raw_field in EQUIPMENT:
         return lambda text: words.equipped(text) is not None
     if raw_field == "url":
-        return lambda text: _reads(raw_field, text)
+        return lambda text: reads(raw_field, text)
     return lambda text: True
-
-
-def _reads(raw_field: str, text: str) -> bool:
-    try:
-        value = reader_of(raw_field).read(text)
-    except (ValueError, OverflowError):
-        return False
-    limits = limits_of("mileage_km_min" if raw_field == "mileage" else raw_field, newest_year())
-    if value is None or limits is None:
-        return True
-    ends: Iterable[float] = value if isinstance(value, tuple) else (value,)
-    return all(end != end or limits.low <= end <= limits.high for end in ends)
 
 
 def _label(fields: Sequence[str | None]) -> str | None:
