@@ -73,7 +73,6 @@ def test_the_problems_of_a_row_have_the_codes_of_those_of_a_record() -> None:
         "Dacia;;2015;far;Diesel;cheap;5;oui",
         "Dacia;Logan;2015;120000;Diesel;60000;5;oui",
         "Dacia;Logan",
-        ";;;;;;;",
         '"Dacia;Logan;2015;120000;Diesel;60000;5;oui',
         "Dacia;Logan;2016;120000;Diesel;60000;5;oui",
     ]
@@ -85,8 +84,7 @@ def test_the_problems_of_a_row_have_the_codes_of_those_of_a_record() -> None:
         1: {("Année-Modèle", "out_of_range"), ("Prix", "not_positive")},
         2: {("Modèle", "unknown_or_empty"), ("Prix", "not_an_amount")},
         4: {(None, "wrong_number_of_values")},
-        5: {(None, "empty_row")},
-        6: {(None, "unclosed_quote")},
+        5: {(None, "unclosed_quote")},
     }
     unread = {(each.problem.column, each.problem.code) for each in parsed.unreadable}
     assert unread == {

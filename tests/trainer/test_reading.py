@@ -230,10 +230,12 @@ def test_a_quote_that_is_never_closed_costs_one_row_and_not_the_rest_of_the_file
     assert raw.faults == {0: RowProblem("unclosed_quote")}
 
 
-def test_a_row_of_nothing_is_a_fault_and_a_blank_line_is_not_a_row() -> None:
-    raw = read(HEADER + ";;;;;\n\n" + ROW)
-    assert len(raw.table) == 2
-    assert raw.faults == {0: RowProblem("empty_row")}
+@pytest.mark.parametrize("nothing", [";;;;;", "", " ; ;;;;", ';"";;;;', ";;", ";;;;;;;;"])
+def test_a_line_without_any_value_is_blank_wherever_it_stands(nothing: str) -> None:
+    raw = read(HEADER + f"{nothing}\n" + ROW + f"{nothing}\n" + ROW + f"{nothing}\n" * 2)
+    assert raw.lines.tolist() == [3, 5]
+    assert raw.faults == {}
+    assert [(note.code, note.lines.tolist()) for note in raw.notes] == [("blank_line", [2, 4, 6, 7])]
 
 
 @pytest.mark.parametrize("header", ["", "Unnamed: 0"])

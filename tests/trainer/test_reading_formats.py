@@ -144,6 +144,15 @@ def test_values_are_as_written_and_records_may_have_different_keys() -> None:
     assert values(raw) == [["85000.50", "208", "true", '["ABS", "é"]', ""], ["", "", "", "", "Salé"]]
 
 
+def test_records_and_rows_that_say_nothing_are_blank_lines() -> None:
+    lines = ['{"Marque": "Dacia", "Prix": 5}', "{}", '{"Marque": null, "Prix": " "}', '{"Prix": 6}']
+    for content in ("\n".join(lines), f"[{','.join(lines)}]"):
+        raw = read_raw(content.encode())
+        assert raw.lines.tolist() == [1, 4]
+        assert raw.faults == {}
+        assert [(note.code, note.lines.tolist()) for note in raw.notes] == [("blank_line", [2, 3])]
+
+
 def test_a_damaged_line_of_json_lines_costs_that_line() -> None:
     content = lines(RECORDS).split(b"\n")
     content[2] = content[2][:30]

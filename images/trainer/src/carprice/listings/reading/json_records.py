@@ -116,7 +116,7 @@ class JsonTable:
         places = range(len(self.columns))
         rows = 0
         for item in self._items():
-            if item.found is None and item.fault is None:
+            if _is_blank(item):
                 notes.add("blank_line", item.number - 1)
                 continue
             if rows == self._most_rows:
@@ -140,7 +140,7 @@ class JsonTable:
         if not isinstance(found, dict):
             return [_written(found)], fault or RowProblem("not_a_record")
         values = [_written(found.get(key)) for key in self.header]
-        return values, None if any(map(str.strip, values)) else RowProblem("empty_row")
+        return values, None
 
 
 def no_records(name: str) -> DataRefused:
@@ -151,6 +151,15 @@ def no_records(name: str) -> DataRefused:
         code="no_list_of_records",
         params={},
     )
+
+
+def _is_blank(item: _Item) -> bool:
+    """Whether a line is blank, or a record says nothing: `{}`, or `null` and blank text alone."""
+    if item.fault is not None or isinstance(item.found, _RepeatedKey):
+        return False
+    if isinstance(item.found, dict):
+        return not any(_written(value).strip() for value in item.found.values())
+    return item.found is None
 
 
 def _line_item(number: int, text: str) -> _Item:

@@ -11,7 +11,6 @@ from carprice.listings.problems import RowProblem
 from carprice.listings.reading.beginning import Beginning, header_record, sampled_rows
 from carprice.listings.reading.chunking import ChunkBuilder
 from carprice.listings.reading.layout import (
-    filled,
     is_footer,
     is_header,
     is_total,
@@ -97,7 +96,7 @@ class RowReader:
 
     def _no_row_at_the_end(self, text: str) -> str | None:
         values = self._records.naive(text)
-        if not filled(values):
+        if _is_blank(values):
             return "blank_line"
         if is_total(values):
             return "total_line"
@@ -169,7 +168,7 @@ class RowReader:
         return record.lines
 
     def _no_row(self, block: Block, line: int, text: str) -> str | None:
-        if not text.strip():
+        if block.has_few_digits[line] and _is_blank(self._records.naive(text)):
             return "blank_line"
         if block.may_be_total[line] and is_total(self._records.naive(text)):
             return "total_line"
@@ -201,6 +200,11 @@ class RowReader:
 
 class _LinesMissing(Exception):
     """What begins with a line may go on after the block."""
+
+
+def _is_blank(values: Sequence[str]) -> bool:
+    """Whether nothing is written in any cell, as in the rows that a spreadsheet writes below its last one."""
+    return all(value.strip() in ("", '""') for value in values)
 
 
 def _line(block: Block, number: int) -> str | None:
