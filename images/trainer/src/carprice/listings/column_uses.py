@@ -15,7 +15,7 @@ from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKi
 
 Role = Literal[
     "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency",
-    "distance_unit", "index", "second", "other_unit", "unknown",
+    "distance_unit", "current_price", "index", "second", "other_unit", "unknown",
 ]  # fmt: skip
 
 USE_CODES: dict[str, str] = {
@@ -25,6 +25,8 @@ USE_CODES: dict[str, str] = {
     "second": "not used: the column {used!r} holds the same",
     "second_differs": "not used: the column {used!r} holds the same, but differs in {differing} of the rows "
     "(usually this one is {factor} times the other)",
+    "earlier_price": "not used: its header says that it is an earlier price",
+    "current_price": "its header says that it is the current price: where it names one, it counts",
     "driven_wheels": "not used: its values say which wheels are driven, not the gearbox",
     "values_do_not_fit": "not used: its header says {header}, but {share} of its values can be read as that",
     "other_unit": "not used: its header says {unit}",
@@ -113,6 +115,8 @@ def use_of(
     if named.foreign:
         params = {"kind": named.foreign, "unit": named.unit}
         return ColumnUse(column, "other_unit", named.field, "other_unit", params)
+    if named.time == "earlier":
+        return ColumnUse(column, "second", "price_mad", "earlier_price")
     if named.field is None:
         if few_rows and named.hint is None:
             return ColumnUse(column, "unknown", code="not_known")

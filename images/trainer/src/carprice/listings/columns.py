@@ -96,6 +96,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
         for column, name, held in zip(sample.columns, named, values, strict=True)
     ]
     _find_model(uses, named, sample)
+    _find_current_price(uses, named, values)
     chosen = _chosen(uses, named, values)
     for place, use in enumerate(uses):
         if use.code == "values_are" and use.field != "scraped_at" and chosen.get(use.key, place) != place:
@@ -173,6 +174,22 @@ def _find_model(uses: list[ColumnUse], named: Sequence[HeaderName], sample: pd.D
             params = {"share": known / len(rows)}
             uses[place] = ColumnUse(use.column, "field", "model", "values", params)
             return
+
+
+def _find_current_price(
+    uses: list[ColumnUse], named: Sequence[HeaderName], values: Sequence[ColumnValues]
+) -> None:
+    """Of columns of prices at several times take the current one, for all rows or where it names a price."""
+    times = [name.time for name in named]
+    if "earlier" in times and "newer" in times and "current" not in times:
+        place = times.index("newer")
+        if values[place].fit("price_mad") >= _FITS:
+            uses[place] = ColumnUse(uses[place].column, "field", "price_mad")
+    prices = [place for place, use in enumerate(uses) if use.key == "price_mad"]
+    timeless = [place for place in prices if times[place] is None]
+    timed = [place for place in prices if times[place] is not None]
+    if timeless and timed:
+        uses[timed[0]] = ColumnUse(uses[timed[0]].column, "current_price", None, "current_price")
 
 
 def _second(use: ColumnUse, used: ColumnUse, sample: pd.DataFrame) -> ColumnUse:

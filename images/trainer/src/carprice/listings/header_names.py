@@ -10,6 +10,7 @@ from typing import Literal
 from carprice.listings.cleaning import clean
 from carprice.listings.folding import words_of
 from carprice.listings.headers import HEADERS, HINTS, WEAKER, Hint
+from carprice.listings.price_times import PriceTime, price_time
 
 ForeignUnit = Literal["currency", "distance", "period", "thousands"]
 
@@ -53,7 +54,8 @@ class HeaderName:
     """What a header says: a field, or a hint of what the values may be, or neither.
 
     `rank` is 0 for a usual header of the field and 1 for one that means it less exactly. `foreign` names what
-    the header measures in, where it is not dirhams or kilometres; `unit` is its word for it.
+    the header measures in, where it is not dirhams or kilometres; `unit` is its word for it. `time` is when
+    the prices of the column were asked, where the header says it.
     """
 
     field: str | None = None
@@ -61,6 +63,7 @@ class HeaderName:
     hint: Hint | None = None
     foreign: ForeignUnit | None = None
     unit: str = ""
+    time: PriceTime | None = None
 
 
 def field_of(header: str) -> str | None:
@@ -86,6 +89,9 @@ def is_index_header(header: str) -> bool:
 def _name_of(header: str) -> HeaderName:
     text = clean(header)
     words = _words(text)
+    time = price_time(" ".join(words))
+    if time is not None:
+        return _price(time, *_foreign(words, text))
     whole = _lookup(words)
     if whole is None:
         whole = _damaged(text)
@@ -107,6 +113,12 @@ def _name_of(header: str) -> HeaderName:
     if foreign is None or found.field not in ("price_mad", "mileage", "mileage_km_min", "mileage_km_max"):
         return found
     return HeaderName(found.field, found.rank, None, foreign, unit)
+
+
+def _price(time: PriceTime, foreign: ForeignUnit | None, unit: str) -> HeaderName:
+    if time == "current":
+        return HeaderName("price_mad", 1, None, foreign, unit, time)
+    return HeaderName() if foreign else HeaderName(time=time)
 
 
 _name_of_short = lru_cache(maxsize=1024)(_name_of)

@@ -18,7 +18,7 @@ from carprice.listings.moved_cells import is_suspect, moved_cells
 from carprice.listings.parsed import Fate, Parsed, Unreadable
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import COLUMNS, FEATURES, Kind, limits_of, newest_year
-from carprice.listings.shared_columns import one_spelling, read_shared_columns
+from carprice.listings.shared_columns import one_spelling, read_current_prices, read_shared_columns
 from carprice.listings.text import shorten
 from carprice.listings.title_facts import TOLD, Contradiction, merge_titles
 from carprice.listings.values import expectation, reader_of
@@ -35,6 +35,8 @@ _ASIDE: dict[str, Fate] = {
 }
 _MOST_EXAMPLES = 3
 _FEW_KILOMETRES = 1000
+# An old and a new price of the same car are not farther apart.
+_LEAST_OF_OTHER_PRICE = 0.5
 
 
 class RowReader:
@@ -222,6 +224,22 @@ class RowReader:
             )
         for column, mask in shared.unreadable.items():
             self._add(self.unread, RowProblem("other_meaning", {}, column), mask & self.usable)
+
+    def take_current_prices(self, canonical: dict[str, Any]) -> None:
+        """Prices of a column that says to be the current one count before those of the usual column.
+
+        Where the two are too far apart for the same car, or the current one can't be read, neither counts.
+        """
+        for column in self.found.of("current_price"):
+            if "price_mad" not in self.required:
+                return
+            current, unread = read_current_prices(self.raw[column])
+            price = canonical["price_mad"]
+            apart = (current < _LEAST_OF_OTHER_PRICE * price) | (price < _LEAST_OF_OTHER_PRICE * current)
+            for code, mask in (("not_an_amount", unread), ("two_amounts", apart)):
+                self._lack("price_mad", RowProblem(code, expectation("price_mad", self.newest), column), mask)
+            canonical["price_mad"] = np.where(np.isnan(current), price, current)
+            canonical["price_mad"][apart | unread] = np.nan
 
     def refuse_other_currencies(self, canonical: dict[str, Any]) -> None:
         """Prices beside which a column names another currency than dirhams can't be used."""

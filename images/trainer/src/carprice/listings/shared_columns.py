@@ -86,6 +86,25 @@ def read_shared_columns(
     return shared
 
 
+def read_current_prices(column: pd.Series[Any]) -> tuple[npt.NDArray[np.float64], Mask]:
+    """The dirhams (shape (n,), NaN where none are named) of a column, and the rows with unreadable ones."""
+    amounts, places = _distinct(column, _amount)
+    dirhams = np.array([amount or np.nan for amount in amounts], dtype=np.float64)
+    unread = np.array([amount is not None and np.isnan(amount) for amount in amounts], dtype=bool)
+    return dirhams[places], unread[places]
+
+
+def _amount(text: str) -> float | None:
+    """Dirhams; NaN for an amount that can't be read or is none of a price, None for text without any."""
+    if not any(character.isdigit() for character in text):
+        return None
+    try:
+        amount = reader_of("price_mad").read(text)
+    except (ValueError, OverflowError):
+        return np.nan
+    return None if amount is None else float(amount) if amount >= 0 else np.nan
+
+
 @dataclass(frozen=True)
 class Cars:
     """Makes and models (objects, shape (n,)) each in one spelling.

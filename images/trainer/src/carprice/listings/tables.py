@@ -72,6 +72,7 @@ def parse(
     canonical["mileage_km_min"], canonical["mileage_km_max"] = rows.mileage()
     rows.set_aside_moved_cells(canonical)
     rows.fill_from_shared_columns(canonical)
+    rows.take_current_prices(canonical)
     rows.refuse_other_currencies(canonical)
     nameless = rows.give_names_one_spelling(canonical)
     rows.fill_from_titles(canonical)

@@ -25,6 +25,7 @@ _ROLE_WORDS: dict[str, str] = {
     "make_and_model": "make and model",
     "equipment": "list of equipment",
     "category": "category of the ad",
+    "current_price": "current price",
     "place": "place of the ad",
     "currency": "currency of the price",
     "index": "row number",
