@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from conftest import LOGAN, Api, carprice
 
+from price_api.batch import Unpriced, from_csv
+from price_api.pricing import PricingRequest
+
 FRENCH = {
     "Marque": "Dacia",
     "Modèle": "Logan",
@@ -155,6 +158,28 @@ def test_a_csv_file_in_the_encoding_of_a_spreadsheet_is_priced_row_by_row(api: A
     error = batch["predictions"][1]["errors"][0]
     assert (error["field"], error["value"]) == ("Année-Modèle", "beaucoup")
     assert "1 values" in batch["predictions"][2]["problem"]
+
+
+def test_rows_whose_cells_have_moved_or_whose_title_tells_no_car_are_not_priced() -> None:
+    head = "Marque;Modèle;Année-Modèle;Kilométrage;Puissance fiscale;Type de carburant;Boite de vitesses"
+    right = "Dacia;Logan;2015;120 000;6 CV;Diesel;Manuelle"
+    moved = "Dacia;Logan;2015;6 CV;Diesel;Manuelle;"
+    moved_without_unit = "Dacia;Logan;2015;6;Diesel;Manuelle;"
+    good, first, second = from_csv("\n".join([head, right, moved, moved_without_unit]).encode()).read(
+        slice(0, 3)
+    )
+    assert isinstance(good, PricingRequest)
+    assert isinstance(second, Unpriced)
+    assert [(error["field"], error["code"]) for error in second.errors] == [
+        ("Puissance fiscale", "moved_cells")
+    ]
+    assert "have moved" in second.sentence
+    if isinstance(first, PricingRequest):
+        assert first.listing["mileage_km_min"] is None
+    titles = "Titre\n" + "Dacia Logan 2015 Diesel\n" * 12 + "Belle voiture à vendre 2015\n"
+    nameless = from_csv(titles.encode()).read(slice(0, 13))[-1]
+    assert isinstance(nameless, Unpriced)
+    assert "title_names_no_make" in {error["code"] for error in nameless.errors}
 
 
 def test_a_json_batch_comes_back_as_csv_when_asked(api: Api) -> None:

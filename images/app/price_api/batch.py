@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from carprice.errors import DataRefused
 from carprice.listings import columns, reading, tables
-from carprice.listings.problems import Problem, RowProblem, accepted
+from carprice.listings.problems import Problem, RowProblem, accepted, complaint
 from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
 from carprice.model.price_model import price_records
@@ -235,7 +235,9 @@ def _rows_of(
 def _of_value(problem: RowProblem, row: Mapping[Hashable, Any]) -> Problem:
     """The problem of a row as that of the value in its column."""
     column, params = problem.column or "", problem.params
-    return Problem(column, shown(row.get(column, "")), accepted(params), problem.code, params)
+    # a value that stands under another column, or a title that tells too little, has no other form to take
+    takes = accepted(params) if "expected" in params else complaint(problem.code, params)
+    return Problem(column, shown(row.get(column, "")), takes, problem.code, params)
 
 
 def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
