@@ -307,3 +307,30 @@ def test_models_beside_their_makes_and_cities_need_no_header_that_is_known() -> 
 def test_a_description_is_no_category() -> None:
     raw = table(Description=["Moto et voiture, je vends ma voiture en très bon état, pièces d'origine, " * 2])
     assert read(raw).shape[0] == 20
+
+
+@pytest.mark.parametrize("mark", ["", "'"])
+def test_years_of_two_digits_are_read_where_the_whole_column_writes_them_so(mark: str) -> None:
+    raw = table()
+    raw["Année-Modèle"] = [f"{mark}{year}" for year in ("15", "05", "98", "21") * 5]
+    assert use_of(raw, "Année-Modèle").code == "years_of_two_digits"
+    assert read(raw)["model_year"].tolist()[:4] == [2015, 2005, 1998, 2021]
+
+
+@pytest.mark.parametrize("other", ["5", "2018", "45"])
+def test_two_digits_among_other_numbers_are_no_years(other: str) -> None:
+    raw = table()
+    raw["Année-Modèle"] = ["15", "05", "98", other] * 5
+    parsed = tables.parse(raw, require_price=True)
+    good = [float(year) for year in parsed.listings["model_year"][parsed.fates == "accepted"]]
+    assert good == ([2018.0] * 5 if other == "2018" else [])
+
+
+@pytest.mark.parametrize("years", ["2015/2016", "2015-2016", "2015 / 2016"])
+def test_a_row_with_two_model_years_is_quarantined_with_that_reason(years: str) -> None:
+    raw = table()
+    raw.loc[3, "Année-Modèle"] = years
+    parsed = tables.parse(raw, require_price=True)
+    assert {row: [each.code for each in found] for row, found in parsed.row_problems.items()} == {
+        3: ["two_years"]
+    }

@@ -20,7 +20,7 @@ from carprice.landing.receipts import read_receipt
 from carprice.listings import sample, schema, tables
 from carprice.listings.reading import read_raw
 from carprice.params import Params, QualityParams
-from carprice.quality.check import check_data_quality
+from carprice.quality.check import check_data_quality, try_file
 from carprice.quality.judging import WHOLE_FILE
 from carprice.store import DataRoot
 
@@ -441,3 +441,20 @@ def test_the_page_folds_rare_reasons_away_and_shows_titles_of_quarantined_rows(r
     assert "belle voiture familiale" in page
     assert len(receipt["reasons_aside"]) > 8  # type: ignore[arg-type]
     assert "more, in" in page
+
+
+def test_dates_that_count_back_do_so_from_the_landing_and_tell_nothing_without_one(
+    root: DataRoot, tmp_path: Path
+) -> None:
+    words = ("il y a 3 heures", "hier", "il y a 2 jours", "à l'instant")
+    rows = [f"{words[n % 4]};{car(n, str(60_000 + 500 * n))}" for n in range(60)]
+    content = "Date;" + HEADER + "".join(rows)
+    receipt = check(root, content)
+    landed = pd.Timestamp(str(receipt["checked_at"]))
+    read = pd.read_parquet(root.path(f"listings/{receipt['sha256']}.parquet"))["scraped_at"]
+    hours = ((landed - read).dt.total_seconds() / 3600).round(1)
+    assert hours.tolist()[:4] == [3.0, 24.0, 48.0, 0.0]
+    (tmp_path / "cars.csv").write_text(content)
+    listed = tmp_path / "rows.csv"
+    try_file(str(tmp_path / "cars.csv"), PARAMS.quality, row_list=str(listed))
+    assert pd.read_csv(listed)["scraped_at"].isna().all()

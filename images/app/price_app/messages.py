@@ -130,6 +130,7 @@ COMPLAINTS = {
     "other_currency": N_("un montant dans une autre monnaie que le dirham"),
     "price_per_period": N_("un montant par mois ou par jour, et non le prix de la voiture"),
     "two_amounts": N_("deux montants, sans que rien ne dise lequel est demandé"),
+    "two_years": N_("deux années, sans que rien ne dise laquelle est l'année-modèle"),
     "other_distance": N_("une distance en miles, et non en kilomètres"),
     "in_the_future": N_("une date dans le futur"),
     "other_meaning": N_("dit autre chose que ce que cette colonne contient"),

@@ -33,6 +33,7 @@ USE_CODES: dict[str, str] = {
     "row_numbers": "not used: it numbers the rows",
     "empty": "its header says so; it is empty",
     "in_thousands": "its values are too small for kilometres of used cars and are read as thousands of them",
+    "years_of_two_digits": "its years have two digits: 18 is read as 2018, and 98 as 1998",
     "not_known": "not used: neither its header nor its values are known",
 }
 """Why a column is used as it is."""

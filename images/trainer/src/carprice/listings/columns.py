@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,13 @@ from carprice.errors import DataRefused
 from carprice.listings.car_names import model_of
 from carprice.listings.cleaning import clean
 from carprice.listings.column_uses import ColumnUse, use_of
-from carprice.listings.dates import DateReading, order_of
+from carprice.listings.dates import DateReading, order_of, year_of_two_digits
 from carprice.listings.header_names import HeaderName, is_index_header, name_of
 from carprice.listings.headers import HEADERS
-from carprice.listings.schema import COLUMNS
+from carprice.listings.schema import COLUMNS, newest_year
 from carprice.listings.text import ascii_words, shorten
 from carprice.listings.value_kinds import ColumnValues
-from carprice.listings.values import FileReading, reader_of
+from carprice.listings.values import FileReading, is_unknown, reader_of
 from carprice.listings.vocabulary import shipped_vocabulary
 
 REQUIRED: tuple[str, ...] = tuple(
@@ -45,6 +46,7 @@ _MOST_COLUMNS_SHOWN = 40
 _FITS = 0.5
 _MODELS = 0.7
 _FEW_ROWS = 10
+_FEWEST_SHORT_YEARS, _NEARLY_ALL = 4, 0.95
 _MOST_COMPARED = 2000
 _MOST_ROWS = 10_000
 # Mileages of used cars that are mostly below this count thousands.
@@ -72,6 +74,11 @@ class Recognised:
     def of(self, role: str) -> list[str]:
         """The columns of a role."""
         return [use.column for use in self.uses if use.role == role]
+
+    def landed(self, at: datetime.datetime | None) -> Recognised:
+        """The same columns in a file that landed then, from which "3 hours ago" counts."""
+        dates = replace(self.reading.dates, landed_at=at)
+        return replace(self, reading=replace(self.reading, dates=dates))
 
     @property
     def unused(self) -> list[str]:
@@ -118,6 +125,13 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
     if reading.mileage_in_thousands:
         final = tuple(
             replace(use, code="in_thousands", params={}) if use.column == columns["mileage"] else use
+            for use in final
+        )
+    if reading.years_of_two_digits:
+        final = tuple(
+            replace(use, code="years_of_two_digits", params={})
+            if use.column == columns["model_year"]
+            else use
             for use in final
         )
     return Recognised(final, columns, missing, reading)
@@ -243,7 +257,21 @@ def _reading(columns: Mapping[str, str], sample: pd.DataFrame) -> FileReading:
     if "scraped_at" in columns:
         order = order_of(clean(str(value)) for value in sample[columns["scraped_at"]].unique())
     in_thousands = "mileage" in columns and _counts_thousands(sample[columns["mileage"]])
-    return FileReading(DateReading(order), in_thousands)
+    short_years = "model_year" in columns and _writes_two_digits(sample[columns["model_year"]])
+    return FileReading(DateReading(order), in_thousands, short_years)
+
+
+def _writes_two_digits(years: pd.Series[Any]) -> bool:
+    """Whether the values of a column of years are years of two digits, and nothing else that is a number.
+
+    The fiscal power of a car and its age are written with one digit, too.
+    """
+    texts = years.map(clean)
+    texts = texts[~texts.map(is_unknown)]
+    if len(texts) < _FEW_ROWS or texts.nunique() < _FEWEST_SHORT_YEARS:
+        return False
+    newest = newest_year()
+    return bool(texts.map(lambda text: year_of_two_digits(text, newest) is not None).mean() >= _NEARLY_ALL)
 
 
 def _counts_thousands(mileages: pd.Series[Any]) -> bool:

@@ -23,6 +23,8 @@ _NUMERIC = re.compile(
     r"(?P<first>\d{1,2})[/.-](?P<second>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
     r"(?:(?:,| a|t)?\s*(?P<hour>\d{1,2})[:h](?P<minute>\d{2})?(?::(?P<second_of>\d{2}))?)?"
 )
+_TWO_DIGITS = re.compile(r"'?(\d{2})(?:\.0)?")
+_OLDEST_OF_TWO_DIGITS = 1970
 _CLOCK = re.compile(r"(\d{1,2})\s*[:h]\s*(\d{2})?")
 _AGO = re.compile(r"(?:il y a|ya|depuis|منذ|قبل|since)? ?(?:environ |plus de )?(.+?)(?: ago)?")
 _EPOCH = re.compile(r"1\d{9}(?:\d{3})?(?:\.0)?")
@@ -123,7 +125,9 @@ def order_of(texts: Iterable[str]) -> Order | None:
 
 def read_year(text: str) -> float | None:
     """A model year from clean text: `2015`, `2015.0`, `2 015`, `07.2011`, `juillet 2011`, `01/07/2011`,
-    `MY2018`, `Mod. 2018`, `1980 ou plus ancien`. Raises ValueError for other text, and for two years.
+    `MY2018`, `Mod. 2018`, `1980 ou plus ancien`. Raises ValueError for other text, and `UnusableValue`
+    (`two_years`) for `2015/2016`: some sites mean the model year and the one of the registration by it, and
+    others a car of either year.
     """
     plain = plain_text(text)
     plain = re.sub(r"^(?:my|m)(?=(?:19|20)\d\d$)", "", plain)
@@ -141,9 +145,21 @@ def read_year(text: str) -> float | None:
         return float(moment.year)
     years = set(re.findall(r"(?<!\d)(?:19|20)\d{2}(?!\d)", plain))
     rest = re.sub(r"(?<!\d)(?:19|20)\d{2}(?!\d)", " ", plain)
+    if len(years) == 2 and _is_part_of_a_date(rest):
+        raise UnusableValue("two_years", text)
     if len(years) != 1 or not _is_part_of_a_date(rest):
         raise ValueError
     return float(years.pop())
+
+
+def year_of_two_digits(text: str, newest: int) -> float | None:
+    """The year of two digits (`18`, `'05`, `98`), at most `newest` and from 1970 on; None for other text."""
+    found = _TWO_DIGITS.fullmatch(plain_text(text))
+    if found is None:
+        return None
+    year = 2000 + int(found[1])
+    year = year if year <= newest else year - 100
+    return float(year) if year >= _OLDEST_OF_TWO_DIGITS else None
 
 
 def _joined_year(number: str, fraction: str) -> int:

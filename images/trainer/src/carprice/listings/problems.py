@@ -45,6 +45,7 @@ VALUE_CODES: dict[str, str] = {
     "other_currency": "an amount in another currency; dirhams are expected",
     "price_per_period": "a rate per month or day; the price of the car is expected",
     "two_amounts": "two amounts, and nothing tells which one is asked",
+    "two_years": "two years, and nothing tells which one is the model year",
     "other_distance": "a distance in miles; kilometres are expected",
     "in_the_future": "lies in the future",
     "other_meaning": "says something else than this column",

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from carprice.listings import words
 from carprice.listings.amounts import UnusableValue, plain_text, read_number, whole
 from carprice.listings.cleaning import clean
-from carprice.listings.dates import DateReading, read_time, read_year
+from carprice.listings.dates import DateReading, read_time, read_year, year_of_two_digits
 from carprice.listings.identity import is_link, read_id
 from carprice.listings.labels import without_label
 from carprice.listings.mileages import read_mileage
 from carprice.listings.places import city_named
 from carprice.listings.prices import read_price
-from carprice.listings.schema import COLUMNS, EQUIPMENT, LONGEST_TEXT, LONGEST_URL, limits_of
+from carprice.listings.schema import COLUMNS, EQUIPMENT, LONGEST_TEXT, LONGEST_URL, limits_of, newest_year
 
 _POWER = re.compile(
     r"(?:cv fisca(?:ux|l)|chevaux fiscaux|cheval fiscal|cv|chevaux|ch|hp fisca(?:ux|l))(?![^\W\d])\.?"
@@ -38,11 +38,12 @@ class FileReading:
     """What a file as a whole tells about its values.
 
     `dates` tells how its dates are read, `mileage_in_thousands` whether its mileages count thousands of
-    kilometres.
+    kilometres, `years_of_two_digits` whether `18` is the model year 2018.
     """
 
     dates: DateReading = field(default_factory=DateReading)
     mileage_in_thousands: bool = False
+    years_of_two_digits: bool = False
 
 
 def is_unknown(value: str) -> bool:
@@ -155,6 +156,12 @@ def parse_year(value: str) -> float | None:
     """A model year: `2015`, `2015.0`, `07.2011`, `1980 ou plus ancien`. Raises ValueError."""
     text = clean(value)
     return None if words.is_unknown(text) else whole(read_year(text))
+
+
+def parse_short_year(value: str) -> float | None:
+    """A model year in a column that writes years with two digits: `18`, `'05`, `2015`. Raises ValueError."""
+    year = year_of_two_digits(clean(value), newest_year())
+    return parse_year(value) if year is None else year
 
 
 def parse_flag(value: str) -> float | None:
@@ -270,6 +277,8 @@ def _reader_of(raw_field: str, reading: FileReading | None = None) -> Reader:
         return reader
     if raw_field == "scraped_at":
         return Reader(lambda value: parse_time(value, reading.dates), reader.expected)
+    if reader.read is parse_year and reading.years_of_two_digits:
+        return Reader(parse_short_year, reader.expected)
     if reader.read is parse_mileage and reading.mileage_in_thousands:
         return Reader(lambda value: parse_mileage(value, in_thousands=True), reader.expected)
     return reader

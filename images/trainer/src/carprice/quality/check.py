@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import IO, Any
 
 from carprice import local_files
@@ -132,7 +133,10 @@ def record(
     """
     accepted, quarantined = f"{LISTINGS}/{sha256}.parquet", f"{QUARANTINE}/{sha256}.csv"
     source, size = _source(root, raw_file(file))
-    outcome = opened(source, file, params, snapshots.names(root))
+    # a decision about a held file reads it again, and its dates stay the same
+    checked_at = dict(kept or {}).get("checked_at")
+    landed_at = datetime.fromisoformat(checked_at) if checked_at else datetime.now(UTC)
+    outcome = opened(source, file, params, snapshots.names(root), landed_at)
 
     def decided() -> dict[str, Any]:
         outcome.close(params, rejection)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -258,15 +259,24 @@ class Outcome:
         )
 
 
-def opened(source: Source, file: str, params: QualityParams, known: KnownNames = NO_NAMES) -> Outcome:
-    """A raw file whose columns are known and whose rows are still to be read; sentences call it `file`."""
+def opened(
+    source: Source,
+    file: str,
+    params: QualityParams,
+    known: KnownNames = NO_NAMES,
+    landed_at: datetime | None = None,
+) -> Outcome:
+    """A raw file whose columns are known and whose rows are still to be read; sentences call it `file`.
+
+    Dates such as "3 hours ago" count from `landed_at` (with a zone) and are unknown without it.
+    """
     outcome = Outcome(file, known=known)
     with outcome.refusing():
         raw = open_raw(source, file)
         chunks = raw.chunks()
         first = next(chunks)
         outcome.raw, outcome.first_chunks = raw, itertools.chain([first], chunks)
-        outcome.found = recognise(first.table)
+        outcome.found = recognise(first.table).landed(landed_at)
         refusal = refusal_of(outcome.found, raw.header, file)
         if refusal is not None:
             outcome.refusal = refusal
