@@ -138,13 +138,13 @@ class _Table:
                     out[:, place, slot] = _NO
                     continue
                 fits = np.array([self._level_at(there, text) for text in texts], dtype=np.int8)[codes]
+                if self.fields[there] not in _FLAGS:
+                    # said twice, and not moved
+                    fits[(cells[place] == cells[there]) & (fits == _SURE)] = _MAYBE
                 if distance == 1 and self.fields[place] in _MILEAGES:
                     small = short & (fits == _MAYBE)
                     fits[small] = _SURE
                     out[small, place, 0] = _NO
-                if self.fields[there] not in _FLAGS:
-                    # said twice, and not moved
-                    fits[(cells[place] == cells[there]) & (fits == _SURE)] = _MAYBE
                 out[:, place, slot] = fits
         return out.reshape(len(rows), -1)
 
