@@ -188,6 +188,22 @@ def test_mileages_that_are_too_small_count_thousands_and_the_use_says_so() -> No
     assert read(raw)["mileage_km_min"].head(2).tolist() == [120_000, 85_000]
 
 
+@pytest.mark.parametrize(
+    ("step", "first", "role"), [(3, 5, "index"), (1, 2_000, "index"), (1, 5_700_000, "field")]
+)
+def test_an_id_that_only_counts_rows_tells_no_ad(step: int, first: int, role: str) -> None:
+    table = pd.DataFrame(
+        {
+            "id": [str(first + step * n + (n > 7)) for n in range(40)],
+            "Marque": "Dacia",
+            "Modèle": "Logan",
+            "Année-Modèle": "2015",
+            "Prix": [str(60_000 + 500 * n) for n in range(40)],
+        }
+    )
+    assert columns.recognise(table).uses[0].role == role
+
+
 def test_a_column_that_numbers_the_rows_tells_no_ad() -> None:
     raw = table(id=[str(n) for n in range(20)])
     assert taken_for(raw)["id"] == "index"

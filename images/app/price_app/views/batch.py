@@ -1,4 +1,4 @@
-"""*Lot*: takes a CSV file and gives it back with prices."""
+"""*Lot*: takes a file of listings and gives it back with prices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from price_app.api_client import ApiProblem
 from price_app.language import _, ngettext
 from price_contract.priced_csv import priced_csv
 
+_ENDINGS = ["csv", "tsv", "txt", "xlsx", "json", "jsonl", "ndjson", "gz"]
 MOST_ROWS, PREVIEW_ROWS, PROBLEMS_SHOWN = 10_000, 8, 50
 
 # Made-up listings for a first try.
@@ -35,14 +36,15 @@ def page() -> None:
     screens.model()  # shows the screen of a missing model
     st.title(_("Estimer tout un fichier"), anchor=False)
     markup.paragraph(
-        _("Un fichier CSV d'annonces, une par ligne, et le même fichier revient avec un prix pour chacune."),
+        _(
+            "Un fichier d'annonces, une par ligne : CSV, Excel (.xlsx), JSON ou JSON Lines, même compressé "
+            "(.gz). Les mêmes annonces reviennent en CSV, chacune avec un prix."
+        ),
         "cp-lead",
     )
     left, right = st.columns([5, 3], gap="large")
     with left:
-        upload = st.file_uploader(
-            _("Fichier CSV"), type=["csv", "txt", "xlsx", "json", "jsonl", "gz"], key="upload"
-        )
+        upload = st.file_uploader(_("Fichier d'annonces"), type=_ENDINGS, key="upload")
     with right:
         markup.paragraph(
             _(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carprice.formats import thousands
@@ -10,6 +10,7 @@ from carprice.params import Params
 
 MOST_REASONS = 5
 MOST_CHANGES = 8
+MOST_STEPS = 20
 
 
 def refused_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
@@ -65,14 +66,20 @@ def failed_pipeline(states: Mapping[str, str], problems: Mapping[str, str], run:
         f"Its last error: {problem}"
         if problem
         else "It left no error: it was killed, or could not be started.",
-        *([f"Failed too: {', '.join(also_failed)}"] if also_failed else []),
-        *([f"Not run: {', '.join(not_run)}"] if not_run else []),
+        *([f"Failed too: {steps_of(also_failed)}"] if also_failed else []),
+        *([f"Not run: {steps_of(not_run)}"] if not_run else []),
         "",
         "What to do: read the log of the red task, repair what it says and clear the task; nothing needs "
         "cleaning up before. The model in production goes on serving.",
         "Further failures of this step send no alert until the step has succeeded again.",
     ]
     return f"Car prices: the pipeline failed at {step}", "\n".join(lines)
+
+
+def steps_of(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are: one step can run for thousands of files."""
+    more = len(names) - MOST_STEPS
+    return ", ".join(names[:MOST_STEPS]) + (f" and {thousands(more)} more" if more > 0 else "")
 
 
 def drifted_market(verdict: Mapping[str, Any], params: Params) -> tuple[str, str]:

@@ -49,6 +49,8 @@ _FEW_ROWS = 10
 _FEWEST_SHORT_YEARS, _NEARLY_ALL = 4, 0.95
 _MOST_COMPARED = 2000
 _MOST_ROWS = 10_000
+_IN_ORDER = 0.95
+_LARGEST_ROW_NUMBER = 100_000
 # Mileages of used cars that are mostly below this count thousands.
 _LARGEST_IN_THOUSANDS, _LEAST_IN_THOUSANDS, _FEWEST_IN_THOUSANDS = 999.0, 20.0, 20
 
@@ -99,7 +101,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
         for column in sample.columns
     ]
     uses = [
-        use_of(str(column), name, held, _numbers_rows(sample[column]), len(sample) < _FEW_ROWS)
+        use_of(str(column), name, held, _numbers_rows(sample[column], name), len(sample) < _FEW_ROWS)
         for column, name, held in zip(sample.columns, named, values, strict=True)
     ]
     _find_model(uses, named, sample)
@@ -244,11 +246,18 @@ def _numbers(column: pd.Series[Any], raw_field: str) -> Floats:
     return np.array([numbers[value] for value in column], dtype=np.float64)
 
 
-def _numbers_rows(column: pd.Series[Any]) -> bool:
-    """Whether a column counts its rows: 0, 1, 2, ..."""
+def _numbers_rows(column: pd.Series[Any], named: HeaderName) -> bool:
+    """Whether a column counts its rows: 0, 1, 2, ...; that of an id may leave numbers out."""
     numbers = pd.to_numeric(column.head(_MOST_COMPARED), errors="coerce").to_numpy(dtype=np.float64)
     steps = np.diff(numbers)
-    return len(numbers) > 1 and bool(np.all(steps == steps[0])) and steps[0] > 0 and numbers[0] in (0.0, 1.0)
+    if len(numbers) > 1 and bool(np.all(steps == steps[0])) and steps[0] > 0 and numbers[0] in (0.0, 1.0):
+        return True
+    if named.field != "listing_id" or len(numbers) < _FEW_ROWS:
+        return False
+    # ads have ids of seven digits and more, and no scraper meets them in this order
+    whole, rising = numbers == np.floor(numbers), steps > 0
+    small = np.nanmax(numbers, initial=0) <= _LARGEST_ROW_NUMBER
+    return bool(whole.mean() >= _IN_ORDER and rising.mean() >= _IN_ORDER and small)
 
 
 def _reading(columns: Mapping[str, str], sample: pd.DataFrame) -> FileReading:

@@ -18,8 +18,12 @@ _UNKNOWN = (
     "non renseignée", "non communiqué", "non communiquée", "non précisé", "non précisée", "non disponible",
     "non défini", "non définie", "not specified", "not available", "not provided", "not given",
     "unspecified", "indéterminé", "indéterminée", "à définir", "autre / inconnu", "autre/inconnu",
-    "je ne sais pas", "tbd", "tba", "/", "//", "[]", "{}", "()",
-    "غير معروف", "غير محدد", "لا شيء", "غير متوفر",
+    "je ne sais pas", "je ne sais plus", "je sais pas", "ne sais pas", "sais pas", "jsp", "aucune idée",
+    "pas connu", "pas connue", "i don't know", "i don’t know", "i dont know", "i do not know", "don't know",
+    "don’t know", "dont know", "do not know", "dunno", "idk", "no idea", "not known", "not sure",
+    "tbd", "tba", "/", "//", "[]", "{}", "()",
+    "غير معروف", "غير محدد", "لا شيء", "غير متوفر", "لا أعرف", "لا اعرف", "لا أعلم",
+    "لا اعلم", "ما عرفت",
 )  # fmt: skip
 
 _DIRHAMS = frozenset(("dh", "dhs", "mad", "dirham", "dirhams", "درهم"))

@@ -93,7 +93,8 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     `partial` says whether mileage or fuel is unknown. An unknown mileage is that of the model year, with a
     `km_doubt` of its own; an unknown fuel is the most common one of such cars (same model, fiscal power and
-    years). Of every listing `usual_km` and `usual_fuel` say what it would have if it said nothing.
+    years). A fuel that was never seen is as unknown as one that is not said, and so is a value of another
+    core category. Of every listing `usual_km` and `usual_fuel` say what it would have if it said nothing.
 
     Another core category that is missing in at least `own_missing` of the training rows makes "missing" a
     value of its own; a rarer gap is filled with what is usual for the model, else the make, else
@@ -156,20 +157,23 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     def transform(self, listings: pd.DataFrame) -> Floats:
         """The matrix of rows that were not trained on."""
         words, numbers = _read_table(listings)
+        self._forget_unseen(words)
         return self._matrix(words, numbers, self._likely_fuel(words, numbers))
 
     def transform_records(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """The same as `transform` for listings as mappings of FEATURES (None or absent: unknown)."""
         words, numbers = _read_records(records)
+        self._forget_unseen(words)
         return self._matrix(words, numbers, self._likely_fuel(words, numbers))
 
     def assumed(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """What a listing (values of FEATURES) is taken to have where it does not say it.
 
         `mileage` in km and `fuel` as a plain word ("" where an old model assumes none); a key is absent where
-        the listing says the value.
+        the listing says the value. A fuel that was never trained on says nothing.
         """
         words, numbers = _read_records([record])
+        self._forget_unseen(words)
         found: dict[str, Any] = {}
         if np.isnan(numbers["km"][0]):
             year = numbers["year"].copy()
@@ -184,6 +188,12 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         """Whether a mileage of at most `km_high` is taken as not filled in: almost none on an old car."""
         age = self.newest_year_ + 1 - self._within("year", np.array([year]))
         return bool(_unsaid(np.array([km_high]), age)[0])
+
+    def _forget_unseen(self, words: dict[str, list[str]]) -> None:
+        """Leave out values of the core categories that were never trained on: they tell nothing."""
+        for column in CORE_CATEGORIES:
+            codes = self.codes_[column]
+            words[column] = [word if word in codes else "" for word in words[column]]
 
     def telling_apart(self, listings: pd.DataFrame) -> Self:
         """A copy that gives makes and models of `listings` that were not trained on codes of their own."""

@@ -91,7 +91,8 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
     year = listing.get("model_year")
     lowest, highest = listing.get("mileage_km_min"), listing.get("mileage_km_max")
     km, km_high = _middle(lowest, highest), lowest if _is_unknown(highest) else highest
-    no_fuel, no_mileage = _is_unknown(listing.get("fuel")), _is_unknown(km)
+    no_fuel = _is_unknown(listing.get("fuel")) or _word(listing["fuel"]) not in features.codes_["fuel"]
+    no_mileage = _is_unknown(km)
     if no_fuel or no_mileage:
         assumed = features.assumed(listing)
         if no_fuel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from carprice.alerts import events
 from carprice.alerts.delivery import deliver
+from carprice.alerts.wording import steps_of
 from carprice.errors import CarpriceError
 from carprice.formats import thousands
 from carprice.landing.receipts import read_receipt
@@ -187,5 +187,7 @@ def _plain_text(report: dict[str, Any]) -> str:
             f"{g['threshold']:g}"
             for g in decision["gates"]
         ]
-    lines += ["", json.dumps(report["states"])]
+    lines.append("")
+    for state in dict.fromkeys(report["states"].values()):
+        lines.append(f"{state}: {steps_of([step for step, its in report['states'].items() if its == state])}")
     return "\n".join(lines)
