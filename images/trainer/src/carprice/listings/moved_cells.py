@@ -34,7 +34,8 @@ _NUMBERS = (*_MILEAGES, "price_mad", "model_year", "fiscal_power_cv", "doors")
 _FLAGS = (*EQUIPMENT, "first_owner")
 _LONG_NUMBERS = (*_MILEAGES, "price_mad")
 _WORDS = ("fuel", "gearbox", "condition", "origin")
-_SUSPECT = (*_NUMBERS, *_WORDS, "first_owner", "city", "district", "scraped_at", "url")
+_NAMED = (*_WORDS, "city", "district")
+_SUSPECT = (*_NUMBERS, *_NAMED, "first_owner", "scraped_at", "url")
 _DECISIVE = (*_MILEAGES, "make", "model", "model_year", "price_mad")
 _TELLING: tuple[ValueKind, ...] = (
     "fuel", "gearbox", "condition", "origin", "power", "mileage", "price", "doors", "link", "day", "year",
@@ -60,9 +61,14 @@ class Moved:
     others: dict[str, Mask] = field(default_factory=dict)
 
 
+def may_be_suspect(raw_field: str) -> bool:
+    """Whether a field has words or names, which can be values of another one though they are read."""
+    return raw_field in _NAMED
+
+
 def is_suspect(raw_field: str, text: str) -> bool:
     """Whether a clean value under a column of words or names is surely one of another field."""
-    if raw_field not in _SUSPECT or raw_field in _NUMBERS or words.is_unknown(text):
+    if words.is_unknown(text):
         return False
     return bool(_sure_fields(text)) and _level(raw_field, text) != _SURE
 

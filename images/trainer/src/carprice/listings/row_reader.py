@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pandas.api.extensions import ExtensionArray
 from carprice.listings.amounts import UnusableValue
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised
-from carprice.listings.moved_cells import is_suspect, moved_cells
+from carprice.listings.moved_cells import is_suspect, may_be_suspect, moved_cells
 from carprice.listings.parsed import Fate, Parsed, Unreadable
 from carprice.listings.problems import UNREADABLE, RowProblem
 from carprice.listings.schema import COLUMNS, FEATURES, Kind, limits_of, newest_year
@@ -121,7 +121,7 @@ class RowReader:
                     bad.setdefault(limits.code, []).append(place)
                     found = None
             read.append(found)
-        self._suspect(raw_field, list(uniques), read, codes, bad)
+        self._suspect(raw_field, uniques, codes, bad)
         for code, places in bad.items():
             chosen = np.zeros(len(uniques), dtype=bool)
             chosen[places] = True
@@ -131,17 +131,15 @@ class RowReader:
     def _suspect(
         self,
         raw_field: str,
-        uniques: Sequence[str],
-        read: Sequence[Any],
+        uniques: pd.Index[Any],
         codes: npt.NDArray[np.int64],
         bad: Mapping[str, list[int]],
     ) -> None:
         strange = [place for code, places in bad.items() if code not in _ASIDE for place in places]
-        strange += [
-            place
-            for place, value in enumerate(read)
-            if isinstance(value, str) and is_suspect(raw_field, clean(str(uniques[place])))
-        ]
+        if may_be_suspect(raw_field):
+            strange += [
+                place for place, value in enumerate(uniques) if is_suspect(raw_field, clean(str(value)))
+            ]
         if strange:
             chosen = np.zeros(len(uniques), dtype=bool)
             chosen[strange] = True

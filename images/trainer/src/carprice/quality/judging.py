@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +22,13 @@ from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import parse
 from carprice.listings.vocabulary import Vocabulary
 from carprice.quality.repeats import Hashes, SeenRows
+from carprice.quality.second_process import SecondProcess
 
 WHOLE_FILE_REFUSED = RowProblem("whole_file_refused")
 WHOLE_FILE = WHOLE_FILE_REFUSED.sentence()
+
+# A second process takes seconds to start; so many parts of a file are parsed sooner without it.
+_PARSED_ALONE = 3
 
 FATES = ("accepted", "repeated", "unpriced", "not_used_car", "quarantined")
 """What becomes of a row: one of these, never two."""
@@ -83,6 +90,36 @@ def judge(
     `shared` are hashes of the links and ids that tell no ad, `vocabulary` are the names that titles are read
     by.
     """
+    unparsed = _compared(raw, chunks, found)
+    if found is None:
+        parsed: Iterator[tuple[_Rows, Parsed | None]] = ((rows, None) for rows in unparsed)
+    else:
+        parsed = _parsed(unparsed, partial(_parse, found=found, shared=shared, vocabulary=vocabulary))
+    for rows, what in parsed:
+        fates = np.full(len(rows.table), "quarantined", dtype=object)
+        reasons = np.full(len(rows.table), WHOLE_FILE, dtype=object)
+        if what is not None:
+            fates[rows.new], reasons[rows.new] = what.fates, what.problems.to_numpy(dtype=object)
+        again = np.flatnonzero(rows.repeats)
+        fates[again] = "repeated"
+        reasons[again] = [f"the same as line {line}" for line in rows.repeats[again]]
+        yield JudgedRows(
+            rows.table, rows.lines, rows.repeats, fates, reasons, what, found, shared, vocabulary
+        )
+
+
+class _Rows(NamedTuple):
+    """Some consecutive rows, of which `new` (places) repeat none; `faults` are by place among those."""
+
+    table: pd.DataFrame
+    lines: npt.NDArray[np.int64]
+    repeats: npt.NDArray[np.int64]
+    new: npt.NDArray[np.int64]
+    faults: dict[int, RowProblem]
+
+
+def _compared(raw: RawTable, chunks: Iterator[RawChunk], found: Recognised | None) -> Iterator[_Rows]:
+    """The rows of a file, each compared with all before it."""
     numbers = {index_column(raw.header, raw.columns), *(found.of("index") if found else ())}
     compared = [column for column in raw.columns if column not in numbers]
     seen = SeenRows()
@@ -95,19 +132,47 @@ def judge(
             repeats = seen.first_lines(table[compared], chunk.lines)
         else:
             repeats = np.zeros(len(table), dtype=np.int64)
-        fates = np.full(len(table), "quarantined", dtype=object)
-        reasons = np.full(len(table), WHOLE_FILE, dtype=object)
-        parsed = None
-        if found is not None:
-            new = np.flatnonzero(repeats == 0)
-            place = {int(row): position for position, row in enumerate(new)}
-            faults = {place[row]: fault for row, fault in chunk.faults.items() if row in place}
-            parsed = parse(table.iloc[new], True, faults, found=found, shared=shared, vocabulary=vocabulary)
-            fates[new], reasons[new] = parsed.fates, parsed.problems.to_numpy(dtype=object)
-        again = np.flatnonzero(repeats)
-        fates[again] = "repeated"
-        reasons[again] = [f"the same as line {line}" for line in repeats[again]]
-        yield JudgedRows(table, chunk.lines, repeats, fates, reasons, parsed, found, shared, vocabulary)
+        new = np.flatnonzero(repeats == 0)
+        place = {int(row): position for position, row in enumerate(new)} if chunk.faults else {}
+        faults = {place[row]: fault for row, fault in chunk.faults.items() if row in place}
+        yield _Rows(table, chunk.lines, repeats, new, faults)
+
+
+_Job = tuple[pd.DataFrame, dict[int, RowProblem]]
+
+
+def _parse(job: _Job, found: Recognised, shared: Hashes | None, vocabulary: Vocabulary | None) -> Parsed:
+    table, faults = job
+    return parse(table, True, faults, found=found, shared=shared, vocabulary=vocabulary)
+
+
+def _parsed(unparsed: Iterator[_Rows], work: Callable[[_Job], Parsed]) -> Iterator[tuple[_Rows, Parsed]]:
+    """Rows and what they say, in their order; those of a large file are parsed while the next are read."""
+
+    def job(rows: _Rows) -> _Job:
+        return rows.table.iloc[rows.new], rows.faults
+
+    for rows in itertools.islice(unparsed, _PARSED_ALONE):
+        yield rows, work(job(rows))
+    more = next(unparsed, None)
+    if more is None:
+        return
+    if len(os.sched_getaffinity(0)) == 1:
+        yield from ((rows, work(job(rows))) for rows in itertools.chain([more], unparsed))
+        return
+    under_way: _Rows | None = None
+    with SecondProcess(work) as beside:
+        for rows in itertools.chain([more], unparsed):
+            if not beside.is_ready():
+                yield rows, work(job(rows))
+                continue
+            done = None if under_way is None else (under_way, beside.result())
+            beside.begin(job(rows))
+            under_way = rows
+            if done is not None:
+                yield done
+        if under_way is not None:
+            yield under_way, beside.result()
 
 
 def _coded(column: pd.Series[Any]) -> pd.Categorical[Any]:

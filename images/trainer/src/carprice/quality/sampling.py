@@ -57,7 +57,8 @@ class RowSample:
         if self._every == 1:
             return places, raw, listings
         kept = places % self._every == 0
-        raw = raw[kept]
+        # a slice of a categorical column would keep every text of the column
+        raw = raw[kept].astype(object)
         return places[kept], raw, listings[listings.index.isin(raw.index)]
 
 

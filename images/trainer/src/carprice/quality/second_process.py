@@ -1,0 +1,87 @@
+"""A process beside this one that does a part of the work."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from carprice.errors import TryAgain
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class SecondProcess(Generic[Job, Result]):
+    """A process that does one job after the other: `work(job)`, both of which can be pickled.
+
+    It ends with the block, and when this process dies. At most one job is under way.
+    """
+
+    def __init__(self, work: Callable[[Job], Result]) -> None:
+        # a forked process would have the locks of this one's threads, but not the threads
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, work), daemon=True)
+        self._process.start()
+        there.close()
+        self._is_ready = False
+
+    def is_ready(self) -> bool:
+        """Whether the process has started, which takes seconds. Raises `TryAgain` when it has died."""
+        if not self._is_ready and self._here.poll():
+            self._received()
+            self._is_ready = True
+        return self._is_ready
+
+    def begin(self, job: Job) -> None:
+        """Begin a job, after the one before it was waited for."""
+        # a process that has died is told of where its result is asked for
+        with contextlib.suppress(BrokenPipeError):
+            self._here.send(job)
+
+    def result(self) -> Result:
+        """Wait for the result of the job. Raises what the job raised, `TryAgain` when the process died."""
+        result, error = self._received()
+        if error is not None:
+            raise error
+        found: Result = result
+        return found
+
+    def _received(self) -> Any:
+        try:
+            return self._here.recv()
+        except (EOFError, ConnectionError) as gone:
+            self._process.join()
+            raise TryAgain(
+                f"A process that parses rows was expected to go on, but it ended with exit code "
+                f"{self._process.exitcode}; it may have been killed because memory was short. Try again."
+            ) from gone
+
+    def __enter__(self) -> SecondProcess[Job, Result]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._here.close()
+        self._process.terminate()
+        self._process.join()
+        self._process.close()
+
+
+def _serve(jobs: Connection[Any, Any], work: Callable[[Any], Any]) -> None:
+    jobs.send(None)
+    while True:
+        try:
+            job = jobs.recv()
+        except EOFError:
+            return
+        try:
+            answer: tuple[Any, Exception | None] = work(job), None
+        except Exception as error:  # noqa: BLE001 (it is raised again where the result is taken)
+            answer = None, error
+        jobs.send(answer)
