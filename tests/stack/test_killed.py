@@ -212,11 +212,14 @@ class Death:
         return cls(kill, at, time.time())
 
     def wait_until_well(self, stack: TeamStack) -> None:
-        """Wait until the engine has restarted the service and it is healthy."""
+        """Wait until the engine has restarted the service and it is healthy; the API has a model then."""
 
         def well() -> bool:
             container = stack.containers()[self.kill.service]
-            return started_at(container) > self.at and container["State"]["Health"]["Status"] == "healthy"
+            if started_at(container) <= self.at or container["State"]["Health"]["Status"] != "healthy":
+                return False
+            # the API is alive, and healthy, before it has loaded the model
+            return self.kill.service != "api" or stack.ask_price("GET", "/readyz").status_code == 200
 
         wait_for(well, f"{self.kill.service} to be well again", 300)
         self.well_at = time.time()
