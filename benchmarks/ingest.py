@@ -3,13 +3,16 @@
     make bench-ingest [ROWS="1000000 5000000"]
 
 Synthetic files with the 32 columns of a scraper are checked as `carprice check` does it, and read with
-`pandas.read_csv(dtype=str)`, each in a process of its own, one after the other. Times are CPU seconds of the
-process, which other work on the machine changes little. Of the parts, `reading` is done once more alone.
-Exits 1 if a check costs more than three times what pandas costs, or needs more memory than its limit.
+`pandas.read_csv`, with its default arguments and with `dtype=str`. Each is done in a process of its own, in
+turn, three times for files up to a million rows; the best time counts. Times are those of a clock, because
+the check uses a second core: let nothing else run. `CPU s` and `MiB` are those of all processes of the check
+together. Exits 1 if a check takes more than three times what pandas takes by default, or needs more memory
+than its limit.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -25,6 +28,7 @@ from carprice.listings import sample
 
 MOST_TIMES, MOST_MIB, MOST_GROWTH = 3.0, 1024.0, 1.25
 _ROWS_AT_ONCE = 200_000
+_FEW_ROWS = 1_000_000
 
 
 def main() -> int:
@@ -35,21 +39,22 @@ def main() -> int:
     rows = [int(word) for word in (os.environ.get("ROWS") or "1000000 5000000").split()]
     failed = False
     memory: list[float] = []
-    heads = ("rows", "MB", "pandas s", "reading s", "check s", "times", "check MiB")
+    heads = ("rows", "MB", "read_csv s", "as text s", "check s", "times", "CPU s", "MiB")
     print(" ".join(f"{head:>10}" for head in heads))
     with tempfile.TemporaryDirectory() as folder:
         for number in rows:
             file = Path(folder) / "listings.csv"
             _write(file, number)
-            pandas, reading, check = (_in_a_process(kind, file) for kind in ("pandas", "reading", "check"))
-            if (check["rows"], reading["rows"], pandas["rows"]) != (number,) * 3:
-                raise AssertionError(f"{number} rows were expected, found {check}, {reading}, {pandas}")
-            times = check["seconds"] / pandas["seconds"]
+            default, text, check = _best(file, 3 if number <= _FEW_ROWS else 1)
+            if (check["rows"], text["rows"], default["rows"]) != (number,) * 3:
+                raise AssertionError(f"{number} rows were expected, found {check}, {text}, {default}")
+            times = check["seconds"] / default["seconds"]
             memory.append(check["mib"])
             failed = failed or times > MOST_TIMES or check["mib"] > MOST_MIB
-            seconds = [f"{each['seconds']:.1f}" for each in (pandas, reading, check)]
+            seconds = [f"{each['seconds']:.1f}" for each in (default, text, check)]
             figures = [thousands(number), f"{file.stat().st_size / 1e6:.0f}", *seconds, f"{times:.2f}"]
-            print(" ".join(f"{figure:>10}" for figure in [*figures, f"{check['mib']:.0f}"]), flush=True)
+            figures += [f"{check['cpu']:.1f}", f"{check['mib']:.0f}"]
+            print(" ".join(f"{figure:>10}" for figure in figures), flush=True)
     failed = failed or max(memory) > MOST_GROWTH * min(memory)
     print(f"limits: {MOST_TIMES} times, {MOST_MIB:.0f} MiB, memory of all sizes within {MOST_GROWTH - 1:.0%}")
     return int(failed)
@@ -63,6 +68,12 @@ def _write(file: Path, rows: int) -> None:
             output.write(text if part == 0 else text.partition("\n")[2])
 
 
+def _best(file: Path, times: int) -> list[dict[str, Any]]:
+    """The fastest of some runs of each kind, which take turns."""
+    runs = [[_in_a_process(kind, file) for kind in ("default", "text", "check")] for _ in range(times)]
+    return [min(of_kind, key=lambda run: float(run["seconds"])) for of_kind in zip(*runs, strict=True)]
+
+
 def _in_a_process(kind: str, file: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.ingest", kind, str(file)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -70,23 +81,30 @@ def _in_a_process(kind: str, file: Path) -> dict[str, Any]:
 
 
 def _measured(kind: str, file: str) -> dict[str, Any]:
-    begun = time.process_time()
-    rows = {"pandas": _by_pandas, "reading": _by_reading, "check": _by_check}[kind](file)
-    seconds = time.process_time() - begun
-    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rows": rows, "seconds": seconds, "mib": mib}
+    run = {"default": _by_pandas, "text": _by_pandas_as_text, "check": _by_check}[kind]
+    importlib.import_module("carprice.quality.check")
+    begun = time.perf_counter()
+    rows = run(file)
+    seconds = time.perf_counter() - begun
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "cpu": sum(each.ru_utime + each.ru_stime for each in used),
+        "mib": sum(each.ru_maxrss for each in used) / 1024,
+    }
 
 
 def _by_pandas(file: str) -> int:
     import pandas as pd
 
+    return len(pd.read_csv(file))
+
+
+def _by_pandas_as_text(file: str) -> int:
+    import pandas as pd
+
     return len(pd.read_csv(file, dtype=str))
-
-
-def _by_reading(file: str) -> int:
-    from carprice.listings.reading import open_raw
-
-    return sum(len(chunk.table) for chunk in open_raw(file).chunks())
 
 
 def _by_check(file: str) -> int:
