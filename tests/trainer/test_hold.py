@@ -80,7 +80,7 @@ def test_a_move_of_the_market_holds_no_file(factor: float) -> None:
     assert codes(with_prices(lambda prices: prices * factor)) == []
 
 
-@pytest.mark.parametrize("factor", [1 / 10.8, 0.1, 0.001, 100, 2.5])
+@pytest.mark.parametrize("factor", [1 / 10.8, 0.1, 0.001, 10, 100, 2.5])
 def test_another_currency_or_unit_is_told_with_its_factor(factor: float) -> None:
     listings = with_prices(lambda prices: prices * factor)
     reasons, found = reasons_to_hold(listings, PARAMS, lambda: KnownPrices("7", model))
@@ -88,6 +88,13 @@ def test_another_currency_or_unit_is_told_with_its_factor(factor: float) -> None
     assert found["median_factor"] == pytest.approx(factor, rel=0.08)
     assert found["rows"] == 400
     assert f"{reasons[0].params['factor']} times what model version 7 says" in reasons[0].record()["sentence"]
+
+
+def test_right_files_of_one_kind_of_car_or_of_few_rows_are_not_held() -> None:
+    listings = cars(2_000)
+    dear = listings.nlargest(150, "price_mad")
+    old = listings[listings["model_year"] <= 2003]
+    assert codes(dear) == codes(old) == codes(listings.head(5)) == []
 
 
 def test_prices_of_other_rows_and_a_part_in_another_currency_are_scattered() -> None:
