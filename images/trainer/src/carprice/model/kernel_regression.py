@@ -13,118 +13,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
-from scipy.linalg import cho_solve, cholesky, lapack
 from sklearn.base import BaseEstimator, RegressorMixin
 from threadpoolctl import threadpool_limits
 
-Floats = npt.NDArray[np.float64]
+from carprice.model.kernels import Floats, Integers, Term, squared_norms
+from carprice.model.nested import NestedRegression
 
 _CHUNK = 1024
-_MOST_CODES = 100_003  # of one category
 _MADE = "_made_effects"  # where a fitted model keeps what it makes of its own attributes
-
-
-class _Term:
-    """sd² · [equal in the columns `same`] · exp(-sum of weight · distance² over the columns `near`).
-
-    The distance in a numeric column is the difference; in a category it is 0 or 1. `levels` holds
-    how many codes each near category has (0 for a number).
-    """
-
-    def __init__(
-        self, spec: Mapping[str, Any], columns: Sequence[str], numeric: Sequence[str], levels: Sequence[int]
-    ) -> None:
-        at = {column: index for index, column in enumerate(columns)}
-        self.variance = float(spec["sd"]) ** 2
-        self._same = [at[column] for column in spec["same"]]
-        self._near = [
-            (at[column], column in numeric, float(weight), levels[at[column]])
-            for column, weight in spec["near"].items()
-        ]
-        self.columns = sorted({*self._same, *(index for index, *_ in self._near)})
-        self._width = 1 + sum(1 if is_number else levels for _, is_number, _, levels in self._near)
-
-    def embed(self, rows: Floats) -> Floats:
-        """Points whose squared distances are the weighted distances of this term."""
-        points = np.zeros((len(rows), self._width))
-        place = 1
-        for index, is_number, weight, levels in self._near:
-            if is_number:
-                points[:, place] = np.sqrt(weight) * rows[:, index]
-                place += 1
-            else:
-                codes = rows[:, index].astype(np.int64) + 1
-                codes[codes >= levels] = 0  # never seen either
-                points[np.arange(len(rows)), place + codes] = np.sqrt(weight / 2)
-                place += levels
-        return points
-
-    def group(self, rows: Floats) -> npt.NDArray[np.int64]:
-        """An integer per row, equal for rows that are equal in all columns of `same`."""
-        key = np.zeros(len(rows), dtype=np.int64)
-        for index in self._same:
-            key = key * _MOST_CODES + rows[:, index].astype(np.int64) + 1
-        return key
-
-    def codes(self, group: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
-        """The codes from which `group` made its integers, by column of `same`."""
-        codes = {}
-        for index in reversed(self._same):
-            group, code = np.divmod(group, _MOST_CODES)
-            codes[index] = code - 1
-        return codes
-
-    def places(self, columns: Collection[int]) -> list[int]:
-        """Which columns of the embedded points tell of some columns."""
-        places: list[int] = []
-        place = 1
-        for index, is_number, _, levels in self._near:
-            width = 1 if is_number else levels
-            if index in columns:
-                places += range(place, place + width)
-            place += width
-        return places
-
-    def covariance(self, a: Floats, b: Floats) -> Floats:
-        """The covariance of two sets of embedded points of one group, of shape (len(a), len(b))."""
-        d = a @ b.T
-        d *= 2
-        d -= _squared_norms(a)[:, None]
-        d -= _squared_norms(b)[None]
-        np.minimum(d, 0, out=d)
-        np.exp(d, out=d)
-        d *= self.variance
-        covariance: Floats = d
-        return covariance
-
-    def add_covariance(self, rows: Floats, total: Floats) -> None:
-        """Add the covariance of `rows` with themselves to `total`, of shape (n, n)."""
-        points, group = self.embed(rows), self.group(rows)
-        order = np.argsort(group, kind="stable")
-        ends = np.flatnonzero(np.diff(group[order])) + 1
-        for members in np.split(order, ends):
-            for start in range(0, len(members), _CHUNK):
-                some = members[start : start + _CHUNK]
-                total[np.ix_(some, members)] += self.covariance(points[some], points[members])
-
-    def pack(self, rows: Floats, weights: Floats) -> dict[str, Floats]:
-        """What predicting takes: distinct points by group, the weights of equal ones summed."""
-        distinct, inverse = np.unique(
-            np.column_stack([self.group(rows), self.embed(rows)]), axis=0, return_inverse=True
-        )
-        groups, starts = np.unique(distinct[:, 0], return_index=True)
-        return {
-            "groups": groups,
-            "starts": np.append(starts, len(distinct)),
-            "points": np.ascontiguousarray(distinct[:, 1:]),
-            "weights": np.bincount(inverse.ravel(), weights=weights, minlength=len(distinct)),
-        }
-
-
-def _squared_norms(points: Floats) -> Floats:
-    norms: Floats = np.einsum("ij,ij->i", points, points)
-    return norms
 
 
 class Effect:
@@ -134,13 +30,13 @@ class Effect:
     product over the columns (see `kernel`).
     """
 
-    def __init__(self, term: _Term, packed: Mapping[str, Floats]) -> None:
+    def __init__(self, term: Term, packed: Mapping[str, Floats]) -> None:
         self.term = term
         self.columns = term.columns
         self.points = packed["points"]
         self.groups = np.repeat(packed["groups"].astype(np.int64), np.diff(packed["starts"]).astype(np.int64))
         # With the squared norms beside them, a product of points is a squared distance.
-        norms = _squared_norms(self.points)
+        norms = squared_norms(self.points)
         self._facing = np.column_stack([2 * self.points, -norms, -np.ones(len(norms))])
         # what a kernel of one is multiplied by
         self.weights = term.variance * packed["weights"]
@@ -157,7 +53,7 @@ class Effect:
             first, inverse = _distinct(rows[:, self.term.columns])
             rows = rows[first]
         points = self.term.embed(rows)
-        points = np.column_stack([points, np.ones(len(rows)), _squared_norms(points)])
+        points = np.column_stack([points, np.ones(len(rows)), squared_norms(points)])
         rows_of: dict[int, list[int]] = {}
         for row, group in enumerate(self.term.group(rows).tolist()):
             rows_of.setdefault(group, []).append(row)
@@ -177,7 +73,7 @@ class Effect:
         """What some columns make of the kernel of each row with each point, of shape (len(rows), n)."""
         places = self.term.places(columns)
         a, b = self.term.embed(rows)[:, places], self.points[:, places]
-        d = 2 * a @ b.T - _squared_norms(a)[:, None] - _squared_norms(b)
+        d = 2 * a @ b.T - squared_norms(a)[:, None] - squared_norms(b)
         kernel: Floats = np.exp(np.minimum(d, 0))
         for index, codes in self.term.codes(self.groups).items():
             if index in columns:
@@ -201,7 +97,7 @@ def _distinct(rows: Floats) -> tuple[list[int], list[int]]:
 class Embedded(NamedTuple):
     """Rows as one term sees them: rows of different groups are unlike, others as near as their points."""
 
-    group: npt.NDArray[np.int64]
+    group: Integers
     points: Floats
 
 
@@ -212,7 +108,7 @@ class Altered(NamedTuple):
     matrix of shape (m, len(columns)).
     """
 
-    places: npt.NDArray[np.int64]
+    places: Integers
     versions: Sequence[Floats]
 
 
@@ -221,14 +117,20 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     `terms` are mappings with `sd` (the effect's standard deviation), `same` (columns in which two rows
     must be equal to inform each other) and `near` (column to weight of its squared distance). `columns`
-    names the matrix's columns, `numeric` those that are not integer codes (-1: never seen). `noise` is
-    the standard deviation of a target, `nu` the degrees of freedom of its Student-t distribution (None:
-    normal), reached in `rounds` of reweighting.
+    names the matrix's columns, `numeric` those that are not integer codes (-1: never seen). `nesting` names
+    columns of `same` whose groups lie inside one another, the widest first. `noise` is the standard
+    deviation of a target, `nu` the degrees of freedom of its Student-t distribution (None: normal), reached
+    in `rounds` of reweighting. Each term is known by at most `most_points` points of a group, fewer where
+    they leave no more than `tolerance` of the noise's variance untold.
 
     After fitting, `leave_one_out_` of shape (n,) holds what all other training rows say of each;
     with `Altered` rows, `altered_leave_one_out_` of shape (m, versions) what they say of each version.
-    Memory grows with n², time with n³.
     """
+
+    # Of a model that an earlier release saved.
+    nesting: Sequence[str] = ()
+    tolerance: float = 0.003
+    most_points: int = 400
 
     def __init__(
         self,
@@ -238,6 +140,9 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         noise: float,
         nu: float | None = None,
         rounds: int = 1,
+        nesting: Sequence[str] = (),
+        tolerance: float = 0.003,
+        most_points: int = 400,
     ) -> None:
         self.terms = terms
         self.columns = columns
@@ -245,6 +150,9 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         self.noise = noise
         self.nu = nu
         self.rounds = rounds
+        self.nesting = nesting
+        self.tolerance = tolerance
+        self.most_points = most_points
 
     def fit(
         self,
@@ -273,44 +181,37 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         altered: Altered | None,
     ) -> Self:
         self.levels_ = [int(level) + 2 for level in rows.max(axis=0)]
-        terms = self._terms()
-        covariance = np.zeros((len(rows), len(rows)))
-        for term in terms:
-            term.add_covariance(rows, covariance)
+        nested = NestedRegression(
+            self._terms(),
+            [self._level(spec) for spec in self.terms],
+            rows,
+            [list(self.columns).index(column) for column in self.nesting],
+            self.tolerance * self.noise**2,
+            self.most_points,
+        )
         self.center_ = float(np.median(target))
         centred = target - self.center_
         usual_noise = np.full(len(target), self.noise**2)
         if weight is not None:
             usual_noise /= weight
+        usual_noise += nested.untold
         noise = usual_noise
         for _ in range(self.rounds):
-            noisy = covariance.copy()
-            noisy[np.diag_indices_from(noisy)] += noise
-            lower = cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
-            weights = cho_solve((lower, True), centred, check_finite=False)
-            inverse, _ = lapack.dtrtri(lower, lower=1, overwrite_c=1)
-            precision = np.einsum("ij,ij->j", inverse, inverse)  # the diagonal of the inverse covariance
-            self.leave_one_out_ = target - weights / precision
-            if altered is not None:
-                columns = inverse.T @ inverse[:, altered.places]
-            del noisy, lower, inverse
+            mean, variance = nested.solve(centred, noise)
+            others = 1 - variance / noise  # the share of the fitted value that is not the row's own
+            error = (centred - mean) / others
+            used_noise = noise
             if self.nu is not None:
-                surprise = (target - self.leave_one_out_) ** 2
-                spread = 1 / precision - noise + usual_noise
-                noise = usual_noise * (self.nu + surprise / spread) / (self.nu + 1)
+                spread = noise / others - noise + usual_noise
+                noise = usual_noise * (self.nu + error**2 / spread) / (self.nu + 1)
                 if drop_at is not None:
-                    noise[np.sqrt(surprise) > drop_at] = 1e6
+                    noise[np.abs(error) > drop_at] = 1e6
+        self.leave_one_out_ = target - error
         if altered is not None:
-            # what the weights would be without the row itself
-            without = weights[:, None] - columns * (weights / precision)[altered.places]
-            known = self.embed(rows)
-            self.altered_leave_one_out_ = self.center_ + np.column_stack(
-                [
-                    np.einsum("ij,ji->i", self.prior_covariance(self.embed(version), known), without)
-                    for version in altered.versions
-                ]
-            )
-        self.packed_ = [term.pack(rows, weights) for term in terms]
+            said, covariance = nested.altered(altered.places, altered.versions)
+            own_share = (error / used_noise)[altered.places]
+            self.altered_leave_one_out_ = self.center_ + said - covariance * own_share[:, None]
+        self.packed_ = nested.pack()
         return self
 
     def predict(self, rows: Floats) -> Floats:
@@ -338,8 +239,12 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
             total += covariance * (ours.group[:, None] == theirs.group)
         return total
 
-    def _terms(self) -> list[_Term]:
-        return [_Term(spec, self.columns, self.numeric, self.levels_) for spec in self.terms]
+    def _level(self, spec: Mapping[str, Any]) -> int:
+        """In how many of the nested columns rows of a term are equal."""
+        return max((place + 1 for place, name in enumerate(self.nesting) if name in spec["same"]), default=0)
+
+    def _terms(self) -> list[Term]:
+        return [Term(spec, self.columns, self.numeric, self.levels_) for spec in self.terms]
 
     def effects(self) -> list[Effect]:
         """The fitted terms, made once for each fit."""

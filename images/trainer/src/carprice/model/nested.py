@@ -1,0 +1,311 @@
+"""Regression on effects of nested groups, such as all cars, makes and models, for any number of rows.
+
+The effects of a group are a few features of its rows (`carprice.model.kernels.Inducing`) with weights of
+prior variance 1. Rows of different groups of one level share no feature of that level. So the weights of
+each group are eliminated, given those of the groups around it, from the models up to all cars; then the
+weights follow from all cars down. The result is that of one large ridge regression on all features.
+Memory grows with the rows times the features of one row, time with the rows times their square.
+
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), sections 8.3 (subset of
+regressors, and its deterministic rest as noise) and 5.4.2 (leave-one-out in closed form); Snelson and
+Ghahramani, Sparse Gaussian Processes using Pseudo-inputs (2006), for the rest as noise of each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from carprice.model.kernels import Floats, Inducing, Integers, Term, inducing
+
+# Distinct points of a group among which those are chosen that stand for all.
+CANDIDATES = 4096
+_CHUNK = 4096
+_KEPT_BYTES = 300 << 20  # of features; with more rows they are made again whenever they are needed
+
+
+class Solution(NamedTuple):
+    """For each row its fitted value and x' A⁻¹ x, the variance of that value: both of shape (n,)."""
+
+    mean: Floats
+    variance: Floats
+
+
+@dataclass
+class _Basis:
+    """The features of one term for the rows of a node: of each of the term's groups a few columns."""
+
+    term: int
+    groups: dict[int, tuple[slice, Inducing]]
+
+
+@dataclass
+class _Node:
+    """The rows `start` to `stop` of the sorted rows, which are equal in the columns up to a level."""
+
+    start: int
+    stop: int
+    bases: list[_Basis]
+    width: int  # number of its own features
+    children: list[_Node] = field(default_factory=list)
+    # The Cholesky factor of its own block, that block's share in the features around it, the right side.
+    lower: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    outer: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    right: Floats = field(default_factory=lambda: np.zeros(0))
+    weights: Floats = field(default_factory=lambda: np.zeros(0))
+
+
+class _Around(NamedTuple):
+    """What is known of the features around a node: their weights and the covariance of these."""
+
+    weights: Floats
+    covariance: Floats
+
+
+class NestedRegression:
+    """The features of `rows`, of shape (n, columns), and the solutions for targets and noises.
+
+    `nesting` are indices of columns, the widest groups first; each group lies inside one of the column
+    before it. `levels` has for each term the number of these columns in which its rows are equal. A term
+    leaves at most `tolerance` of its variance untold, unless it would take more than `most` points of a
+    group; `untold` of shape (n,) is what all terms leave of each row.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        levels: Sequence[int],
+        rows: Floats,
+        nesting: Sequence[int],
+        tolerance: float,
+        most: int,
+    ) -> None:
+        self._terms, self._levels = terms, levels
+        self._tolerance, self._most = tolerance, most
+        self._random = np.random.default_rng(0)
+        keys = [rows[:, column] for column in reversed(nesting)]
+        self._order = np.lexsort(keys) if keys else np.arange(len(rows))
+        self._rows = rows[self._order]
+        self._nesting = list(nesting)
+        self._kept: dict[int, Floats] = {}
+        self.untold = np.zeros(len(rows))
+        self._root = self._node(0, len(rows), 0)
+        self._keeps = 4 * sum(
+            (leaf.stop - leaf.start) * sum(node.width for node in path)
+            for path in _paths(self._root, [])
+            for leaf in path[-1:]
+        ) <= _KEPT_BYTES
+        for path in _paths(self._root, []):
+            for start, stop, features in self._features(path):
+                told = np.einsum("ij,ij->i", features, features)
+                self.untold[self._order[start:stop]] = np.maximum(self._variance() - told, 0)
+
+    def solve(self, target: Floats, noise: Floats) -> Solution:
+        """Fit to `target` of shape (n,), whose errors have the variances `noise` of shape (n,)."""
+        target, noise = target[self._order], noise[self._order]
+        self._eliminate([self._root], target, noise)
+        mean, variance = np.empty(len(target)), np.empty(len(target))
+        nothing = _Around(np.zeros(0), np.zeros((0, 0)))
+        self._substitute([self._root], nothing, mean, variance)
+        back = np.empty_like(self._order)
+        back[self._order] = np.arange(len(back))
+        return Solution(mean[back], variance[back])
+
+    def altered(self, places: Integers, versions: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """The fitted values of changed rows, and their covariance x' A⁻¹ x with the rows themselves.
+
+        `places` of shape (m,) are training rows, each of `versions` these rows, changed outside of the
+        nesting, of shape (m, columns). Both results are of shape (m, versions), by the last `solve`.
+        """
+        back = np.empty_like(self._order)
+        back[self._order] = np.arange(len(back))
+        sorted_places = back[places]
+        means = np.zeros((len(places), len(versions)))
+        covariances = np.zeros_like(means)
+        for path, around in self._arounds([self._root], _Around(np.zeros(0), np.zeros((0, 0)))):
+            leaf = path[-1]
+            inside = np.flatnonzero((sorted_places >= leaf.start) & (sorted_places < leaf.stop))
+            if not len(inside):
+                continue
+            own = self._make(path, self._rows[sorted_places[inside]])
+            for version, changed in enumerate(versions):
+                other = self._make(path, changed[inside])
+                means[inside, version], covariances[inside, version] = _read(leaf, around, other, own)
+        return means, covariances
+
+    def pack(self) -> list[dict[str, Floats]]:
+        """For each term its groups, where the points of each start, the points and their weights."""
+        found: list[list[tuple[int, Floats, Floats]]] = [[] for _ in self._terms]
+        for node in _nodes(self._root):
+            place = 0
+            for basis in node.bases:
+                for group, (columns, points) in basis.groups.items():
+                    weights = node.weights[place + columns.start : place + columns.stop]
+                    found[basis.term].append((group, points.points, points.point_weights(weights)))
+                place += _width(basis)
+        packed = []
+        for term, groups in zip(self._terms, found, strict=True):
+            groups.sort(key=lambda entry: entry[0])
+            packed.append(
+                {
+                    "groups": np.array([group for group, _, _ in groups], dtype=np.float64),
+                    "starts": np.cumsum([0, *(len(points) for _, points, _ in groups)]),
+                    "points": np.vstack([np.zeros((0, term.width)), *(points for _, points, _ in groups)]),
+                    "weights": np.concatenate([np.zeros(0), *(weights for _, _, weights in groups)]),
+                }
+            )
+        return packed
+
+    def _variance(self) -> float:
+        return float(sum(term.variance for term in self._terms))
+
+    def _node(self, start: int, stop: int, level: int) -> _Node:
+        bases = [
+            self._basis(index, start, stop)
+            for index, (term, its) in enumerate(zip(self._terms, self._levels, strict=True))
+            if its == level
+        ]
+        node = _Node(start, stop, bases, sum(map(_width, bases)))
+        if level < max(self._levels):
+            key = self._rows[start:stop, self._nesting[level]]
+            ends = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), stop - start]
+            node.children = [
+                self._node(start + a, start + b, level + 1) for a, b in zip(ends, ends[1:], strict=False)
+            ]
+        return node
+
+    def _basis(self, index: int, start: int, stop: int) -> _Basis:
+        term = self._terms[index]
+        distinct = np.unique(self._rows[start:stop][:, term.columns], axis=0)
+        rows = np.zeros((len(distinct), self._rows.shape[1]))
+        rows[:, term.columns] = distinct
+        key = term.group(rows)
+        groups, place = {}, 0
+        for group in np.unique(key).tolist():
+            members = np.flatnonzero(key == group)
+            if len(members) > CANDIDATES:
+                members = np.sort(self._random.choice(members, CANDIDATES, replace=False))
+            chosen = inducing(term, term.embed(rows[members]), self._tolerance, self._most)
+            groups[group] = (slice(place, place + len(chosen.points)), chosen)
+            place += len(chosen.points)
+        return _Basis(index, groups)
+
+    def _features(self, path: Sequence[_Node]) -> Iterator[tuple[int, int, Floats]]:
+        """From where to where, and the features of these rows of the last node, in chunks."""
+        leaf = path[-1]
+        for start in range(leaf.start, leaf.stop, _CHUNK):
+            stop = min(start + _CHUNK, leaf.stop)
+            features = self._kept.get(start)
+            if features is None:
+                features = self._make(path, self._rows[start:stop])
+                if self._keeps:
+                    self._kept[start] = features.astype(np.float32)
+            yield start, stop, features.astype(np.float64)
+
+    def _make(self, path: Sequence[_Node], rows: Floats) -> Floats:
+        """The features of rows that belong to the last node: those of the first node of the path first."""
+        features = np.zeros((len(rows), sum(node.width for node in path)))
+        place = 0
+        for basis in (basis for node in path for basis in node.bases):
+            term = self._terms[basis.term]
+            points, key = term.embed(rows), term.group(rows)
+            for group, (columns, chosen) in basis.groups.items():
+                if len(chosen.points) == 0:
+                    continue
+                members = np.flatnonzero(key == group)
+                if len(members):
+                    columns = slice(place + columns.start, place + columns.stop)
+                    features[members, columns] = chosen.features(term, points[members])
+            place += _width(basis)
+        return features
+
+    def _eliminate(self, path: list[_Node], target: Floats, noise: Floats) -> tuple[Floats, Floats]:
+        """Eliminate the last node's features; returns the equations of the features around it."""
+        node, total = path[-1], sum(node.width for node in path)
+        around = total - node.width
+        matrix, right = np.zeros((total, total)), np.zeros(total)
+        for child in node.children:
+            its_matrix, its_right = self._eliminate([*path, child], target, noise)
+            matrix += its_matrix
+            right += its_right
+        if not node.children:
+            for start, stop, features in self._features(path):
+                weighted = features / noise[start:stop, None]
+                matrix += weighted.T @ features
+                right += weighted.T @ target[start:stop]
+        own = matrix[around:, around:]
+        own[np.diag_indices_from(own)] += 1
+        node.lower = cholesky(own, lower=True, check_finite=False)
+        node.outer = solve_triangular(node.lower, matrix[around:, :around], lower=True, check_finite=False)
+        node.right = solve_triangular(node.lower, right[around:], lower=True, check_finite=False)
+        return (
+            matrix[:around, :around] - node.outer.T @ node.outer,
+            right[:around] - node.outer.T @ node.right,
+        )
+
+    def _substitute(self, path: list[_Node], around: _Around, mean: Floats, variance: Floats) -> None:
+        for its_path, its_around in self._arounds(path, around):
+            for start, stop, features in self._features(its_path):
+                mean[start:stop], variance[start:stop] = _read(its_path[-1], its_around, features)
+
+    def _arounds(self, path: list[_Node], around: _Around) -> Iterator[tuple[list[_Node], _Around]]:
+        """Each leaf's path with what is known around it, once the weights of the path are known."""
+        node = path[-1]
+        node.weights = solve_triangular(
+            node.lower, node.right - node.outer @ around.weights, lower=True, trans="T", check_finite=False
+        )
+        if not node.children:
+            yield path, around
+            return
+        slope = solve_triangular(node.lower, node.outer, lower=True, trans="T", check_finite=False)
+        inverse = solve_triangular(node.lower, np.eye(node.width), lower=True, check_finite=False)
+        cross = -slope @ around.covariance
+        inner = _Around(
+            np.concatenate([around.weights, node.weights]),
+            np.block([[around.covariance, cross.T], [cross, inverse.T @ inverse - cross @ slope.T]]),
+        )
+        for child in node.children:
+            yield from self._arounds([*path, child], inner)
+
+
+def _read(
+    leaf: _Node, around: _Around, features: Floats, others: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """The fitted value of each row of features, and x' A⁻¹ y with its like of `others` (itself if None)."""
+    outside = features.shape[1] - leaf.width
+    mean = features[:, :outside] @ around.weights + features[:, outside:] @ leaf.weights
+    given, rest = _given(leaf, features)
+    its_given, its_rest = (given, rest) if others is None else _given(leaf, others)
+    covariance = np.einsum("ij,ij->j", given, its_given)
+    covariance += np.einsum("ij,ij->i", rest @ around.covariance, its_rest)
+    return mean, covariance
+
+
+def _given(leaf: _Node, features: Floats) -> tuple[Floats, Floats]:
+    """The rows divided by the leaf's factor, and what of the features around the leaf is not its own."""
+    outside = features.shape[1] - leaf.width
+    given = solve_triangular(leaf.lower, features[:, outside:].T, lower=True, check_finite=False)
+    return given, features[:, :outside] - given.T @ leaf.outer
+
+
+def _paths(node: _Node, path: list[_Node]) -> Iterator[list[_Node]]:
+    """The nodes from the first to each leaf."""
+    path = [*path, node]
+    if not node.children:
+        yield path
+    for child in node.children:
+        yield from _paths(child, path)
+
+
+def _nodes(node: _Node) -> Iterator[_Node]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+def _width(basis: _Basis) -> int:
+    return sum(len(chosen.points) for _, chosen in basis.groups.values())
