@@ -166,7 +166,15 @@ class TrainingParams(Section):
     """How the model learns."""
 
     min_rows: int = Field(default=30, ge=10, description="Fewest distinct listings to train on.")
-    max_rows: int = Field(default=6000, ge=100, le=20000, description="Most listings to train on.")
+    max_rows: int = Field(default=100_000, ge=100, le=1_000_000, description="Most listings to train on.")
+    drawing_seed: int = Field(
+        default=0, ge=0, description="Seed of the draw of listings where there are more."
+    )
+    learning_rows: int = Field(
+        default=5000,
+        ge=500,
+        description="Fewest listings from which noise and effects are learned; with fewer the given ones hold.",
+    )
     typing_error_log_distance: float = Field(
         default=0.6, gt=0, description="Distance in log price at which a price counts as a typing error."
     )

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.splitting import is_test
+from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings.schema import FEATURES
@@ -42,16 +43,17 @@ def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
 
 
 def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFrame:
-    """The training listings (canonical columns) that a model learns: at most `max_rows`, the newest ones.
+    """The training listings (canonical columns) that a model learns: at most `max_rows`, by `listing_id`.
 
-    Partial listings only take the room that complete ones leave, and none where their weight is 0.
+    Where there are more, they are drawn (see `carprice.lifecycle.drawing`). The order of `training` makes no
+    difference. Partial listings only take the room that complete ones leave, and none where their weight is 0.
     """
-    partial = partial_of(training) != 0
-    room = max(params.max_rows - int((~partial).sum()), 0) if params.partial_weight else 0
-    chosen = ~partial
-    chosen[np.flatnonzero(chosen)[: -params.max_rows]] = False
-    chosen[np.flatnonzero(partial)[max(int(partial.sum()) - room, 0) :]] = True
-    learned: pd.DataFrame = training[chosen].reset_index(drop=True)
+    ordered = training.sort_values("listing_id", kind="stable", ignore_index=True)
+    partial = partial_of(ordered) != 0
+    complete = drawn(ordered[~partial], params.max_rows, params.drawing_seed)
+    room = params.max_rows - len(complete) if params.partial_weight else 0
+    rest = drawn(ordered[partial], room, params.drawing_seed)
+    learned: pd.DataFrame = pd.concat([complete, rest]).sort_index().reset_index(drop=True)
     return learned
 
 

@@ -66,6 +66,34 @@ class _Around(NamedTuple):
     covariance: Floats
 
 
+class _Rows(NamedTuple):
+    """Equations as rows, each with noise of variance 1: features of shape (n, columns), target (n,)."""
+
+    features: Floats
+    target: Floats
+
+
+class _Sums(NamedTuple):
+    """Equations as their normal equations: of shape (columns, columns) and (columns,)."""
+
+    matrix: Floats
+    right: Floats
+
+    def add(self, rows: Sequence[_Rows], sums: _Rows | _Sums | None = None) -> None:
+        """Add equations to these."""
+        if rows:
+            together = _together(rows, len(self.right))
+            self.matrix[...] += together.features.T @ together.features
+            self.right[...] += together.features.T @ together.target
+        if isinstance(sums, _Sums):
+            self.matrix[...] += sums.matrix
+            self.right[...] += sums.right
+
+
+# Rows where they are fewer than the columns, else sums.
+_Equations = _Rows | _Sums
+
+
 class NestedRegression:
     """The features of `rows`, of shape (n, columns), and the solutions for targets and noises.
 
@@ -223,29 +251,60 @@ class NestedRegression:
             place += _width(basis)
         return features
 
-    def _eliminate(self, path: list[_Node], target: Floats, noise: Floats) -> tuple[Floats, Floats]:
+    def _eliminate(self, path: list[_Node], target: Floats, noise: Floats) -> _Equations:
         """Eliminate the last node's features; returns the equations of the features around it."""
         node, total = path[-1], sum(node.width for node in path)
         around = total - node.width
-        matrix, right = np.zeros((total, total)), np.zeros(total)
-        for child in node.children:
-            its_matrix, its_right = self._eliminate([*path, child], target, noise)
-            matrix += its_matrix
-            right += its_right
-        if not node.children:
-            for start, stop, features in self._features(path):
-                weighted = features / noise[start:stop, None]
-                matrix += weighted.T @ features
-                right += weighted.T @ target[start:stop]
-        own = matrix[around:, around:]
+        known = self._known(path, total, target, noise)
+        if isinstance(known, _Rows):
+            inside, outside = known.features[:, around:], known.features[:, :around]
+            own, cross, right = inside.T @ inside, inside.T @ outside, inside.T @ known.target
+        else:
+            own, cross = known.matrix[around:, around:], known.matrix[around:, :around]
+            right = known.right[around:]
         own[np.diag_indices_from(own)] += 1
         node.lower = cholesky(own, lower=True, check_finite=False)
-        node.outer = solve_triangular(node.lower, matrix[around:, :around], lower=True, check_finite=False)
-        node.right = solve_triangular(node.lower, right[around:], lower=True, check_finite=False)
-        return (
-            matrix[:around, :around] - node.outer.T @ node.outer,
-            right[:around] - node.outer.T @ node.right,
+        node.outer = solve_triangular(node.lower, cross, lower=True, check_finite=False)
+        node.right = solve_triangular(node.lower, right, lower=True, check_finite=False)
+        if isinstance(known, _Rows):
+            alike = inside @ inside.T
+            alike[np.diag_indices_from(alike)] += 1
+            lower = cholesky(alike, lower=True, check_finite=False)
+            solved = solve_triangular(
+                lower, np.column_stack([outside, known.target]), lower=True, check_finite=False
+            )
+            return _Rows(solved[:, :-1], solved[:, -1])
+        return _Sums(
+            known.matrix[:around, :around] - node.outer.T @ node.outer,
+            known.right[:around] - node.outer.T @ node.right,
         )
+
+    def _known(self, path: list[_Node], total: int, target: Floats, noise: Floats) -> _Equations:
+        """What the rows of the last node say of all features of the path, its children's eliminated."""
+        node = path[-1]
+        waiting: list[_Rows] = []
+        sums: _Sums | None = None
+        if node.children:
+            parts = (self._eliminate([*path, child], target, noise) for child in node.children)
+        else:
+            parts = self._weighted(path, target, noise)
+        for part in parts:
+            if isinstance(part, _Rows):
+                waiting.append(part)
+            if isinstance(part, _Sums) or sum(len(rows.target) for rows in waiting) >= max(total, 1):
+                sums = sums or _Sums(np.zeros((total, total)), np.zeros(total))
+                sums.add(waiting, part)
+                waiting.clear()
+        if sums is None:
+            return _together(waiting, total)
+        sums.add(waiting)
+        return sums
+
+    def _weighted(self, path: list[_Node], target: Floats, noise: Floats) -> Iterator[_Equations]:
+        """The rows of a leaf, divided by the standard deviation of their noise."""
+        for start, stop, features in self._features(path):
+            deviation = np.sqrt(noise[start:stop])
+            yield _Rows(features / deviation[:, None], target[start:stop] / deviation)
 
     def _substitute(self, path: list[_Node], around: _Around, mean: Floats, variance: Floats) -> None:
         for its_path, its_around in self._arounds(path, around):
@@ -290,6 +349,13 @@ def _given(leaf: _Node, features: Floats) -> tuple[Floats, Floats]:
     outside = features.shape[1] - leaf.width
     given = solve_triangular(leaf.lower, features[:, outside:].T, lower=True, check_finite=False)
     return given, features[:, :outside] - given.T @ leaf.outer
+
+
+def _together(rows: Sequence[_Rows], columns: int) -> _Rows:
+    return _Rows(
+        np.vstack([np.zeros((0, columns)), *(part.features for part in rows)]),
+        np.concatenate([np.zeros(0), *(part.target for part in rows)]),
+    )
 
 
 def _paths(node: _Node, path: list[_Node]) -> Iterator[list[_Node]]:

@@ -23,6 +23,7 @@ from carprice.model.features import (
     ListingFeatures,
 )
 from carprice.model.kernel_regression import Altered, KernelRegressor
+from carprice.model.likelihood import Data, Hyperparameters, learned
 from carprice.params import TrainingParams
 
 # An error smaller than this (log price) says nothing about how large errors are around it.
@@ -36,6 +37,10 @@ LEAST_FACTOR = 1.05
 LEAST_COMPLETE = 30
 # Complete listings whose mileage and fuel are hidden to see how much less is known of the price.
 HIDDEN = 500
+# Each model lies inside one family, each family inside one make.
+NESTING = ("make", "root", "model")
+# Steps of the search for noise and effects. Twice as many changed the error by less than 0.02 points.
+LEARNING_STEPS = 200
 
 MAKE, RARITY, KM_DOUBT, PARTIAL = map(COLUMNS.index, ("make", "rarity", "km_doubt", "partial"))
 # For each value of `partial`: the columns that a complete listing would have other values in.
@@ -51,7 +56,8 @@ class PriceModel(RegressorMixin, BaseEstimator):
 
     Input: the matrix of `ListingFeatures`. A training price that stands further than `reach` allows from
     what all other listings say of it is flagged in `flagged_` and has no say; `expected_mad_` holds what
-    they say. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors, each
+    they say. From `learning_rows` listings on, `noise` and `terms` are where a search by marginal likelihood
+    starts; with fewer, and with None, they hold as they are. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors, each
     divided by the error size that `spread_terms` predict for its kind of car, and by a factor of its make,
     shrunk towards 1 with the weight of `make_shrinkage` listings.
 
@@ -66,6 +72,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
 
     # Of a model that an earlier release saved.
     partial_weight: float = 1.0
+    learning_rows: int | None = None
     partial_factor_: Sequence[float] = (1.0, 1.1, 1.1, 1.1)
 
     def __init__(
@@ -82,6 +89,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         coverage: float,
         make_shrinkage: float,
         partial_weight: float = 1.0,
+        learning_rows: int | None = None,
     ) -> None:
         self.terms = terms
         self.spread_terms = spread_terms
@@ -95,6 +103,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         self.coverage = coverage
         self.make_shrinkage = make_shrinkage
         self.partial_weight = partial_weight
+        self.learning_rows = learning_rows
 
     def fit(self, rows: Floats, price_mad: Floats) -> Self:
         """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD."""
@@ -102,15 +111,15 @@ class PriceModel(RegressorMixin, BaseEstimator):
         complete = rows[:, PARTIAL] == 0
         hidden = _hidden(rows, np.flatnonzero(complete))
         reach = self.reach(rows)
+        weight = np.where(complete, 1.0, max(self.partial_weight, LEAST_WEIGHT))
+        terms, noise = self._hyperparameters(Data(rows, log_price, 1 / weight, reach, COLUMNS, NUMBERS))
         self.level_ = KernelRegressor(
-            self._all_terms(rows), COLUMNS, NUMBERS, self.noise, self.nu, self.rounds
+            terms, COLUMNS, NUMBERS, noise, self.nu, self.rounds, nesting=NESTING
         ).fit(
             rows,
             log_price,
             drop_at=reach,
-            weight=None
-            if complete.all()
-            else np.where(complete, 1.0, max(self.partial_weight, LEAST_WEIGHT)),
+            weight=None if complete.all() else weight,
             altered=hidden,
         )
         expected = self.level_.leave_one_out_
@@ -125,7 +134,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
     def _calibrate(self, rows: Floats, expected: Floats, error: Floats) -> None:
         """Learn the interval from leave-one-out errors (log price), of shape (n,)."""
         self.spread_ = KernelRegressor(
-            list(self.spread_terms), (*COLUMNS, "price"), (*NUMBERS, "price"), noise=self.spread_noise
+            list(self.spread_terms), (*COLUMNS, "price"), (*NUMBERS, "price"), noise=self.spread_noise, nesting=NESTING
         ).fit(_with_price(rows, expected), np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
         score = error / np.exp(self.spread_.leave_one_out_)
         tail = (1 - self.coverage) / 2
@@ -197,6 +206,13 @@ class PriceModel(RegressorMixin, BaseEstimator):
         reach: Floats = self.typing_error_at * (1 + np.exp(-rows[:, RARITY]))
         return reach
 
+    def _hyperparameters(self, data: Data) -> Hyperparameters:
+        """The effects and the noise: those given, or what the rows say where they are enough."""
+        given = Hyperparameters([dict(term) for term in self._all_terms(data.rows)], self.noise)
+        if self.learning_rows is None or len(data.rows) < self.learning_rows:
+            return given
+        return learned(given, data, NESTING[-1], self.nu, LEARNING_STEPS)
+
     def _all_terms(self, rows: Floats) -> list[Mapping[str, Any]]:
         """The given terms, and one for whatever extra categories the training rows have."""
         used = [c for c in EXTRA_CATEGORIES if rows[:, COLUMNS.index(c)].max() > 0]
@@ -226,6 +242,7 @@ def build_pipeline(params: TrainingParams) -> Pipeline:
                     coverage=params.interval_coverage,
                     make_shrinkage=params.make_shrinkage,
                     partial_weight=params.partial_weight,
+                    learning_rows=params.learning_rows,
                 ),
             ),
         ]
