@@ -106,7 +106,7 @@ def default_in_words(value: object) -> str:
     if value in ("", None, Path()):
         return "empty"
     if isinstance(value, list):
-        return f"{len(value)} entries, in [params.yaml](../params.yaml)"
+        return f"{len(value)} entries, in [params.py](../images/trainer/src/carprice/params.py)"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, Path):

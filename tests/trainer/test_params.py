@@ -8,14 +8,23 @@ import pytest
 import yaml
 
 from carprice.errors import UsageProblem
-from carprice.params import Params
+from carprice.params import STARTS, Params, TrainingParams
 from carprice.params_file import load_params, parse_params
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 
 
-def test_params_yaml_lists_every_setting_with_its_default() -> None:
-    assert yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8")) == Params().model_dump(mode="json")
+def test_params_yaml_lists_every_setting_that_a_person_sets_with_its_default() -> None:
+    expected = Params().model_dump(mode="json")
+    for name in STARTS:
+        del expected["training"][name]
+    assert yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8")) == expected
+
+
+def test_a_file_of_an_earlier_release_is_accepted() -> None:
+    assumed = {name: TrainingParams().model_dump(mode="json")[name] for name in STARTS} | {"noise": 0.2}
+    read = parse_params(yaml.safe_dump({"training": assumed | {"max_rows": 6000}})).training
+    assert (read.noise, read.max_rows, read.terms) == (0.2, 6000, TrainingParams().terms)
 
 
 def test_every_setting_in_params_yaml_has_a_comment() -> None:

@@ -162,6 +162,17 @@ SPREAD_TERMS = (
 )
 
 
+STARTS = (
+    *("noise", "nu", "rounds", "make_shrinkage", "extra_sd", "extra_weight", "spread_noise"),
+    *("terms", "spread_terms"),
+)
+"""Settings of `training` that `params.yaml` leaves out, because nobody sets them by thought.
+
+They are what is assumed of prices before any listing is seen. `carprice tune` compares others and prints
+them; the file may hold them.
+"""
+
+
 class TrainingParams(Section):
     """How the model learns."""
 

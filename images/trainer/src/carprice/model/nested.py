@@ -122,11 +122,15 @@ class NestedRegression:
         self._kept: dict[int, Floats] = {}
         self.untold = np.zeros(len(rows))
         self._root = self._node(0, len(rows), 0)
-        self._keeps = 4 * sum(
-            (leaf.stop - leaf.start) * sum(node.width for node in path)
-            for path in _paths(self._root, [])
-            for leaf in path[-1:]
-        ) <= _KEPT_BYTES
+        self._keeps = (
+            4
+            * sum(
+                (leaf.stop - leaf.start) * sum(node.width for node in path)
+                for path in _paths(self._root, [])
+                for leaf in path[-1:]
+            )
+            <= _KEPT_BYTES
+        )
         for path in _paths(self._root, []):
             for start, stop, features in self._features(path):
                 told = np.einsum("ij,ij->i", features, features)

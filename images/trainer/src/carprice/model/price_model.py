@@ -134,7 +134,11 @@ class PriceModel(RegressorMixin, BaseEstimator):
     def _calibrate(self, rows: Floats, expected: Floats, error: Floats) -> None:
         """Learn the interval from leave-one-out errors (log price), of shape (n,)."""
         self.spread_ = KernelRegressor(
-            list(self.spread_terms), (*COLUMNS, "price"), (*NUMBERS, "price"), noise=self.spread_noise, nesting=NESTING
+            list(self.spread_terms),
+            (*COLUMNS, "price"),
+            (*NUMBERS, "price"),
+            noise=self.spread_noise,
+            nesting=NESTING,
         ).fit(_with_price(rows, expected), np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
         score = error / np.exp(self.spread_.leave_one_out_)
         tail = (1 - self.coverage) / 2
