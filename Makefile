@@ -138,7 +138,7 @@ bench: setup ## compare the pipeline in Airflow with its bare steps, and measure
 	.venv/trainer/bin/python -m benchmarks.pipeline
 
 .PHONY: bench-accuracy
-bench-accuracy: setup ## compare the model with the reference recipe on the same rows DATA=path [SEEDS=5 PARTIAL=0.3 WEIGHTS="1 0.7"]
+bench-accuracy: setup .venv/trainer/.bench-ready ## compare the model with the reference recipe, LightGBM and CatBoost on the same rows DATA=path [SEEDS=5 SIZES="500 4000" PICTURE=path PARTIAL=0.3 WEIGHTS="1 0.7"]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
 .PHONY: bench-ingest
@@ -171,7 +171,7 @@ bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=p
 
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
-	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests; do \
+	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests benchmarks; do \
 		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--no-emit-index-url --no-header requirements.in -o requirements.txt); \
 	done
@@ -205,6 +205,11 @@ lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
 	@echo "setting up the environment '$*'"
 	@$(uv) pip install --quiet -p .venv/$* -r $<
 	@$(uv) pip install --quiet -p .venv/$* --no-deps -e images/contract -e images/trainer
+	@touch $@
+
+.venv/trainer/.bench-ready: benchmarks/requirements.txt .venv/trainer/.ready
+	@echo "adding what the benchmarks compare with to 'trainer'"
+	@$(uv) pip install --quiet -p .venv/trainer -r $<
 	@touch $@
 
 .venv/%/.test-ready: tests/requirements.txt .venv/%/.ready

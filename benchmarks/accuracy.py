@@ -1,8 +1,9 @@
-"""The model and the reference recipe on the same rows, for several split seeds, with the spread.
+"""The model, the reference recipe and boosting on the same rows, for several split seeds, with the spread.
 
-    make bench-accuracy DATA=listings.csv [SEEDS=5] [PARTIAL=0.3]
+    make bench-accuracy DATA=listings.csv [SEEDS=5] [SIZES="500 4000"] [PARTIAL=0.3]
 
 Measures accuracy, intervals and typing errors with the code of the pipeline and the settings in params.yaml.
+With SIZES it measures the learning curve (see `benchmarks.learning_curve`).
 With PARTIAL, a share of the training rows, it measures what listings without mileage or fuel do instead.
 """
 
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.boosting import BOOSTING
+from benchmarks.learning_curve import draw_curve, learning_curve, pricings, print_curve
 from benchmarks.partial_listings import print_comparison
 from benchmarks.reference import reference
 from carprice.history.splitting import is_test
@@ -42,6 +45,13 @@ def main() -> int:
     seeds = int(os.environ.get("SEEDS") or 5)
     if share := float(os.environ.get("PARTIAL") or 0):
         print_comparison(listings, params, seeds, share)
+        return 0
+    if sizes := [int(size) for size in os.environ.get("SIZES", "").split()]:
+        names = list(filter(None, os.environ.get("MODELS", "").split(","))) or list(pricings(params))
+        curve = learning_curve(listings, params, seeds, sizes, names)
+        print_curve(curve)
+        if picture := os.environ.get("PICTURE"):
+            draw_curve(curve, picture)
         return 0
     print(
         f"{len(listings)} distinct listings, {seeds} split seeds, test share {params.evaluation.test_share}"
@@ -99,6 +109,11 @@ def one_split(listings: pd.DataFrame, params: Params, seed: int) -> tuple[dict[s
         / _mae_share(price, theirs, bounded),
         "all unflagged test rows: rows": float(kept.sum()),
         "  ours: mean relative error, %": 100 * float((np.abs(ours - price) / price)[kept].mean()),
+        **{
+            f"  {name}: mean relative error, %": 100
+            * float((np.abs(boosted(train, test) - price) / price)[kept].mean())
+            for name, boosted in BOOSTING.items()
+        },
         "  ours: R² of the log price": r_squared(np.log(price[kept]), np.log(ours[kept])),
         "flagged as typing errors: test rows, %": 100 * float(1 - kept.mean()),
         "flagged as typing errors: training rows, %": 100 * float(flagged_in_training(pipeline).mean()),

@@ -21,7 +21,7 @@ def reference(
     """
     a, b = _prepared(training), _prepared(test)
     for column in CATEGORIES:
-        mode = a[column].mode()[0]
+        mode = next(iter(a[column].mode()), "")  # a file may lack the column
         a[column], b[column] = a[column].fillna(mode), b[column].fillna(mode)
         codes = {value: code for code, value in enumerate(sorted(set(a[column]) | set(b[column])))}
         a[column], b[column] = a[column].map(codes), b[column].map(codes)

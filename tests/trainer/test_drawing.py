@@ -1,4 +1,4 @@
-"""Which listings are learned: never by the order of rows, recent and rare ones first, no more than the limit."""
+"""Which listings are learned: never by the order of rows, recent and rare ones have better chances."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class TrainingParams(Section):
     learning_rows: int = Field(
         default=5000,
         ge=500,
-        description="Fewest listings from which noise and effects are learned; with fewer the given ones hold.",
+        description="Fewest listings from which noise and effects are learned.",
     )
     typing_error_log_distance: float = Field(
         default=0.6, gt=0, description="Distance in log price at which a price counts as a typing error."

@@ -34,6 +34,7 @@ def render(
             coverage=float(run.data.params["training.interval_coverage"]),
             slice_min_rows=run.data.params["evaluation.slice_min_rows"],
             rows_train=run.data.metrics["train_rows"],
+            rows_available=run.data.metrics.get("train_rows_available", run.data.metrics["train_rows"]),
             rows_flagged=int(run.data.metrics["train_rows_flagged"]),
             manifest=manifest,
             slices=slices,

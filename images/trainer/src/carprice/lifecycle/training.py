@@ -45,8 +45,9 @@ def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
 def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFrame:
     """The training listings (canonical columns) that a model learns: at most `max_rows`, by `listing_id`.
 
-    Where there are more, they are drawn (see `carprice.lifecycle.drawing`). The order of `training` makes no
-    difference. Partial listings only take the room that complete ones leave, and none where their weight is 0.
+    Where there are more, they are drawn (see `carprice.lifecycle.drawing`). The order of `training` makes
+    no difference. Partial listings only take the room that complete ones leave, and none where their weight
+    is 0.
     """
     ordered = training.sort_values("listing_id", kind="stable", ignore_index=True)
     partial = partial_of(ordered) != 0
@@ -98,7 +99,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
 
     manifest, listings = snapshots.load(root, snapshot_id)
     in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
-    training = rows_to_learn(listings[~in_test], params.training)
+    available = listings[~in_test]
+    training = rows_to_learn(available, params.training)
     if len(training) < params.training.min_rows:
         raise DataRefused(
             f"at least {params.training.min_rows} distinct training listings were expected "
@@ -132,7 +134,11 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         # What all other training listings say of each one: honest, unlike the fit itself.
         mlflow.log_metrics({f"train_loo_{name}": value for name, value in metrics.items()})
         mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_partial": float(partial)})
-        mlflow.log_metrics({"train_rows_flagged": float(flagged.sum())})
+        mlflow.log_metrics(
+            {"train_rows_flagged": float(flagged.sum()), "train_rows_available": float(len(available))}
+        )
+        # what holds of prices, learned or given
+        mlflow.log_dict(_effects(pipeline), "effects/effects.json")
         mlflow.log_dict(manifest, "data/manifest.json")
         mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
         mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")
@@ -167,3 +173,9 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         "rows_flagged": int(flagged.sum()),
         "metrics": metrics,
     }
+
+
+def _effects(pipeline: Pipeline) -> dict[str, Any]:
+    """The noise and the effects that the model has, as `params.yaml` may hold them."""
+    level = pipeline.named_steps["price"].level_
+    return {"noise": level.noise, "terms": list(level.terms)}

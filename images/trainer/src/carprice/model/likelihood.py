@@ -170,7 +170,8 @@ class _Kernels:
         return (inverse - np.outer(weights, weights)) / 2, noise_now
 
     def _terms(self, theta: Floats) -> list[tuple[Mapping[str, Any], list[str], Singles]]:
-        found, place = [], 0
+        found: list[tuple[Mapping[str, Any], list[str], Singles]] = []
+        place = 0
         for term, near in zip(self._start.terms, self._near, strict=True):
             found.append((term, near, theta[place : place + 1 + len(near)].astype(np.float32)))
             place += 1 + len(near)
@@ -209,7 +210,7 @@ def _block(data: Data, group: str | None, random: np.random.Generator) -> Intege
         key = data.rows[:, list(data.columns).index(group)]
         most = BLOCK_ROWS // (_GROUPS_OF_BLOCK + 2)
         for _ in range(_GROUPS_OF_BLOCK):
-            center = random.integers(count)
+            center = int(random.integers(count))
             members = np.flatnonzero(key == key[center])
             if len(members) > most:
                 members = members[np.argsort(_distance(data, members, center, random))[:most]]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -205,9 +206,7 @@ class NestedRegression:
         if level < max(self._levels):
             key = self._rows[start:stop, self._nesting[level]]
             ends = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), stop - start]
-            node.children = [
-                self._node(start + a, start + b, level + 1) for a, b in zip(ends, ends[1:], strict=False)
-            ]
+            node.children = [self._node(start + a, start + b, level + 1) for a, b in pairwise(ends)]
         return node
 
     def _basis(self, index: int, start: int, stop: int) -> _Basis:
@@ -289,7 +288,9 @@ class NestedRegression:
         waiting: list[_Rows] = []
         sums: _Sums | None = None
         if node.children:
-            parts = (self._eliminate([*path, child], target, noise) for child in node.children)
+            parts: Iterator[_Equations] = (
+                self._eliminate([*path, child], target, noise) for child in node.children
+            )
         else:
             parts = self._weighted(path, target, noise)
         for part in parts:

@@ -56,10 +56,12 @@ class PriceModel(RegressorMixin, BaseEstimator):
 
     Input: the matrix of `ListingFeatures`. A training price that stands further than `reach` allows from
     what all other listings say of it is flagged in `flagged_` and has no say; `expected_mad_` holds what
-    they say. From `learning_rows` listings on, `noise` and `terms` are where a search by marginal likelihood
-    starts; with fewer, and with None, they hold as they are. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors, each
+    they say. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors, each
     divided by the error size that `spread_terms` predict for its kind of car, and by a factor of its make,
     shrunk towards 1 with the weight of `make_shrinkage` listings.
+
+    From `learning_rows` listings on, a search by marginal likelihood starts at `terms` and `noise` and
+    changes them (see `carprice.model.likelihood`). With fewer listings, and with None, they hold as given.
 
     A partial listing (no mileage, no fuel) counts as `partial_weight` of a complete one in the prices, and
     not at all in the interval of complete listings. Its own interval is wider by `partial_factor_`: as wide
