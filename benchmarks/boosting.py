@@ -50,7 +50,7 @@ def catboost(training: pd.DataFrame, test: pd.DataFrame) -> Floats:
     from catboost import CatBoostRegressor
 
     a, b = _prepared(training, test)
-    categories = list(a.select_dtypes("category"))
+    categories = [str(column) for column in a.select_dtypes("category")]
     model = CatBoostRegressor(
         loss_function="MAE",
         iterations=ROUNDS,
@@ -62,8 +62,7 @@ def catboost(training: pd.DataFrame, test: pd.DataFrame) -> Floats:
         allow_writing_files=False,
         verbose=False,
     )
-    for table in (a, b):
-        table[categories] = table[categories].astype(str)
+    a, b = (table.astype(dict.fromkeys(categories, str)) for table in (a, b))
     model.fit(a, np.log(training["price_mad"].to_numpy(dtype=np.float64)))
     predicted: Floats = np.exp(np.asarray(model.predict(b)))
     return predicted

@@ -56,16 +56,11 @@ def learning_curve(
             for name in names:
                 begun = time.process_time()
                 predicted = compared[name](train.head(rows), test)
-                entry = {
-                    "name": name,
-                    "rows": rows,
-                    "seed": seed,
-                    "error": 100 * float((np.abs(predicted - price) / price).mean()),
-                    "seconds": time.process_time() - begun,
-                }
-                found.append(entry)
-                print("{name}, {rows} rows, seed {seed}: {error:.3f} %".format(**entry), file=sys.stderr)
-    return pd.DataFrame(found)
+                seconds = time.process_time() - begun
+                error = 100 * float((np.abs(predicted - price) / price).mean())
+                found.append((name, rows, seed, error, seconds))
+                print(f"{name}, {rows} rows, seed {seed}: {error:.3f} %", file=sys.stderr)
+    return pd.DataFrame(found, columns=["name", "rows", "seed", "error", "seconds"])
 
 
 def print_curve(curve: pd.DataFrame) -> None:
