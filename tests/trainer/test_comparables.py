@@ -13,7 +13,7 @@ from carprice.listings import reading, sample, tables
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES
 from carprice.model.comparables import SHOWN, Comparables
-from carprice.model.features import features_of
+from carprice.model.features import COLUMNS, NUMBERS, features_of
 from carprice.model.price_model import looks_mistyped
 from carprice.params import Params
 
@@ -59,8 +59,16 @@ def test_similarity_is_the_correlation_of_the_prior(
     embedded = level.embed(rows)
     covariance = level.prior_covariance(embedded, embedded)
     expected = np.zeros_like(covariance)
-    for term in level._terms():
-        term.add_covariance(rows, expected)
+    for term in level.terms:
+        part = np.full_like(expected, term["sd"] ** 2)
+        for name in term["same"]:
+            column = rows[:, [COLUMNS.index(name)]]
+            part *= column == column.T
+        for name, weight in term["near"].items():
+            column = rows[:, [COLUMNS.index(name)]]
+            distance = (column - column.T) ** 2 if name in NUMBERS else column != column.T
+            part *= np.exp(-weight * distance)
+        expected += part
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
     each = np.sqrt(np.diag(covariance))
     found = Comparables(fitted, listings.head(40)).nearest(record_of(listings.iloc[3]), 40)
