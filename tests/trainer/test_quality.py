@@ -443,18 +443,27 @@ def test_the_page_folds_rare_reasons_away_and_shows_titles_of_quarantined_rows(r
     assert "more, in" in page
 
 
-def test_dates_that_count_back_do_so_from_the_landing_and_tell_nothing_without_one(
+def test_dates_that_count_back_do_so_from_when_the_file_was_written_whenever_it_is_read(
     root: DataRoot, tmp_path: Path
 ) -> None:
     words = ("il y a 3 heures", "hier", "il y a 2 jours", "à l'instant")
     rows = [f"{words[n % 4]};{car(n, str(60_000 + 500 * n))}" for n in range(60)]
     content = "Date;" + HEADER + "".join(rows)
-    receipt = check(root, content)
-    landed = pd.Timestamp(str(receipt["checked_at"]))
-    read = pd.read_parquet(root.path(f"listings/{receipt['sha256']}.parquet"))["scraped_at"]
-    hours = ((landed - read).dt.total_seconds() / 3600).round(1)
-    assert hours.tolist()[:4] == [3.0, 24.0, 48.0, 0.0]
+    root.write_bytes("raw/cars.csv", content.encode())
     (tmp_path / "cars.csv").write_text(content)
+    written = pd.Timestamp("2025-03-04 12:00", tz="UTC")
+    for path in (root.path("raw/cars.csv"), str(tmp_path / "cars.csv")):
+        os.utime(path, (written.timestamp(), written.timestamp()))
+    sha256 = sha256_of(root, "raw/cars.csv")
+    found = []
+    for _ in range(2):
+        check_data_quality(root, PARAMS, "cars.csv", sha256)
+        read = pd.read_parquet(root.path(f"listings/{sha256}.parquet"))["scraped_at"]
+        assert ((written - read).dt.total_seconds() / 3600).tolist()[:4] == [3.0, 24.0, 48.0, 0.0]
+        found.append(root.read_bytes(f"listings/{sha256}.parquet"))
+        root.remove(f"receipts/{sha256}.json")
+    assert found[0] == found[1]
     listed = tmp_path / "rows.csv"
     try_file(str(tmp_path / "cars.csv"), PARAMS.quality, row_list=str(listed))
-    assert pd.read_csv(listed)["scraped_at"].isna().all()
+    tried = pd.to_datetime(pd.read_csv(listed)["scraped_at"])
+    assert ((written - tried).dt.total_seconds() / 3600).tolist()[:4] == [3.0, 24.0, 48.0, 0.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def length(text: str) -> int:
     if not text:
         raise DataRefused("nothing", code="empty_file", params={"bytes": 0})
     return len(text)
+
+
+def unsendable(_: str) -> int:
+    error = ValueError("a lock inside")
+    error.held = threading.Lock()  # type: ignore[attr-defined]
+    raise error
 
 
 def own_id(_: str) -> int:
@@ -66,6 +73,13 @@ def test_the_error_of_a_job_is_raised_where_its_result_is_taken_and_the_next_one
         assert process.result() == 4
 
 
+def test_an_error_that_can_not_be_sent_is_told_by_its_words() -> None:
+    with SecondProcess(unsendable) as process:
+        ready(process).begin("")
+        with pytest.raises(RuntimeError, match="a lock inside"):
+            process.result()
+
+
 def test_a_process_that_is_killed_is_told_as_something_to_try_again() -> None:
     with SecondProcess(die) as process:
         ready(process).begin("")
@@ -88,7 +102,7 @@ def test_a_large_file_becomes_the_same_in_one_process_and_in_two(
     begin = SecondProcess.begin
     monkeypatch.setattr(SecondProcess, "begin", lambda self, job: (begun.append(1), begin(self, job))[1])
     monkeypatch.setattr(SecondProcess, "is_ready", lambda self: bool(ready(self)))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(judging, "cpu_count", lambda: 2)
     found = []
     for alone in (1_000, 1):
         monkeypatch.setattr(judging, "_PARSED_ALONE", alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import os
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from carprice_contract.data_root import RAW
 from carprice_contract.landing import name_in_raw
 
 # what object stores call the version of an object
-_VERSION_KEYS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
+_TIME_KEYS = ("LastModified", "last_modified", "updated", "mtime", "created")
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", *_TIME_KEYS)
 
 
 def raw_file(name: str) -> str:
@@ -38,10 +40,29 @@ def fingerprint(root: DataRoot, name: str, entry: Mapping[str, Any] | None = Non
     if root.is_local:
         status = os.stat(root.path(raw_file(name)))
         return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-    if entry is None:
-        entry = next(
-            (e for e in root.entries(RAW) if e["name"].rsplit("/", 1)[-1] == name_in_raw(name)), None
-        )
-    if entry is None:
-        raise FileNotFoundError(name)
+    entry = entry or _entry(root, name)
     return f"{entry.get('size')}-{next((entry[key] for key in _VERSION_KEYS if key in entry), '')}"
+
+
+def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
+    """When the file of `raw/` called `name` was last written (UTC), None where its store does not tell.
+
+    It is the same whenever the file is read. Raises `FileNotFoundError`.
+    """
+    if root.is_local:
+        return datetime.datetime.fromtimestamp(os.stat(root.path(raw_file(name))).st_mtime, datetime.UTC)
+    entry = _entry(root, name)
+    written = next((entry[key] for key in _TIME_KEYS if key in entry), None)
+    if isinstance(written, str):
+        written = datetime.datetime.fromisoformat(written)
+    if isinstance(written, int | float):
+        written = datetime.datetime.fromtimestamp(written, datetime.UTC)
+    return written if isinstance(written, datetime.datetime) and written.tzinfo is not None else None
+
+
+def _entry(root: DataRoot, name: str) -> Mapping[str, Any]:
+    """The object's entry in the listing of `raw/`. Raises `FileNotFoundError`."""
+    for entry in root.entries(RAW):
+        if entry["name"].rsplit("/", 1)[-1] == name_in_raw(name):
+            return entry
+    raise FileNotFoundError(name)

@@ -77,9 +77,9 @@ class Recognised:
         """The columns of a role."""
         return [use.column for use in self.uses if use.role == role]
 
-    def landed(self, at: datetime.datetime | None) -> Recognised:
-        """The same columns in a file that landed then, from which "3 hours ago" counts."""
-        dates = replace(self.reading.dates, landed_at=at)
+    def written(self, at: datetime.datetime | None) -> Recognised:
+        """The same columns in a file that was written then, from which "3 hours ago" counts."""
+        dates = replace(self.reading.dates, written_at=at)
         return replace(self, reading=replace(self.reading, dates=dates))
 
     @property

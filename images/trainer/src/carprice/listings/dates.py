@@ -82,29 +82,29 @@ class DateReading:
     """How the dates of a file are read.
 
     `order` tells whether the day or the month of `03/04/2024` is written first; None where the file does not
-    tell. `landed_at` is the moment that "3 hours ago" counts from; None where it is not known.
+    tell. `written_at` is the moment that "3 hours ago" counts from; None where it is not known.
     """
 
     order: Order | None = None
-    landed_at: datetime.datetime | None = None
+    written_at: datetime.datetime | None = None
 
 
 def read_time(text: str, reading: DateReading) -> datetime.datetime | None:
     """A moment from clean text, taken as UTC where it names no zone; None where the file does not tell it.
 
     ISO 8601, `31/12/2023 [23:59]`, `12 janvier 2023`, seconds since 1970, `il y a 3 heures`, `hier`.
-    Raises `UnusableValue` (`in_the_future`) for a moment after the landing and ValueError for other text.
+    Raises `UnusableValue` (`in_the_future`) for a moment that lies ahead and ValueError for other text.
     """
     plain = " ".join(words_of(text))
     moment = _iso(text) or _numeric(plain_text(text), reading.order) or _named(plain) or _epoch(text)
     if moment is None:
-        return _relative(plain, reading.landed_at)
+        return _relative(plain, reading.written_at)
     if moment is _UNTOLD:
         return None
     if not _EARLIEST <= moment.year <= _LATEST:
         raise ValueError
     moment = moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment.astimezone(datetime.UTC)
-    if moment > (reading.landed_at or datetime.datetime.now(datetime.UTC)) + _TOLERANCE:
+    if moment > datetime.datetime.now(datetime.UTC) + _TOLERANCE:
         raise UnusableValue("in_the_future", text)
     return moment
 
@@ -234,8 +234,8 @@ def _epoch(text: str) -> datetime.datetime | None:
     return datetime.datetime.fromtimestamp(seconds / 1000 if seconds > 1e12 else seconds, datetime.UTC)
 
 
-def _relative(plain: str, landed_at: datetime.datetime | None) -> datetime.datetime | None:
-    """A moment told from the landing. Raises ValueError for text that tells none."""
+def _relative(plain: str, written_at: datetime.datetime | None) -> datetime.datetime | None:
+    """A moment told from when the file was written. Raises ValueError for text that tells none."""
     ago: datetime.timedelta | None = None
     day = re.sub(r"(?: (?:a|at|vers))?(?: \d{1,2} ?(?:h|\d{2})?(?: ?\d{2})?)?$", "", plain)
     if plain in _NOW:
@@ -248,7 +248,7 @@ def _relative(plain: str, landed_at: datetime.datetime | None) -> datetime.datet
         ago = _span(match[1].split())
     if ago is None:
         raise ValueError
-    return None if landed_at is None else landed_at - ago
+    return None if written_at is None else written_at - ago
 
 
 def _span(words: list[str]) -> datetime.timedelta | None:

@@ -84,13 +84,15 @@ def moved_cells(raw: pd.DataFrame, found: Recognised, suspects: Mask, few_kilome
     rows = np.flatnonzero(suspects | short)
     if not len(rows):
         return []
-    patterns, places = np.unique(table.levels(rows, short[rows]), axis=0, return_inverse=True)
+    patterns, places, times = np.unique(
+        table.levels(rows, short[rows]), axis=0, return_inverse=True, return_counts=True
+    )
+    rows_of = np.split(rows[np.argsort(places.ravel(), kind="stable")], np.cumsum(times)[:-1])
     moved: dict[tuple[int, int], Moved] = {}
-    for place, pattern in enumerate(patterns):
+    for pattern, here in zip(patterns, rows_of, strict=True):
         shift = _shift(pattern.reshape(-1, 1 + len(_DISTANCES)), table.fields)
         if shift is None:
             continue
-        here = rows[places.ravel() == place]
         names = table.names[shift.cell], table.names[shift.belongs]
         found_here = moved.setdefault(
             (shift.cell, shift.belongs), Moved(*names, np.zeros(len(raw), dtype=bool))
@@ -113,16 +115,14 @@ class _Table:
         field_of = {use.column: use.field for use in found.uses if use.role in ("field", "second")}
         self.fields: list[str | None] = [field_of.get(name) for name in self.names]
         # a column of cards or equipment tells its fields itself
-        plain = ("field", "second", "unknown")
+        self.plain = {use.column for use in found.uses if use.role in ("field", "second", "unknown")}
         self._usual_values: dict[str, frozenset[str]] = {}
-        self.plain = {use.column for use in found.uses if use.role in plain}
 
     def ends_early(self) -> Mask:
         """The rows without a value in the last column, where most have one."""
         last = self.raw.iloc[:, -1]
-        empty = last.map({value: words.is_unknown(clean(str(value))) for value in last.unique()}).to_numpy(
-            bool
-        )
+        codes, uniques = pd.factorize(last)
+        empty = np.array([words.is_unknown(clean(str(value))) for value in uniques], dtype=bool)[codes]
         usual = len(last) >= _FEWEST_ROWS and float(empty.mean()) < _MOST
         return empty if usual else np.zeros(len(last), dtype=bool)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import IO, Any
 
 from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
 from carprice.history import snapshots
-from carprice.landing.content import fingerprint, raw_file, sha256_of
+from carprice.landing.content import fingerprint, raw_file, sha256_of, written_at
 from carprice.landing.receipts import read_receipt
 from carprice.params import Params, QualityParams
 from carprice.quality.accepted import AcceptedFile
@@ -96,7 +96,7 @@ def try_file(
     """
     source, size, sha256 = _local_source(path)
     file = written_name(os.path.basename(path))
-    outcome = opened(source, file, params, known)
+    outcome = opened(source, file, params, known, _written_at(path))
     if row_list is None:
         outcome.read()
         if outcome.shared is not None:
@@ -133,10 +133,7 @@ def record(
     """
     accepted, quarantined = f"{LISTINGS}/{sha256}.parquet", f"{QUARANTINE}/{sha256}.csv"
     source, size = _source(root, raw_file(file))
-    # a decision about a held file reads it again, and its dates stay the same
-    checked_at = dict(kept or {}).get("checked_at")
-    landed_at = datetime.fromisoformat(checked_at) if checked_at else datetime.now(UTC)
-    outcome = opened(source, file, params, snapshots.names(root), landed_at)
+    outcome = opened(source, file, params, snapshots.names(root), written_at(root, file))
 
     def decided() -> dict[str, Any]:
         outcome.close(params, rejection)
@@ -186,6 +183,13 @@ def _local_source(path: str) -> tuple[Source, int, str]:
     local_files.require_readable(path)
     with open(path, "rb") as file:
         return path, os.stat(path).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _written_at(path: str) -> datetime.datetime | None:
+    """When a file of this machine was last written (UTC); None for a pipe."""
+    if not os.path.isfile(path):
+        return None
+    return datetime.datetime.fromtimestamp(os.stat(path).st_mtime, datetime.UTC)
 
 
 def _source(root: DataRoot, name: str) -> tuple[Source, int]:

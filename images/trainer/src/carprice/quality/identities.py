@@ -101,7 +101,10 @@ class Identities:
 
     def _in_order(self) -> _Sorted:
         if self._sorted is None:
-            self._sorted = _Sorted.of(self._ids, self._cars, self._rules)
+            found = _Sorted.of(self._ids, self._cars, self._rules)
+            # the rows are held once, in their order
+            self._ids, self._cars, self._rules = [found.ids], [found.cars], [found.rules]
+            self._sorted = found
         return self._sorted
 
 
@@ -138,7 +141,7 @@ class _Sorted(NamedTuple):
     def different(self, cars: Hashes) -> npt.NDArray[np.int64]:
         """How many different `cars` (in the order of the rows) each id has."""
         changes = np.concatenate([[True], (cars[1:] != cars[:-1]) | (self.ids[1:] != self.ids[:-1])])
-        counts: npt.NDArray[np.int64] = np.add.reduceat(changes.astype(np.int64), self.begins)
+        counts: npt.NDArray[np.int64] = np.add.reduceat(changes, self.begins, dtype=np.int64)
         return counts
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from joblib import cpu_count  # type: ignore[import-untyped]
 
 from carprice.listings.columns import Recognised
 from carprice.listings.parsed import Parsed
@@ -157,7 +157,7 @@ def _parsed(unparsed: Iterator[_Rows], work: Callable[[_Job], Parsed]) -> Iterat
     more = next(unparsed, None)
     if more is None:
         return
-    if len(os.sched_getaffinity(0)) == 1:
+    if cpu_count() == 1:
         yield from ((rows, work(job(rows))) for rows in itertools.chain([more], unparsed))
         return
     under_way: _Rows | None = None

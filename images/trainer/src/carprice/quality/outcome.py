@@ -264,11 +264,11 @@ def opened(
     file: str,
     params: QualityParams,
     known: KnownNames = NO_NAMES,
-    landed_at: datetime | None = None,
+    written_at: datetime | None = None,
 ) -> Outcome:
     """A raw file whose columns are known and whose rows are still to be read; sentences call it `file`.
 
-    Dates such as "3 hours ago" count from `landed_at` (with a zone) and are unknown without it.
+    Dates such as "3 hours ago" count from `written_at` (with a zone) and are unknown without it.
     """
     outcome = Outcome(file, known=known)
     with outcome.refusing():
@@ -276,7 +276,7 @@ def opened(
         chunks = raw.chunks()
         first = next(chunks)
         outcome.raw, outcome.first_chunks = raw, itertools.chain([first], chunks)
-        outcome.found = recognise(first.table).landed(landed_at)
+        outcome.found = recognise(first.table).written(written_at)
         refusal = refusal_of(outcome.found, raw.header, file)
         if refusal is not None:
             outcome.refusal = refusal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import pickle
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -57,7 +59,7 @@ class SecondProcess(Generic[Job, Result]):
         except (EOFError, ConnectionError) as gone:
             self._process.join()
             raise TryAgain(
-                f"A process that parses rows was expected to go on, but it ended with exit code "
+                "A process that parses rows was expected to go on, but it ended with exit code "
                 f"{self._process.exitcode}; it may have been killed because memory was short. Try again."
             ) from gone
 
@@ -84,4 +86,8 @@ def _serve(jobs: Connection[Any, Any], work: Callable[[Any], Any]) -> None:
             answer: tuple[Any, Exception | None] = work(job), None
         except Exception as error:  # noqa: BLE001 (it is raised again where the result is taken)
             answer = None, error
-        jobs.send(answer)
+        try:
+            jobs.send(answer)
+        except (TypeError, AttributeError, pickle.PicklingError):
+            told = "".join(traceback.format_exception(answer[1])) if answer[1] else "its result can't be sent"
+            jobs.send((None, RuntimeError(told)))
