@@ -272,19 +272,13 @@ def _scaled_km(km: Floats) -> Floats:
 
 def _read_table(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
     """What `_read` gives, of a table with any of the columns of FEATURES."""
-    folded: dict[Any, str] = {}
 
     def words_of(column: str) -> list[str]:
         if column not in listings.columns:
             return [""] * len(listings)
-        found = []
-        for value in listings[column].to_numpy(dtype=object):
-            if value is None or value != value:  # NaN is the one value that differs from itself
-                found.append("")
-                continue
-            if value not in folded:
-                folded[value] = plain(value)
-            found.append(folded[value])
+        codes, values = pd.factorize(listings[column].to_numpy(dtype=object))
+        words = np.array([*(plain(value) for value in values), ""], dtype=object)
+        found: list[str] = words[codes].tolist()  # a code of -1, the last, is an unknown value
         return found
 
     def numbers_of(column: str) -> Floats:

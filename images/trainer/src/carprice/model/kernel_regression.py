@@ -48,7 +48,7 @@ class Effect:
 
     def predict(self, rows: Floats) -> Floats:
         """This term's part of the prediction for each row, of shape (n,)."""
-        inverse: list[int] = []
+        inverse: Integers | None = None
         if len(rows) > 1:  # in a batch many rows are equal in what this term looks at
             first, inverse = _distinct(rows[:, self.term.columns])
             rows = rows[first]
@@ -67,7 +67,7 @@ class Effect:
                 close = points[some] @ self._facing[known].T
                 np.exp(close, out=close)
                 out[some] = close @ self.weights[known]
-        return out[inverse] if inverse else out
+        return out if inverse is None else out[inverse]
 
     def kernel(self, rows: Floats, columns: Collection[int]) -> Floats:
         """What some columns make of the kernel of each row with each point, of shape (len(rows), n)."""
@@ -81,16 +81,10 @@ class Effect:
         return kernel
 
 
-def _distinct(rows: Floats) -> tuple[list[int], list[int]]:
+def _distinct(rows: Floats) -> tuple[Integers, Integers]:
     """Where each distinct row comes first, and which of the distinct rows each row is."""
-    first: list[int] = []
-    seen: dict[bytes, int] = {}
-    inverse = []
-    for at, row in enumerate(np.ascontiguousarray(rows)):
-        place = seen.setdefault(row.tobytes(), len(first))
-        if place == len(first):
-            first.append(at)
-        inverse.append(place)
+    whole = np.ascontiguousarray(rows).view(f"V{rows.shape[1] * rows.itemsize}").ravel()
+    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
     return first, inverse
 
 
