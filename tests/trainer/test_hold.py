@@ -21,6 +21,7 @@ from carprice.pipeline import ingestion, whole_run
 from carprice.pipeline.context import Context
 from carprice.quality.check import FileHeld, check_data_quality
 from carprice.quality.hold import Floats, HoldEvidence, HoldReason, KnownPrices, PriceSource
+from carprice.quality.identities import RowIds
 from carprice.store import DataRoot
 
 PARAMS = QualityParams()
@@ -56,7 +57,8 @@ def reasons_to_hold(
     """The evidence of listings that come in three parts."""
     evidence = HoldEvidence(params.hold_max_rows)
     for part in np.array_split(np.arange(len(listings)), 3):
-        evidence.add(listings.iloc[part])
+        some = listings.iloc[part]
+        evidence.add(some, RowIds.of(some))
     return evidence.reasons(params, prices)
 
 

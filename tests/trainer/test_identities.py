@@ -14,7 +14,7 @@ import pytest
 from carprice import cli
 from carprice.listings import tables
 from carprice.quality.check import check_data_quality
-from carprice.quality.identities import Identities
+from carprice.quality.identities import Identities, RowIds
 from carprice.store import DataRoot
 
 HEADER = "Lien;Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Prix\n"
@@ -107,8 +107,8 @@ def test_parts_of_a_file_give_the_same_shared_ids_as_the_whole() -> None:
     )
     listings = tables.parse(raw, require_price=True).listings
     whole, parts = Identities(), Identities()
-    whole.add(listings)
+    whole.add(RowIds.of(listings))
     for part in np.array_split(np.arange(40), 7):
-        parts.add(listings.iloc[part])
+        parts.add(RowIds.of(listings.iloc[part]))
     assert len(whole.shared()) == 10
     assert sorted(whole.shared()) == sorted(parts.shared())

@@ -52,6 +52,7 @@ _PREFIXES: dict[str, Rule] = {
     "query": "query",
     "row": "content",
 }
+_PLACES: dict[Rule, int] = {rule: place for place, rule in enumerate(RULES)}
 
 
 def listing_ids(table: Mapping[str, Any], shared: npt.NDArray[np.uint64] | None = None) -> npt.NDArray[Any]:
@@ -62,12 +63,13 @@ def listing_ids(table: Mapping[str, Any], shared: npt.NDArray[np.uint64] | None 
     tell nothing, and such a row is known by its content.
     """
     ids = np.array(table["listing_id"], dtype=object)
-    urls = table["url"]
-    linked = ~pd.isna(np.asarray(urls, dtype=object))
-    for row in np.flatnonzero(linked):
-        found = listing_id_of_url(urls[row])
-        if found is not None and (ids[row] is None or rule_of(found) == "site"):
-            ids[row] = found
+    urls = np.asarray(table["url"], dtype=object)
+    linked = np.flatnonzero(~pd.isna(urls))
+    given = ids[linked]
+    ids[linked] = [
+        found if found is not None and (own is None or rule_of(found) == "site") else own
+        for own, found in zip(given.tolist(), map(listing_id_of_url, urls[linked].tolist()), strict=True)
+    ]
     if shared is not None and len(shared):
         known = ~pd.isna(ids)
         known[known] = np.isin(hashes_of(ids[known]), shared)
@@ -147,6 +149,14 @@ def read_id(text: str) -> str:
 def rule_of(listing_id: str) -> Rule:
     """By which rule an id was made."""
     return _PREFIXES.get(listing_id.rpartition("-")[0], "given")
+
+
+def rules_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """The places among `RULES` of the rules by which ids were made, shape (n,)."""
+    places = {prefix: _PLACES[rule] for prefix, rule in _PREFIXES.items()}
+    given = _PLACES["given"]
+    found = [places.get(text.rpartition("-")[0], given) for text in ids.tolist()]
+    return np.array(found, dtype=np.uint8)
 
 
 def hashes_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:

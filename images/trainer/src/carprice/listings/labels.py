@@ -8,7 +8,7 @@ from carprice.listings.amounts import UnusableValue
 from carprice.listings.header_names import name_of
 
 _LONGEST_LABEL, _LONGEST_GLUED = 40, 80
-_NEVER_LABELLED = {"url", "listing_id", "scraped_at"}
+NEVER_LABELLED = {"url", "listing_id", "scraped_at"}
 _NUMBERS = {"model_year", "mileage", "fiscal_power_cv", "doors", "price_mad"}
 # a table as a program writes it, or a line of several labels
 _MORE_LABELS = re.compile(r"^[\[{(]|:.*:|[|\n]", re.DOTALL)
@@ -46,7 +46,7 @@ def parted(text: str) -> tuple[str | None, str]:
 
 def without_label(text: str, raw_field: str) -> str:
     """A value without the label of its field. Raises UnusableValue for the label of another field."""
-    if raw_field in _NEVER_LABELLED or (":" not in text and not text[:1].isalpha()):
+    if raw_field in NEVER_LABELLED or (":" not in text and not text[:1].isalpha()):
         return text
     named, value = parted(text)
     if named is None:

@@ -14,7 +14,7 @@ from carprice.listings.amounts import UnusableValue, plain_text, read_number, wh
 from carprice.listings.cleaning import clean
 from carprice.listings.dates import DateReading, read_time, read_year, year_of_two_digits
 from carprice.listings.identity import is_link, read_id
-from carprice.listings.labels import without_label
+from carprice.listings.labels import NEVER_LABELLED, without_label
 from carprice.listings.mileages import read_mileage
 from carprice.listings.places import city_named
 from carprice.listings.prices import read_price
@@ -267,7 +267,9 @@ def reader_of(raw_field: str, reading: FileReading | None = None) -> Reader:
 
     A value may repeat the name of its field: `Carburant : Diesel`, `Année-Modèle 2018`.
     """
-    read, expected = _reader_of(raw_field, reading)
+    read, expected = reader = _reader_of(raw_field, reading)
+    if raw_field in NEVER_LABELLED:
+        return reader
     return Reader(lambda value: read(without_label(value, raw_field)), expected)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 from carprice import local_files
@@ -94,27 +95,29 @@ def try_file(
     `row_list` is a CSV file with the fate of every row. `known` are names that titles are read by, those of
     the data root. Raises `UsageProblem` when `path` can't be read.
     """
-    source, size, sha256 = _local_source(path)
-    file = written_name(os.path.basename(path))
-    outcome = opened(source, file, params, known, _written_at(path))
-    if row_list is None:
-        outcome.read()
-        if outcome.shared is not None:
-            outcome.identify()
-        outcome.close(params)
-    else:
-        with local_files.writing(row_list) as output:
-            outcome.read([RowList(output).add])
+    source, size = _local_source(path)
+    with ThreadPoolExecutor(1) as beside:  # hashing a large file takes a second, and leaves this core free
+        sha256 = beside.submit(_sha256_of, source)
+        file = written_name(os.path.basename(path))
+        outcome = opened(source, file, params, known, _written_at(path))
+        if row_list is None:
+            outcome.read()
             if outcome.shared is not None:
-                _begin_again(output)
-                outcome.identify([RowList(output).add])
+                outcome.identify()
             outcome.close(params)
-            if outcome.has_other_fates_now:
-                _begin_again(output)
-                again = RowList(output)
-                for rows in outcome.refused_rows():
-                    again.add(rows)
-    return receipt_of(file, sha256, size, outcome, params, prices)
+        else:
+            with local_files.writing(row_list) as output:
+                outcome.read([RowList(output).add])
+                if outcome.shared is not None:
+                    _begin_again(output)
+                    outcome.identify([RowList(output).add])
+                outcome.close(params)
+                if outcome.has_other_fates_now:
+                    _begin_again(output)
+                    again = RowList(output)
+                    for rows in outcome.refused_rows():
+                        again.add(rows)
+    return receipt_of(file, sha256.result(), size, outcome, params, prices)
 
 
 def record(
@@ -175,14 +178,20 @@ def record(
     return receipt
 
 
-def _local_source(path: str) -> tuple[Source, int, str]:
-    """A file of this machine to read, its size in bytes and its SHA-256. Raises `UsageProblem`."""
+def _local_source(path: str) -> tuple[Source, int]:
+    """A file of this machine to read, and its size in bytes. Raises `UsageProblem`."""
     if not os.path.isfile(path):  # a pipe can be read once
         content = local_files.read(path)
-        return content, len(content), hashlib.sha256(content).hexdigest()
+        return content, len(content)
     local_files.require_readable(path)
-    with open(path, "rb") as file:
-        return path, os.stat(path).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    return path, os.stat(path).st_size
+
+
+def _sha256_of(source: Source) -> str:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with open(source, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _written_at(path: str) -> datetime.datetime | None:

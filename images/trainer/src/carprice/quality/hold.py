@@ -20,7 +20,7 @@ import pandas as pd
 
 from carprice.listings.problems import hold_sentence
 from carprice.params import QualityParams
-from carprice.quality.identities import Identities
+from carprice.quality.identities import Identities, RowIds
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,14 @@ class HoldEvidence:
         self._amounts: Counter[float] = Counter()
         self.identities = Identities()
 
-    def add(self, listings: pd.DataFrame) -> None:
-        """Add accepted rows in canonical columns."""
+    def add(self, listings: pd.DataFrame, ids: RowIds) -> None:
+        """Add accepted rows in canonical columns, and their ids."""
         if listings.empty:
             return
-        ids = self.identities.add(listings)
+        self.identities.add(ids)
         self._amounts.update(listings["price_mad"].tolist())
-        few = listings[ids <= self._drawn_below].assign(**{_HASH: ids[ids <= self._drawn_below]})
+        drawn = ids.ids <= self._drawn_below
+        few = listings[drawn].assign(**{_HASH: ids.ids[drawn]})
         together = pd.concat([self._drawn, few]) if len(self._drawn) else few
         self._drawn = together.drop_duplicates(_HASH).nsmallest(self.most_prices, _HASH)
         if len(self._drawn) == self.most_prices:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carprice.listings.identity import RULES, hashes_of, rule_of
+from carprice.listings.identity import RULES, hashes_of, rules_of
 from carprice.quality.repeats import Hashes, row_hashes
 
 _RULES = tuple(RULES)
@@ -30,8 +30,26 @@ class Merged(NamedTuple):
     ads: int
 
 
+class RowIds(NamedTuple):
+    """The ids of rows: a hash of 64 bits of each, one of its car, and its rule, each of shape (rows,)."""
+
+    ids: Hashes
+    cars: Hashes
+    rules: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, listings: pd.DataFrame) -> RowIds:
+        """The ids of rows in canonical columns."""
+        texts = listings["listing_id"].to_numpy(dtype=object)
+        rules = rules_of(texts)
+        cars = _cars(listings)
+        content = rules == _CONTENT
+        cars[content] = listings["price_mad"].to_numpy(dtype=np.float64)[content].view(np.uint64)
+        return cls(hashes_of(texts), cars, rules)
+
+
 class Identities:
-    """The ids of accepted rows, as hashes of 64 bits, with the rule and a hash of the car of each."""
+    """The ids of the accepted rows of a file."""
 
     def __init__(self) -> None:
         self._ids: list[Hashes] = []
@@ -39,19 +57,12 @@ class Identities:
         self._rules: list[npt.NDArray[np.uint8]] = []
         self._sorted: _Sorted | None = None
 
-    def add(self, listings: pd.DataFrame) -> Hashes:
-        """Add rows in canonical columns; the hashes of their ids, shape (rows,)."""
-        texts = listings["listing_id"].to_numpy(dtype=object)
-        ids = hashes_of(texts)
-        rules = np.array([_RULES.index(rule_of(text)) for text in texts], dtype=np.uint8)
-        cars = _cars(listings)
-        content = rules == _CONTENT
-        cars[content] = listings["price_mad"].to_numpy(dtype=np.float64)[content].view(np.uint64)
-        self._ids.append(ids)
-        self._cars.append(cars)
-        self._rules.append(rules)
+    def add(self, rows: RowIds) -> None:
+        """Add the ids of rows."""
+        self._ids.append(rows.ids)
+        self._cars.append(rows.cars)
+        self._rules.append(rows.rules)
         self._sorted = None
-        return ids
 
     @property
     def rows(self) -> int:
@@ -101,7 +112,7 @@ class Identities:
 
     def _in_order(self) -> _Sorted:
         if self._sorted is None:
-            found = _Sorted.of(self._ids, self._cars, self._rules)
+            found = _Sorted.of(*(_whole(parts) for parts in (self._ids, self._cars, self._rules)))
             # the rows are held once, in their order
             self._ids, self._cars, self._rules = [found.ids], [found.cars], [found.rules]
             self._sorted = found
@@ -128,21 +139,27 @@ class _Sorted(NamedTuple):
     begins: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, ids: list[Hashes], cars: list[Hashes], rules: list[npt.NDArray[np.uint8]]) -> _Sorted:
-        if not ids:
-            nothing = np.zeros(0, dtype=np.uint64)
-            return cls(nothing, nothing, np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int64))
-        all_ids, all_cars, all_rules = np.concatenate(ids), np.concatenate(cars), np.concatenate(rules)
-        order = np.lexsort((all_cars, all_ids))
-        all_ids = all_ids[order]
-        begins = np.flatnonzero(np.concatenate([[True], all_ids[1:] != all_ids[:-1]]))
-        return cls(all_ids, all_cars[order], all_rules[order], begins)
+    def of(cls, ids: Hashes, cars: Hashes, rules: npt.NDArray[np.uint8]) -> _Sorted:
+        order = np.lexsort((cars, ids))
+        # one after the other, so that few arrays are held twice at a time
+        ids[:] = ids[order]
+        cars[:] = cars[order]
+        rules[:] = rules[order]
+        begins = np.flatnonzero(np.concatenate([np.ones(min(1, len(ids)), dtype=bool), ids[1:] != ids[:-1]]))
+        return cls(ids, cars, rules, begins)
 
     def different(self, cars: Hashes) -> npt.NDArray[np.int64]:
         """How many different `cars` (in the order of the rows) each id has."""
         changes = np.concatenate([[True], (cars[1:] != cars[:-1]) | (self.ids[1:] != self.ids[:-1])])
         counts: npt.NDArray[np.int64] = np.add.reduceat(changes, self.begins, dtype=np.int64)
         return counts
+
+
+def _whole(parts: list[Any]) -> npt.NDArray[Any]:
+    """All parts as one new array; the list is empty afterwards."""
+    whole = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
+    parts.clear()
+    return whole
 
 
 def _cars(listings: pd.DataFrame) -> Hashes:

@@ -17,10 +17,12 @@ from carprice.listings.columns import Recognised
 from carprice.listings.parsed import Parsed
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading import RawChunk, RawTable
+from carprice.listings.reading.lines import BLOCK_BYTES
 from carprice.listings.reading.raw_table import index_column
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import parse
 from carprice.listings.vocabulary import Vocabulary
+from carprice.quality.identities import RowIds
 from carprice.quality.repeats import Hashes, SeenRows
 from carprice.quality.second_process import SecondProcess
 
@@ -29,6 +31,8 @@ WHOLE_FILE = WHOLE_FILE_REFUSED.sentence()
 
 # A second process takes seconds to start; so many parts of a file are parsed sooner without it.
 _PARSED_ALONE = 3
+# It starts at once for a file that surely has more.
+_LARGE_BYTES = 5 * BLOCK_BYTES
 
 FATES = ("accepted", "repeated", "unpriced", "not_used_car", "quarantined")
 """What becomes of a row: one of these, never two."""
@@ -40,9 +44,9 @@ class JudgedRows:
 
     `table` has the file's own columns and words, `lines` are where the rows begin. `repeats` is the line of
     the earlier row that a row equals, 0 where there is none. `fates` are among `FATES`. `reasons` (object)
-    are None for an accepted row. `parsed` are the rows that repeat none, in canonical columns; it is None
-    where the columns of the file can't be used. `found` is what they are, `shared` are the ids that tell no
-    ad, `vocabulary` the names that titles are read by.
+    are None for an accepted row. `parsed` are the rows that repeat none, in canonical columns, and `ids` the
+    ids of those that are accepted; both are None where the columns of the file can't be used. `found` is what
+    they are, `shared` are the ids that tell no ad, `vocabulary` the names that titles are read by.
     """
 
     table: pd.DataFrame
@@ -51,6 +55,7 @@ class JudgedRows:
     fates: npt.NDArray[Any]
     reasons: npt.NDArray[Any]
     parsed: Parsed | None
+    ids: RowIds | None
     found: Recognised | None
     shared: Hashes | None = None
     vocabulary: Vocabulary | None = None
@@ -92,10 +97,11 @@ def judge(
     """
     unparsed = _compared(raw, chunks, found)
     if found is None:
-        parsed: Iterator[tuple[_Rows, Parsed | None]] = ((rows, None) for rows in unparsed)
+        read: Iterator[tuple[_Rows, _Read]] = ((rows, (None, None)) for rows in unparsed)
     else:
-        parsed = _parsed(unparsed, partial(_parse, found=found, shared=shared, vocabulary=vocabulary))
-    for rows, what in parsed:
+        work = partial(_parse, found=found, shared=shared, vocabulary=vocabulary)
+        read = _parsed(unparsed, work, 0 if raw.size > _LARGE_BYTES else _PARSED_ALONE)
+    for rows, (what, ids) in read:
         fates = np.full(len(rows.table), "quarantined", dtype=object)
         reasons = np.full(len(rows.table), WHOLE_FILE, dtype=object)
         if what is not None:
@@ -104,7 +110,7 @@ def judge(
         fates[again] = "repeated"
         reasons[again] = [f"the same as line {line}" for line in rows.repeats[again]]
         yield JudgedRows(
-            rows.table, rows.lines, rows.repeats, fates, reasons, what, found, shared, vocabulary
+            rows.table, rows.lines, rows.repeats, fates, reasons, what, ids, found, shared, vocabulary
         )
 
 
@@ -139,30 +145,35 @@ def _compared(raw: RawTable, chunks: Iterator[RawChunk], found: Recognised | Non
 
 
 _Job = tuple[pd.DataFrame, dict[int, RowProblem]]
+_Read = tuple[Parsed | None, RowIds | None]
 
 
-def _parse(job: _Job, found: Recognised, shared: Hashes | None, vocabulary: Vocabulary | None) -> Parsed:
+def _parse(job: _Job, found: Recognised, shared: Hashes | None, vocabulary: Vocabulary | None) -> _Read:
     table, faults = job
-    return parse(table, True, faults, found=found, shared=shared, vocabulary=vocabulary)
+    parsed = parse(table, True, faults, found=found, shared=shared, vocabulary=vocabulary)
+    return parsed, RowIds.of(parsed.listings[parsed.good])
 
 
-def _parsed(unparsed: Iterator[_Rows], work: Callable[[_Job], Parsed]) -> Iterator[tuple[_Rows, Parsed]]:
-    """Rows and what they say, in their order; those of a large file are parsed while the next are read."""
+def _parsed(
+    unparsed: Iterator[_Rows], work: Callable[[_Job], _Read], alone: int
+) -> Iterator[tuple[_Rows, _Read]]:
+    """Rows and what they say, in their order; after `alone` parts they are parsed while the next are read."""
 
     def job(rows: _Rows) -> _Job:
         return rows.table.iloc[rows.new], rows.faults
 
-    for rows in itertools.islice(unparsed, _PARSED_ALONE):
+    for rows in itertools.islice(unparsed, alone):
         yield rows, work(job(rows))
     more = next(unparsed, None)
     if more is None:
         return
+    rest = itertools.chain([more], unparsed)
     if cpu_count() == 1:
-        yield from ((rows, work(job(rows))) for rows in itertools.chain([more], unparsed))
+        yield from ((rows, work(job(rows))) for rows in rest)
         return
     under_way: _Rows | None = None
     with SecondProcess(work) as beside:
-        for rows in itertools.chain([more], unparsed):
+        for rows in rest:
             if not beside.is_ready():
                 yield rows, work(job(rows))
                 continue

@@ -120,7 +120,7 @@ class Outcome:
             return
         self.evidence = HoldEvidence(self.evidence.most_prices)
         for rows in self._judged(self.raw.chunks()):
-            self.evidence.add(rows.listings())
+            self._add_evidence(rows)
             for sink in sinks:
                 sink(rows)
 
@@ -176,8 +176,11 @@ class Outcome:
             self.contradictions[told.column] = told
         if self.examples is not None:
             self.examples.add(rows)
-        if self.evidence is not None:
-            self.evidence.add(rows.listings())
+        self._add_evidence(rows)
+
+    def _add_evidence(self, rows: JudgedRows) -> None:
+        if self.evidence is not None and rows.ids is not None:
+            self.evidence.add(rows.listings(), rows.ids)
 
     def close(self, params: QualityParams, rejection: DataRefused | None = None) -> None:
         """Decide about the file, after its last row. `rejection` refuses a file that could be used."""

@@ -9,6 +9,9 @@ import pandas as pd
 Hashes = npt.NDArray[np.uint64]
 Lines = npt.NDArray[np.int64]
 
+# of a run: merging needs several times the memory of what it merges
+_MOST_IN_RUN = 1 << 20
+
 
 class SeenRows:
     """The rows of a file seen so far, as a hash of 64 bits and a line each.
@@ -19,7 +22,7 @@ class SeenRows:
     def __init__(self) -> None:
         # Sorted runs of hashes with their lines. A run is merged with the one before it when that is no
         # longer than itself: so there are few runs, and each hash is moved few times.
-        self._runs: list[tuple[Hashes, Lines]] = []
+        self._runs: list[tuple[Hashes, npt.NDArray[np.uint32]]] = []
 
     def first_lines(self, rows: pd.DataFrame, lines: Lines) -> Lines:
         """Add rows; the line of the earlier row that each of them equals, 0 where it is new, shape (rows,).
@@ -28,10 +31,12 @@ class SeenRows:
         """
         hashes = row_hashes(rows)
         found = np.zeros(len(hashes), dtype=np.int64)
+        order = np.argsort(hashes)  # places that lie side by side are found sooner
+        ordered = hashes[order]
         for known, known_lines in self._runs:
-            place = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-            same = known[place] == hashes
-            found[same] = known_lines[place[same]]
+            place = np.minimum(np.searchsorted(known, ordered), len(known) - 1)
+            same = known[place] == ordered
+            found[order[same]] = known_lines[place[same]]
         codes = pd.factorize(hashes)[0]
         first = np.unique(codes, return_index=True)[1][codes] if len(codes) else codes
         inside = (found == 0) & (first != np.arange(len(codes)))
@@ -42,11 +47,12 @@ class SeenRows:
     def _add(self, hashes: Hashes, lines: Lines) -> None:
         if not len(hashes):
             return
-        while self._runs and len(self._runs[-1][0]) <= len(hashes):
+        small = lines.astype(np.uint32)
+        while self._runs and len(self._runs[-1][0]) <= len(hashes) < _MOST_IN_RUN:
             before, before_lines = self._runs.pop()
-            hashes, lines = np.concatenate([before, hashes]), np.concatenate([before_lines, lines])
+            hashes, small = np.concatenate([before, hashes]), np.concatenate([before_lines, small])
         order = np.argsort(hashes)
-        self._runs.append((hashes[order], lines[order]))
+        self._runs.append((hashes[order], small[order]))
 
 
 def row_hashes(rows: pd.DataFrame) -> Hashes:

@@ -16,6 +16,9 @@ from carprice.errors import TryAgain
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+# the process says that it listens, and that it has its work
+_READY = 2
+
 
 class SecondProcess(Generic[Job, Result]):
     """A process that does one job after the other: `work(job)`, both of which can be pickled.
@@ -27,23 +30,25 @@ class SecondProcess(Generic[Job, Result]):
         # a forked process would have the locks of this one's threads, but not the threads
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, work), daemon=True)
+        self._work = work
+        # its work is sent once it listens: `start` would wait until it does
+        self._process = context.Process(target=_serve, args=(there,), daemon=True)
         self._process.start()
         there.close()
-        self._is_ready = False
+        self._told = 0
 
     def is_ready(self) -> bool:
         """Whether the process has started, which takes seconds. Raises `TryAgain` when it has died."""
-        if not self._is_ready and self._here.poll():
+        while self._told < _READY and self._here.poll():
             self._received()
-            self._is_ready = True
-        return self._is_ready
+            self._told += 1
+            if self._told < _READY:
+                self._send(self._work)
+        return self._told == _READY
 
     def begin(self, job: Job) -> None:
         """Begin a job, after the one before it was waited for."""
-        # a process that has died is told of where its result is asked for
-        with contextlib.suppress(BrokenPipeError):
-            self._here.send(job)
+        self._send(job)
 
     def result(self) -> Result:
         """Wait for the result of the job. Raises what the job raised, `TryAgain` when the process died."""
@@ -52,6 +57,11 @@ class SecondProcess(Generic[Job, Result]):
             raise error
         found: Result = result
         return found
+
+    def _send(self, what: object) -> None:
+        # a process that has died is told of where its result is asked for
+        with contextlib.suppress(BrokenPipeError):
+            self._here.send(what)
 
     def _received(self) -> Any:
         try:
@@ -75,7 +85,12 @@ class SecondProcess(Generic[Job, Result]):
         self._process.close()
 
 
-def _serve(jobs: Connection[Any, Any], work: Callable[[Any], Any]) -> None:
+def _serve(jobs: Connection[Any, Any]) -> None:
+    jobs.send(None)
+    try:
+        work: Callable[[Any], Any] = jobs.recv()
+    except EOFError:
+        return
     jobs.send(None)
     while True:
         try:

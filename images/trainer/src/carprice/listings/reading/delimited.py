@@ -68,20 +68,20 @@ class DelimitedTable:
     def _surveyed(self) -> Decoder:
         """Look at all bytes once."""
         survey = EncodingSurvey()
-        size = zeros = controls = first_size = 0
+        self.size = zeros = controls = first_size = 0
         text = False
         for number, content in enumerate(self._contents()):
             if number == 0:
                 controls = len(content) - len(content.translate(None, _CONTROLS))
                 first_size = len(content)
-            size += len(content)
+            self.size += len(content)
             zeros += content.count(0)
             text = text or bool(content.strip(b" \t\r\n\x00\xef\xbb\xbf"))
             survey.add(content)
         if not text:
             raise _empty(self._name, len(self._source.head(BLOCK_BYTES)))
-        if zeros > _MOST_CONTROL_SHARE * size or controls > _MOST_CONTROL_SHARE * first_size:
-            raise _not_text(self._name, zeros, controls, size)
+        if zeros > _MOST_CONTROL_SHARE * self.size or controls > _MOST_CONTROL_SHARE * first_size:
+            raise _not_text(self._name, zeros, controls, self.size)
         return survey.decoder()
 
     def _contents(self) -> Iterator[bytes]:

@@ -96,6 +96,7 @@ class JsonTable:
             raise no_records(self._name)
         self.header = tuple(keys)
         self.columns = unique(self.header)
+        self.size = 0
         self.notes: list[Note] = []
 
     def _lines(self) -> Iterator[_Item]:

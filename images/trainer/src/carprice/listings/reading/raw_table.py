@@ -50,8 +50,8 @@ class RawTable(Protocol):
     """A file whose format and header are known, and whose rows are read when they are asked for.
 
     `header` is the header as written, `columns` are its words made unique, `format` is `csv`. `delimiter`
-    separates the values where the format has one, and otherwise those of a copy as CSV. `notes` is complete
-    when `chunks` is exhausted.
+    separates the values where the format has one, and otherwise those of a copy as CSV. `size` is that of the
+    text in bytes, 0 where it is known only at the end. `notes` is complete when `chunks` is exhausted.
     """
 
     header: tuple[str, ...]
@@ -59,6 +59,7 @@ class RawTable(Protocol):
     encoding: str
     delimiter: str
     format: str
+    size: int
     notes: list[Note]
 
     def chunks(self) -> Iterator[RawChunk]:
