@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -103,13 +103,12 @@ class Inducing(NamedTuple):
     def features(self, term: Term, points: Floats) -> Floats:
         """The features of embedded points of this group, of shape (n, r)."""
         covariance = term.covariance(self.points, points)
-        features: Floats = solve_triangular(self.factor, covariance, lower=True, check_finite=False).T
+        features: Floats = solve_lower(self.factor, covariance).T
         return features
 
     def point_weights(self, weights: Floats) -> Floats:
         """What each of `points` is to be multiplied by where each feature is by `weights`, of shape (r,)."""
-        result: Floats = solve_triangular(self.factor, weights, lower=True, trans="T", check_finite=False)
-        return result
+        return solve_lower(self.factor, weights, transposed=True)
 
 
 def inducing(term: Term, points: Floats, tolerance: float, most: int) -> Inducing:
@@ -150,3 +149,27 @@ def squared_norms(points: Floats) -> Floats:
     """The squared length of each point, of shape (n,)."""
     norms: Floats = np.einsum("ij,ij->i", points, points)
     return norms
+
+
+def lower_factor(matrix: Floats) -> Floats:
+    """The lower triangular Cholesky factor of a symmetric matrix, (n, n). Raises `LinAlgError`."""
+    # LAPACK itself: models have thousands of small matrices, and what SciPy does around a call takes longer.
+    factor, failed = lapack.dpotrf(matrix.T, lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError(f"the leading {failed} rows are not positive definite")
+    lower: Floats = factor
+    return lower
+
+
+def solve_lower(lower: Floats, right: Floats, transposed: bool = False) -> Floats:
+    """x of lower @ x = right, or of lower.T @ x = right; lower is (n, n), right (n,) or (n, m)."""
+    if not right.size:
+        return right.copy()
+    solved: Floats
+    if lower.flags.f_contiguous:
+        solved, failed = lapack.dtrtrs(lower, right, lower=1, trans=int(transposed))
+    else:
+        solved, failed = lapack.dtrtrs(lower.T, right, lower=0, trans=int(not transposed))
+    if failed:
+        raise np.linalg.LinAlgError(f"row {failed} has nothing on the diagonal")
+    return solved

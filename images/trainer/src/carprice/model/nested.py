@@ -19,9 +19,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
 
-from carprice.model.kernels import Floats, Inducing, Integers, Term, inducing
+from carprice.model.kernels import Floats, Inducing, Integers, Term, inducing, lower_factor, solve_lower
 
 # Distinct points of a group among which those are chosen that stand for all.
 CANDIDATES = 4096
@@ -266,16 +265,14 @@ class NestedRegression:
             own, cross = known.matrix[around:, around:], known.matrix[around:, :around]
             right = known.right[around:]
         own[np.diag_indices_from(own)] += 1
-        node.lower = cholesky(own, lower=True, check_finite=False)
-        node.outer = solve_triangular(node.lower, cross, lower=True, check_finite=False)
-        node.right = solve_triangular(node.lower, right, lower=True, check_finite=False)
+        node.lower = lower_factor(own)
+        node.outer = solve_lower(node.lower, cross)
+        node.right = solve_lower(node.lower, right)
         if isinstance(known, _Rows):
             alike = inside @ inside.T
             alike[np.diag_indices_from(alike)] += 1
-            lower = cholesky(alike, lower=True, check_finite=False)
-            solved = solve_triangular(
-                lower, np.column_stack([outside, known.target]), lower=True, check_finite=False
-            )
+            lower = lower_factor(alike)
+            solved = solve_lower(lower, np.column_stack([outside, known.target]))
             return _Rows(solved[:, :-1], solved[:, -1])
         return _Sums(
             known.matrix[:around, :around] - node.outer.T @ node.outer,
@@ -319,19 +316,20 @@ class NestedRegression:
     def _arounds(self, path: list[_Node], around: _Around) -> Iterator[tuple[list[_Node], _Around]]:
         """Each leaf's path with what is known around it, once the weights of the path are known."""
         node = path[-1]
-        node.weights = solve_triangular(
-            node.lower, node.right - node.outer @ around.weights, lower=True, trans="T", check_finite=False
-        )
+        node.weights = solve_lower(node.lower, node.right - node.outer @ around.weights, transposed=True)
         if not node.children:
             yield path, around
             return
-        slope = solve_triangular(node.lower, node.outer, lower=True, trans="T", check_finite=False)
-        inverse = solve_triangular(node.lower, np.eye(node.width), lower=True, check_finite=False)
+        slope = solve_lower(node.lower, node.outer, transposed=True)
+        inverse = solve_lower(node.lower, np.eye(node.width))
         cross = -slope @ around.covariance
-        inner = _Around(
-            np.concatenate([around.weights, node.weights]),
-            np.block([[around.covariance, cross.T], [cross, inverse.T @ inverse - cross @ slope.T]]),
-        )
+        outside = len(around.weights)
+        covariance = np.empty((outside + node.width,) * 2)
+        covariance[:outside, :outside] = around.covariance
+        covariance[outside:, :outside] = cross
+        covariance[:outside, outside:] = cross.T
+        covariance[outside:, outside:] = inverse.T @ inverse - cross @ slope.T
+        inner = _Around(np.concatenate([around.weights, node.weights]), covariance)
         for child in node.children:
             yield from self._arounds([*path, child], inner)
 
@@ -352,7 +350,7 @@ def _read(
 def _given(leaf: _Node, features: Floats) -> tuple[Floats, Floats]:
     """The rows divided by the leaf's factor, and what of the features around the leaf is not its own."""
     outside = features.shape[1] - leaf.width
-    given = solve_triangular(leaf.lower, features[:, outside:].T, lower=True, check_finite=False)
+    given = solve_lower(leaf.lower, features[:, outside:].T)
     return given, features[:, :outside] - given.T @ leaf.outer
 
 
