@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,17 @@ def listings(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return good.drop_duplicates("listing_id", keep="last").reset_index(drop=True)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with a tracking database, which takes seconds to make, and nothing in it."""
+    folder = tmp_path_factory.mktemp("empty")
+    Registry(DataRoot(str(folder)))
+    return folder
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> DataRoot:
+def root(empty: Path, tmp_path: Path) -> DataRoot:
+    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
     return DataRoot(str(tmp_path))
 
 
