@@ -22,7 +22,7 @@ import pandas as pd
 from demo.settings import REPOSITORY
 
 from benchmarks.accuracy import distinct_listings
-from carprice.history import snapshots
+from carprice.history import assembling
 from carprice.landing.land import land
 from carprice.lifecycle import training
 from carprice.model.features import features_of
@@ -51,7 +51,7 @@ def train(folder: Path, path: str) -> None:
     root, params = DataRoot(str(folder / "data")), load_params()
     landed = land(root, path)
     check_data_quality(root, params, landed["file"], landed["sha256"])
-    snapshot = snapshots.assemble(root, params, [landed["sha256"]])
+    snapshot = assembling.assemble(root, params, [landed["sha256"]])
     environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
     environment["DATA_DIR"] = str(folder / "data")
     result = folder / "result.json"

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from carprice import cli
-from carprice.history import snapshots
+from carprice.history import assembling, snapshots
 from carprice.quality.check import check_data_quality
 from carprice.store import DataRoot
 
@@ -440,7 +440,7 @@ def test_the_same_ads_with_a_city_added_are_the_same_ads(
         (tmp_path / "raw" / name).write_text(content)
         receipts.append(check_data_quality(root, with_params("{}"), name))
     assert [receipt["rows_accepted"] for receipt in receipts] == [80, 80]
-    assembled = snapshots.assemble(root, with_params("{}"), [receipt["sha256"] for receipt in receipts])
+    assembled = assembling.assemble(root, with_params("{}"), [receipt["sha256"] for receipt in receipts])
     assert assembled["listings_total"] == 80
     _, listings = snapshots.load(root, assembled["snapshot_id"])
     assert set(listings["city"]) == {"Rabat", "Fès"}

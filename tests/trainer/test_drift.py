@@ -17,7 +17,7 @@ from browser import offline_page
 from systems import System
 
 from carprice.errors import NothingToDo
-from carprice.history import snapshots
+from carprice.history import assembling, snapshots
 from carprice.landing.land import land
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import reading, sample, tables
@@ -41,7 +41,7 @@ def landed(system: System, rows: int, seed: int, change: Change | None = None, n
     if change is not None:
         table = system.root.read_parquet(f"listings/{sha}.parquet")
         system.root.write_parquet(f"listings/{sha}.parquet", change(table))
-    snapshots.assemble(system.root, system.params, [sha])
+    assembling.assemble(system.root, system.params, [sha])
     return sha
 
 

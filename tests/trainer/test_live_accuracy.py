@@ -15,6 +15,7 @@ from test_drift import landed
 
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.history import snapshots
+from carprice.history.car_groups import TEST
 from carprice.lifecycle import training
 from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.registry import PRODUCTION, Registry
@@ -84,7 +85,8 @@ def test_a_landed_file_has_its_report_before_the_training_it_triggers(
 def test_no_listing_of_the_productions_snapshot_is_scored(system: System) -> None:
     _, known = snapshots.load(system.root, "latest")
     split = Split.of_run(system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id)))
-    assert split.test_rows(known).any(), "its test rows are no news either"
+    _, cars = split.of_snapshot(system.root, "latest")
+    assert (cars["side"] == TEST).any(), "its test rows are no news either"
     sha = landed(system, 300, 2, lambda table: pd.concat([table.head(80), known], ignore_index=True))
     report = scored(system, sha)
     assert (report["rows"], report["rows_repeated"]) == (80, len(known))

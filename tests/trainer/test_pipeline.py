@@ -18,6 +18,7 @@ from systems import FAST, System
 from carprice.alerts.record import all_alerts
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
+from carprice.history.car_groups import TEST
 from carprice.lifecycle import evaluation, promotion, training
 from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 from carprice.lifecycle.saved_models import load_folder
@@ -166,13 +167,16 @@ def test_candidate_and_production_are_scored_on_rows_neither_was_trained_on(syst
     candidate = system.registry.get_run(trained(system, other_split))
     rows = evaluation.test_listings(system.root, candidate, production)
     for run in (candidate, production):
-        assert evaluation.Split.of_run(run).test_rows(rows).all()
+        theirs, cars = evaluation.Split.of_run(run).of_snapshot(system.root, run.data.tags["snapshot_id"])
+        learned = set(theirs["listing_id"][cars["side"] != TEST])
+        assert not learned & set(rows["listing_id"])
     assert 0 < len(rows) < len(evaluation.test_listings(system.root, candidate))
 
 
 def test_the_loaded_model_gives_the_prices_of_the_trained_one(system: System) -> None:
     _, listings = snapshots.load(system.root, "latest")
-    test_rows = evaluation.Split(0.2, 0).test_rows(listings)
+    _, cars = evaluation.Split(0.2, 0).of_snapshot(system.root, "latest")
+    test_rows = (cars["side"] == TEST).to_numpy()
     pipeline_ = training.fit(listings[~test_rows].reset_index(drop=True), system.params)
     loaded = system.registry.load_version(PRODUCTION)
     features = features_of(listings.head(50))

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
-from carprice.history import snapshots
+from carprice.history import assembling
 from carprice.landing.content import sha256_of
 from carprice.landing.receipts import read_receipt
 from carprice.listings import sample, schema, tables
@@ -400,7 +400,7 @@ def test_a_receipt_of_format_1_is_read_and_one_of_a_newer_release_refused(root: 
 
     root.write_json(f"receipts/{sha}.json", receipt | {"format_version": 3})
     sentence = "expected to have a format up to 2, found format_version 3: a newer release wrote it"
-    for read in (read_receipt, lambda root, sha: snapshots.assemble(root, PARAMS, [sha])):
+    for read in (read_receipt, lambda root, sha: assembling.assemble(root, PARAMS, [sha])):
         with pytest.raises(UsageProblem, match=sentence):
             read(root, sha)
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
-from carprice.history import snapshots
+from carprice.history import assembling, snapshots
 from carprice.landing.content import sha256_of
 from carprice.listings import schema
 from carprice.params import Params, QualityParams, SnapshotParams
@@ -43,7 +43,7 @@ def prices(root: DataRoot) -> list[float]:
 def test_a_snapshot_counts_the_given_files_and_the_whole(root: DataRoot) -> None:
     first = receive(root, "a.csv", (1, 10_000, ""), (2, 20_000, ""), (2, 20_000, ""))
     second = receive(root, "b.csv", (2, 21_000, ""), (3, 30_000, ""))
-    result = snapshots.assemble(root, PARAMS, [second])
+    result = assembling.assemble(root, PARAMS, [second])
     assert result["files"] == ["b.csv"]
     assert result["sha256"] == [second]
     assert (result["rows_in"], result["rows_accepted"], result["rows_total"], result["listings_total"]) == (
@@ -61,37 +61,37 @@ def test_a_snapshot_counts_the_given_files_and_the_whole(root: DataRoot) -> None
 def test_the_newest_price_is_the_one_scraped_last_whichever_file_came_last(root: DataRoot) -> None:
     new = receive(root, "new.csv", (1, 9_000, "2023-06-01"))
     old = receive(root, "old.csv", (1, 10_000, "2023-01-01"))
-    snapshots.assemble(root, PARAMS, [new, old])
+    assembling.assemble(root, PARAMS, [new, old])
     assert prices(root) == [9_000]
 
 
 def test_where_no_date_is_known_the_file_received_last_counts_then_the_later_row(root: DataRoot) -> None:
     first = receive(root, "a.csv", (1, 10_000, ""))
     second = receive(root, "b.csv", (1, 11_000, ""), (1, 12_000, ""))
-    snapshots.assemble(root, PARAMS, [first, second])
+    assembling.assemble(root, PARAMS, [first, second])
     assert prices(root) == [12_000]
 
 
 def test_a_file_without_dates_is_as_new_as_the_day_it_was_received(root: DataRoot) -> None:
     undated = receive(root, "a.csv", (1, 10_000, ""))
     dated = receive(root, "b.csv", (1, 11_000, "2001-01-01"))
-    snapshots.assemble(root, PARAMS, [undated, dated])
+    assembling.assemble(root, PARAMS, [undated, dated])
     assert prices(root) == [10_000]
 
 
 def test_the_same_files_give_the_same_snapshot_and_the_same_reference(root: DataRoot) -> None:
     sha = receive(root, "a.csv", *((n, 10_000 + n, "") for n in range(300)))
-    first = snapshots.assemble(root, PARAMS, [sha])
+    first = assembling.assemble(root, PARAMS, [sha])
     manifest = snapshots.manifest_of(root, "latest")
     sample = snapshots.reference(root, "latest")
-    assert snapshots.assemble(root, PARAMS, [sha]) == first
+    assert assembling.assemble(root, PARAMS, [sha]) == first
     assert snapshots.manifest_of(root, "latest") == manifest
     pd.testing.assert_frame_equal(snapshots.reference(root, "latest"), sample)
     assert len(sample) == 100
 
 
 def test_loaded_listings_are_canonical(root: DataRoot) -> None:
-    snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, "2023-01-01"), (2, 1, ""))])
+    assembling.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, "2023-01-01"), (2, 1, ""))])
     schema.listing_schema().validate(snapshots.load(root, "latest")[1], lazy=True)
     schema.listing_schema().validate(snapshots.reference(root, "latest"), lazy=True)
 
@@ -102,26 +102,26 @@ def test_a_refused_or_unknown_file_makes_no_snapshot(root: DataRoot) -> None:
     with pytest.raises(DataRefused):
         check_data_quality(root, PARAMS, "bad.csv", sha)
     with pytest.raises(NothingToDo, match="At least one accepted file was expected"):
-        snapshots.assemble(root, PARAMS, [sha, "0" * 64])
+        assembling.assemble(root, PARAMS, [sha, "0" * 64])
     good = receive(root, "a.csv", (1, 10_000, ""))
-    assert snapshots.assemble(root, PARAMS, [sha, good, "0" * 64])["files"] == ["a.csv"]
+    assert assembling.assemble(root, PARAMS, [sha, good, "0" * 64])["files"] == ["a.csv"]
 
 
 def test_a_snapshot_that_does_not_exist_is_named_with_those_that_do(root: DataRoot) -> None:
     with pytest.raises(UsageProblem, match="latest"):
         snapshots.load(root, "latest")
-    made = snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
+    made = assembling.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
     with pytest.raises(UsageProblem, match=f"'nosuch'. The snapshots are: {made}"):
         snapshots.load(root, "nosuch")
 
 
 def test_a_manifest_of_a_newer_release_is_refused(root: DataRoot) -> None:
-    snapshot_id = snapshots.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
+    snapshot_id = assembling.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""))])["snapshot_id"]
     name = f"snapshots/{snapshot_id}/manifest.json"
     manifest = root.read_json(name)
-    assert manifest["format_version"] == 2
-    root.write_json(name, manifest | {"format_version": 3})
-    with pytest.raises(UsageProblem, match="expected to have a format up to 2, found format_version 3"):
+    assert manifest["format_version"] == 3
+    root.write_json(name, manifest | {"format_version": 4})
+    with pytest.raises(UsageProblem, match="expected to have a format up to 3, found format_version 4"):
         snapshots.load(root, snapshot_id)
     del manifest["format_version"]
     root.write_json(name, manifest)

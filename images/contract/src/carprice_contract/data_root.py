@@ -8,6 +8,7 @@ RECEIPTS = "receipts"
 LISTINGS = "listings"
 QUARANTINE = "quarantine"
 SNAPSHOTS = "snapshots"
+LINKS = "links"
 REPORTS = "reports"
 ALERTS = "alerts"
 METRICS = "metrics"
@@ -23,7 +24,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         RECEIPTS: "<sha256>.json says what became of the file with these bytes.",
         LISTINGS: "<sha256>.parquet holds a file's accepted rows.",
         QUARANTINE: "<sha256>.csv holds a file's refused rows, each with the reason.",
-        SNAPSHOTS: "<id>/ lists the files that a training used; latest.json is the newest snapshot.",
+        SNAPSHOTS: "<id>/ holds the listings that a training used; latest.json is the newest snapshot.",
+        LINKS: "cuts/ holds the links between ads that people cut.",
         REPORTS: "The HTML pages that people read, and the JSON documents behind them.",
         ALERTS: "One record for each cause that people are told of.",
         METRICS: "The gauges that Prometheus reads.",
@@ -39,6 +41,7 @@ Whoever sets a local data root up makes all of them. `STEP_RESULTS` is only in a
 while a step of Kubernetes runs.
 """
 
+LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
 REPORT_INDEX = f"{REPORTS}/index.html"
 GAUGES = f"{METRICS}/carprice.prom"

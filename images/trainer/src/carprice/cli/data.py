@@ -57,6 +57,21 @@ def add_commands(commands: Commands) -> None:
     added = commands.step("assemble-listings", _assemble_listings, "make a snapshot of all accepted listings")
     added.add_argument("--sha256", nargs="+", required=True, help="the files just checked")
 
+    added = commands.by_hand(
+        "rebuild", _rebuild, "make a snapshot again from the files in raw/, and say whether it is the same"
+    )
+    added.add_argument("snapshot", metavar="SNAPSHOT", nargs="?", default="latest")
+
+    added = commands.by_hand(
+        "cut-link", _cut_link, "say that two linked ads are two; the next snapshot does not link them"
+    )
+    _add_ads(added)
+    added.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
+    added.add_argument("--reason", default="decided by hand", help="why; it is kept with the cut")
+
+    added = commands.by_hand("restore-link", _restore_link, "forget that a link was cut")
+    _add_ads(added)
+
 
 def _run(arguments: argparse.Namespace, context: Context) -> Any:
     from carprice.pipeline import whole_run
@@ -107,6 +122,23 @@ def _release(arguments: argparse.Namespace, context: Context) -> Any:
 
 def _reject(arguments: argparse.Namespace, context: Context) -> Any:
     return ingestion.decide_held_file(context, "reject", arguments.file, arguments.by, arguments.reason)
+
+
+def _rebuild(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.rebuild(context, arguments.snapshot)
+
+
+def _add_ads(added: argparse.ArgumentParser) -> None:
+    for name in ("one", "other"):
+        added.add_argument(name, metavar=name.upper(), help="the listing_id of an ad")
+
+
+def _cut_link(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.cut_link(context, arguments.one, arguments.other, arguments.by, arguments.reason)
+
+
+def _restore_link(arguments: argparse.Namespace, context: Context) -> Any:
+    return ingestion.restore_link(context, arguments.one, arguments.other)
 
 
 def _assemble_listings(arguments: argparse.Namespace, context: Context) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from carprice.history.comparing import Side
+from carprice.history.comparing import Codes, Side
 
 Rows = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
@@ -48,6 +48,7 @@ def candidates(known: Side, new: Side, new_rows: Rows) -> Candidates:
     changed, with a mileage that lies on the same step or on the one before.
     """
     found: list[tuple[Rows, Rows]] = []
+    known_rows = np.flatnonzero(_among(known.car, new.car[new_rows]))
     price = (known.price.view(np.uint64), new.price.view(np.uint64))
     step = (known.step, new.step)
     alike = [(known.values[name], new.values[name]) for name in ("fuel", "fiscal_power_cv")]
@@ -55,12 +56,12 @@ def candidates(known: Side, new: Side, new_rows: Rows) -> Candidates:
     city = (known.values["city"], new.values["city"])
     car = (known.car, new.car)
     keys: list[Key] = [[car, price], [car, price, step], [car, price, step, *alike]]
-    found.append(_refined(new_rows, keys))
+    found.append(_refined(known_rows, new_rows, keys))
     driven = np.flatnonzero(new.step[new_rows] >= 0)
     for back in (0, 1):
         earlier = (known.step, new.step - back)
         keys = [[car, earlier], [car, earlier, *alike], [car, earlier, *alike, city, equipment]]
-        found.append(_refined(new_rows[driven], keys))
+        found.append(_refined(known_rows, new_rows[driven], keys))
     pairs = Candidates(np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found]))
     pairs = pairs.take(_plausible(known, new, pairs))
     once = np.unique(pairs.new * len(known) + pairs.known)
@@ -85,14 +86,21 @@ def _plausible(known: Side, new: Side, pairs: Candidates) -> npt.NDArray[np.bool
     return plausible
 
 
-def _refined(new_rows: Rows, keys: list[Key]) -> tuple[Rows, Rows]:
+def _among(codes: Codes, wanted: Codes) -> npt.NDArray[np.bool_]:
+    """Which codes (0 or more) are among the wanted ones."""
+    there = np.zeros(int(max(codes.max(initial=0), wanted.max(initial=0))) + 1, dtype=bool)
+    there[wanted] = True
+    return there[codes]
+
+
+def _refined(known_rows: Rows, new_rows: Rows, keys: list[Key]) -> tuple[Rows, Rows]:
     """The pairs that share the first key, or a later and finer one where the first has too many."""
     known_found, new_found = [], []
     left = new_rows
     for key in keys:
         if not len(left):
             break
-        known_keys = _mixed([one for one, _ in key])
+        known_keys = _mixed([one[known_rows] for one, _ in key])
         new_keys = _mixed([other[left] for _, other in key])
         order = np.argsort(known_keys, kind="stable")
         ordered = known_keys[order]
@@ -101,7 +109,7 @@ def _refined(new_rows: Rows, keys: list[Key]) -> tuple[Rows, Rows]:
         few = count <= MOST
         count, first = count[few], first[few]
         inside = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        known_found.append(order[np.repeat(first, count) + inside])
+        known_found.append(known_rows[order[np.repeat(first, count) + inside]])
         new_found.append(np.repeat(left[few], count))
         left = left[~few]
     empty = np.zeros(0, dtype=np.int64)

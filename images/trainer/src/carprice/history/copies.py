@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,11 @@ from carprice.history.evidence import SAME, Rarity, Shares, first_guess, learned
 
 log = logging.getLogger(__name__)
 
+Cuts = Collection[tuple[str, str]]
+
 SURE, POSSIBLE = 0.8, 0.05
 _ROUNDS_TO_LEARN = 8
-_ROWS_TO_LEARN = 100_000
+_ROWS_TO_LEARN = 20_000
 _ROWS_AT_ONCE = 100_000
 _COLUMNS = ["new", "known", "rule", "confidence"]
 
@@ -48,11 +50,12 @@ class _Model:
     rarity: Rarity
 
 
-def find_copies(known: pd.DataFrame, new: pd.DataFrame) -> Copies:
+def find_copies(known: pd.DataFrame, new: pd.DataFrame, cuts: Cuts = ()) -> Copies:
     """Link the listings of `new` with those of `known` (canonical columns, one row per listing and price).
 
     Each table may hold several rows of one `listing_id`, one for each price that it had. Different listings
-    of one table are different ads and are never linked with each other.
+    of one table are different ads and are never linked with each other. `cuts` are pairs of ids, in order,
+    that are two ads.
     """
     known_side, new_side = sides_of(known, new)
     there = pd.Series(new_side.ids).isin(pd.Index(known_side.ids).unique()).to_numpy()
@@ -60,11 +63,10 @@ def find_copies(known: pd.DataFrame, new: pd.DataFrame) -> Copies:
     links = [pd.DataFrame({"new": ids, "known": ids, "rule": "same_id", "confidence": 1.0})]
     ambiguous = []
     rest = known_side.take(~pd.Series(known_side.ids).isin(ids).to_numpy()), new_side.take(~there)
-    parts = list(_parts(rest[1]))
-    if len(rest[0]) and parts:
-        model = _learn(*rest, parts)
-        for rows in parts:
-            sure, possible = _decided(*rest, rows, model)
+    if len(rest[0]) and len(rest[1]):
+        model = _learn(*rest, next(_parts(rest[1], _ROWS_TO_LEARN)), cuts)
+        for rows in _parts(rest[1], _ROWS_AT_ONCE):
+            sure, possible = _decided(*rest, rows, model, cuts)
             links.append(sure)
             ambiguous.append(possible)
     ids = pd.unique(new["listing_id"].to_numpy(dtype=object))
@@ -81,23 +83,20 @@ def _in_order(tables: list[pd.DataFrame], ids: npt.NDArray[np.object_]) -> pd.Da
     return pairs.iloc[np.lexsort((-pairs["confidence"].to_numpy(), place))].reset_index(drop=True)
 
 
-def _parts(new: Side) -> Iterator[Rows]:
-    """The rows of the new listings in parts; all cars of one make, model and year are in one part."""
-    if not len(new):
-        return
+def _parts(new: Side, size: int) -> Iterator[Rows]:
+    """The rows of the new listings in parts of about `size`; one make, model and year is in one part."""
     shuffled = np.random.default_rng(0).permutation(int(new.car.max()) + 1)[new.car]
     order = np.argsort(shuffled, kind="stable")
     starts = np.flatnonzero(np.diff(shuffled[order], prepend=-1))
-    wanted = np.arange(0, len(order), _ROWS_AT_ONCE)
+    wanted = np.arange(0, len(order), size)
     cuts = np.unique(starts[np.searchsorted(starts, wanted, side="right") - 1])
     yield from np.split(order, cuts[1:])
 
 
-def _learn(known: Side, new: Side, parts: list[Rows]) -> _Model:
-    """Learn from the pairs of the first part: expectation maximisation."""
+def _learn(known: Side, new: Side, rows: Rows, cuts: Cuts) -> _Model:
+    """Learn from the pairs of those rows of the new listings: expectation maximisation."""
     rarity = rarity_of(known, new)
-    rows = parts[0]
-    pairs = candidates(known, new, rows)
+    pairs = _uncut(known, new, candidates(known, new, rows), cuts)
     levels = levels_of(known, new, pairs)
     guess = copies = first_guess(rarity)
     share = 0.5
@@ -110,9 +109,11 @@ def _learn(known: Side, new: Side, parts: list[Rows]) -> _Model:
     return _Model(share, copies, rarity)
 
 
-def _decided(known: Side, new: Side, rows: Rows, model: _Model) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _decided(
+    known: Side, new: Side, rows: Rows, model: _Model, cuts: Cuts
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The sure links and the possible ones of those rows of the new listings."""
-    pairs = candidates(known, new, rows)
+    pairs = _uncut(known, new, candidates(known, new, rows), cuts)
     levels = levels_of(known, new, pairs)
     weight = model.share * ratios(known, new, pairs, levels, model.rarity, model.copies)
     left = pd.DataFrame(
@@ -147,6 +148,21 @@ def _decided(known: Side, new: Side, rows: Rows, model: _Model) -> tuple[pd.Data
     may_be = total / (total + 1 - model.share) >= POSSIBLE
     possible = left[may_be & (left["confidence"] >= POSSIBLE / 5)].drop_duplicates(["new", "known"])
     return linked[_COLUMNS], possible[_COLUMNS]
+
+
+def _uncut(known: Side, new: Side, pairs: Candidates, cuts: Cuts) -> Candidates:
+    """The pairs that no person cut."""
+    if not cuts:
+        return pairs
+    named = sorted({name for cut in cuts for name in cut})
+    cut = {tuple(sorted(pair)) for pair in cuts}
+    both = pd.Series(known.ids).isin(named).to_numpy()[pairs.known]
+    both &= pd.Series(new.ids).isin(named).to_numpy()[pairs.new]
+    rows = np.flatnonzero(both)
+    ids = zip(known.ids[pairs.known[rows]], new.ids[pairs.new[rows]], strict=True)
+    kept = np.ones(len(pairs), dtype=bool)
+    kept[rows] = [tuple(sorted(pair)) not in cut for pair in ids]
+    return pairs.take(kept)
 
 
 def _confidence(weight: Floats, pairs: Candidates, share: float) -> Floats:

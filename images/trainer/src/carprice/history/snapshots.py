@@ -1,24 +1,19 @@
-"""Snapshots: which accepted files a training used, their listings, and a sample to explain prices against."""
+"""Snapshots, as later steps read them: listings, car groups and sides, and a sample for explanations."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from carprice.errors import NothingToDo, UsageProblem
-from carprice.landing.receipts import all_receipts, read_receipt
-from carprice.params import Params
+from carprice.errors import UsageProblem
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, LISTINGS, SNAPSHOTS, snapshot_manifest
-from carprice_contract.formats import FORMAT, SNAPSHOT
+from carprice_contract.data_root import LATEST_SNAPSHOT, SNAPSHOTS, snapshot_manifest
+from carprice_contract.formats import SNAPSHOT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-log = logging.getLogger(__name__)
+    from carprice.history.state import State
 
 
 class KnownNames(NamedTuple):
@@ -29,64 +24,6 @@ class KnownNames(NamedTuple):
 
 
 NO_NAMES = KnownNames(None, ())
-
-
-def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> dict[str, Any]:
-    """Make the snapshot of all accepted files after those of `shas` were checked; the step's result.
-
-    The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total` (distinct
-    listings) are of the whole snapshot. Raises `NothingToDo` when none of `shas` was
-    accepted.
-    """
-    given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
-    for sha, receipt in given.items():
-        if receipt is None:
-            log.warning("%s has no receipt: its file was not checked, and the next claim takes it", sha)
-    accepted = [r for r in given.values() if r is not None and r["status"] == "accepted"]
-    if not accepted:
-        raise NothingToDo(
-            f"At least one accepted file was expected, found none among {len(given)}; "
-            "the quality pages say why each was refused."
-        )
-    files = _accepted_files(root)
-    from carprice.listings.learned_names import learned_names
-
-    listings = distinct(root, files)
-    snapshot_id = hashlib.sha256("\n".join(sorted(f["sha256"] for f in files)).encode()).hexdigest()[:12]
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = {
-        FORMAT: SNAPSHOT,
-        "id": snapshot_id,
-        "created_at": now,
-        "files": files,
-        "rows": sum(f["rows"] for f in files),
-        "listings": len(listings),
-        "names": learned_names(listings),
-    }
-    folder = f"{SNAPSHOTS}/{snapshot_id}"
-    if root.exists(f"{folder}/manifest.json"):
-        before = root.read_record(f"{folder}/manifest.json", SNAPSHOT)
-        manifest["created_at"] = before["created_at"]
-    sample = listings.sample(
-        min(len(listings), params.snapshots.reference_rows), random_state=params.snapshots.reference_seed
-    )
-    root.write_parquet(f"{folder}/reference.parquet", sample.sort_index())
-    root.write_json(f"{folder}/manifest.json", manifest)
-    root.write_json(
-        LATEST_SNAPSHOT, {"id": snapshot_id, "assembled_at": now, "sha256": [f["sha256"] for f in files]}
-    )
-    log.info("snapshot %s: %d files, %d distinct listings", snapshot_id, len(files), len(listings))
-    return {
-        "snapshot_id": snapshot_id,
-        "files": [r["file"] for r in accepted],
-        "sha256": [r["sha256"] for r in accepted],
-        **{
-            key: sum(r[key] for r in accepted)
-            for key in ("rows_in", "rows_accepted", "rows_refused", "rows_repeated")
-        },
-        "rows_total": manifest["rows"],
-        "listings_total": manifest["listings"],
-    }
 
 
 def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
@@ -106,77 +43,138 @@ def manifest_of(root: DataRoot, snapshot_id: str) -> dict[str, Any]:
         ) from error
 
 
-def names(root: DataRoot) -> KnownNames:
-    """The makes and models that the listings of the latest snapshot add to the vocabulary."""
+def names(root: DataRoot, snapshot_id: str | None = None) -> KnownNames:
+    """The makes and models that the listings of a snapshot, by default the latest, add to the vocabulary."""
     try:
-        snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
+        snapshot_id = snapshot_id or root.read_json(LATEST_SNAPSHOT)["id"]
         manifest = root.read_json(snapshot_manifest(snapshot_id))
     except FileNotFoundError:
-        return KnownNames(None, ())
-    # a manifest of an earlier release has none
-    return KnownNames(snapshot_id, tuple((make, model) for make, model in manifest.get("names", ())))
+        return NO_NAMES
+    return names_in(manifest)
+
+
+def names_in(manifest: dict[str, Any]) -> KnownNames:
+    """The makes and models that a manifest adds to the vocabulary; that of an earlier release has none."""
+    return KnownNames(manifest["id"], tuple((make, model) for make, model in manifest.get("names", ())))
 
 
 def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """A snapshot's manifest and its listings: canonical columns, one row per `listing_id`.
 
-    Of several rows of one listing the newest counts: by `scraped_at` (where a file does not say, the
-    time it was received), then by order of receipt, then by place in the file. Raises `UsageProblem`
-    when there is no such snapshot.
+    A listing has the newest value of each column that one of its copies says: by `scraped_at` (where a file
+    does not say, the time it was received), then by order of receipt, then by place in the file. Raises
+    `UsageProblem` when there is no such snapshot.
     """
+    from carprice.history.snapshot_tables import table_name
+    from carprice.listings.tables import as_canonical
+
     manifest = manifest_of(root, snapshot_id)
-    return manifest, distinct(root, manifest["files"])
+    try:
+        return manifest, as_canonical(root.read_parquet(table_name(manifest["id"], "listings")))
+    except FileNotFoundError:
+        return manifest, _made_again(root, manifest).listings
 
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
     """The reference sample of a snapshot: canonical columns, at most `snapshots.reference_rows` rows."""
+    from carprice.history.snapshot_tables import table_name
     from carprice.listings.tables import as_canonical
 
     manifest = manifest_of(root, snapshot_id)
-    return as_canonical(root.read_parquet(f"{SNAPSHOTS}/{manifest['id']}/reference.parquet"))
+    return as_canonical(root.read_parquet(table_name(manifest["id"], "reference")))
 
 
-def distinct(root: DataRoot, files: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """The listings of `files` (in order of receipt), the newest row of each, in order of appearance.
+def pairs(root: DataRoot, manifest: dict[str, Any]) -> pd.DataFrame:
+    """The copies that a snapshot knows (`linking.PAIR_COLUMNS`); none where an earlier release made it."""
+    return _table(root, manifest, "pairs")
 
-    The same ad in files of different layouts is one listing, as far as `with_linked_ids` can tell.
+
+def split(
+    root: DataRoot, manifest: dict[str, Any], listings: pd.DataFrame, test_share: float, seed: int
+) -> pd.DataFrame:
+    """The car group and the side of each listing of a snapshot: `listing_id`, `group`, `side`, n rows.
+
+    The sides are those that the snapshot has, if it was drawn with this share and seed. Otherwise they are
+    drawn anew for its groups, or for its listings where it was made before there were groups.
     """
     import pandas as pd
 
-    from carprice.history.linking import with_linked_ids
-    from carprice.listings.tables import as_canonical
+    from carprice.history.car_groups import assign_sides
 
-    tables, times = [], []
-    for entry in files:
-        table = as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
-        received = pd.Timestamp(entry["received_at"]).tz_convert("UTC").as_unit("us")
-        tables.append(table)
-        times.append(table["scraped_at"].fillna(received))
-    together = pd.concat(with_linked_ids(tables), ignore_index=True)
-    newest_last = pd.concat(times, ignore_index=True).sort_values(kind="stable").index
-    kept = together.loc[newest_last].drop_duplicates("listing_id", keep="last").index
-    return together.loc[kept.sort_values()].reset_index(drop=True)
+    cars = _table(root, manifest, "cars").set_index("listing_id").reindex(listings["listing_id"])
+    if manifest.get("split") == {"test_share": test_share, "seed": seed} and cars["side"].notna().all():
+        return cars.reset_index()
+    groups = pd.factorize(cars["group"].fillna(pd.Series(cars.index, index=cars.index)))[0]
+    return assign_sides(listings, groups, None, test_share, seed)
 
 
-def _receipt(root: DataRoot, sha: str) -> dict[str, Any] | None:
+def sides(root: DataRoot, manifest: dict[str, Any], test_share: float, seed: int) -> pd.Series[Any]:
+    """The side of each id of a snapshot, those of copies included, drawn with this share and seed."""
+    import pandas as pd
+
+    from carprice.history.car_groups import TEST, TRAINING
+    from carprice.history.linking import names_of
+    from carprice.history.replaying import accepted_rows
+    from carprice.history.splitting import is_test
+
+    cars = _table(root, manifest, "cars")
+    if len(cars):
+        ids = names_of(cars["listing_id"], pairs(root, manifest)).drop_duplicates("name")
+        return ids["listing_id"].map(cars.set_index("listing_id")["side"]).set_axis(ids["name"])
+    # an earlier release drew each listing by its id
+    rows = [accepted_rows(root, entry)["listing_id"] for entry in manifest["files"]]
+    own = pd.concat(rows).drop_duplicates()
+    drawn = is_test(own, test_share, seed)
+    return pd.Series([TEST if test else TRAINING for test in drawn], index=own, dtype=object)
+
+
+def listings_of(root: DataRoot, manifest: dict[str, Any], files: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The listings of `files`, entries of the manifest, as these files say them: canonical columns.
+
+    Their ids are those of the snapshot.
+    """
+    import pandas as pd
+
+    from carprice.history.linking import aliases
+    from carprice.history.merging import merge_rows
+    from carprice.history.replaying import accepted_rows, seen_at
+
+    kept = aliases(pairs(root, manifest))
+    tables = [accepted_rows(root, entry) for entry in files]
+    times = [seen_at(rows, entry) for rows, entry in zip(tables, files, strict=True)]
+    rows = pd.concat(tables, ignore_index=True)
+    rows["listing_id"] = rows["listing_id"].map(kept).fillna(rows["listing_id"])
+    return merge_rows(rows, pd.concat(times, ignore_index=True))[0]
+
+
+def ids_in(
+    root: DataRoot, manifest: dict[str, Any], other: dict[str, Any], listing_ids: pd.Series[Any]
+) -> pd.Series[Any]:
+    """The ids that listings of an `other` snapshot, and their copies there, have in the one of `manifest`."""
+    from carprice.history.linking import aliases, names_of
+
+    ids = names_of(listing_ids, pairs(root, other))["name"]
+    return ids.map(aliases(pairs(root, manifest))).fillna(ids)
+
+
+def _table(root: DataRoot, manifest: dict[str, Any], table: str) -> pd.DataFrame:
+    """A table of a snapshot, without rows where an earlier release made it."""
+    from carprice.history.snapshot_tables import table_name
+    from carprice.history.state import empty_state
+
+    empty = empty_state().tables()[table]
     try:
-        return read_receipt(root, sha)
+        return root.read_parquet(table_name(manifest["id"], table)).astype(empty.dtypes.to_dict())
     except FileNotFoundError:
-        return None
+        return empty
 
 
-def _accepted_files(root: DataRoot) -> list[dict[str, Any]]:
-    """Every accepted file, in order of receipt."""
-    receipts = all_receipts(root).values()
-    accepted = sorted(
-        (r for r in receipts if r["status"] == "accepted"), key=lambda r: (r["checked_at"], r["sha256"])
-    )
-    return [
-        {
-            "sha256": r["sha256"],
-            "file": r["file"],
-            "rows": r["rows_accepted"],
-            "received_at": r["checked_at"],
-        }
-        for r in accepted
-    ]
+def _made_again(root: DataRoot, manifest: dict[str, Any]) -> State:
+    """The state of a snapshot that an earlier release made: it kept no listings."""
+    from carprice.history.replaying import accepted_rows, replay
+    from carprice.history.state import empty_state
+
+    # any split will do: what is read from this state are its listings
+    terms = {"split": {"test_share": 0.5, "seed": 0}, "cuts": []} | manifest
+    files = ((entry, accepted_rows(root, entry)) for entry in manifest["files"])
+    return replay(empty_state(), files, terms, None)

@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.history import snapshots
-from carprice.history.splitting import is_test
+from carprice.history.car_groups import TEST
 from carprice.lifecycle import model_card
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish
@@ -42,9 +41,10 @@ class Split:
         logged = run.data.params
         return cls(float(logged["evaluation.test_share"]), int(logged["evaluation.split_seed"]))
 
-    def test_rows(self, listings: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Which listings are test rows, of shape (n,)."""
-        return is_test(listings["listing_id"], self.test_share, self.seed)
+    def of_snapshot(self, root: DataRoot, snapshot_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The listings of a snapshot, and the car group and the side of each, both of n rows."""
+        manifest, listings = snapshots.load(root, snapshot_id)
+        return listings, snapshots.split(root, manifest, listings, self.test_share, self.seed)
 
 
 def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) -> dict[str, Any]:
@@ -118,14 +118,22 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
 
 
 def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
-    """The listings of the first run's snapshot that are test rows of every given run.
+    """The test listings of the first run's snapshot, without every car that another of the runs trained on.
 
+    Also without the car groups of which that run trained on a part: two groups may have become one since.
     Raises `DataRefused` when there are fewer than two.
     """
-    _, listings = snapshots.load(root, runs[0].data.tags["snapshot_id"])
-    chosen = np.ones(len(listings), dtype=bool)
-    for run in runs:
-        chosen &= Split.of_run(run).test_rows(listings)
+    snapshot_id = runs[0].data.tags["snapshot_id"]
+    listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id)
+    manifest = snapshots.manifest_of(root, snapshot_id)
+    chosen = (cars["side"] == TEST).to_numpy()
+    for run in runs[1:]:
+        other = run.data.tags["snapshot_id"]
+        _, theirs = Split.of_run(run).of_snapshot(root, other)
+        learned = theirs.loc[theirs["side"] != TEST, "listing_id"]
+        trained = snapshots.ids_in(root, manifest, snapshots.manifest_of(root, other), learned)
+        touched = cars.loc[cars["listing_id"].isin(trained), "group"]
+        chosen = chosen & ~cars["group"].isin(touched).to_numpy()
     if chosen.sum() < 2:
         raise DataRefused(
             f"at least 2 test listings were expected, found {chosen.sum()} in snapshot "

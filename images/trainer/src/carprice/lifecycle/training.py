@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from carprice.errors import DataRefused
 from carprice.history import snapshots
-from carprice.history.splitting import is_test
+from carprice.history.car_groups import TEST
 from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
@@ -98,7 +98,9 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     from carprice.lifecycle import pictures
 
     manifest, listings = snapshots.load(root, snapshot_id)
-    in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
+    chosen = params.evaluation
+    cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
+    in_test = (cars["side"] == TEST).to_numpy()
     available = listings[~in_test]
     training = rows_to_learn(available, params.training)
     if len(training) < params.training.min_rows:

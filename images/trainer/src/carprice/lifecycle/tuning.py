@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
-from carprice.history.splitting import is_test
+from carprice.history.car_groups import TEST
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.training import rows_to_learn
 from carprice.model.features import (
@@ -104,7 +104,9 @@ def tune(
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise UsageProblem(f"--timeout must be seconds > 0, found {timeout_seconds:g}; give another")
     manifest, listings = snapshots.load(root, snapshot_id)
-    in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
+    chosen = params.evaluation
+    cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
+    in_test = (cars["side"] == TEST).to_numpy()
     training = rows_to_learn(listings[~in_test], params.training)
     if rows is not None and rows < len(training):
         training = training.sample(rows, random_state=seed).sort_index()

@@ -18,6 +18,8 @@ MILEAGE_BRACKET = ("mileage_km_min", "mileage_km_max")
 AGE_GROUPS = 3
 
 Integers = npt.NDArray[np.int64]
+Said = tuple[pd.DataFrame, pd.DataFrame]
+"""For both tables, which rows come from files that have a column (`said_columns.said_columns`)."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,13 @@ class ComparedColumn:
         return bool(pd.concat(self.sides).nunique() < 2)
 
 
-def compared_columns(reference: pd.DataFrame, current: pd.DataFrame) -> list[ComparedColumn]:
+def compared_columns(
+    reference: pd.DataFrame, current: pd.DataFrame, said: Said | None = None
+) -> list[ComparedColumn]:
     """Every feature and, where both tables have it, the price; a column that is empty in both is left out.
+
+    With `said` only the rows of files that have a column are compared in it, and a column that no row of one
+    table has is left out.
 
     The tables hold listings in canonical columns. One mileage takes the place of the two ends of its
     bracket.
@@ -70,12 +77,28 @@ def compared_columns(reference: pd.DataFrame, current: pd.DataFrame) -> list[Com
     priced = PRICE in reference and PRICE in current
     columns = []
     for name in column_names() if priced else column_names()[:-1]:
-        ages = _age_groups(reference, current) if name == MILEAGE else None
-        values = values_of(reference, name), values_of(current, name)
+        sides = rows_that_say(name, reference, current, said)
+        if said is not None and not all(len(side) for side in sides):
+            continue
+        ages = _age_groups(*sides) if name == MILEAGE else None
+        values = values_of(sides[0], name), values_of(sides[1], name)
         column = ComparedColumn(name, is_number(name), *values, ages)
         if max(column.rows) > 0:
             columns.append(column)
     return columns
+
+
+def rows_that_say(
+    name: str, reference: pd.DataFrame, current: pd.DataFrame, said: Said | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both tables whose files have a column; all rows where `said` does not tell."""
+    feature = MILEAGE_BRACKET[0] if name == MILEAGE else name
+    if said is None or feature not in said[0]:
+        return reference, current
+    before, now = (
+        table[mask[feature].to_numpy()] for table, mask in zip((reference, current), said, strict=True)
+    )
+    return before.reset_index(drop=True), now.reset_index(drop=True)
 
 
 def column_names() -> list[str]:

@@ -20,6 +20,7 @@ from carprice.monitoring.accuracy import Scored, assess, score
 from carprice.monitoring.drift_page import Compared
 from carprice.monitoring.drift_sentences import headline, sentences
 from carprice.monitoring.new_listings import ProductionVersion, version_without
+from carprice.monitoring.said_columns import said_columns
 from carprice.monitoring.verdict import DRIFTED, Comparison, compare
 from carprice.params import DriftParams, Params
 from carprice.store import DataRoot
@@ -43,7 +44,7 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     manifest = snapshots.manifest_of(root, snapshot_id)
     newest = manifest["files"][-1]
     production = version_without(root, registry, [newest["sha256"]])
-    files, new, repeated = _newest(root, production, manifest["files"], params.drift.enough_rows)
+    files, new, repeated = _newest(root, production, manifest, params.drift.enough_rows)
     if len(new) == 0:
         raise NothingToDo(
             f"expected listings that version {production.version} has not seen in {newest['file']}, found "
@@ -56,7 +57,8 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     now = score(pipeline, current)
     accuracy = assess(now.complete(), before.complete(), params.live)
     before, now = _of_one_kind(before, now, params.drift.min_rows)
-    comparison = compare(reference, current, params.drift, (before.error, now.error))
+    said = said_columns(root, reference), said_columns(root, current)
+    comparison = compare(reference, current, params.drift, (before.error, now.error), said=said)
     questions = _questions(root, registry, production, params.drift)
     stamp = datetime.fromisoformat(newest["received_at"]).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"reports/drift/{stamp}-{newest['sha256'][:12]}"
@@ -84,7 +86,7 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     }
     if min(len(before.asking_mad), len(now.asking_mad)) >= params.drift.min_rows:
         report |= _write_evidently(root, name, comparison, (before, now), params.drift.report_rows)
-    compared = Compared(comparison, reference, current)
+    compared = Compared(comparison, reference, current, said)
     root.write_text(f"{name}.html", drift_page.render(report, compared, (before, now), accuracy, questions))
     root.write_json(f"{name}.json", report)
     registry.tag_version(
@@ -112,7 +114,7 @@ def _write_evidently(
 
 
 def _newest(
-    root: DataRoot, production: ProductionVersion, files: list[dict[str, Any]], enough: int
+    root: DataRoot, production: ProductionVersion, manifest: dict[str, Any], enough: int
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, int]:
     """The newest files that the version has not seen, until they hold `enough` new listings.
 
@@ -120,11 +122,11 @@ def _newest(
     """
     chosen: list[dict[str, Any]] = []
     new, repeated = production.known.head(0), 0
-    for entry in reversed(files):
+    for entry in reversed(manifest["files"]):
         if entry["sha256"] in production.learned or (chosen and len(new) >= enough):
             break
         chosen.insert(0, entry)
-        new, repeated = production.unseen(root, chosen)
+        new, repeated = production.unseen(root, manifest, chosen)
     return chosen, new, repeated
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from carprice.model.metrics import Floats
 from carprice.monitoring.accuracy import Accuracy, Scored
 from carprice.monitoring.charts import picture
-from carprice.monitoring.compared_columns import PRICE_LEVEL
+from carprice.monitoring.compared_columns import PRICE_LEVEL, Said, rows_that_say
 from carprice.monitoring.drift_sentences import changes_to_report, label, odds, sentence, short_percent
 from carprice.monitoring.verdict import DRIFTED, Comparison, Finding
 from carprice.reports.html import templates
@@ -21,11 +21,16 @@ LARGEST_DETECTABLE = 9.0
 
 @dataclass(frozen=True)
 class Compared:
-    """A comparison and its two tables of listings."""
+    """A comparison and its two tables of listings; `said` tells which rows come from files with a column."""
 
     comparison: Comparison
     reference: pd.DataFrame
     current: pd.DataFrame
+    said: Said | None = None
+
+    def rows_of(self, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows of both tables that are compared in a column."""
+        return rows_that_say(column, self.reference, self.current, self.said)
 
 
 def render(
@@ -63,7 +68,7 @@ def _cards(compared: Compared, errors: tuple[Floats, Floats] | None) -> list[dic
                 (sentence(finding.column, change), odds(change.p_value))
                 for change in changes_to_report(finding)
             ],
-            "picture": picture(finding, compared.reference, compared.current, errors),
+            "picture": picture(finding, *compared.rows_of(finding.column), errors),
         }
         for finding in compared.comparison.findings
         if finding.verdict == DRIFTED
@@ -80,7 +85,7 @@ def _rows(compared: Compared, errors: tuple[Floats, Floats] | None) -> list[dict
                 _size(finding, finding.detectable) if finding.detectable < LARGEST_DETECTABLE else "–"
             ),
             "odds": odds(finding.p_value),
-            "picture": picture(finding, compared.reference, compared.current, errors, width=150, height=44),
+            "picture": picture(finding, *compared.rows_of(finding.column), errors, width=150, height=44),
         }
         for finding in compared.comparison.findings
     ]

@@ -37,11 +37,11 @@ def score_new_listings(
     manifest = snapshots.manifest_of(root, snapshot_id)
     files = _files_to_score(root, registry, manifest, shas)
     production = version_without(root, registry, [entry["sha256"] for entry in files])
-    new, repeated = production.unseen(root, files)
+    new, repeated = production.unseen(root, manifest, files)
     if len(new) == 0:
         raise NothingToDo(
-            f"expected listings that version {production.version} has not seen, found all {repeated} known; "
-            "it is scored on the next file that lands"
+            f"expected listings that version {production.version} has not seen, found all {repeated} known: "
+            "there is nothing new to judge by; it is scored on the next file that lands"
         )
     drawn = new.sample(min(len(new), params.live.max_rows), random_state=0).sort_index()
     pipeline = registry.load(production.model_uri)

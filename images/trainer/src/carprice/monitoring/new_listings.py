@@ -11,7 +11,7 @@ import pandas as pd
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
-from carprice.history.linking import with_linked_ids
+from carprice.history.linking import names_of, not_new
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.store import DataRoot
 
@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class ProductionVersion:
     """A version that is or was in production, and what it learned.
 
-    `run` is its MLflow run, `learned` the SHA-256 of the files in its snapshot, `known` their listings.
+    `run` is its MLflow run, `learned` the SHA-256 of the files in its snapshot, `known` their listings, `ids`
+    the ids of these and of their copies.
     """
 
     version: str
@@ -30,21 +31,25 @@ class ProductionVersion:
     snapshot_id: str
     learned: frozenset[str]
     known: pd.DataFrame
+    ids: frozenset[str]
 
     @property
     def model_uri(self) -> str:
         """The model in the registry."""
         return f"models:/{MODEL}/{self.version}"
 
-    def unseen(self, root: DataRoot, files: list[dict[str, Any]]) -> tuple[pd.DataFrame, int]:
-        """The distinct listings of `files` that its snapshot does not hold, and how many it does hold.
+    def unseen(
+        self, root: DataRoot, manifest: dict[str, Any], files: list[dict[str, Any]]
+    ) -> tuple[pd.DataFrame, int]:
+        """The listings of `files`, entries of a manifest, that are no ad of the version's own snapshot.
 
-        A listing of the snapshot is left out even with a new price, and also if the version was only tested
-        on it: the figures at its promotion come from those listings.
+        Also how many listings are or may be one. A listing of its snapshot is left out even with a new price
+        or in another layout, and also if the version was only tested on it: the figures at its promotion come
+        from those listings. What may be a copy is not new either.
         """
-        (listings,) = with_linked_ids([snapshots.distinct(root, files)], self.known)
-        seen = listings["listing_id"].isin(set(self.known["listing_id"])).to_numpy()
-        return listings[~seen].reset_index(drop=True), int(seen.sum())
+        listings = snapshots.listings_of(root, manifest, files)
+        old = not_new(listings["listing_id"], snapshots.pairs(root, manifest), self.ids).to_numpy()
+        return listings[~old].reset_index(drop=True), int(old.sum())
 
 
 def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -> ProductionVersion:
@@ -69,7 +74,8 @@ def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -
                 version,
             )
         known = snapshots.load(root, snapshot_id)[1]
-        return ProductionVersion(version, run, manifest["id"], learned, known)
+        ids = frozenset(names_of(known["listing_id"], snapshots.pairs(root, manifest))["name"])
+        return ProductionVersion(version, run, manifest["id"], learned, known, ids)
     raise NothingToDo(
         "expected files that a version in production has not learned from, found none; "
         f"version {current.version} is compared with the next file that lands"

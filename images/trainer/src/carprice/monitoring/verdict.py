@@ -22,6 +22,7 @@ from carprice.monitoring.compared_columns import (
     PRICE,
     PRICE_LEVEL,
     ComparedColumn,
+    Said,
     compared_columns,
 )
 from carprice.monitoring.drift_tests import Difference, Kind
@@ -88,7 +89,8 @@ class Finding:
 class Comparison:
     """The verdict on all columns, and the finding for each; columns that are empty in both are left out.
 
-    `run` is Evidently's run that the verdict was read from, None if there were too few rows to test.
+    `not_said` are columns that no file of one side has. `run` is Evidently's run that the verdict was
+    read from, None if there were too few rows to test.
     """
 
     verdict: Verdict
@@ -96,6 +98,7 @@ class Comparison:
     rows_current: int
     findings: list[Finding]
     left_out: list[str]
+    not_said: list[str] = field(default_factory=list)
     run: DriftRun | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -116,6 +119,7 @@ class Comparison:
                 for f in self.findings
             ],
             "columns_left_out": self.left_out,
+            "columns_not_said": self.not_said,
         }
 
 
@@ -125,17 +129,19 @@ def compare(
     params: DriftParams,
     errors: tuple[Floats, Floats] | None = None,
     count_empty: bool = True,
+    said: Said | None = None,
 ) -> Comparison:
     """Compare listings (canonical columns, n and m rows) column by column, and by price where both have it.
 
     `errors` are log(asking price / predicted price) of listings that the model was not trained on, before and
     now, of any lengths. They show a new price level for equal cars, which the wide spread of prices hides.
     Without `count_empty` a new share of empty values is no drift: people leave other fields of a form empty
-    than sellers do.
+    than sellers do. With `said` a column is compared on the rows of files that have it; a column that no file
+    of one side has is no drift and stands in `not_said`.
 
     Each of the C tested columns gets `false_alarms` / C as its probability of a false alarm (Bonferroni).
     """
-    columns = compared_columns(reference, current)
+    columns = compared_columns(reference, current, said)
     if errors is not None:
         columns.append(ComparedColumn(PRICE_LEVEL, True, pd.Series(errors[0]), pd.Series(errors[1])))
     enough = min(len(reference), len(current)) >= params.min_rows
@@ -152,7 +158,11 @@ def compare(
     findings.sort(key=lambda finding: (order[finding.verdict], finding.p_value, -(finding.effect or 0)))
     known = {column.name for column in columns}
     left_out = [name for name in FEATURES if name not in known and name not in MILEAGE_BRACKET]
-    return Comparison(_verdict(findings), len(reference), len(current), findings, left_out, run)
+    not_said = [
+        name for name in left_out if max(reference[name].notna().sum(), current[name].notna().sum()) > 0
+    ]
+    left_out = [name for name in left_out if name not in not_said]
+    return Comparison(_verdict(findings), len(reference), len(current), findings, left_out, not_said, run)
 
 
 class _ColumnTest:

@@ -84,9 +84,30 @@ def decide_held_file(
 
 def assemble_listings(context: Context, sha256: list[str]) -> dict[str, Any]:
     """Make a snapshot of all accepted listings; `sha256` names the files just checked."""
-    from carprice.history import snapshots
+    from carprice.history import assembling
 
-    return snapshots.assemble(context.root, context.params, sha256)
+    return assembling.assemble(context.root, context.params, sha256)
+
+
+def rebuild(context: Context, snapshot_id: str) -> dict[str, Any]:
+    """Make a snapshot again from the files in `raw/`, and say whether it is the same."""
+    from carprice.history import rebuilding
+
+    return rebuilding.rebuild(context.root, context.params, snapshot_id)
+
+
+def cut_link(context: Context, one: str, other: str, by: str, reason: str) -> dict[str, Any]:
+    """Record that two ads are not one; the next snapshot does not link them."""
+    from carprice.history import cuts
+
+    return cuts.cut(context.root, one, other, by, reason)
+
+
+def restore_link(context: Context, one: str, other: str) -> dict[str, Any]:
+    """Forget that a person cut a link."""
+    from carprice.history import cuts
+
+    return cuts.restore(context.root, one, other)
 
 
 def production_prices(context: Context) -> KnownPrices | str:

@@ -23,7 +23,7 @@ from carprice.reports.html import templates
 from carprice.reports.paths import model_card
 from carprice.reports.records import stems
 from carprice.store import DataRoot
-from carprice_contract.data_root import snapshot_manifest
+from carprice_contract.data_root import receipt, snapshot_manifest
 from carprice_contract.formats import SNAPSHOT
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,9 @@ def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
     name = snapshot_manifest(snapshot_id) if snapshot_id else ""
     if not name or not root.exists(name):
         return []
-    return [read_receipt(root, entry["sha256"]) for entry in root.read_record(name, SNAPSHOT)["files"]]
+    shas = [entry["sha256"] for entry in root.read_record(name, SNAPSHOT)["files"]]
+    # a snapshot stays when a receipt is deleted
+    return [read_receipt(root, sha) for sha in shas if root.exists(receipt(sha))]
 
 
 def _plain_text(report: dict[str, Any]) -> str:

@@ -135,7 +135,7 @@ def record(
     are entries of the receipt that are known already. Raises `FileNotFoundError`.
     """
     accepted, quarantined = f"{LISTINGS}/{sha256}.parquet", f"{QUARANTINE}/{sha256}.csv"
-    source, size = _source(root, raw_file(file))
+    source, size = source_of(root, raw_file(file))
     outcome = opened(source, file, params, snapshots.names(root), written_at(root, file))
 
     def decided() -> dict[str, Any]:
@@ -178,6 +178,14 @@ def record(
     return receipt
 
 
+def source_of(root: DataRoot, name: str) -> tuple[Source, int]:
+    """A file of the data root to read, and its size in bytes."""
+    if root.is_local:
+        return root.path(name), os.stat(root.path(name)).st_size
+    content = root.read_bytes(name)
+    return content, len(content)
+
+
 def _local_source(path: str) -> tuple[Source, int]:
     """A file of this machine to read, and its size in bytes. Raises `UsageProblem`."""
     if not os.path.isfile(path):  # a pipe can be read once
@@ -199,14 +207,6 @@ def _written_at(path: str) -> datetime.datetime | None:
     if not os.path.isfile(path):
         return None
     return datetime.datetime.fromtimestamp(os.stat(path).st_mtime, datetime.UTC)
-
-
-def _source(root: DataRoot, name: str) -> tuple[Source, int]:
-    """A file of the data root to read, and its size in bytes."""
-    if root.is_local:
-        return root.path(name), os.stat(root.path(name)).st_size
-    content = root.read_bytes(name)
-    return content, len(content)
 
 
 def _begin_again(output: IO[Any]) -> None:

@@ -1,0 +1,197 @@
+"""Making a snapshot: the listings of the last one and of the files that were accepted since."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from carprice.errors import NothingToDo
+from carprice.history import snapshots
+from carprice.history.cuts import all_cuts
+from carprice.landing.receipts import read_receipt
+from carprice.params import Params
+from carprice.store import DataRoot
+from carprice_contract.data_root import LATEST_SNAPSHOT, RECEIPTS, snapshot_manifest
+from carprice_contract.formats import FORMAT, SNAPSHOT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carprice.history.state import State
+
+log = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+_SHA_LENGTH = 64
+
+
+def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
+    """Make the snapshot of all accepted files after those of `shas` were checked; the step's result.
+
+    It is made from the latest snapshot and the files that this does not hold. Only where the rules, the split
+    or the links that people cut have changed are all files taken again. A snapshot that exists is not written
+    again. The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total`
+    (distinct listings) are of the whole snapshot. Raises `NothingToDo` when none of `shas` was accepted.
+    """
+    given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
+    for sha, receipt in given.items():
+        if receipt is None:
+            log.warning("%s has no receipt: its file was not checked, and the next claim takes it", sha)
+    accepted = [r for r in given.values() if r is not None and r["status"] == "accepted"]
+    if not accepted:
+        raise NothingToDo(
+            f"At least one accepted file was expected, found none among {len(given)}; "
+            "the quality pages say why each was refused."
+        )
+    manifest = _next(root, params)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    root.write_json(
+        LATEST_SNAPSHOT,
+        {"id": manifest["id"], "assembled_at": now, "sha256": [f["sha256"] for f in manifest["files"]]},
+    )
+    log.info(
+        "snapshot %s: %d files, %d distinct listings",
+        manifest["id"],
+        len(manifest["files"]),
+        manifest["listings"],
+    )
+    return {
+        "snapshot_id": manifest["id"],
+        "files": [r["file"] for r in accepted],
+        "sha256": [r["sha256"] for r in accepted],
+        **{
+            key: sum(r[key] for r in accepted)
+            for key in ("rows_in", "rows_accepted", "rows_refused", "rows_repeated")
+        },
+        "rows_total": manifest["rows"],
+        "listings_total": manifest["listings"],
+    }
+
+
+def terms_of(root: DataRoot, params: Params) -> Document:
+    """What beside the files decides about the next snapshot, as its manifest holds it."""
+    from carprice.history.state import RULES
+
+    return {
+        "rules": RULES,
+        "split": {"test_share": params.evaluation.test_share, "seed": params.evaluation.split_seed},
+        "cuts": [record["ids"] for record in all_cuts(root)],
+        "reference": {"rows": params.snapshots.reference_rows, "seed": params.snapshots.reference_seed},
+    }
+
+
+def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Document) -> Document:
+    """Write the snapshot of a state, unless it exists; its manifest."""
+    from carprice.history.copies import SURE
+    from carprice.history.snapshot_tables import snapshot_id_of, table_name, write_tables
+    from carprice.listings.learned_names import learned_names
+
+    snapshot_id = snapshot_id_of(state, terms | {"files": [entry["sha256"] for entry in files]})
+    name = snapshot_manifest(snapshot_id)
+    if root.exists(name):
+        return root.read_record(name, SNAPSHOT)
+    listings, sure = state.listings, state.pairs["confidence"] >= SURE
+    manifest = {
+        FORMAT: SNAPSHOT,
+        "id": snapshot_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": list(files),
+        "rows": sum(entry["rows"] for entry in files),
+        "listings": len(listings),
+        "names": learned_names(listings),
+        "copies_linked": int(sure.sum()),
+        "copies_ambiguous": int(state.pairs["new"][~sure].nunique()),
+        "contradictions": len(state.contradictions),
+        **terms,
+    }
+    reference = terms["reference"]
+    sample = listings.sample(min(len(listings), reference["rows"]), random_state=reference["seed"])
+    write_tables(root, snapshot_id, state)
+    root.write_parquet(table_name(snapshot_id, "reference"), sample.sort_index())
+    # last: a snapshot without a manifest is none, and is written again
+    root.write_json(name, manifest)
+    return manifest
+
+
+def entry_of(receipt: Document) -> Document:
+    """What a manifest says of an accepted file, given its receipt.
+
+    `names_from` is the snapshot whose names its titles were read by, beside the names that ship.
+    """
+    learned = receipt.get("learned_names") or {}
+    return {
+        "sha256": receipt["sha256"],
+        "file": receipt["file"],
+        "rows": receipt["rows_accepted"],
+        "received_at": receipt["checked_at"],
+        "names_from": learned["snapshot_id"] if learned.get("names") else None,
+    }
+
+
+def accepted_since(root: DataRoot, known: set[str]) -> list[Document]:
+    """The entries of accepted files that are not `known` (by SHA-256), in order of receipt."""
+    names = (name.removesuffix(".json") for name in root.names(RECEIPTS, ".json"))
+    receipts = [read_receipt(root, sha) for sha in names if sha not in known and len(sha) == _SHA_LENGTH]
+    accepted = [receipt for receipt in receipts if receipt["status"] == "accepted"]
+    return [entry_of(r) for r in sorted(accepted, key=lambda r: (r["checked_at"], r["sha256"]))]
+
+
+def _next(root: DataRoot, params: Params) -> Document:
+    """The manifest of the snapshot after the latest one."""
+    from carprice.history.known_ads import known_ads, publish
+    from carprice.history.replaying import accepted_rows, replay
+    from carprice.history.snapshot_tables import read_tables
+    from carprice.history.state import empty_state
+
+    def after(state: State, files: Sequence[Document], sides: pd.Series[Any] | None) -> State:
+        for entry in files:
+            before, rows = state, accepted_rows(root, entry)
+            state = replay(before, [(entry, rows)], terms, sides)
+            if len(before.listings) and entry["sha256"] in tell:
+                publish(root, entry["sha256"], known_ads(before, state, rows), cut)
+        return state
+
+    terms, cut = terms_of(root, params), all_cuts(root)
+    latest = _latest(root)
+    if latest is None:
+        files = accepted_since(root, set())
+        tell = {entry["sha256"] for entry in files}
+        return keep(root, after(empty_state(), files, None), files, terms | {"sides_from": None})
+    new = accepted_since(root, {entry["sha256"] for entry in latest["files"]})
+    files, tell = [*latest["files"], *new], {entry["sha256"] for entry in new}
+    if all(latest.get(key) == terms[key] for key in ("rules", "split", "cuts")):
+        terms |= {"sides_from": latest["sides_from"]}
+        if not new and latest["reference"] == terms["reference"]:
+            return latest
+        sides = sides_before(root, terms)
+        return keep(root, after(read_tables(root, latest["id"]), new, sides), files, terms)
+    log.info("the rules, the split or the links that people cut have changed: all files are taken again")
+    # a group that was a test group stays one, unless other test rows are wanted
+    same_draw = latest.get("split", terms["split"]) == terms["split"]
+    terms |= {"sides_from": latest["id"] if same_draw else None}
+    return keep(root, after(empty_state(), files, sides_before(root, terms)), files, terms)
+
+
+def sides_before(root: DataRoot, terms: Document) -> pd.Series[Any] | None:
+    """The sides of the snapshot that `terms` name in `sides_from`, by id."""
+    before = terms["sides_from"]
+    if before is None:
+        return None
+    return snapshots.sides(root, snapshots.manifest_of(root, before), **terms["split"])
+
+
+def _latest(root: DataRoot) -> Document | None:
+    """The manifest of the latest snapshot, None before the first. Raises `UsageProblem` where it is gone."""
+    if not root.exists(LATEST_SNAPSHOT):
+        return None
+    return snapshots.manifest_of(root, "latest")
+
+
+def _receipt(root: DataRoot, sha: str) -> Document | None:
+    try:
+        return read_receipt(root, sha)
+    except FileNotFoundError:
+        return None
