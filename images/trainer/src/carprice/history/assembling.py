@@ -184,10 +184,15 @@ def sides_before(root: DataRoot, terms: Document) -> pd.Series[Any] | None:
 
 
 def _latest(root: DataRoot) -> Document | None:
-    """The manifest of the latest snapshot, None before the first. Raises `UsageProblem` where it is gone."""
-    if not root.exists(LATEST_SNAPSHOT):
+    """The manifest of the latest snapshot; None before the first, and where it was deleted."""
+    try:
+        snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
+    except FileNotFoundError:
         return None
-    return snapshots.manifest_of(root, "latest")
+    if not root.exists(snapshot_manifest(snapshot_id)):
+        log.warning("the manifest of snapshot %s is gone: all accepted files are taken again", snapshot_id)
+        return None
+    return snapshots.manifest_of(root, snapshot_id)
 
 
 def _receipt(root: DataRoot, sha: str) -> Document | None:
