@@ -63,6 +63,11 @@ def snapshot_manifest(snapshot_id: str) -> str:
     return f"{SNAPSHOTS}/{snapshot_id}/manifest.json"
 
 
+def snapshot_table(snapshot_id: str, table: str) -> str:
+    """A table of a snapshot, by its name: `listings`, `reference`, ..."""
+    return f"{SNAPSHOTS}/{snapshot_id}/{table}.parquet"
+
+
 def receipt(sha256: str) -> str:
     """The receipt of the file with these bytes; a file without one waits to be claimed."""
     return f"{RECEIPTS}/{sha256}.json"

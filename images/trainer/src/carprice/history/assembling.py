@@ -13,7 +13,7 @@ from carprice.history.cuts import all_cuts
 from carprice.landing.receipts import read_receipt
 from carprice.params import Params
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, RECEIPTS, snapshot_manifest
+from carprice_contract.data_root import LATEST_SNAPSHOT, RECEIPTS, snapshot_manifest, snapshot_table
 from carprice_contract.formats import FORMAT, SNAPSHOT
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def terms_of(root: DataRoot, params: Params) -> Document:
 def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Document) -> Document:
     """Write the snapshot of a state, unless it exists; its manifest."""
     from carprice.history.copies import SURE
-    from carprice.history.snapshot_tables import snapshot_id_of, table_name, write_tables
+    from carprice.history.snapshot_tables import snapshot_id_of, write_tables
     from carprice.listings.learned_names import learned_names
 
     snapshot_id = snapshot_id_of(state, terms | {"files": [entry["sha256"] for entry in files]})
@@ -110,7 +110,7 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
     reference = terms["reference"]
     sample = listings.sample(min(len(listings), reference["rows"]), random_state=reference["seed"])
     write_tables(root, snapshot_id, state)
-    root.write_parquet(table_name(snapshot_id, "reference"), sample.sort_index())
+    root.write_parquet(snapshot_table(snapshot_id, "reference"), sample.sort_index())
     # last: a snapshot without a manifest is none, and is written again
     root.write_json(name, manifest)
     return manifest

@@ -13,7 +13,7 @@ from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.assembling import accepted_since, keep, sides_before, terms_of
 from carprice.history.replaying import replay
-from carprice.history.snapshot_tables import snapshot_id_of, table_name
+from carprice.history.snapshot_tables import snapshot_id_of
 from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.history.state import RULES, State, empty_state
 from carprice.landing.content import raw_file, sha256_of
@@ -22,7 +22,7 @@ from carprice.listings.learned_names import learned_names
 from carprice.params import Params
 from carprice.quality import rereading
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, RAW
+from carprice_contract.data_root import LATEST_SNAPSHOT, RAW, snapshot_table
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ def rebuild(root: DataRoot, params: Params, snapshot_id: str = "latest") -> Docu
     state = _from_raw(root, params, files, terms)
     made = keep(root, state, files, terms | {"rules": RULES})
     for name, table in state.tables().items():
-        if not root.exists(table_name(made["id"], name)):
+        if not root.exists(snapshot_table(made["id"], name)):
             log.info("the table %s of snapshot %s was missing and is written", name, made["id"])
-            root.write_parquet(table_name(made["id"], name), table)
+            root.write_parquet(snapshot_table(made["id"], name), table)
     result = {
         "snapshot_id": made["id"],
         "identical": None if manifest is None else made["id"] == manifest["id"],

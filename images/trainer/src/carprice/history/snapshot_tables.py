@@ -9,25 +9,21 @@ from typing import Any
 
 import pandas as pd
 
-from carprice.history.state import TABLES, State, as_written
+from carprice.history.state import TABLES, TIMES, State, as_written
 from carprice.store import DataRoot
-from carprice_contract.data_root import SNAPSHOTS
-
-
-def table_name(snapshot_id: str, table: str) -> str:
-    """The file of a table, by its name in `state.TABLES`, or of the `reference` sample."""
-    return f"{SNAPSHOTS}/{snapshot_id}/{table}.parquet"
+from carprice_contract.data_root import snapshot_table
 
 
 def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
     """The id of a snapshot: 12 hexadecimal digits of a SHA-256 of its tables and of `terms`, as JSON.
 
-    It depends on what the tables say, not on the release of the library that writes them.
+    It depends on what the tables say: neither on the release of the library that writes them, nor on when the
+    files were received.
     """
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode())
     for name, table in state.tables().items():
         digest.update(f"{name} {len(table)} {' '.join(table.columns)}\n".encode())
-        for column in table.columns:
+        for column in table.columns.drop(TIMES, errors="ignore"):
             hashes = pd.util.hash_pandas_object(table[column], index=False).to_numpy()
             digest.update(hashes.astype("<u8", copy=False).tobytes())
     return digest.hexdigest()[:12]
@@ -36,9 +32,9 @@ def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
 def write_tables(root: DataRoot, snapshot_id: str, state: State) -> None:
     """Write the tables of a snapshot."""
     for name, table in state.tables().items():
-        root.write_parquet(table_name(snapshot_id, name), table)
+        root.write_parquet(snapshot_table(snapshot_id, name), table)
 
 
 def read_tables(root: DataRoot, snapshot_id: str) -> State:
     """The tables of a snapshot. Raises `FileNotFoundError` where an earlier release wrote it."""
-    return as_written({name: root.read_parquet(table_name(snapshot_id, name)) for name in TABLES})
+    return as_written({name: root.read_parquet(snapshot_table(snapshot_id, name)) for name in TABLES})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carprice.errors import UsageProblem
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, SNAPSHOTS, snapshot_manifest
+from carprice_contract.data_root import LATEST_SNAPSHOT, SNAPSHOTS, snapshot_manifest, snapshot_table
 from carprice_contract.formats import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -65,23 +65,21 @@ def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame
     does not say, the time it was received), then by order of receipt, then by place in the file. Raises
     `UsageProblem` when there is no such snapshot.
     """
-    from carprice.history.snapshot_tables import table_name
     from carprice.listings.tables import as_canonical
 
     manifest = manifest_of(root, snapshot_id)
     try:
-        return manifest, as_canonical(root.read_parquet(table_name(manifest["id"], "listings")))
+        return manifest, as_canonical(root.read_parquet(snapshot_table(manifest["id"], "listings")))
     except FileNotFoundError:
         return manifest, _made_again(root, manifest).listings
 
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
     """The reference sample of a snapshot: canonical columns, at most `snapshots.reference_rows` rows."""
-    from carprice.history.snapshot_tables import table_name
     from carprice.listings.tables import as_canonical
 
     manifest = manifest_of(root, snapshot_id)
-    return as_canonical(root.read_parquet(table_name(manifest["id"], "reference")))
+    return as_canonical(root.read_parquet(snapshot_table(manifest["id"], "reference")))
 
 
 def pairs(root: DataRoot, manifest: dict[str, Any]) -> pd.DataFrame:
@@ -159,12 +157,11 @@ def ids_in(
 
 def _table(root: DataRoot, manifest: dict[str, Any], table: str) -> pd.DataFrame:
     """A table of a snapshot, without rows where an earlier release made it."""
-    from carprice.history.snapshot_tables import table_name
     from carprice.history.state import empty_state
 
     empty = empty_state().tables()[table]
     try:
-        return root.read_parquet(table_name(manifest["id"], table)).astype(empty.dtypes.to_dict())
+        return root.read_parquet(snapshot_table(manifest["id"], table)).astype(empty.dtypes.to_dict())
     except FileNotFoundError:
         return empty
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from carprice.errors import DataRefused
+from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST
 from carprice.lifecycle import model_card
@@ -125,21 +125,33 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
     listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id)
-    manifest = snapshots.manifest_of(root, snapshot_id)
     chosen = (cars["side"] == TEST).to_numpy()
     for run in runs[1:]:
-        other = run.data.tags["snapshot_id"]
-        _, theirs = Split.of_run(run).of_snapshot(root, other)
-        learned = theirs.loc[theirs["side"] != TEST, "listing_id"]
-        trained = snapshots.ids_in(root, manifest, snapshots.manifest_of(root, other), learned)
-        touched = cars.loc[cars["listing_id"].isin(trained), "group"]
+        touched = cars.loc[cars["listing_id"].isin(_trained_ids(root, run, snapshot_id)), "group"]
         chosen = chosen & ~cars["group"].isin(touched).to_numpy()
     if chosen.sum() < 2:
         raise DataRefused(
             f"at least 2 test listings were expected, found {chosen.sum()} in snapshot "
-            f"{runs[0].data.tags['snapshot_id']}; land more listings or raise evaluation.test_share"
+            f"{snapshot_id}; land more listings or raise evaluation.test_share"
         )
     return listings[chosen].reset_index(drop=True)
+
+
+def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:
+    """The ids that the listings which a run trained on, or may have trained on, have in a snapshot."""
+    split, own = Split.of_run(run), run.data.tags["snapshot_id"]
+    manifest = snapshots.manifest_of(root, snapshot_id)
+    try:
+        its_manifest = snapshots.manifest_of(root, own)
+    except UsageProblem:
+        # a listing keeps its side, so this snapshot's sides, drawn as the run drew them, tell the same
+        log.warning(
+            "snapshot %s of run %s is gone; its split of %s counts", own, run.info.run_id, snapshot_id
+        )
+        its_manifest = manifest
+    _, cars = split.of_snapshot(root, its_manifest["id"])
+    learned = cars.loc[cars["side"] != TEST, "listing_id"]
+    return snapshots.ids_in(root, manifest, its_manifest, learned)
 
 
 def prices_of(pipeline: Any, listings: pd.DataFrame) -> Floats:
