@@ -76,7 +76,7 @@ def write_files(root: DataRoot, listings: pd.DataFrame, rows: int, new: int) -> 
     second = pd.concat([copies, listings.iloc[rows : rows + new - len(again)]], ignore_index=True)
     for name, table, day in zip(("first", "second"), (first, second), DAYS, strict=True):
         sha256 = hashlib.sha256(name.encode()).hexdigest()
-        table = table.assign(source_sha256=sha256, scraped_at=pd.NaT)[list(COLUMNS)]
+        table = table.assign(source_sha256=sha256, scraped_at=None)[list(COLUMNS)]
         root.write_parquet(f"{LISTINGS}/{sha256}.parquet", as_canonical(table))
         receipt = {
             FORMAT: RECEIPT,
