@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from carprice.errors import UsageProblem
+from carprice.history import snapshots
 from carprice.lifecycle.promotion import decisions_of
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.store import DataRoot
@@ -56,10 +58,29 @@ def _data(root: DataRoot, sha256: str) -> list[str]:
     lines += [
         f"  HELD: {reason['sentence']}" for reason in receipt.get("hold", []) if receipt["status"] == "held"
     ]
+    lines += _ads(root, sha256)
     elsewhere = [other for other in receipt["names"] if other != receipt["file"]]
     if elsewhere:
         lines += [f"  the same bytes also landed as {', '.join(elsewhere)}: nothing new was trained on them"]
     return [*lines, f"  quality page  {root.uri(receipt['quality_page'])}"]
+
+
+def _ads(root: DataRoot, sha256: str) -> list[str]:
+    """How many ads of the file were known before, where the latest snapshot says it."""
+    try:
+        manifest = snapshots.manifest_of(root, "latest")
+    except UsageProblem:
+        return []
+    for entry in manifest["files"]:
+        if entry["sha256"] == sha256 and "ads" in entry:
+            ads = entry["ads"]
+            known = ads["same_id"] + ads["linked"]
+            nothing = "" if ads["new"] else "; there is nothing new to judge the model by"
+            return [
+                f"  {ads['ads']:,} ads: {ads['new']:,} new, {known:,} known from earlier files, "
+                f"{ads['unsure']:,} that may be known{nothing}"
+            ]
+    return []
 
 
 def _gates(decisions: dict[str, dict[str, Any]]) -> list[str]:

@@ -34,7 +34,9 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
     It is made from the latest snapshot and the files that this does not hold. Only where the rules, the split
     or the links that people cut have changed are all files taken again. A snapshot that exists is not written
     again. The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total`
-    (distinct listings) are of the whole snapshot. Raises `NothingToDo` when none of `shas` was accepted.
+    (distinct listings) are of the whole snapshot. `ads` says how many ads of these files were new, and how
+    many were known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was
+    accepted.
     """
     given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
     for sha, receipt in given.items():
@@ -58,6 +60,8 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
         len(manifest["files"]),
         manifest["listings"],
     )
+    shas_used = {r["sha256"] for r in accepted}
+    counts = [entry["ads"] for entry in manifest["files"] if entry["sha256"] in shas_used and "ads" in entry]
     return {
         "snapshot_id": manifest["id"],
         "files": [r["file"] for r in accepted],
@@ -68,6 +72,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
         },
         "rows_total": manifest["rows"],
         "listings_total": manifest["listings"],
+        "ads": {key: sum(count[key] for count in counts) for key in (counts[0] if counts else ())},
     }
 
 
@@ -146,20 +151,26 @@ def _next(root: DataRoot, params: Params) -> Document:
     from carprice.history.snapshot_tables import read_tables
     from carprice.history.state import empty_state
 
-    def after(state: State, files: Sequence[Document], sides: pd.Series[Any] | None) -> State:
+    def after(
+        state: State, files: Sequence[Document], sides: pd.Series[Any] | None
+    ) -> tuple[State, list[Document]]:
+        """The state after the files, and their entries with the numbers of ads that were known before."""
+        told = []
         for entry in files:
             before, rows = state, accepted_rows(root, entry)
             state = replay(before, [(entry, rows)], terms, sides)
+            found = known_ads(before, state, rows)
+            told.append(entry | {"ads": found.counts()})
             if len(before.listings) and entry["sha256"] in tell:
-                publish(root, entry["sha256"], known_ads(before, state, rows), cut)
-        return state
+                publish(root, entry["sha256"], found, cut)
+        return state, told
 
     terms, cut = terms_of(root, params), all_cuts(root)
     latest = _latest(root)
     if latest is None:
         files = accepted_since(root, set())
         tell = {entry["sha256"] for entry in files}
-        return keep(root, after(empty_state(), files, None), files, terms | {"sides_from": None})
+        return keep(root, *after(empty_state(), files, None), terms | {"sides_from": None})
     new = accepted_since(root, {entry["sha256"] for entry in latest["files"]})
     files, tell = [*latest["files"], *new], {entry["sha256"] for entry in new}
     if all(latest.get(key) == terms[key] for key in ("rules", "split", "cuts")):
@@ -167,12 +178,13 @@ def _next(root: DataRoot, params: Params) -> Document:
         if not new and latest["reference"] == terms["reference"]:
             return latest
         sides = sides_before(root, terms)
-        return keep(root, after(read_tables(root, latest["id"]), new, sides), files, terms)
+        state, told = after(read_tables(root, latest["id"]), new, sides)
+        return keep(root, state, [*latest["files"], *told], terms)
     log.info("the rules, the split or the links that people cut have changed: all files are taken again")
     # a group that was a test group stays one, unless other test rows are wanted
     same_draw = latest.get("split", terms["split"]) == terms["split"]
     terms |= {"sides_from": latest["id"] if same_draw else None}
-    return keep(root, after(empty_state(), files, sides_before(root, terms)), files, terms)
+    return keep(root, *after(empty_state(), files, sides_before(root, terms)), terms)
 
 
 def sides_before(root: DataRoot, terms: Document) -> pd.Series[Any] | None:

@@ -87,6 +87,15 @@ def pairs(root: DataRoot, manifest: dict[str, Any]) -> pd.DataFrame:
     return _table(root, manifest, "pairs")
 
 
+def may_be_copies(root: DataRoot, manifest: dict[str, Any]) -> pd.Series[Any]:
+    """The ids of listings that may be copies of another listing of the snapshot; they are not merged."""
+    from carprice.history.copies import SURE
+
+    found = pairs(root, manifest)
+    doubtful: pd.Series[Any] = found.loc[found["confidence"] < SURE, "new"].drop_duplicates()
+    return doubtful
+
+
 def split(
     root: DataRoot, manifest: dict[str, Any], listings: pd.DataFrame, test_share: float, seed: int
 ) -> pd.DataFrame:

@@ -121,11 +121,13 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     """The test listings of the first run's snapshot, without every car that another of the runs trained on.
 
     Also without the car groups of which that run trained on a part: two groups may have become one since.
-    Raises `DataRefused` when there are fewer than two.
+    A listing that may be a copy of another one is left out, so that no car counts twice. Raises `DataRefused`
+    when there are fewer than two.
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
     listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id)
-    chosen = (cars["side"] == TEST).to_numpy()
+    doubtful = snapshots.may_be_copies(root, snapshots.manifest_of(root, snapshot_id))
+    chosen = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
     for run in runs[1:]:
         touched = cars.loc[cars["listing_id"].isin(_trained_ids(root, run, snapshot_id)), "group"]
         chosen = chosen & ~cars["group"].isin(touched).to_numpy()

@@ -101,6 +101,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     chosen = params.evaluation
     cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
     in_test = (cars["side"] == TEST).to_numpy()
+    doubtful = snapshots.may_be_copies(root, manifest)
+    rows_test = int((in_test & ~listings["listing_id"].isin(doubtful).to_numpy()).sum())
     available = listings[~in_test]
     training = rows_to_learn(available, params.training)
     if len(training) < params.training.min_rows:
@@ -108,9 +110,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
             f"at least {params.training.min_rows} distinct training listings were expected "
             f"(training.min_rows), found {len(training)} in snapshot {manifest['id']}; land more listings"
         )
-    log.info(
-        "snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), in_test.sum()
-    )
+    log.info("snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), rows_test)
     partial = int((partial_of(training) != 0).sum())
     log.info("%d of the listings to learn have no mileage or no fuel", partial)
     pipeline = fit(training, params)
@@ -171,7 +171,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         "snapshot_id": manifest["id"],
         "rows_train": len(training),
         "rows_partial": partial,
-        "rows_test": int(in_test.sum()),
+        "rows_test": rows_test,
         "rows_flagged": int(flagged.sum()),
         "metrics": metrics,
     }

@@ -20,7 +20,9 @@ def publish(root: DataRoot, found: pd.DataFrame, files: Iterable[str]) -> None:
     replaces what was there.
     """
     begin, end = "<!-- typing errors -->", "<!-- end of typing errors -->"
-    far = np.abs(np.log(found["price_mad"].to_numpy() / found["expected_mad"].to_numpy()))
+    # a list without rows that was read from a file has no types
+    asked, expected = (found[name].to_numpy(dtype=np.float64) for name in ("price_mad", "expected_mad"))
+    far = np.abs(np.log(asked / expected))
     furthest_first = found.iloc[np.argsort(-far)]
     for sha256 in files:
         page = f"reports/quality/{sha256}.html"

@@ -170,9 +170,12 @@ def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
     name = snapshot_manifest(snapshot_id) if snapshot_id else ""
     if not name or not root.exists(name):
         return []
-    shas = [entry["sha256"] for entry in root.read_record(name, SNAPSHOT)["files"]]
-    # a snapshot stays when a receipt is deleted
-    return [read_receipt(root, sha) for sha in shas if root.exists(receipt(sha))]
+    return [
+        read_receipt(root, entry["sha256"]) | {"ads": entry.get("ads")}
+        for entry in root.read_record(name, SNAPSHOT)["files"]
+        # a snapshot stays when a receipt is deleted
+        if root.exists(receipt(entry["sha256"]))
+    ]
 
 
 def _plain_text(report: dict[str, Any]) -> str:
@@ -180,6 +183,7 @@ def _plain_text(report: dict[str, Any]) -> str:
     lines += [
         f"{file['file']}: {thousands(file['rows_in'])} rows in, {thousands(file['rows_repeated'])} repeated, "
         f"{thousands(file['rows_accepted'])} accepted, {thousands(file['rows_refused'])} refused"
+        + (f", {thousands(file['ads']['new'])} new ads" if file["ads"] else "")
         for file in report["files"][-10:]
     ]
     for decision in report["decisions"]:
