@@ -153,6 +153,10 @@ bench-titles: setup ## compare what titles say with the columns of the same ads 
 bench-linking: setup ## measure how well copies of ads are found, and its cost DATA="one.csv other.csv" [ROWS= SEEDS=3]
 	.venv/trainer/bin/python -m benchmarks.linking
 
+.PHONY: bench-history
+bench-history: setup ## measure what a new file of 3,000 rows costs on histories of several sizes [ROWS="3000 100000 1000000" NEW=3000]
+	.venv/trainer/bin/python -m benchmarks.history
+
 .PHONY: bench-speed
 bench-speed: setup ## measure the cost of a training and of a prediction DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
