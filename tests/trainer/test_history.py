@@ -91,6 +91,32 @@ def test_deleting_a_receipt_and_checking_again_changes_no_snapshot(
     assert content(root, made) == before
 
 
+def test_a_file_that_is_checked_again_by_other_rules_is_in_the_next_snapshot_with_its_new_rows(
+    root: DataRoot, market: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assembled(root, "a.csv", market.head(150))
+    made = assembled(root, "b.csv", market.tail(60))
+    before, sides = content(root, made), read_tables(root, made).cars.set_index("listing_id")["side"]
+    sha = snapshots.manifest_of(root, made)["files"][0]["sha256"]
+    # as another check would: it accepts ten rows less
+    rows = root.read_parquet(f"listings/{sha}.parquet")
+    root.write_parquet(f"listings/{sha}.parquet", rows.iloc[10:].reset_index(drop=True))
+    receipt = root.read_json(f"receipts/{sha}.json")
+    again = receipt | {"checked_at": "2030-01-01T00:00:00+00:00", "rows_accepted": len(rows) - 10}
+    root.write_json(f"receipts/{sha}.json", again)
+    later = str(assembling.assemble(root, PARAMS, [sha])["snapshot_id"])
+    assert later != made
+    assert content(root, made) == before
+    manifest, listings = snapshots.load(root, later)
+    assert [entry["file"] for entry in manifest["files"]] == ["a.csv", "b.csv"]
+    assert manifest["files"][0]["rows"] == len(rows) - 10
+    gone = set(rows["listing_id"].head(10)) - set(rows["listing_id"].iloc[10:])
+    assert not gone & set(listings["listing_id"])
+    after = read_tables(root, later).cars.set_index("listing_id")["side"]
+    assert (after == sides.reindex(after.index)).all()
+    assert assembling.assemble(root, PARAMS, [sha])["snapshot_id"] == later
+
+
 def test_a_snapshot_whose_writing_was_cut_short_is_written_again(
     root: DataRoot, market: pd.DataFrame
 ) -> None:

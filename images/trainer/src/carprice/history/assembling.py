@@ -31,24 +31,27 @@ _SHA_LENGTH = 64
 def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
     """Make the snapshot of all accepted files after those of `shas` were checked; the step's result.
 
-    It is made from the latest snapshot and the files that this does not hold. Only where the rules, the split
-    or the links that people cut have changed are all files taken again. A snapshot that exists is not written
-    again. The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total`
-    (distinct listings) are of the whole snapshot. `ads` says how many ads of these files were new, and how
-    many were known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was
-    accepted.
+    It is made from the latest snapshot and the files that this does not hold. All files are taken again only
+    where the rules, the split or the links that people cut have changed, and where a file of the latest
+    snapshot was checked again and other rows of it are accepted now, or none. A snapshot that exists is not
+    written again.
+
+    The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total` (distinct
+    listings) are of the whole snapshot. `ads` says how many ads of these files were new, and how many were
+    known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was accepted.
     """
     given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
     for sha, receipt in given.items():
         if receipt is None:
             log.warning("%s has no receipt: its file was not checked, and the next claim takes it", sha)
-    accepted = [r for r in given.values() if r is not None and r["status"] == "accepted"]
+    checked = [receipt for receipt in given.values() if receipt is not None]
+    accepted = [receipt for receipt in checked if receipt["status"] == "accepted"]
     if not accepted:
         raise NothingToDo(
             f"At least one accepted file was expected, found none among {len(given)}; "
             "the quality pages say why each was refused."
         )
-    manifest = _next(root, params)
+    manifest = _next(root, params, checked)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     root.write_json(
         LATEST_SNAPSHOT,
@@ -124,7 +127,8 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
 def entry_of(receipt: Document) -> Document:
     """What a manifest says of an accepted file, given its receipt.
 
-    `names_from` is the snapshot whose names its titles were read by, beside the names that ship.
+    `names_from` is the snapshot whose names its titles were read by, beside the names that ship; "3 hours
+    ago" in the file counts from `read_at`.
     """
     learned = receipt.get("learned_names") or {}
     return {
@@ -132,6 +136,7 @@ def entry_of(receipt: Document) -> Document:
         "file": receipt["file"],
         "rows": receipt["rows_accepted"],
         "received_at": receipt["checked_at"],
+        "read_at": receipt["checked_at"],
         "names_from": learned["snapshot_id"] if learned.get("names") else None,
     }
 
@@ -144,11 +149,11 @@ def accepted_since(root: DataRoot, known: set[str]) -> list[Document]:
     return [entry_of(r) for r in sorted(accepted, key=lambda r: (r["checked_at"], r["sha256"]))]
 
 
-def _next(root: DataRoot, params: Params) -> Document:
-    """The manifest of the snapshot after the latest one."""
+def _next(root: DataRoot, params: Params, checked: Sequence[Document]) -> Document:
+    """The manifest of the snapshot after the latest one; `checked` are receipts of files just checked."""
     from carprice.history.known_ads import known_ads, publish
     from carprice.history.replaying import accepted_rows, replay
-    from carprice.history.snapshot_tables import read_tables
+    from carprice.history.snapshot_tables import content_of, read_tables
     from carprice.history.state import empty_state
 
     def after(
@@ -160,7 +165,7 @@ def _next(root: DataRoot, params: Params) -> Document:
             before, rows = state, accepted_rows(root, entry)
             state = replay(before, [(entry, rows)], terms, sides)
             found = known_ads(before, state, rows)
-            told.append(entry | {"ads": found.counts()})
+            told.append(entry | {"content": content_of(rows), "ads": found.counts()})
             if len(before.listings) and entry["sha256"] in tell:
                 publish(root, entry["sha256"], found, cut)
         return state, told
@@ -172,19 +177,45 @@ def _next(root: DataRoot, params: Params) -> Document:
         tell = {entry["sha256"] for entry in files}
         return keep(root, *after(empty_state(), files, None), terms | {"sides_from": None})
     new = accepted_since(root, {entry["sha256"] for entry in latest["files"]})
-    files, tell = [*latest["files"], *new], {entry["sha256"] for entry in new}
-    if all(latest.get(key) == terms[key] for key in ("rules", "split", "cuts")):
+    known, tell = _checked_again(root, latest["files"], checked), {entry["sha256"] for entry in new}
+    same_terms = all(latest.get(key) == terms[key] for key in ("rules", "split", "cuts"))
+    if same_terms and known == latest["files"]:
         terms |= {"sides_from": latest["sides_from"]}
         if not new and latest["reference"] == terms["reference"]:
             return latest
         sides = sides_before(root, terms)
         state, told = after(read_tables(root, latest["id"]), new, sides)
         return keep(root, state, [*latest["files"], *told], terms)
-    log.info("the rules, the split or the links that people cut have changed: all files are taken again")
+    log.info(
+        "the rules, the split, the links that people cut or the accepted rows have changed: all files are "
+        "taken again"
+    )
+    files = [*known, *new]
     # a group that was a test group stays one, unless other test rows are wanted
     same_draw = latest.get("split", terms["split"]) == terms["split"]
     terms |= {"sides_from": latest["id"] if same_draw else None}
     return keep(root, *after(empty_state(), files, sides_before(root, terms)), terms)
+
+
+def _checked_again(root: DataRoot, files: Sequence[Document], checked: Sequence[Document]) -> list[Document]:
+    """The entries of a manifest after some of its files were checked again; `checked` are their receipts.
+
+    A file of which other rows are accepted now has another entry in the same place; a refused one has none.
+    """
+    from carprice.history.replaying import accepted_rows
+    from carprice.history.snapshot_tables import content_of
+
+    receipts = {receipt["sha256"]: receipt for receipt in checked}
+    found = []
+    for entry in files:
+        receipt = receipts.get(entry["sha256"])
+        if receipt is None or receipt["checked_at"] == entry.get("read_at"):
+            found.append(entry)
+        elif receipt["status"] == "accepted":
+            same = content_of(accepted_rows(root, entry)) == entry.get("content")
+            again = entry_of(receipt) | {"received_at": entry["received_at"]}
+            found.append(entry if same else again)
+    return found
 
 
 def sides_before(root: DataRoot, terms: Document) -> pd.Series[Any] | None:

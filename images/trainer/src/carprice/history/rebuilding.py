@@ -122,10 +122,10 @@ def _names(root: DataRoot, snapshot_id: str | None) -> KnownNames | None:
 
 
 def _rows(root: DataRoot, params: Params, entry: Document, names: KnownNames) -> pd.DataFrame:
-    received_at = datetime.fromisoformat(entry["received_at"])
+    read_at = datetime.fromisoformat(entry.get("read_at") or entry["received_at"])
     name = _raw_file(root, entry)
     log.info("reading %s", name)
-    return rereading.accepted_rows(root, params.quality, name, entry["sha256"], names, received_at)
+    return rereading.accepted_rows(root, params.quality, name, entry["sha256"], names, read_at)
 
 
 def _raw_file(root: DataRoot, entry: Document) -> str:

@@ -22,10 +22,15 @@ def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
     """
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode())
     for name, table in state.tables().items():
-        digest.update(f"{name} {len(table)} {' '.join(table.columns)}\n".encode())
-        for column in table.columns.drop(TIMES, errors="ignore"):
-            hashes = pd.util.hash_pandas_object(table[column], index=False).to_numpy()
-            digest.update(hashes.astype("<u8", copy=False).tobytes())
+        digest.update(f"{name} ".encode())
+        _add(digest, table)
+    return digest.hexdigest()[:12]
+
+
+def content_of(rows: pd.DataFrame) -> str:
+    """12 hexadecimal digits that tell whether two tables of rows (canonical columns) say the same."""
+    digest = hashlib.sha256()
+    _add(digest, rows)
     return digest.hexdigest()[:12]
 
 
@@ -38,3 +43,10 @@ def write_tables(root: DataRoot, snapshot_id: str, state: State) -> None:
 def read_tables(root: DataRoot, snapshot_id: str) -> State:
     """The tables of a snapshot. Raises `FileNotFoundError` where an earlier release wrote it."""
     return as_written({name: root.read_parquet(snapshot_table(snapshot_id, name)) for name in TABLES})
+
+
+def _add(digest: hashlib._Hash, table: pd.DataFrame) -> None:
+    digest.update(f"{len(table)} {' '.join(table.columns)}\n".encode())
+    for column in table.columns.drop(TIMES, errors="ignore"):
+        hashes = pd.util.hash_pandas_object(table[column], index=False).to_numpy()
+        digest.update(hashes.astype("<u8", copy=False).tobytes())
