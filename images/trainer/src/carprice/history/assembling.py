@@ -128,7 +128,7 @@ def entry_of(receipt: Document) -> Document:
     """What a manifest says of an accepted file, given its receipt.
 
     `names_from` is the snapshot whose names its titles were read by, beside the names that ship; "3 hours
-    ago" in the file counts from `read_at`.
+    ago" in the file counts from `written_at`. `read_at` is when it was last read.
     """
     learned = receipt.get("learned_names") or {}
     return {
@@ -137,6 +137,7 @@ def entry_of(receipt: Document) -> Document:
         "rows": receipt["rows_accepted"],
         "received_at": receipt["checked_at"],
         "read_at": receipt["checked_at"],
+        "written_at": receipt.get("written_at"),
         "names_from": learned["snapshot_id"] if learned.get("names") else None,
     }
 

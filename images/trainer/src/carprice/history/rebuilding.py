@@ -122,10 +122,11 @@ def _names(root: DataRoot, snapshot_id: str | None) -> KnownNames | None:
 
 
 def _rows(root: DataRoot, params: Params, entry: Document, names: KnownNames) -> pd.DataFrame:
-    read_at = datetime.fromisoformat(entry.get("read_at") or entry["received_at"])
+    written = entry.get("written_at")
+    written_at = None if written is None else datetime.fromisoformat(written)
     name = _raw_file(root, entry)
     log.info("reading %s", name)
-    return rereading.accepted_rows(root, params.quality, name, entry["sha256"], names, read_at)
+    return rereading.accepted_rows(root, params.quality, name, entry["sha256"], names, written_at)
 
 
 def _raw_file(root: DataRoot, entry: Document) -> str:

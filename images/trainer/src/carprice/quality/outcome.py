@@ -49,11 +49,12 @@ class Outcome:
     reason, most frequent first; a row with two reasons counts under both. `unreadable` are values of optional
     columns that are unknown because they can't be read. `shared` are the links and ids that stand in rows of
     several cars; `identify` replaces them. The evidence, the sample and the examples are of the
-    whole file.
+    whole file. Dates such as "3 hours ago" count from `written_at`.
     """
 
     file: str
     known: KnownNames = NO_NAMES
+    written_at: datetime | None = None
     raw: RawTable | None = None
     first_chunks: Iterator[RawChunk] | None = None
     found: Recognised | None = None
@@ -273,7 +274,7 @@ def opened(
 
     Dates such as "3 hours ago" count from `written_at` (with a zone) and are unknown without it.
     """
-    outcome = Outcome(file, known=known)
+    outcome = Outcome(file, known, written_at)
     with outcome.refusing():
         raw = open_raw(source, file)
         chunks = raw.chunks()

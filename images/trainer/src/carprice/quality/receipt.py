@@ -83,6 +83,7 @@ def receipt_of(
         "encoding": raw.encoding if raw else None,
         "delimiter": raw.delimiter if raw else None,
         "quality_page": f"reports/quality/{sha256}.html",
+        "written_at": None if outcome.written_at is None else outcome.written_at.isoformat(),
         "checked_at": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
 

@@ -17,15 +17,20 @@ from carprice.store import DataRoot
 
 
 def accepted_rows(
-    root: DataRoot, params: QualityParams, name: str, sha256: str, known: KnownNames, received_at: datetime
+    root: DataRoot,
+    params: QualityParams,
+    name: str,
+    sha256: str,
+    known: KnownNames,
+    written_at: datetime | None,
 ) -> pd.DataFrame:
     """The rows (canonical columns) of the file `name` of the data root, whether it would be held or not.
 
     Its content has this SHA-256. `known` are the names that its titles were read by, and "3 hours ago" counts
-    from `received_at`. Nothing is written. Raises `DataRefused` where this release can't read the file.
+    from `written_at`. Nothing is written. Raises `DataRefused` where this release can't read the file.
     """
     source, _ = source_of(root, name)
-    outcome = opened(source, name.rsplit("/", 1)[-1], params, known, received_at)
+    outcome = opened(source, name.rsplit("/", 1)[-1], params, known, written_at)
     if outcome.refusal is not None:
         raise outcome.refusal
     output = io.BytesIO()
