@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,14 @@ def test_raw_files_give_every_snapshot_again_bit_for_bit(root: DataRoot, market:
         result = rebuilding.rebuild(root, PARAMS, snapshot_id)
         assert (result["snapshot_id"], result["identical"]) == (snapshot_id, True)
         assert content(root, snapshot_id) == before[snapshot_id]
+
+
+def test_a_copy_of_a_raw_file_gives_the_same_dates_as_the_file_that_landed(
+    root: DataRoot, market: pd.DataFrame
+) -> None:
+    made = assembled(root, "a.csv", market.assign(Date="il y a 3 heures"))
+    os.utime(root.path("raw/a.csv"), (0, 0))
+    assert rebuilding.rebuild(root, PARAMS, made)["identical"]
 
 
 def test_where_no_snapshot_is_left_raw_files_and_receipts_give_the_latest_one(
