@@ -39,7 +39,7 @@ PRICE_RATIO = 1.125
 """The largest ratio of two neighbouring prices: 10 % less is 11 % more the other way, and
 sellers round."""
 
-TRAINING, TEST = "training", "test"
+TRAINING, TEST, NEITHER = "training", "test", "neither"
 
 
 def group_cars(listings: pd.DataFrame, pairs: pd.DataFrame) -> Labels:
@@ -63,24 +63,29 @@ def group_cars(listings: pd.DataFrame, pairs: pd.DataFrame) -> Labels:
 def assign_sides(
     listings: pd.DataFrame, groups: Labels, before: pd.Series | None, test_share: float, seed: int
 ) -> pd.DataFrame:
-    """The side of each listing: columns `listing_id`, `group` and `side` (`training` or `test`), n rows.
+    """The side of each listing: columns `listing_id`, `group` and `side`, n rows.
 
     `before` has the side of each listing id that had one. A group with a listing that was a test row is a
-    test group, also where two groups have become one. Otherwise a group with a training row is a training
-    group. A new group is drawn by the id of its first listing, as `is_test` draws.
+    test group, also where two groups have become one. Otherwise a group with a listing that had a side is a
+    training group. A new group is drawn by the id of its first listing, as `is_test` draws.
+
+    The side is `training`, `test`, or `neither`: a training row whose group has become a test group is not
+    learned any more, and is no test row, because earlier models learned it.
     """
     ids = listings["listing_id"].to_numpy(dtype=object)
     first = _first_row(groups)
     drawn = np.zeros(len(ids), dtype=bool)
     leaders = np.unique(first)
     drawn[leaders] = is_test(pd.Series(ids[leaders]), test_share, seed)
-    test = drawn[first]
+    test, learned = drawn[first], np.zeros(len(ids), dtype=bool)
     if before is not None:
         old = pd.Series(ids).map(before).to_numpy(dtype=object)
         was_test = np.bincount(groups, old == TEST) > 0
-        was_training = np.bincount(groups, old == TRAINING) > 0
+        learned = (old == TRAINING) | (old == NEITHER)
+        was_training = np.bincount(groups, learned) > 0
         test = np.where(was_test[groups], True, np.where(was_training[groups], False, test))
-    return pd.DataFrame({"listing_id": ids, "group": ids[first], "side": np.where(test, TEST, TRAINING)})
+    side = np.where(test, np.where(learned, NEITHER, TEST), TRAINING)
+    return pd.DataFrame({"listing_id": ids, "group": ids[first], "side": side})
 
 
 def _lookalikes(listings: pd.DataFrame) -> Labels:

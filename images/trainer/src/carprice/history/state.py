@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from carprice.history.car_groups import TEST, TRAINING, assign_sides, group_cars
+from carprice.history.car_groups import NEITHER, TEST, TRAINING, assign_sides, group_cars
 from carprice.history.linking import PAIR_COLUMNS, link_file, names_of
 from carprice.history.merging import CONTRADICTION_COLUMNS, merge_rows
 from carprice.listings.schema import COLUMNS
@@ -135,11 +135,11 @@ def _sides(state: State, before: pd.Series[Any] | None) -> pd.Series[Any] | None
         return now
     names = names_of(state.listings["listing_id"], state.pairs)
     there = names["name"].map(before)
-    was_test = names.loc[(there == TEST).to_numpy(), "listing_id"].unique()
-    was_training = names.loc[(there == TRAINING).to_numpy(), "listing_id"].unique()
-    sides = pd.concat(
-        [pd.Series(TEST, index=was_test), pd.Series(TRAINING, index=was_training), now], axis=0
-    ).astype(object)
+    told = []
+    for side in (TEST, NEITHER, TRAINING):
+        was = names.loc[(there == side).to_numpy(), "listing_id"].unique()
+        told.append(pd.Series(side, index=was, dtype=object))
+    sides = pd.concat([*told, now], axis=0).astype(object)
     # a test listing stays one; otherwise the side of this state counts
     sides = sides.iloc[(sides != TEST).argsort(kind="stable")]
     once: pd.Series[Any] = sides[~sides.index.duplicated()]

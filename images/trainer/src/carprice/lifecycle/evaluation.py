@@ -13,7 +13,7 @@ import pandas as pd
 
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
-from carprice.history.car_groups import TEST
+from carprice.history.car_groups import NEITHER, TEST, TRAINING
 from carprice.lifecycle import model_card
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish
@@ -142,17 +142,17 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
 def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:
     """The ids that the listings which a run trained on, or may have trained on, have in a snapshot."""
     split, own = Split.of_run(run), run.data.tags["snapshot_id"]
-    manifest = snapshots.manifest_of(root, snapshot_id)
+    manifest, sides = snapshots.manifest_of(root, snapshot_id), {TRAINING}
     try:
         its_manifest = snapshots.manifest_of(root, own)
     except UsageProblem:
-        # a listing keeps its side, so this snapshot's sides, drawn as the run drew them, tell the same
+        # a listing keeps its side or gets none, so this snapshot tells it, drawn as the run drew it
         log.warning(
             "snapshot %s of run %s is gone; its split of %s counts", own, run.info.run_id, snapshot_id
         )
-        its_manifest = manifest
+        its_manifest, sides = manifest, {TRAINING, NEITHER}
     _, cars = split.of_snapshot(root, its_manifest["id"])
-    learned = cars.loc[cars["side"] != TEST, "listing_id"]
+    learned = cars.loc[cars["side"].isin(sides), "listing_id"]
     return snapshots.ids_in(root, manifest, its_manifest, learned)
 
 

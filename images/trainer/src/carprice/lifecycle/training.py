@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from carprice.errors import DataRefused
 from carprice.history import snapshots
-from carprice.history.car_groups import TEST
+from carprice.history.car_groups import TEST, TRAINING
 from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
@@ -103,7 +103,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     in_test = (cars["side"] == TEST).to_numpy()
     doubtful = snapshots.may_be_copies(root, manifest)
     rows_test = int((in_test & ~listings["listing_id"].isin(doubtful).to_numpy()).sum())
-    available = listings[~in_test]
+    available = listings[(cars["side"] == TRAINING).to_numpy()]
     training = rows_to_learn(available, params.training)
     if len(training) < params.training.min_rows:
         raise DataRefused(

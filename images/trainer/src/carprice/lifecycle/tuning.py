@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
-from carprice.history.car_groups import TEST
+from carprice.history.car_groups import TRAINING
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.training import rows_to_learn
 from carprice.model.features import (
@@ -106,8 +106,7 @@ def tune(
     manifest, listings = snapshots.load(root, snapshot_id)
     chosen = params.evaluation
     cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
-    in_test = (cars["side"] == TEST).to_numpy()
-    training = rows_to_learn(listings[~in_test], params.training)
+    training = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params.training)
     if rows is not None and rows < len(training):
         training = training.sample(rows, random_state=seed).sort_index()
     training = training.reset_index(drop=True)
