@@ -165,6 +165,10 @@ bench-speed: setup ## measure the cost of a training and of a prediction DATA=pa
 bench-drift: setup ## count the drift alarms on unchanged and on changed draws DATA=path [SEEDS=100]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.drift
 
+.PHONY: bench-market
+bench-market: setup ## check that the gates let good successors in and keep a bad one out while prices move [MONTHS=12 ROWS=1500 RISE=0.02 FALL=0 WORSE=6]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.moving_market
+
 .PHONY: bench-report
 bench-report: setup ## measure the cost of drift reports on a large landing [ROWS=300000]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.large_report

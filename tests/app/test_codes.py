@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 import streamlit as st
 
+from carprice.lifecycle import comparison
 from carprice.listings import problems as listing_problems
 from carprice.model import price_warnings
 from price_app import language, messages
@@ -29,9 +30,10 @@ EXAMPLES: dict[str, Any] = {
     **dict.fromkeys(
         ("low", "high", "longest", "most", "most_rows", "found_rows", "most_bytes", "found_bytes", "rows",
          "refused", "usable", "distinct", "least", "values", "columns", "bytes", "line", "wait_seconds",
-         "value", "bound", "usual", "year"),
+         "value", "bound", "usual", "year", "newer"),
         12_345,
     ),
+    "confidence_share": 0.8, "allowed_share": 1.025, "since": "2026-11-27",
 }  # fmt: skip
 
 
@@ -77,6 +79,7 @@ def test_the_tables_hold_every_code_and_no_other() -> None:
     assert set(listing_problems.EXPECTED) == set(messages.EXPECTED)
     assert set(ROWS) == set(messages.COMPLAINTS)
     assert set(listing_problems.FILE_CODES) == set(messages.FILES)
+    assert literals(comparison.ReasonCode) == set(comparison.REASONS) == set(messages.REASONS)
 
 
 @pytest.mark.parametrize("code", problem_kinds.PROBLEMS)
@@ -126,6 +129,17 @@ def test_each_warning_has_its_sentences(code: WarningCode, lang: str) -> None:
     params = params_of(price_warnings.MESSAGES[code], *(["{make}"] if code == "unknown_model" else []))
     found = messages.warning({"code": code, "field": "fuel", "message": UNTRANSLATED, "params": params})
     check(found, messages.WARNINGS[code], lang)
+
+
+@pytest.mark.parametrize("code", comparison.REASONS)
+def test_each_reason_of_a_comparison_with_production_has_its_sentences(
+    code: comparison.ReasonCode, lang: str
+) -> None:
+    params = params_of(comparison.REASONS[code])
+    found = messages.reason({"code": code, "params": params, "sentence": UNTRANSLATED})
+    check(found, messages.REASONS[code], lang)
+    assert ("since" not in params) == ("2026" not in found)
+    assert ("allowed_share" not in params) == ("102.5" not in found.replace(",", "."))
 
 
 @pytest.mark.parametrize(

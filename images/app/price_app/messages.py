@@ -49,6 +49,24 @@ PROBLEMS: dict[ProblemCode, str] = {
     "body-too-large": N_("L'envoi est trop gros : {most_bytes} octets au plus. Envoyez moins d'annonces."),
 }
 
+# Why a candidate must be better than production, or only not worse (`carprice.lifecycle.comparison.REASONS`).
+REASONS = {
+    "learned_newer": N_(
+        "Ce modèle a appris {newer} annonces récentes de fichiers que la version {version} ne connaît pas. "
+        "Il ne doit donc pas faire moins bien : avec une certitude de {confidence_share}, son erreur moyenne "
+        "doit être inférieure à {allowed_share} de celle de la version {version}."
+    ),
+    "learned_nothing_newer": N_(
+        "Ce modèle n'a appris aucune annonce récente d'un fichier que la version {version} ne connaît pas. "
+        "Il doit donc faire mieux : avec une certitude de {confidence_share}, son erreur moyenne doit être "
+        "inférieure à {allowed_share} de celle de la version {version}."
+    ),
+    "recent_window": N_(
+        "Les deux versions sont comparées sur les {rows} annonces de test les plus récentes qu'aucune n'a "
+        "apprises, vues depuis le {since}. Les groupes de voitures sont comparés sur les mêmes annonces."
+    ),
+}
+
 # Why a whole file is refused (`carprice.listings.problems.FILE_CODES`).
 FILES = {
     "empty_file": N_("Il est vide. Il faut une ligne d'en-tête et des annonces."),
@@ -226,6 +244,18 @@ def warning(found: PriceWarning) -> str:
     if found["code"] == "unknown_fuel":
         params["usual"] = words.fuel(str(params.get("usual", "")))
     return _sentence(WARNINGS, found["code"], params, found["message"])
+
+
+def reason(found: Mapping[str, Any]) -> str:
+    """Which rule decided about a candidate and why: a reason with its `code`, `params` and `sentence`."""
+    params = dict(found.get("params") or {})
+    since = formats.parse_moment(str(params.get("since")))
+    if since:
+        params["since"] = formats.day(since.date())
+    for name, value in params.items():
+        if name.endswith("share"):
+            params[name] = formats.share(value, 0 if round(100 * value, 6) % 1 == 0 else 1)
+    return _sentence(REASONS, str(found.get("code")), params, str(found.get("sentence") or ""))
 
 
 def unpriced_row(row: BatchRow) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from price_app import charts, formats, markup, screens, words
+from price_app import charts, formats, markup, messages, screens, words
 from price_app.api_client import ApiProblem
 from price_app.language import N_, _, ngettext
 from price_contract.answers import ModelAbout, RefusedVersion, StagingState
@@ -25,6 +25,7 @@ _GATES = {
     "r2_log": N_("Part du prix expliquée (R², logarithme)"),
     "flagged_share": N_("Prix qui ressemblent à des fautes de frappe"),
     "better_than_production": N_("Certitude de faire mieux que la version en production"),
+    "not_worse_than_production": N_("Certitude de ne pas faire moins bien que la version en production"),
     "worst_slice_loss": N_("Perte sur le groupe de voitures le moins bien estimé"),
     "signature_matches": N_("Le modèle lit les champs attendus"),
     "input_example_priced": N_("L'exemple enregistré reçoit un prix"),
@@ -38,6 +39,7 @@ _SHARES = {
     "median_ape",
     "flagged_share",
     "better_than_production",
+    "not_worse_than_production",
     "worst_slice_loss",
     "input_example_priced",
     "test_rows_priced",
@@ -197,6 +199,10 @@ def _step(decision: dict[str, Any]) -> str:
 
 
 def _gate_table(decision: dict[str, Any], testid: str) -> None:
+    """Why these gates decide, and the gates of a decision."""
+    reasons = (decision.get("compared") or {}).get("reasons") or []
+    if reasons:
+        markup.paragraph(" ".join(messages.reason(reason) for reason in reasons), "cp-small")
     rows: list[list[markup.Cell]] = [
         [
             _gate_name(str(gate.get("name"))),

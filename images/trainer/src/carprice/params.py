@@ -216,6 +216,11 @@ class EvaluationParams(Section):
     test_share: float = Field(default=0.2, gt=0, lt=1, description="Share of listings kept for testing.")
     split_seed: int = Field(default=0, ge=0, description="Another seed chooses other test rows.")
     slice_min_rows: int = Field(default=30, ge=2, description="Fewest rows of a make, price or age slice.")
+    recent_rows: int = Field(
+        default=1000,
+        ge=20,
+        description="The newest test rows that make up the recent window; those of one time count together.",
+    )
 
 
 class PromotionParams(Section):
@@ -232,12 +237,22 @@ class PromotionParams(Section):
         description="Largest share of prices, learned and tested, that look like typing errors.",
     )
     production_confidence: float = Field(
-        default=0.8, ge=0, le=1, description="Confidence with which a candidate must beat production."
+        default=0.8,
+        ge=0,
+        le=1,
+        description="Confidence with which a candidate must be better, or not worse, than production.",
     )
     production_margin: float = Field(
         default=0.0,
         gt=-1,
-        description="How much worse than production, as a share, still counts as better.",
+        description="How much worse than production, as a share, still counts as better, where a candidate "
+        "learned nothing newer.",
+    )
+    newer_margin: float = Field(
+        default=0.03,
+        ge=0,
+        description="How much worse than production, as a share, a candidate may be that learned newer "
+        "listings.",
     )
     bootstrap_resamples: int = Field(default=2000, ge=100, description="Resamples of the paired bootstrap.")
     bootstrap_seed: int = Field(default=0, ge=0, description="Seed of the resampling.")

@@ -15,6 +15,7 @@ from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import NEITHER, TEST, TRAINING
 from carprice.lifecycle import model_card
+from carprice.lifecycle.recent import newest, seen_at
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish
 from carprice.model.features import features_of
@@ -51,8 +52,8 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     """Score a run's model on its snapshot's test rows and log metrics and pictures to the run.
 
     Metrics named `test_*` are on all test rows, `test_unflagged_*` on those whose price does not
-    look like a typing error. `interval_coverage` is the share of prices inside the interval,
-    `interval_width` its mean width as a share of the price.
+    look like a typing error, `test_recent_*` on the newest of these. `interval_coverage` is the share
+    of prices inside the interval, `interval_width` its mean width as a share of the price.
     """
     import mlflow
     import mlflow.artifacts
@@ -76,8 +77,16 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     metrics = {f"test_{name}": value for name, value in regression_metrics(actual, predicted).items()}
     unflagged = regression_metrics(actual[~flagged], predicted[~flagged])
     metrics |= {f"test_unflagged_{name}": value for name, value in unflagged.items()}
-    metrics["test_unflagged_interval_coverage"] = float(covered[~flagged].mean())
-    metrics["test_unflagged_interval_width"] = float(((high - low) / predicted)[~flagged].mean())
+    manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
+    recent = ~flagged
+    recent[recent] = newest(seen_at(manifest, listings)[~flagged], params.evaluation.recent_rows)
+    metrics |= {
+        f"test_recent_{name}": value
+        for name, value in regression_metrics(actual[recent], predicted[recent]).items()
+    }
+    for name, rows in (("unflagged", ~flagged), ("recent", recent)):
+        metrics[f"test_{name}_interval_coverage"] = float(covered[rows].mean())
+        metrics[f"test_{name}_interval_width"] = float(((high - low) / predicted)[rows].mean())
     with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
         mlflow.log_metrics(metrics)
         mlflow.log_dict({"metrics": metrics, "slices": slices}, "evaluation/evaluation.json")
@@ -90,7 +99,6 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
         importance = mlflow.artifacts.download_artifacts(
             artifact_uri=f"runs:/{run_id}/importance/importance.png", dst_path=folder
         )
-        manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
         page = model_card.render(
             run, manifest, metrics, slices, [importance, *drawn], lowest=float(actual.min())
         )
@@ -137,6 +145,12 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
             f"{snapshot_id}; land more listings or raise evaluation.test_share"
         )
     return listings[chosen].reset_index(drop=True)
+
+
+def learnable_listings(root: DataRoot, run: Any) -> pd.DataFrame:
+    """The listings of a run's snapshot that are no test listings."""
+    listings, cars = Split.of_run(run).of_snapshot(root, run.data.tags["snapshot_id"])
+    return listings[(cars["side"] != TEST).to_numpy()].reset_index(drop=True)
 
 
 def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:

@@ -188,6 +188,7 @@ def _plain_text(report: dict[str, Any]) -> str:
     ]
     for decision in report["decisions"]:
         lines += ["", decision["step"]]
+        lines += [f"  {reason['sentence']}" for reason in decision["compared"].get("reasons", [])]
         lines += [
             f"  {'yes' if g['passed'] else 'NO '} {g['name']}: {g['value']:.4g} {g['comparison']} "
             f"{g['threshold']:g}"

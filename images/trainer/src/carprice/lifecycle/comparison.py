@@ -1,0 +1,186 @@
+"""A candidate against production, on the newest listings that neither learned.
+
+Whether a candidate must be better or only not worse depends on what it learned. Source of the second rule:
+Piaggio and others, Reporting of Noninferiority and Equivalence Randomized Trials (JAMA, 2012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from carprice.errors import UsageProblem
+from carprice.history import snapshots
+from carprice.lifecycle.evaluation import learnable_listings, prices_of, test_listings
+from carprice.lifecycle.gates import Gate
+from carprice.lifecycle.recent import newest, seen_at
+from carprice.lifecycle.registry import Registry
+from carprice.model.features import features_of
+from carprice.model.metrics import Floats, regression_metrics, share_of_resamples_better, slice_metrics
+from carprice.model.price_model import looks_mistyped
+from carprice.params import Params, PromotionParams
+from carprice.store import DataRoot
+
+ReasonCode = Literal["learned_newer", "learned_nothing_newer", "recent_window"]
+
+REASONS: dict[ReasonCode, str] = {
+    "learned_newer": "The candidate learned {newer} recent listings of files that version {version} does not "
+    "know. So it must not be worse: with a confidence of {confidence_share}, its mean error must be below "
+    "{allowed_share} of that of version {version}.",
+    "learned_nothing_newer": "The candidate learned no recent listing of a file that version {version} does "
+    "not know. So it must be better: with a confidence of {confidence_share}, its mean error must be below "
+    "{allowed_share} of that of version {version}.",
+    "recent_window": "Both versions are compared on the {rows} newest test listings that neither learned, "
+    "seen since {since}. Groups of cars are compared on the same listings.",
+}
+
+# The first characters of a file's SHA-256, as a run's tags hold them.
+_SHA_LENGTH = 12
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared: two pipelines, and the listings that decide (canonical columns and `seen_at`).
+
+    `version` is that in production. `rows` are the test listings that neither learned, `learned` those that
+    the candidate could learn. `known_files` has the first 12 characters of the SHA-256 of each file that
+    production knows.
+    """
+
+    version: str
+    candidate: Any
+    production: Any
+    rows: pd.DataFrame
+    learned: pd.DataFrame
+    known_files: Collection[str]
+
+
+def against_production(
+    root: DataRoot, params: Params, registry: Registry, run: Any, production: Any
+) -> tuple[list[Gate], dict[str, Any]]:
+    """The gates of a run's model against the version in production, and what was compared, as JSON."""
+    manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
+    production_run = registry.get_run(str(production.run_id))
+    learned = learnable_listings(root, run)
+    rows = test_listings(root, run, production_run)
+    contest = Contest(
+        version=str(production.version),
+        candidate=registry.load(run.data.tags["model_uri"]),
+        production=registry.load(f"models:/{production.name}/{production.version}"),
+        rows=rows.assign(seen_at=seen_at(manifest, rows)),
+        learned=learned[["source_sha256"]].assign(seen_at=seen_at(manifest, learned)),
+        known_files=_files_of(root, production_run),
+    )
+    return compare(contest, params)
+
+
+def compare(contest: Contest, params: Params) -> tuple[list[Gate], dict[str, Any]]:
+    """The gates of a candidate against production, and what was compared, as JSON."""
+    limits = params.promotion
+    rows = contest.rows[newest(contest.rows["seen_at"], params.evaluation.recent_rows)]
+    newer = _newer(contest, rows["seen_at"].min())
+    actual = rows["price_mad"].to_numpy(dtype=np.float64)
+    pipelines = (contest.candidate, contest.production)
+    # A price that only one of the two finds odd stays in: a bad model must not hide its own errors.
+    kept = ~np.logical_and(*(looks_mistyped(each, features_of(rows), actual) for each in pipelines))
+    rows, actual = rows[kept].reset_index(drop=True), actual[kept]
+    candidate, champion = (prices_of(each, rows) for each in pipelines)
+    gates = [
+        _whole_window(newer, actual, candidate, champion, limits),
+        _worst_slice(rows, candidate, champion, params),
+    ]
+    return gates, {
+        "production_version": contest.version,
+        "rule": gates[0].name,
+        "reasons": _reasons(contest.version, newer, rows, limits),
+        "rows": len(rows),
+        "candidate": regression_metrics(actual, candidate),
+        "production": regression_metrics(actual, champion),
+    }
+
+
+def english(code: ReasonCode, params: dict[str, Any]) -> str:
+    """The sentence of a reason."""
+    shown = {
+        name: f"{100 * value:g} %" if name.endswith("share") else value for name, value in params.items()
+    }
+    return REASONS[code].format(**shown)
+
+
+def _newer(contest: Contest, since: pd.Timestamp) -> int:
+    """How many listings the candidate could learn that are as recent as the window, of files new to it."""
+    known = contest.learned["source_sha256"].str[:_SHA_LENGTH].isin(set(contest.known_files))
+    return int((~known & (contest.learned["seen_at"] >= since)).sum())
+
+
+def _whole_window(
+    newer: int, actual: Floats, candidate: Floats, champion: Floats, limits: PromotionParams
+) -> Gate:
+    confidence = share_of_resamples_better(
+        np.abs(candidate - actual) / actual,
+        np.abs(champion - actual) / actual,
+        _margin(newer, limits),
+        limits.bootstrap_resamples,
+        limits.bootstrap_seed,
+    )
+    name, wanted = (
+        ("not_worse_than_production", f"at most {100 * limits.newer_margin:g} % above")
+        if newer
+        else ("better_than_production", "below")
+    )
+    return Gate(
+        name,
+        confidence,
+        ">=",
+        limits.production_confidence,
+        f"confidence that the mean error is {wanted} production's on the same recent rows (paired bootstrap)",
+    )
+
+
+def _worst_slice(rows: pd.DataFrame, candidate: Floats, champion: Floats, params: Params) -> Gate:
+    least, year = params.evaluation.slice_min_rows, datetime.now(UTC).year
+    its, theirs = (slice_metrics(rows, prices, least, year) for prices in (candidate, champion))
+    worse = {name: its[name]["mape"] / theirs[name]["mape"] - 1 for name in its}
+    worst = max(worse, key=lambda name: worse[name], default=None)
+    return Gate(
+        "worst_slice_loss",
+        worse[worst] if worst else 0.0,
+        "<=",
+        params.promotion.max_slice_loss,
+        "how much worse than production the worst slice of the recent rows is "
+        f"({worst or 'no slice is large enough'})",
+    )
+
+
+def _margin(newer: int, limits: PromotionParams) -> float:
+    """How far above production's error, as a share of it, the candidate's may be."""
+    return limits.newer_margin if newer else limits.production_margin
+
+
+def _reasons(version: str, newer: int, rows: pd.DataFrame, limits: PromotionParams) -> list[dict[str, Any]]:
+    """Which rule decides and why: `code`, `params` and `sentence` of each reason."""
+    rule: dict[str, Any] = {
+        "version": version,
+        "confidence_share": limits.production_confidence,
+        "allowed_share": round(1 + _margin(newer, limits), 6),
+    }
+    said: list[tuple[ReasonCode, dict[str, Any]]] = [
+        ("learned_newer", {"newer": newer} | rule) if newer else ("learned_nothing_newer", rule),
+        ("recent_window", {"rows": len(rows), "since": f"{rows['seen_at'].min():%Y-%m-%d}"}),
+    ]
+    return [{"code": code, "params": params, "sentence": english(code, params)} for code, params in said]
+
+
+def _files_of(root: DataRoot, run: Any) -> set[str]:
+    """The files of the snapshot that a run was trained on, by the first 12 characters of their SHA-256."""
+    try:
+        files = snapshots.manifest_of(root, run.data.tags["snapshot_id"])["files"]
+        return {entry["sha256"][:_SHA_LENGTH] for entry in files}
+    except UsageProblem:
+        # the snapshot is gone; the tag holds the files of all but very long histories
+        return set(run.data.tags["sha256"].split(", "))
