@@ -98,12 +98,12 @@ def worse_candidate_stays_out(demo: Demo, file: Path) -> None:
     assert report["version"] != production
     assert report["verdict"] == "kept"
     gates = {gate["name"]: gate for decision in report["decisions"] for gate in decision["gates"]}
-    for name, threshold in (("mape", 0.05), ("better_than_production", 1.0)):
+    for name, threshold in (("mape", 0.05), ("not_worse_than_production", 1.0)):
         assert gates[name]["threshold"] == threshold
         assert gates[name]["passed"] is False
         assert f"{name} {gates[name]['value']:.4g} (must be" in report["headline"]
     assert gates["mape"]["value"] > 0.05
-    assert gates["better_than_production"]["value"] < 1.0
+    assert gates["not_worse_than_production"]["value"] < 1.0
 
     run = demo.api.runs("promote_car_price")[-1]
     states = {task["task_id"]: task["state"] for task in demo.api.tasks(run["dag_id"], run["dag_run_id"])}

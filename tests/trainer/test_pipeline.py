@@ -93,17 +93,31 @@ def test_a_candidate_of_a_file_with_many_odd_prices_is_kept_out(tmp_path: Path) 
 def test_a_worse_candidate_is_kept_out_and_the_report_names_gate_value_and_threshold(system: System) -> None:
     worse = parse_params(FAST + "\ntraining: {noise: 20.0}")
     path = system.land("second.csv", 900, 2)
-    with pytest.raises(promotion.GateSaidNo, match=r"better_than_production must be >= 0\.8, found"):
+    with pytest.raises(promotion.GateSaidNo, match=r"not_worse_than_production must be >= 0\.8, found"):
         whole_run.run(system.root, worse, system.registry, str(path))
     assert system.version(PRODUCTION) == "1"
     newest = system.root.names("reports/pipeline", ".json")[-1]
     report = system.root.read_json(f"reports/pipeline/{newest}")
     assert report["verdict"] == "kept"
-    assert "better_than_production" in report["headline"]
+    assert "not_worse_than_production" in report["headline"]
     page = system.root.read_bytes(f"reports/pipeline/{newest.replace('.json', '.html')}").decode()
-    gate = next(g for g in report["decisions"][0]["gates"] if g["name"] == "better_than_production")
+    gate = next(g for g in report["decisions"][0]["gates"] if g["name"] == "not_worse_than_production")
     assert gate["passed"] is False
     assert f"{gate['value']:.4g}" in page
+    rule, window = report["decisions"][0]["compared"]["reasons"]
+    assert (rule["code"], window["code"]) == ("learned_newer", "recent_window")
+    assert rule["sentence"] in page
+    assert window["sentence"] in page
+
+
+def test_a_candidate_of_the_files_that_production_learned_must_be_better(system: System) -> None:
+    decision = promotion.promote_to_staging(
+        system.root, system.params, system.registry, trained(system, system.params)
+    )
+    gate = next(g for g in decision["gates"] if g["name"] == "better_than_production")
+    assert not gate["passed"], "an equal model is not better"
+    assert decision["compared"]["reasons"][0]["code"] == "learned_nothing_newer"
+    assert decision["compared"]["reasons"][0]["params"]["version"] == "1"
 
 
 def test_rollback_restores_the_previous_version_and_history_tells_both(system: System) -> None:
@@ -192,6 +206,10 @@ def test_training_leaves_all_that_a_reviewer_asks_for_in_mlflow(system: System) 
     assert run.data.params["evaluation.split_seed"] == "0"
     assert run.data.tags["snapshot_id"] == snapshots.manifest_of(system.root, "latest")["id"]
     assert {"test_mape", "test_unflagged_mape", "test_rows", "train_rows_flagged"} <= set(run.data.metrics)
+    valuers = {"within_10", "within_20", "cod", "prd", "prb"}
+    assert {f"test_{rows}_{name}" for rows in ("unflagged", "recent") for name in valuers} <= set(
+        run.data.metrics
+    )
     found = {
         item.path
         for folder in ("importance", "evaluation", "data", "decisions")
@@ -301,6 +319,7 @@ def test_the_model_card_is_an_artifact_and_linked_from_the_report(system: System
     run_id = str(system.registry.version_of(PRODUCTION).run_id)
     card = f"reports/models/{run_id}.html"
     assert "price=100k-200k" in system.root.read_bytes(card).decode()
+    assert "coefficient of dispersion (COD)" in system.root.read_bytes(card).decode()
     assert "model_card.html" in {a.path for a in system.registry.client.list_artifacts(run_id)}
     newest = system.root.names("reports/pipeline", ".html")[-1]
     assert f"../../{card}" in system.root.read_bytes(f"reports/pipeline/{newest}").decode()

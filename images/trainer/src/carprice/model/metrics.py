@@ -22,7 +22,8 @@ def regression_metrics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, f
 
     `mae_mad`, `rmse_mad` are in MAD; `mape` and `median_ape` are shares of the actual price;
     `mae_share` is the mean absolute error over the mean price; `r2` is on the price and
-    `r2_log` on its logarithm; `rows` is n.
+    `r2_log` on its logarithm; `rows` is n. `within_10` and `within_20` are the shares of rows whose
+    error is at most 10 % and 20 %. The others are those of `ratio_statistics`.
     """
     error = predicted_mad - actual_mad
     relative = np.abs(error) / actual_mad
@@ -35,6 +36,31 @@ def regression_metrics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, f
         "median_ape": float(np.median(relative)),
         "r2": r_squared(actual_mad, predicted_mad),
         "r2_log": r_squared(np.log(actual_mad), np.log(predicted_mad)),
+        "within_10": float((relative <= 0.1).mean()),
+        "within_20": float((relative <= 0.2).mean()),
+        **ratio_statistics(actual_mad, predicted_mad),
+    }
+
+
+def ratio_statistics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, float]:
+    """What valuers say of the ratios predicted / actual of prices, both of shape (n,) in MAD, n >= 2.
+
+    `cod` (coefficient of dispersion) is the mean distance of a ratio from the median ratio, in percent of
+    the median. `prd` (price-related differential) is the mean ratio over the ratio of the sums; above 1,
+    expensive cars are priced lower than cheap ones. `prb` (price-related bias) is how much the ratio changes,
+    as a share of the median, where the price doubles; below 0, expensive cars are priced lower.
+    Source: IAAO, Standard on Ratio Studies (2013), sections 5.4 and 5.6.
+    """
+    ratio = predicted_mad / actual_mad
+    median = float(np.median(ratio))
+    # half of each price, so that an error of one does not look like a bias
+    value = 0.5 * (actual_mad + predicted_mad / median)
+    doublings = np.log2(value) - np.log2(value).mean()
+    spread = float((doublings**2).sum())
+    return {
+        "cod": 100 * float(np.abs(ratio - median).mean()) / median,
+        "prd": float(ratio.mean()) * float(actual_mad.sum()) / float(predicted_mad.sum()),
+        "prb": float((doublings * (ratio - median)).sum()) / median / spread if spread > 0 else 0.0,
     }
 
 
