@@ -88,6 +88,8 @@ def _gates(decisions: dict[str, dict[str, Any]]) -> list[str]:
     for step in ("promote_to_staging", "validate_staging_model"):
         if step in decisions:
             lines += ["", f"Gates of {step}:"]
+            reasons = decisions[step].get("compared", {}).get("reasons", [])
+            lines += [f"  {reason['sentence']}" for reason in reasons]
             lines += [
                 f"  {'yes' if g['passed'] else 'NO ':<4} {g['name']:<24} {g['value']:<10.4g} must be "
                 f"{g['comparison']} {g['threshold']:g}"

@@ -47,9 +47,9 @@ _SHA_LENGTH = 12
 class Contest:
     """What is compared: two pipelines, and the listings that decide (canonical columns and `seen_at`).
 
-    `version` is that in production. `rows` are the test listings that neither learned, `learned` those that
-    the candidate could learn. `known_files` has the first 12 characters of the SHA-256 of each file that
-    production knows.
+    `version` is that in production. `rows` are the test listings that neither learned. `learned` are those
+    that the candidate could learn; their file and their time are enough. `known_files` has the first 12
+    characters of the SHA-256 of each file that production knows.
     """
 
     version: str
@@ -66,14 +66,13 @@ def against_production(
     """The gates of a run's model against the version in production, and what was compared, as JSON."""
     manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
     production_run = registry.get_run(str(production.run_id))
-    learned = learnable_listings(root, run)
     rows = test_listings(root, run, production_run)
     contest = Contest(
         version=str(production.version),
         candidate=registry.load(run.data.tags["model_uri"]),
         production=registry.load(f"models:/{production.name}/{production.version}"),
         rows=rows.assign(seen_at=seen_at(manifest, rows)),
-        learned=learned[["source_sha256"]].assign(seen_at=seen_at(manifest, learned)),
+        learned=_learned(root, run, manifest),
         known_files=_files_of(root, production_run),
     )
     return compare(contest, params)
@@ -110,6 +109,12 @@ def english(code: ReasonCode, params: dict[str, Any]) -> str:
         name: f"{100 * value:g} %" if name.endswith("share") else value for name, value in params.items()
     }
     return REASONS[code].format(**shown)
+
+
+def _learned(root: DataRoot, run: Any, manifest: dict[str, Any]) -> pd.DataFrame:
+    """The file of each listing that a run could learn, and when it was seen: not the whole table."""
+    listings = learnable_listings(root, run)
+    return listings[["source_sha256"]].assign(seen_at=seen_at(manifest, listings))
 
 
 def _newer(contest: Contest, since: pd.Timestamp) -> int:
