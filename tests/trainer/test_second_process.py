@@ -113,7 +113,7 @@ def test_a_large_file_becomes_the_same_in_one_process_and_in_two(
             receipt = check_data_quality(root, Params(), "cars.csv", sha256)
         except DataRefused as refused:
             receipt = refused.result or {}
-        for time_of_check in ("checked_at", "fingerprints"):
+        for time_of_check in ("checked_at", "written_at", "fingerprints"):
             receipt.pop(time_of_check, None)
         files = {name: root.read_bytes(f"quarantine/{sha256}.csv") for name in root.names("quarantine")[:1]}
         listings = root.read_parquet(f"listings/{sha256}.parquet") if good else pd.DataFrame()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +51,7 @@ def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
     It is the same whenever the file is read. Raises `FileNotFoundError`.
     """
     if root.is_local:
-        return datetime.datetime.fromtimestamp(os.stat(root.path(raw_file(name))).st_mtime, datetime.UTC)
+        return local_time(root.path(raw_file(name)))
     entry = _entry(root, name)
     written = next((entry[key] for key in _TIME_KEYS if key in entry), None)
     if isinstance(written, str):
@@ -58,6 +59,11 @@ def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
     if isinstance(written, int | float):
         written = datetime.datetime.fromtimestamp(written, datetime.UTC)
     return written if isinstance(written, datetime.datetime) and written.tzinfo is not None else None
+
+
+def local_time(path: str) -> datetime.datetime:
+    """When a local file was last written (UTC), in whole seconds: landing keeps no parts of one."""
+    return datetime.datetime.fromtimestamp(math.floor(os.stat(path).st_mtime), datetime.UTC)
 
 
 def _entry(root: DataRoot, name: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
 from carprice.history import snapshots
-from carprice.landing.content import fingerprint, raw_file, sha256_of, written_at
+from carprice.landing.content import fingerprint, local_time, raw_file, sha256_of, written_at
 from carprice.landing.receipts import read_receipt
 from carprice.params import Params, QualityParams
 from carprice.quality.accepted import AcceptedFile
@@ -206,7 +206,7 @@ def _written_at(path: str) -> datetime.datetime | None:
     """When a file of this machine was last written (UTC); None for a pipe."""
     if not os.path.isfile(path):
         return None
-    return datetime.datetime.fromtimestamp(os.stat(path).st_mtime, datetime.UTC)
+    return local_time(path)
 
 
 def _begin_again(output: IO[Any]) -> None:
