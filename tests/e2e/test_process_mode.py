@@ -28,26 +28,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         demo.close()
 
 
-def broken_rows(share: float) -> bytes:
-    """200 synthetic listings, a share of them without a model year."""
-    table = sample.generate(200, seed=77)
-    table.loc[: int(share * len(table)) - 1, "Année-Modèle"] = "inconnue"
-    return sample.to_csv(table).encode()
-
-
-def without_column(name: str) -> bytes:
-    return sample.to_csv(sample.generate(100, seed=78).drop(columns=name)).encode()
-
-
-REFUSED = {
-    "empty.csv": (b"", "empty.csv is empty (0 bytes)"),
-    "header_only.csv": (sample.to_csv(sample.generate(1, seed=0)[:0]).encode(), "no rows"),
-    "binary.csv": (bytes(range(256)) * 40, "is not text"),
-    "no_price.csv": (without_column("Prix"), "the required column 'Prix' is missing"),
-    "broken.csv": (broken_rows(0.6), "can't be used, but at most 50% was expected"),
-}
-
-
 def test_a_landed_file_ends_with_a_model_in_production(demo: Demo) -> None:
     assert demo.production_version() == "1"
     assert "In production: version 1" in demo.output
@@ -161,35 +141,6 @@ def test_the_second_file_s_drift_report_is_a_click_away_in_the_app(demo: Demo, p
     first_screen = report.locator(".band").first
     expect(first_screen).to_be_visible()
     expect(first_screen).to_contain_text(f"new listings of {record['file']} against")
-
-
-def test_unusable_files_are_refused_each_with_its_sentence_and_the_next_good_one_goes_through(
-    demo: Demo,
-) -> None:
-    shas = {}
-    for name, (content, _) in REFUSED.items():
-        demo.move_in(content, name)
-        shas[name] = hashlib.sha256(content).hexdigest()
-    receipts = dict(zip(shas, demo.wait_for_receipts(*shas.values()), strict=True))
-    good = demo.land(demo.synthetic("good_after_bad.csv", 200, seed=6))
-    report = demo.wait_for_report(good)
-
-    for name, (_, sentence) in REFUSED.items():
-        assert receipts[name]["status"] == "refused"
-        assert receipts[name]["rows_accepted"] == 0
-        assert sentence in receipts[name]["refusal"]
-        assert (demo.data / receipts[name]["quality_page"]).exists()
-    assert demo.receipts()[good]["status"] == "accepted"
-    assert report["states"]["promote_to_production"] == "success"
-    in_snapshot = {file["sha256"] for file in demo.latest_manifest()["files"]}
-    assert good in in_snapshot
-    assert not in_snapshot & set(shas.values())
-    failed = {
-        demo.api.result(task)["file"]
-        for task in demo.tasks("ingest_listings")
-        if task["task_id"] == "check_data_quality" and task["state"] == "failed"
-    }
-    assert failed == set(REFUSED)
 
 
 def test_every_step_shows_its_result_in_airflow(demo: Demo) -> None:
