@@ -156,7 +156,7 @@ def listing_schema(require_price: bool = True, today: datetime.date | None = Non
         limits = limits_of(name, newest)
         if column.longest is not None and checked:
             error = _error("too_long", {"longest": column.longest})
-            checks.append(pa.Check(_no_longer_than(column.longest), error=error))
+            checks.append(pa.Check(_no_longer_than(column.longest), error=error, ignore_na=False))
         if limits is not None and checked:
             error = _error(limits.code, limits.params())
             checks.append(pa.Check.in_range(limits.low, limits.high, error=error))
@@ -170,10 +170,10 @@ def _error(code: str, params: Mapping[str, Any]) -> str:
 
 
 def _no_longer_than(longest: int) -> Callable[[pd.Series[Any]], pd.Series[bool] | bool]:
-    """A check that each text of a series has at most `longest` characters."""
+    """A check that each text of a series (None: unknown) has at most `longest` characters."""
 
     def check(values: pd.Series[Any]) -> pd.Series[bool] | bool:
         # One answer for all of them, the usual one, costs a tenth of an answer for each.
-        return max(map(len, values), default=0) <= longest or values.map(len) <= longest
+        return max(map(len, filter(None, values)), default=0) <= longest or ~(values.str.len() > longest)
 
     return check

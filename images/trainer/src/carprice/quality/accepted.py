@@ -28,7 +28,7 @@ class AcceptedFile:
         """Write those of the rows that are accepted."""
         import pyarrow as pa
 
-        listings = rows.listings()
+        listings = rows.listings
         if len(listings):
             listings = listings.assign(
                 source_sha256=pd.Series(self._sha256, index=listings.index, dtype=object)

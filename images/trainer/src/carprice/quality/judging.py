@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +65,7 @@ class JudgedRows:
         mask: npt.NDArray[np.bool_] = self.fates == fate
         return mask
 
+    @cached_property
     def listings(self) -> pd.DataFrame:
         """The accepted rows in canonical columns."""
         if self.parsed is None:

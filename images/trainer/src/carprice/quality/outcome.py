@@ -181,7 +181,7 @@ class Outcome:
 
     def _add_evidence(self, rows: JudgedRows) -> None:
         if self.evidence is not None and rows.ids is not None:
-            self.evidence.add(rows.listings(), rows.ids)
+            self.evidence.add(rows.listings, rows.ids)
 
     def close(self, params: QualityParams, rejection: DataRefused | None = None) -> None:
         """Decide about the file, after its last row. `rejection` refuses a file that could be used."""

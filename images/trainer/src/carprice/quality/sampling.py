@@ -35,8 +35,11 @@ class RowSample:
         new = np.flatnonzero(rows.repeats == 0)
         places = np.arange(self._rows, self._rows + len(new))
         self._rows += len(new)
-        listings = rows.parsed.listings[rows.parsed.good] if rows.parsed is not None else pd.DataFrame()
-        self._kept.append(self._thinned(places, rows.table.iloc[new], listings))
+        kept = places % self._every == 0
+        listings = rows.listings
+        if not self.is_whole:
+            listings = listings[listings.index.isin(rows.table.index[new[kept]])]
+        self._kept.append(self._thinned(places[kept], rows.table.iloc[new[kept]], listings))
         while sum(len(places) for places, _, _ in self._kept) > _MOST_ROWS:
             self._every *= 2
             self._kept = [self._thinned(*kept) for kept in self._kept]
