@@ -59,6 +59,16 @@ def test_a_step_runs_under_whatever_user_owns_the_data(user: str) -> None:
     assert python_in("trainer", program, user=user) == "carprice"
 
 
+@pytest.mark.parametrize("image", ["trainer", "app"])
+def test_data_in_the_home_of_root_can_be_used(image: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "landed.csv").write_text("a file")
+    there = "/root/clone/data"
+    start = ["docker", "run", "--rm", "--network", "none", "--volume", f"{tmp_path}:{there}"]
+    done = run([*start, "--entrypoint", "cat", f"carprice-{image}:latest", f"{there}/landed.csv"])
+    assert done.stdout == "a file", done.stderr
+
+
 def test_the_trainer_image_runs_carprice_by_itself() -> None:
     done = run(["docker", "run", "--rm", "--network", "none", "carprice-trainer:latest", "--help"])
     assert done.returncode == 0, done.stderr
