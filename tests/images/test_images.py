@@ -63,7 +63,7 @@ def test_a_step_runs_under_whatever_user_owns_the_data(user: str) -> None:
 def test_data_in_the_home_of_root_can_be_used(image: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "landed.csv").write_text("a file")
-    there = "/root/clone/data"
+    there = Path("~root").expanduser() / "clone/data"
     start = ["docker", "run", "--rm", "--network", "none", "--volume", f"{tmp_path}:{there}"]
     done = run([*start, "--entrypoint", "cat", f"carprice-{image}:latest", f"{there}/landed.csv"])
     assert done.stdout == "a file", done.stderr
