@@ -52,7 +52,8 @@ _PREFIXES: dict[str, Rule] = {
     "query": "query",
     "row": "content",
 }
-_PLACES: dict[Rule, int] = {rule: place for place, rule in enumerate(RULES)}
+_PLACES = {prefix: tuple(RULES).index(rule) for prefix, rule in _PREFIXES.items()}
+_GIVEN = tuple(RULES).index("given")
 
 
 def listing_ids(table: Mapping[str, Any], shared: npt.NDArray[np.uint64] | None = None) -> npt.NDArray[Any]:
@@ -153,10 +154,7 @@ def rule_of(listing_id: str) -> Rule:
 
 def rules_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """The places among `RULES` of the rules by which ids were made, shape (n,)."""
-    places = {prefix: _PLACES[rule] for prefix, rule in _PREFIXES.items()}
-    given = _PLACES["given"]
-    found = [places.get(text.rpartition("-")[0], given) for text in ids.tolist()]
-    return np.array(found, dtype=np.uint8)
+    return np.array([_PLACES.get(text.rpartition("-")[0], _GIVEN) for text in ids.tolist()], dtype=np.uint8)
 
 
 def hashes_of(ids: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:

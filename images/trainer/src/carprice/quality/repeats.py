@@ -47,12 +47,12 @@ class SeenRows:
     def _add(self, hashes: Hashes, lines: Lines) -> None:
         if not len(hashes):
             return
-        small = lines.astype(np.uint32)
+        places = lines.astype(np.uint32)
         while self._runs and len(self._runs[-1][0]) <= len(hashes) < _MOST_IN_RUN:
             before, before_lines = self._runs.pop()
-            hashes, small = np.concatenate([before, hashes]), np.concatenate([before_lines, small])
+            hashes, places = np.concatenate([before, hashes]), np.concatenate([before_lines, places])
         order = np.argsort(hashes)
-        self._runs.append((hashes[order], small[order]))
+        self._runs.append((hashes[order], places[order]))
 
 
 def row_hashes(rows: pd.DataFrame) -> Hashes:
