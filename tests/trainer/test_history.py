@@ -118,6 +118,45 @@ def test_a_file_that_is_checked_again_by_other_rules_is_in_the_next_snapshot_wit
     assert assembling.assemble(root, PARAMS, [sha])["snapshot_id"] == later
 
 
+def checked_again_with(root: DataRoot, sha: str, params: Params) -> None:
+    """Delete a file's receipt and check it by other settings, which refuse it."""
+    name = root.read_json(f"receipts/{sha}.json")["file"]
+    root.remove(f"receipts/{sha}.json")
+    with pytest.raises(DataRefused):
+        check_data_quality(root, params, name, sha)
+
+
+def test_a_file_that_is_refused_after_it_was_accepted_is_in_no_later_snapshot(
+    root: DataRoot, market: pd.DataFrame
+) -> None:
+    assembled(root, "a.csv", market.head(100))
+    made = assembled(root, "b.csv", market.tail(100))
+    before, files = content(root, made), snapshots.manifest_of(root, made)["files"]
+    strict = Params(quality=QualityParams(min_rows=1000))
+    checked_again_with(root, files[0]["sha256"], strict)
+    # alone in its step
+    alone = assembling.assemble(root, PARAMS, [files[0]["sha256"]])
+    assert (alone["rows_in"], alone["files"]) == (0, [])
+    names = [entry["file"] for entry in snapshots.manifest_of(root, alone["snapshot_id"])["files"]]
+    assert names == ["b.csv"]
+    assert content(root, made) == before
+    # no file would be left
+    checked_again_with(root, files[1]["sha256"], strict)
+    with pytest.raises(NothingToDo, match=r"none among 1 \(1 refused\)"):
+        assembling.assemble(root, PARAMS, [files[1]["sha256"]])
+
+
+def test_a_file_that_another_run_refused_is_in_no_later_snapshot_either(
+    root: DataRoot, market: pd.DataFrame
+) -> None:
+    made = assembled(root, "a.csv", market.head(100))
+    sha = snapshots.manifest_of(root, made)["files"][0]["sha256"]
+    checked_again_with(root, sha, Params(quality=QualityParams(min_rows=1000)))
+    cuts.cut(root, "one", "other", "Sara", "all files are taken again")
+    later = assembled(root, "b.csv", market.tail(100))
+    assert [entry["file"] for entry in snapshots.manifest_of(root, later)["files"]] == ["b.csv"]
+
+
 def test_a_snapshot_whose_writing_was_cut_short_is_written_again(
     root: DataRoot, market: pd.DataFrame
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
 
     The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total` (distinct
     listings) are of the whole snapshot. `ads` says how many ads of these files were new, and how many were
-    known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was accepted.
+    known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was accepted, unless
+    the latest snapshot holds one of them and other files: the next one does without it.
     """
     given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
     for sha, receipt in given.items():
@@ -46,12 +48,14 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
             log.warning("%s has no receipt: its file was not checked, and the next claim takes it", sha)
     checked = [receipt for receipt in given.values() if receipt is not None]
     accepted = [receipt for receipt in checked if receipt["status"] == "accepted"]
-    if not accepted:
+    if not accepted and not _can_do_without(root, checked):
+        found_as = Counter("without a receipt" if r is None else str(r["status"]) for r in given.values())
+        found = ", ".join(f"{number} {status}" for status, number in sorted(found_as.items()))
         raise NothingToDo(
-            f"At least one accepted file was expected, found none among {len(given)}; "
-            "the quality pages say why each was refused."
+            f"At least one accepted file was expected, found none among {len(given)} ({found}); "
+            "the quality page of a refused or held file says why."
         )
-    manifest = _next(root, params, checked)
+    manifest = _next(root, params)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     root.write_json(
         LATEST_SNAPSHOT,
@@ -150,8 +154,18 @@ def accepted_since(root: DataRoot, known: set[str]) -> list[Document]:
     return [entry_of(r) for r in sorted(accepted, key=lambda r: (r["checked_at"], r["sha256"]))]
 
 
-def _next(root: DataRoot, params: Params, checked: Sequence[Document]) -> Document:
-    """The manifest of the snapshot after the latest one; `checked` are receipts of files just checked."""
+def _can_do_without(root: DataRoot, refused: Sequence[Document]) -> bool:
+    """Whether the latest snapshot holds one of the files with these receipts, and files that stay."""
+    latest = _latest(root)
+    if latest is None:
+        return False
+    held = {entry["sha256"] for entry in latest["files"]}
+    gone = held & {receipt["sha256"] for receipt in refused}
+    return bool(gone) and len(_checked_again(root, latest["files"])) > 0
+
+
+def _next(root: DataRoot, params: Params) -> Document:
+    """The manifest of the snapshot after the latest one."""
     from carprice.history.known_ads import known_ads, publish
     from carprice.history.replaying import accepted_rows, replay
     from carprice.history.snapshot_tables import content_of, read_tables
@@ -178,7 +192,7 @@ def _next(root: DataRoot, params: Params, checked: Sequence[Document]) -> Docume
         tell = {entry["sha256"] for entry in files}
         return keep(root, *after(empty_state(), files, None), terms | {"sides_from": None})
     new = accepted_since(root, {entry["sha256"] for entry in latest["files"]})
-    known, tell = _checked_again(root, latest["files"], checked), {entry["sha256"] for entry in new}
+    known, tell = _checked_again(root, latest["files"]), {entry["sha256"] for entry in new}
     same_terms = all(latest.get(key) == terms[key] for key in ("rules", "split", "cuts"))
     if same_terms and known == latest["files"]:
         terms |= {"sides_from": latest["sides_from"]}
@@ -198,21 +212,25 @@ def _next(root: DataRoot, params: Params, checked: Sequence[Document]) -> Docume
     return keep(root, *after(empty_state(), files, sides_before(root, terms)), terms)
 
 
-def _checked_again(root: DataRoot, files: Sequence[Document], checked: Sequence[Document]) -> list[Document]:
-    """The entries of a manifest after some of its files were checked again; `checked` are their receipts.
+def _checked_again(root: DataRoot, files: Sequence[Document]) -> list[Document]:
+    """The entries of a manifest after some of its files were checked again, by whichever run.
 
-    A file of which other rows are accepted now has another entry in the same place; a refused one has none.
+    A file of which other rows are accepted now has another entry in the same place; a refused or held one
+    has none. A file whose receipt was deleted keeps its entry.
     """
     from carprice.history.replaying import accepted_rows
     from carprice.history.snapshot_tables import content_of
 
-    receipts = {receipt["sha256"]: receipt for receipt in checked}
     found = []
     for entry in files:
-        receipt = receipts.get(entry["sha256"])
-        if receipt is None or receipt["checked_at"] == entry.get("read_at"):
+        receipt = _receipt(root, entry["sha256"])
+        if receipt is None:
             found.append(entry)
-        elif receipt["status"] == "accepted":
+        elif receipt["status"] != "accepted":
+            log.warning("%s is %s now: the next snapshot does without it", entry["file"], receipt["status"])
+        elif receipt["checked_at"] == entry.get("read_at"):
+            found.append(entry)
+        else:
             same = content_of(accepted_rows(root, entry)) == entry.get("content")
             again = entry_of(receipt) | {"received_at": entry["received_at"]}
             found.append(entry if same else again)
