@@ -14,6 +14,7 @@ from carprice.errors import DataRefused, NothingToDo, UsageProblem
 from carprice.history import assembling, cuts, rebuilding, snapshots
 from carprice.history.car_groups import TEST
 from carprice.history.snapshot_tables import read_tables
+from carprice.history.state import State
 from carprice.landing.content import sha256_of
 from carprice.listings import sample
 from carprice.params import EvaluationParams, Params, QualityParams, SnapshotParams
@@ -56,6 +57,11 @@ def content(root: DataRoot, snapshot_id: str) -> dict[str, bytes]:
     return {name: root.read_bytes(f"{folder}/{name}") for name in root.names(folder)}
 
 
+def tables_of(root: DataRoot, snapshot_id: str) -> State:
+    """The tables of a snapshot."""
+    return read_tables(root, snapshots.manifest_of(root, snapshot_id))
+
+
 def test_the_next_snapshot_needs_only_the_last_one_and_the_new_file(
     root: DataRoot, market: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -74,7 +80,7 @@ def test_the_next_snapshot_needs_only_the_last_one_and_the_new_file(
     pd.testing.assert_frame_equal(
         snapshots.load(again, "latest")[1].drop(columns="scraped_at"), listings.drop(columns="scraped_at")
     )
-    cars = [read_tables(r, snapshots.manifest_of(r, "latest")["id"]).cars for r in (root, again)]
+    cars = [tables_of(r, "latest").cars for r in (root, again)]
     pd.testing.assert_frame_equal(*cars)
 
 
@@ -97,7 +103,7 @@ def test_a_file_that_is_checked_again_by_other_rules_is_in_the_next_snapshot_wit
 ) -> None:
     assembled(root, "a.csv", market.head(150))
     made = assembled(root, "b.csv", market.tail(60))
-    before, sides = content(root, made), read_tables(root, made).cars.set_index("listing_id")["side"]
+    before, sides = content(root, made), tables_of(root, made).cars.set_index("listing_id")["side"]
     sha = snapshots.manifest_of(root, made)["files"][0]["sha256"]
     # as another check would: it accepts ten rows less
     rows = root.read_parquet(f"listings/{sha}.parquet")
@@ -113,7 +119,7 @@ def test_a_file_that_is_checked_again_by_other_rules_is_in_the_next_snapshot_wit
     assert manifest["files"][0]["rows"] == len(rows) - 10
     gone = set(rows["listing_id"].head(10)) - set(rows["listing_id"].iloc[10:])
     assert not gone & set(listings["listing_id"])
-    after = read_tables(root, later).cars.set_index("listing_id")["side"]
+    after = tables_of(root, later).cars.set_index("listing_id")["side"]
     assert (after == sides.reindex(after.index)).all()
     assert assembling.assemble(root, PARAMS, [sha])["snapshot_id"] == later
 
@@ -168,6 +174,33 @@ def test_a_snapshot_whose_writing_was_cut_short_is_written_again(
     root.remove(f"snapshots/{made}/cars.parquet")
     assert assembling.assemble(root, PARAMS, [sha])["snapshot_id"] == made
     assert set(content(root, made)) == set(before)
+
+
+def read_all(root: DataRoot, snapshot_id: str) -> None:
+    """Read a snapshot as later steps do."""
+    manifest, listings = snapshots.load(root, snapshot_id)
+    snapshots.split(root, manifest, listings, **manifest["split"])
+    snapshots.pairs(root, manifest)
+    snapshots.reference(root, snapshot_id)
+
+
+@pytest.mark.parametrize("table", ["cars", "listings", "pairs", "reference", "sightings"])
+def test_a_snapshot_of_which_a_table_was_deleted_is_named_and_a_rebuild_writes_the_table(
+    root: DataRoot, market: pd.DataFrame, table: str
+) -> None:
+    made = assembled(root, "a.csv", market.head(100))
+    before = content(root, made)
+    root.remove(f"snapshots/{made}/{table}.parquet")
+    sentence = f"The table {table} of snapshot {made} was expected, found none; `bin/carprice rebuild {made}`"
+    if table != "reference":
+        with pytest.raises(UsageProblem, match=sentence):
+            assembled(root, "b.csv", market.tail(100))
+    if table != "sightings":
+        # never other test rows than those that the snapshot has
+        with pytest.raises(UsageProblem, match=sentence):
+            read_all(root, made)
+    rebuilding.rebuild(root, PARAMS, made)
+    assert content(root, made) == before
 
 
 def three_files(root: DataRoot, market: pd.DataFrame) -> list[str]:
@@ -240,7 +273,7 @@ def test_a_listing_keeps_when_it_was_seen_and_every_price(root: DataRoot, market
     for number, (day, factor) in enumerate(zip(days, (1.0, 0.9, 1.0), strict=True)):
         price = (pd.to_numeric(ad["Prix"]) * factor).round().astype(int).astype(str)
         made = assembled(root, f"{number}.csv", ad.assign(Prix=price, scraped_at=day))
-    state = read_tables(root, made)
+    state = tables_of(root, made)
     assert len(state.listings) == len(ad)
     one = state.sightings[state.sightings["listing_id"] == state.listings["listing_id"].iloc[0]]
     seen: list[Any] = [
@@ -295,5 +328,5 @@ def test_another_split_is_another_snapshot(root: DataRoot, market: pd.DataFrame)
     sha = snapshots.manifest_of(root, made)["files"][0]["sha256"]
     again = assembling.assemble(root, other, [sha])["snapshot_id"]
     assert again != made
-    shares = [(read_tables(root, found).cars["side"] == TEST).mean() for found in (made, again)]
+    shares = [(tables_of(root, found).cars["side"] == TEST).mean() for found in (made, again)]
     assert shares == pytest.approx([0.2, 0.4], abs=0.08)

@@ -98,7 +98,7 @@ def terms_of(root: DataRoot, params: Params) -> Document:
 def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Document) -> Document:
     """Write the snapshot of a state, unless it exists; its manifest."""
     from carprice.history.copies import SURE
-    from carprice.history.snapshot_tables import snapshot_id_of, write_tables
+    from carprice.history.snapshot_tables import reference_of, snapshot_id_of, write_tables
     from carprice.listings.learned_names import learned_names
 
     snapshot_id = snapshot_id_of(state, terms | {"files": [entry["sha256"] for entry in files]})
@@ -119,10 +119,8 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
         "contradictions": len(state.contradictions),
         **terms,
     }
-    reference = terms["reference"]
-    sample = listings.sample(min(len(listings), reference["rows"]), random_state=reference["seed"])
     write_tables(root, snapshot_id, state)
-    root.write_parquet(snapshot_table(snapshot_id, "reference"), sample.sort_index())
+    root.write_parquet(snapshot_table(snapshot_id, "reference"), reference_of(state, terms))
     # last: a snapshot without a manifest is none, and is written again
     root.write_json(name, manifest)
     return manifest
@@ -199,7 +197,7 @@ def _next(root: DataRoot, params: Params) -> Document:
         if not new and latest["reference"] == terms["reference"]:
             return latest
         sides = sides_before(root, terms)
-        state, told = after(read_tables(root, latest["id"]), new, sides)
+        state, told = after(read_tables(root, latest), new, sides)
         return keep(root, state, [*latest["files"], *told], terms)
     log.info(
         "the rules, the split, the links that people cut or the accepted rows have changed: all files are "

@@ -13,7 +13,7 @@ from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.assembling import accepted_since, keep, sides_before, terms_of
 from carprice.history.replaying import replay
-from carprice.history.snapshot_tables import snapshot_id_of
+from carprice.history.snapshot_tables import reference_of, snapshot_id_of
 from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.history.state import RULES, State, empty_state
 from carprice.landing.content import raw_file, sha256_of
@@ -45,7 +45,7 @@ def rebuild(root: DataRoot, params: Params, snapshot_id: str = "latest") -> Docu
         raise UsageProblem("Accepted files or a snapshot were expected, found none; land a file first.")
     state = _from_raw(root, params, files, terms)
     made = keep(root, state, files, terms | {"rules": RULES})
-    for name, table in state.tables().items():
+    for name, table in (state.tables() | {"reference": reference_of(state, made)}).items():
         if not root.exists(snapshot_table(made["id"], name)):
             log.info("the table %s of snapshot %s was missing and is written", name, made["id"])
             root.write_parquet(snapshot_table(made["id"], name), table)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from carprice.errors import UsageProblem
 from carprice.history.state import TABLES, TIMES, State, as_written
 from carprice.store import DataRoot
-from carprice_contract.data_root import snapshot_table
+from carprice_contract.data_root import RAW, snapshot_table
 
 
 def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
@@ -40,9 +41,33 @@ def write_tables(root: DataRoot, snapshot_id: str, state: State) -> None:
         root.write_parquet(snapshot_table(snapshot_id, name), table)
 
 
-def read_tables(root: DataRoot, snapshot_id: str) -> State:
-    """The tables of a snapshot. Raises `FileNotFoundError` where an earlier release wrote it."""
-    return as_written({name: root.read_parquet(snapshot_table(snapshot_id, name)) for name in TABLES})
+def reference_of(state: State, terms: Mapping[str, Any]) -> pd.DataFrame:
+    """The reference sample of a state, on the terms of a manifest."""
+    chosen = terms["reference"]
+    rows = min(len(state.listings), chosen["rows"])
+    return state.listings.sample(rows, random_state=chosen["seed"]).sort_index()
+
+
+def read_tables(root: DataRoot, manifest: Mapping[str, Any]) -> State:
+    """The tables of a snapshot. Raises what `read_table` raises."""
+    return as_written({name: read_table(root, manifest, name) for name in TABLES})
+
+
+def read_table(root: DataRoot, manifest: Mapping[str, Any], table: str) -> pd.DataFrame:
+    """A table of a snapshot.
+
+    Raises `UsageProblem` where it was deleted, and `FileNotFoundError` where an earlier release, which wrote
+    no tables, made the snapshot.
+    """
+    try:
+        return root.read_parquet(snapshot_table(manifest["id"], table))
+    except FileNotFoundError as error:
+        if "rules" not in manifest:
+            raise
+        raise UsageProblem(
+            f"The table {table} of snapshot {manifest['id']} was expected, found none; "
+            f"`bin/carprice rebuild {manifest['id']}` writes it again from the files in {RAW}/."
+        ) from error
 
 
 def _add(digest: hashlib._Hash, table: pd.DataFrame) -> None:

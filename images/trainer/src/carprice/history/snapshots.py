@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carprice.errors import UsageProblem
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, SNAPSHOTS, snapshot_manifest, snapshot_table
+from carprice_contract.data_root import LATEST_SNAPSHOT, SNAPSHOTS, snapshot_manifest
 from carprice_contract.formats import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -63,23 +63,24 @@ def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame
 
     A listing has the newest value of each column that one of its copies says: by `scraped_at` (where a file
     does not say, the time it was received), then by order of receipt, then by place in the file. Raises
-    `UsageProblem` when there is no such snapshot.
+    `UsageProblem` when there is no such snapshot, or a part of it is gone.
     """
+    from carprice.history.snapshot_tables import read_table
     from carprice.listings.tables import as_canonical
 
     manifest = manifest_of(root, snapshot_id)
     try:
-        return manifest, as_canonical(root.read_parquet(snapshot_table(manifest["id"], "listings")))
+        return manifest, as_canonical(read_table(root, manifest, "listings"))
     except FileNotFoundError:
         return manifest, _made_again(root, manifest).listings
 
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
     """The reference sample of a snapshot: canonical columns, at most `snapshots.reference_rows` rows."""
+    from carprice.history.snapshot_tables import read_table
     from carprice.listings.tables import as_canonical
 
-    manifest = manifest_of(root, snapshot_id)
-    return as_canonical(root.read_parquet(snapshot_table(manifest["id"], "reference")))
+    return as_canonical(read_table(root, manifest_of(root, snapshot_id), "reference"))
 
 
 def pairs(root: DataRoot, manifest: dict[str, Any]) -> pd.DataFrame:
@@ -166,11 +167,12 @@ def ids_in(
 
 def _table(root: DataRoot, manifest: dict[str, Any], table: str) -> pd.DataFrame:
     """A table of a snapshot, without rows where an earlier release made it."""
+    from carprice.history.snapshot_tables import read_table
     from carprice.history.state import empty_state
 
     empty = empty_state().tables()[table]
     try:
-        return root.read_parquet(snapshot_table(manifest["id"], table)).astype(empty.dtypes.to_dict())
+        return read_table(root, manifest, table).astype(empty.dtypes.to_dict())
     except FileNotFoundError:
         return empty
 
