@@ -57,6 +57,19 @@ def test_the_same_ads_in_another_layout_are_linked(market: pd.DataFrame, layout:
     assert not len(copies.new)
 
 
+@pytest.mark.parametrize("cars", [40, 60, 150])
+def test_cars_of_a_dealer_that_are_all_alike_are_not_new_in_another_file(
+    market: pd.DataFrame, cars: int
+) -> None:
+    alike = pd.concat([market.iloc[[5]]] * cars).assign(listing_id=[f"alike-{n}" for n in range(cars)])
+    known = pd.concat([market.head(300), alike], ignore_index=True)
+    new = copied(alike)
+    copies = find_copies(known, new)
+    assert not len(copies.new)
+    assert not len(copies.links)
+    assert set(copies.ambiguous["new"]) == set(new["listing_id"])
+
+
 def test_the_order_of_the_files_does_not_matter(market: pd.DataFrame) -> None:
     rich = copied(market, city="Rabat")
     precision, recall = shares(market, rich, find_copies(market, rich))

@@ -19,7 +19,7 @@ MOST = 50
 """The most known listings that one new listing is compared with under one key.
 
 Where more of them share a key, a finer key is used. Those that share the finest key as well can't be told
-apart by what two files usually say.
+apart by what two files usually say; where that has the price, they are a crowd (`crowds`).
 """
 
 LOWEST_CHANGE, HIGHEST_CHANGE = 0.7, 1.15
@@ -49,23 +49,49 @@ def candidates(known: Side, new: Side, new_rows: Rows) -> Candidates:
     """
     found: list[tuple[Rows, Rows]] = []
     known_rows = np.flatnonzero(_among(known.car, new.car[new_rows]))
-    price = (known.price.view(np.uint64), new.price.view(np.uint64))
-    step = (known.step, new.step)
-    alike = [(known.values[name], new.values[name]) for name in ("fuel", "fiscal_power_cv")]
-    equipment = (known.ticked, new.ticked)
-    city = (known.values["city"], new.values["city"])
-    car = (known.car, new.car)
-    keys: list[Key] = [[car, price], [car, price, step], [car, price, step, *alike]]
+    car, alike, finest = _columns(known, new)
+    price, step = _price_and_step(known, new)
+    keys: list[Key] = [
+        [car, price],
+        [car, price, step],
+        [car, price, step, *alike],
+        [car, price, step, *finest],
+    ]
     found.append(_refined(known_rows, new_rows, keys))
     driven = np.flatnonzero(new.step[new_rows] >= 0)
     for back in (0, 1):
         earlier = (known.step, new.step - back)
-        keys = [[car, earlier], [car, earlier, *alike], [car, earlier, *alike, city, equipment]]
+        keys = [[car, earlier], [car, earlier, *alike], [car, earlier, *finest]]
         found.append(_refined(known_rows, new_rows[driven], keys))
     pairs = Candidates(np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found]))
     pairs = pairs.take(_plausible(known, new, pairs))
     once = np.unique(pairs.new * len(known) + pairs.known)
     return Candidates(once % max(len(known), 1), once // max(len(known), 1))
+
+
+def crowds(known: Side, new: Side, new_rows: Rows) -> Candidates:
+    """For each of those rows of `new` that looks like more than `MOST` known listings, one of these.
+
+    They have the same price and agree in the finest key, so that no pair of them can be compared.
+    """
+    car, _, finest = _columns(known, new)
+    key = [car, *_price_and_step(known, new), *finest]
+    known_rows = np.flatnonzero(_among(known.car, new.car[new_rows]))
+    pairs = Candidates(*_sharing(known_rows, new_rows, key, crowd=True)[:2])
+    pairs = pairs.take(_plausible(known, new, pairs))
+    _, first = np.unique(pairs.new, return_index=True)
+    return Candidates(pairs.known[first], pairs.new[first])
+
+
+def _columns(known: Side, new: Side) -> tuple[tuple[Column, Column], Key, Key]:
+    """What keys are made of, on both sides: the car, what most files say, and what few files say as well."""
+    alike = [(known.values[name], new.values[name]) for name in ("fuel", "fiscal_power_cv")]
+    city = (known.values["city"], new.values["city"])
+    return (known.car, new.car), alike, [*alike, city, (known.ticked, new.ticked)]
+
+
+def _price_and_step(known: Side, new: Side) -> Key:
+    return [(known.price.view(np.uint64), new.price.view(np.uint64)), (known.step, new.step)]
 
 
 def _plausible(known: Side, new: Side, pairs: Candidates) -> npt.NDArray[np.bool_]:
@@ -100,20 +126,33 @@ def _refined(known_rows: Rows, new_rows: Rows, keys: list[Key]) -> tuple[Rows, R
     for key in keys:
         if not len(left):
             break
-        known_keys = _mixed([one[known_rows] for one, _ in key])
-        new_keys = _mixed([other[left] for _, other in key])
-        order = np.argsort(known_keys, kind="stable")
-        ordered = known_keys[order]
-        first = np.searchsorted(ordered, new_keys, side="left")
-        count = np.searchsorted(ordered, new_keys, side="right") - first
-        few = count <= MOST
-        count, first = count[few], first[few]
-        inside = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        known_found.append(known_rows[order[np.repeat(first, count) + inside]])
-        new_found.append(np.repeat(left[few], count))
-        left = left[~few]
+        pairs_known, pairs_new, left = _sharing(known_rows, left, key)
+        known_found.append(pairs_known)
+        new_found.append(pairs_new)
     empty = np.zeros(0, dtype=np.int64)
     return np.concatenate([empty, *known_found]), np.concatenate([empty, *new_found])
+
+
+def _sharing(known_rows: Rows, new_rows: Rows, key: Key, crowd: bool = False) -> tuple[Rows, Rows, Rows]:
+    """The pairs that share a key, as known and new rows, and the new rows that have too many.
+
+    Where a `crowd` is wanted, the pairs are those of the rows that have too many, `MOST` of each.
+    """
+    known_keys = _mixed([one[known_rows] for one, _ in key])
+    new_keys = _mixed([other[new_rows] for _, other in key])
+    order = np.argsort(known_keys, kind="stable")
+    ordered = known_keys[order]
+    first = np.searchsorted(ordered, new_keys, side="left")
+    count = np.searchsorted(ordered, new_keys, side="right") - first
+    many = count > MOST
+    taken = many if crowd else ~many
+    count, first = np.minimum(count[taken], MOST), first[taken]
+    inside = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return (
+        known_rows[order[np.repeat(first, count) + inside]],
+        np.repeat(new_rows[taken], count),
+        new_rows[many],
+    )
 
 
 def _mixed(columns: list[Column]) -> Keys:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carprice.history.candidates import Candidates, Rows, candidates
+from carprice.history.candidates import Candidates, Rows, candidates, crowds
 from carprice.history.comparing import Floats, Side, sides_of
 from carprice.history.evidence import SAME, Rarity, Shares, first_guess, learned, levels_of, rarity_of, ratios
 
@@ -146,8 +146,25 @@ def _decided(
     left = left[~left["new"].isin(linked["new"])]
     total = left.groupby("new_row")["weight"].transform("sum")
     may_be = total / (total + 1 - model.share) >= POSSIBLE
-    possible = left[may_be & (left["confidence"] >= POSSIBLE / 5)].drop_duplicates(["new", "known"])
-    return linked[_COLUMNS], possible[_COLUMNS]
+    # where many look like the ad, no pair is likely; the best one says that the ad is not new
+    worth = (left["confidence"] >= POSSIBLE / 5) | ~left["new_row"].duplicated()
+    possible = left[may_be & worth].drop_duplicates(["new", "known"])
+    possible = pd.concat([possible[_COLUMNS], _crowded(known, new, rows, cuts)])
+    told = possible["new"].isin(linked["new"]) | possible.duplicated(["new", "known"])
+    return linked[_COLUMNS], possible[~told]
+
+
+def _crowded(known: Side, new: Side, rows: Rows, cuts: Cuts) -> pd.DataFrame:
+    """The possible links of those rows of the new listings that look like a crowd of known ones."""
+    pairs = _uncut(known, new, crowds(known, new, rows), cuts)
+    return pd.DataFrame(
+        {
+            "new": new.ids[pairs.new],
+            "known": known.ids[pairs.known],
+            "rule": "same_price",
+            "confidence": POSSIBLE,
+        }
+    )
 
 
 def _uncut(known: Side, new: Side, pairs: Candidates, cuts: Cuts) -> Candidates:
