@@ -267,6 +267,45 @@ def test_a_rebuild_without_its_raw_file_names_the_file(root: DataRoot, market: p
         rebuilding.rebuild(root, PARAMS)
 
 
+def numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The ads with the ids of a dealer, in an order of its own."""
+    ids = [str(7000 + 7 * n % len(table)) for n in range(len(table))]
+    return table.assign(id=ids)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_two_dealers_with_the_same_numbers_have_different_ads(
+    root: DataRoot, market: pd.DataFrame, known: bool
+) -> None:
+    cars = market.drop_duplicates(["Marque", "Modèle", "Année-Modèle", "Kilométrage"], ignore_index=True)
+    one, other = numbered(cars.iloc[:60]), numbered(cars.iloc[60:120])
+    # the ads of the first dealer may be known by other ids
+    before = [assembled(root, "zero.csv", one.drop(columns="id"))] if known else []
+    assembled(root, "one.csv", one)
+    made = assembled(root, "other.csv", other)
+    manifest, listings = snapshots.load(root, made)
+    assert len(listings) == 120
+    assert manifest["files"][-1]["ads"] == {"ads": 60, "same_id": 0, "linked": 0, "unsure": 0, "new": 60}
+    page = root.read_bytes(f"reports/quality/{manifest['files'][-1]['sha256']}.html").decode()
+    assert "stand for other cars in earlier files" in page
+    # both again, with new prices
+    dearer = {"one": one, "other": other}
+    for name, table in dearer.items():
+        prices = [str(int(price) + 500) for price in table["Prix"]]
+        made = assembled(root, f"{name}-again.csv", table.assign(Prix=prices))
+    manifest, listings = snapshots.load(root, made)
+    assert len(listings) == 120
+    assert [entry["ads"]["same_id"] for entry in manifest["files"][-2:]] == [60, 60]
+    again = snapshots.listings_of(root, manifest, manifest["files"][-1:])
+    assert set(again["listing_id"]) <= set(listings["listing_id"])
+    assert rebuilding.rebuild(root, PARAMS)["identical"]
+    # all files are taken again
+    cuts.cut(root, "7000", "7001", "Sara", "they are two")
+    later = assembled(root, "c.csv", market.tail(20))
+    said = [entry.get("ids") for entry in snapshots.manifest_of(root, later)["files"]]
+    assert said[len(before) :] == [None, "content", None, "content", None]
+
+
 def test_a_listing_keeps_when_it_was_seen_and_every_price(root: DataRoot, market: pd.DataFrame) -> None:
     ad = market.head(20)
     days = ("2024-01-01", "2024-03-01", "2024-02-01")

@@ -165,6 +165,7 @@ def _can_do_without(root: DataRoot, refused: Sequence[Document]) -> bool:
 def _next(root: DataRoot, params: Params) -> Document:
     """The manifest of the snapshot after the latest one."""
     from carprice.history.known_ads import known_ads, publish
+    from carprice.history.numberings import BY_CONTENT, numbered_otherwise, told_by_content
     from carprice.history.replaying import accepted_rows, replay
     from carprice.history.snapshot_tables import content_of, read_tables
     from carprice.history.state import empty_state
@@ -174,10 +175,16 @@ def _next(root: DataRoot, params: Params) -> Document:
     ) -> tuple[State, list[Document]]:
         """The state after the files, and their entries with the numbers of ads that were known before."""
         told = []
-        for entry in files:
+        for taken in files:
+            entry = {key: value for key, value in taken.items() if key != "ids"}
             before, rows = state, accepted_rows(root, entry)
+            if numbered_otherwise(before, rows):
+                log.warning(
+                    "the ids of %s stand for other cars in earlier files: they tell no ad", entry["file"]
+                )
+                entry, rows = entry | BY_CONTENT, told_by_content(rows)
             state = replay(before, [(entry, rows)], terms, sides)
-            found = known_ads(before, state, rows)
+            found = known_ads(before, state, rows, entry.get("ids") is not None)
             told.append(entry | {"content": content_of(rows), "ads": found.counts()})
             if len(before.listings) and entry["sha256"] in tell:
                 publish(root, entry["sha256"], found, cut)

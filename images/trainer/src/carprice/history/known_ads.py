@@ -26,7 +26,8 @@ class KnownAds:
 
     Of `ads` in the file `same_id` have the id of a known ad, `linked` are copies of a known ad, `unsure` may
     be one, and `new` are linked to nothing. `filled` counts, by column, the known listings that the file gave
-    their first value. `links` and `doubts` are pairs to look at, the least sure first.
+    their first value. `links` and `doubts` are pairs to look at, the least sure first. `renumbered` says that
+    the ids that the file gives are of other cars in earlier files.
     """
 
     ads: int
@@ -37,13 +38,14 @@ class KnownAds:
     filled: dict[str, int]
     links: list[dict[str, Any]]
     doubts: list[dict[str, Any]]
+    renumbered: bool = False
 
     def counts(self) -> dict[str, int]:
         """The numbers of ads, as JSON."""
         return {name: getattr(self, name) for name in ("ads", "same_id", "linked", "unsure", "new")}
 
 
-def known_ads(before: State, after: State, rows: pd.DataFrame) -> KnownAds:
+def known_ads(before: State, after: State, rows: pd.DataFrame, renumbered: bool = False) -> KnownAds:
     """What the accepted rows of a file (canonical columns) changed between the states before and after it."""
     ids = rows["listing_id"].drop_duplicates()
     kept = ids.map(aliases(after.pairs)).fillna(ids)
@@ -61,6 +63,7 @@ def known_ads(before: State, after: State, rows: pd.DataFrame) -> KnownAds:
         filled=_filled(before.listings, after.listings, kept),
         links=_pairs(found[sure], after, rows),
         doubts=_pairs(found[~sure], after, rows),
+        renumbered=renumbered,
     )
 
 

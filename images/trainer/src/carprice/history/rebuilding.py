@@ -12,7 +12,7 @@ import pandas as pd
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.assembling import accepted_since, keep, sides_before, terms_of
-from carprice.history.replaying import replay
+from carprice.history.replaying import replay, with_ids
 from carprice.history.snapshot_tables import reference_of, snapshot_id_of
 from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.history.state import RULES, State, empty_state
@@ -103,7 +103,7 @@ def _from_raw(root: DataRoot, params: Params, files: Sequence[Document], terms: 
                 f"Snapshot {entry['names_from']}, by whose names the titles of {entry['file']} were read, "
                 "was expected, found neither it nor the files that it was made of. Restore it from a backup."
             )
-        rows = _rows(root, params, entry, names)
+        rows = with_ids(_rows(root, params, entry, names), entry)
         state = replay(state, [(entry, rows)], terms, sides)
         if missing - set(known):
             done = {"files": [earlier["sha256"] for earlier in files[: place + 1]]}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from carprice.history.numberings import BY_CONTENT, told_by_content
 from carprice.history.state import State, Terms, with_file
 from carprice.listings.tables import as_canonical
 from carprice.store import DataRoot
@@ -41,8 +42,13 @@ def terms_of(manifest: Document) -> Terms:
 
 
 def accepted_rows(root: DataRoot, entry: Document) -> pd.DataFrame:
-    """The accepted rows of a file of a manifest, in canonical columns."""
-    return as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet"))
+    """The accepted rows of a file of a manifest, in canonical columns, with the ids that its entry says."""
+    return with_ids(as_canonical(root.read_parquet(f"{LISTINGS}/{entry['sha256']}.parquet")), entry)
+
+
+def with_ids(rows: pd.DataFrame, entry: Document) -> pd.DataFrame:
+    """The accepted rows of a file with the ids that its entry in a manifest says."""
+    return told_by_content(rows) if entry.get("ids") == BY_CONTENT["ids"] else rows
 
 
 def seen_at(rows: pd.DataFrame, entry: Document) -> pd.Series[Any]:
