@@ -278,7 +278,10 @@ def test_two_dealers_with_the_same_numbers_have_different_ads(
     root: DataRoot, market: pd.DataFrame, known: bool
 ) -> None:
     cars = market.drop_duplicates(["Marque", "Modèle", "Année-Modèle", "Kilométrage"], ignore_index=True)
-    one, other = numbered(cars.iloc[:60]), numbered(cars.iloc[60:120])
+    # two cars of the second dealer are alike
+    alike = cars.iloc[60:120].reset_index(drop=True)
+    alike.iloc[59] = alike.iloc[58]
+    one, other = numbered(cars.iloc[:60]), numbered(alike)
     # the ads of the first dealer may be known by other ids
     before = [assembled(root, "zero.csv", one.drop(columns="id"))] if known else []
     assembled(root, "one.csv", one)
@@ -303,7 +306,7 @@ def test_two_dealers_with_the_same_numbers_have_different_ads(
     cuts.cut(root, "7000", "7001", "Sara", "they are two")
     later = assembled(root, "c.csv", market.tail(20))
     said = [entry.get("ids") for entry in snapshots.manifest_of(root, later)["files"]]
-    assert said[len(before) :] == [None, "content", None, "content", None]
+    assert said[len(before) :] == [None, "with car", None, "with car", None]
 
 
 def test_a_listing_keeps_when_it_was_seen_and_every_price(root: DataRoot, market: pd.DataFrame) -> None:

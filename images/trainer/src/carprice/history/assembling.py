@@ -165,7 +165,7 @@ def _can_do_without(root: DataRoot, refused: Sequence[Document]) -> bool:
 def _next(root: DataRoot, params: Params) -> Document:
     """The manifest of the snapshot after the latest one."""
     from carprice.history.known_ads import known_ads, publish
-    from carprice.history.numberings import BY_CONTENT, numbered_otherwise, told_by_content
+    from carprice.history.numberings import WITH_CAR, numbered_otherwise, told_with_car
     from carprice.history.replaying import accepted_rows, replay
     from carprice.history.snapshot_tables import content_of, read_tables
     from carprice.history.state import empty_state
@@ -180,9 +180,10 @@ def _next(root: DataRoot, params: Params) -> Document:
             before, rows = state, accepted_rows(root, entry)
             if numbered_otherwise(before, rows):
                 log.warning(
-                    "the ids of %s stand for other cars in earlier files: they tell no ad", entry["file"]
+                    "the ids of %s stand for other cars in earlier files: each counts with its car",
+                    entry["file"],
                 )
-                entry, rows = entry | BY_CONTENT, told_by_content(rows)
+                entry, rows = entry | WITH_CAR, told_with_car(rows)
             state = replay(before, [(entry, rows)], terms, sides)
             found = known_ads(before, state, rows, entry.get("ids") is not None)
             told.append(entry | {"content": content_of(rows), "ads": found.counts()})

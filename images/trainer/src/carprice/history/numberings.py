@@ -11,12 +11,12 @@ import pandas as pd
 from carprice.history.linking import aliases
 from carprice.history.state import State
 from carprice.listings.folding import words_of
-from carprice.listings.identity import content_ids, rule_of
+from carprice.listings.identity import rule_of
 
 Document = dict[str, Any]
 
-BY_CONTENT = {"ids": "content"}
-"""What the entry of a file in a manifest says where the ids that the file gives tell no ad."""
+WITH_CAR = {"ids": "with car"}
+"""What the entry of a file in a manifest says where its ids tell an ad only together with the car."""
 
 _MOST_OTHER_CARS = 0.5
 
@@ -40,11 +40,15 @@ def numbered_otherwise(before: State, rows: pd.DataFrame) -> bool:
     return bool((make | (model & year)).mean() > _MOST_OTHER_CARS)
 
 
-def told_by_content(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with ids made of what they say, where the file gave them one."""
+def told_with_car(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the car in each id that the file gave: `7003 renault clio 2015`."""
     given = _given(rows)
     ids = rows["listing_id"].to_numpy(dtype=object).copy()
-    ids[given] = content_ids(rows[given])
+    parts = [rows.loc[given, name] for name in ("listing_id", "make", "model", "model_year")]
+    ids[given] = [
+        f"{listing_id} {' '.join(words_of(f'{make} {model}'))} {year:.0f}"
+        for listing_id, make, model, year in zip(*parts, strict=True)
+    ]
     return rows.assign(listing_id=ids)
 
 

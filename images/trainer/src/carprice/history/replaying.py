@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from carprice.history.numberings import BY_CONTENT, told_by_content
+from carprice.history.numberings import WITH_CAR, told_with_car
 from carprice.history.state import State, Terms, with_file
 from carprice.listings.tables import as_canonical
 from carprice.store import DataRoot
@@ -48,7 +48,7 @@ def accepted_rows(root: DataRoot, entry: Document) -> pd.DataFrame:
 
 def with_ids(rows: pd.DataFrame, entry: Document) -> pd.DataFrame:
     """The accepted rows of a file with the ids that its entry in a manifest says."""
-    return told_by_content(rows) if entry.get("ids") == BY_CONTENT["ids"] else rows
+    return told_with_car(rows) if entry.get("ids") == WITH_CAR["ids"] else rows
 
 
 def seen_at(rows: pd.DataFrame, entry: Document) -> pd.Series[Any]:
