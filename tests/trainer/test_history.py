@@ -158,7 +158,7 @@ def test_a_file_that_another_run_refused_is_in_no_later_snapshot_either(
     made = assembled(root, "a.csv", market.head(100))
     sha = snapshots.manifest_of(root, made)["files"][0]["sha256"]
     checked_again_with(root, sha, Params(quality=QualityParams(min_rows=1000)))
-    cuts.cut(root, "one", "other", "Sara", "all files are taken again")
+    cuts.cut(root, *snapshots.load(root, made)[1]["listing_id"].head(2), "Sara", "all files are taken again")
     later = assembled(root, "b.csv", market.tail(100))
     assert [entry["file"] for entry in snapshots.manifest_of(root, later)["files"]] == ["b.csv"]
 
@@ -350,6 +350,16 @@ def test_a_link_that_a_person_cuts_is_in_no_later_snapshot(root: DataRoot, marke
     cuts.restore(root, pair["new"], pair["known"])
     assembled(root, "e.csv", market.tail(25))
     assert (linked(root)["new"] == pair["new"]).any()
+
+
+def test_a_cut_of_ids_that_no_ad_has_is_refused(root: DataRoot, market: pd.DataFrame) -> None:
+    with pytest.raises(UsageProblem, match="An existing snapshot was expected"):
+        cuts.cut(root, "one", "other", "Sara", "")
+    one = str(snapshots.load(root, assembled(root, "a.csv", market.head(60)))[1]["listing_id"].iloc[0])
+    for wrong in ("no\nsuch", "row-1 "):
+        with pytest.raises(UsageProblem, match="found none there with"):
+            cuts.cut(root, one, wrong, "Sara", "")
+    assert not cuts.all_cuts(root)
 
 
 def test_what_was_a_test_listing_stays_one_when_a_link_is_cut(root: DataRoot, market: pd.DataFrame) -> None:
