@@ -362,6 +362,31 @@ def test_a_cut_of_ids_that_no_ad_has_is_refused(root: DataRoot, market: pd.DataF
     assert not cuts.all_cuts(root)
 
 
+def test_a_snapshot_is_made_from_the_newest_that_is_left_where_the_latest_was_deleted(
+    root: DataRoot, market: pd.DataFrame
+) -> None:
+    first, second = (
+        assembled(root, name, part)
+        for name, part in (("a.csv", market.head(150)), ("b.csv", market.tail(100)))
+    )
+    root.remove(f"snapshots/{second}")
+    before = content(root, first)
+    sha = snapshots.manifest_of(root, first)["files"][0]["sha256"]
+    assert assembling.assemble(root, PARAMS, [sha])["snapshot_id"] == second
+    assert content(root, first) == before
+    root.remove(f"snapshots/{second}")
+    root.remove("snapshots/latest.json")
+    assert assembling.assemble(root, PARAMS, [sha])["snapshot_id"] == second
+
+
+def test_a_record_that_is_no_json_is_named(root: DataRoot, market: pd.DataFrame) -> None:
+    made = assembled(root, "a.csv", market.head(60))
+    root.write_text("snapshots/latest.json", '{"id": ')
+    with pytest.raises(UsageProblem, match=r"snapshots/latest\.json was expected to hold JSON"):
+        snapshots.load(root, "latest")
+    assert rebuilding.rebuild(root, PARAMS, made)["identical"]
+
+
 def test_what_was_a_test_listing_stays_one_when_a_link_is_cut(root: DataRoot, market: pd.DataFrame) -> None:
     three_files(root, market)
     before = snapshots.sides(root, snapshots.manifest_of(root, "latest"), 0.2, 0)

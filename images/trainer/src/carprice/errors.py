@@ -57,6 +57,10 @@ class NothingToDo(CarpriceError):
     exit_code = ExitCode.NOTHING_TO_DO
 
 
+class NoJson(UsageProblem, ValueError):
+    """A record of the data root is broken; to who can do without it, one more that can't be read."""
+
+
 class StoreAway(TryAgain, OSError):
     """The object store does not answer; to who can do without a file, one more that can't be read."""
 

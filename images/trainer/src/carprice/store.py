@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from carprice.errors import CarpriceError, StoreAway, StoreRefused, UsageProblem
+from carprice.errors import CarpriceError, NoJson, StoreAway, StoreRefused, UsageProblem
 from carprice_contract.formats import FORMAT
 
 if TYPE_CHECKING:
@@ -128,8 +128,14 @@ class DataRoot:
             return bytes(self._fs.cat_file(self.path(name)))
 
     def read_json(self, name: str) -> Any:
-        """The JSON document `name`. Raises `FileNotFoundError`."""
-        return json.loads(self.read_bytes(name))
+        """The JSON document `name`. Raises `FileNotFoundError`, and `NoJson` where it is broken."""
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise NoJson(
+                f"{name} was expected to hold JSON, found something else ({error}); put it back from a "
+                "backup, or delete it if the documents say that it is made again"
+            ) from error
 
     def read_record(self, name: str, newest_format: int) -> dict[str, Any]:
         """The JSON object `name`, whose format has a number; without one it is format 1.

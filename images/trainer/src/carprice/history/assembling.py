@@ -14,7 +14,13 @@ from carprice.history.cuts import all_cuts
 from carprice.landing.receipts import read_receipt
 from carprice.params import Params
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_SNAPSHOT, RECEIPTS, snapshot_manifest, snapshot_table
+from carprice_contract.data_root import (
+    LATEST_SNAPSHOT,
+    RECEIPTS,
+    SNAPSHOTS,
+    snapshot_manifest,
+    snapshot_table,
+)
 from carprice_contract.formats import FORMAT, SNAPSHOT
 
 if TYPE_CHECKING:
@@ -252,15 +258,23 @@ def sides_before(root: DataRoot, terms: Document) -> pd.Series[Any] | None:
 
 
 def _latest(root: DataRoot) -> Document | None:
-    """The manifest of the latest snapshot; None before the first, and where it was deleted."""
+    """The manifest of the latest snapshot, or of the newest that is left where it was deleted; None without.
+
+    A snapshot is made from it, so that a test listing stays one.
+    """
     try:
         snapshot_id = root.read_json(LATEST_SNAPSHOT)["id"]
+        if root.exists(snapshot_manifest(snapshot_id)):
+            return snapshots.manifest_of(root, snapshot_id)
     except FileNotFoundError:
+        snapshot_id = "latest"
+    there = [name for name in root.folders(SNAPSHOTS) if root.exists(snapshot_manifest(name))]
+    if not there:
         return None
-    if not root.exists(snapshot_manifest(snapshot_id)):
-        log.warning("the manifest of snapshot %s is gone: all accepted files are taken again", snapshot_id)
-        return None
-    return snapshots.manifest_of(root, snapshot_id)
+    left = [snapshots.manifest_of(root, name) for name in there]
+    newest = max(left, key=lambda manifest: (str(manifest.get("created_at")), manifest["id"]))
+    log.warning("snapshot %s is gone: the next one is made from %s", snapshot_id, newest["id"])
+    return newest
 
 
 def _receipt(root: DataRoot, sha: str) -> Document | None:
