@@ -75,7 +75,7 @@ def params(recent_rows: int = 300, more: str = "") -> Params:
 def test_a_candidate_that_follows_the_market_passes_though_it_is_worse_on_older_rows() -> None:
     follows = contest(Level(1.1), Level(1.0))
     gates, compared = compare(follows, params())
-    assert [gate.name for gate in gates] == ["not_worse_than_production", "worst_slice_loss"]
+    assert [gate.name for gate in gates] == ["not_worse_than_production", "worst_slice_loss", "compared_rows"]
     assert all(gate.passed for gate in gates)
     assert compared["rows"] == 300
     # on all rows the two are equally far off
@@ -125,6 +125,31 @@ def test_a_slice_counts_only_with_enough_recent_rows() -> None:
     gates, _ = compare(spoilt, enough)
     assert "make=Audi" in gates[1].explanation
     assert not gates[1].passed
+
+
+@pytest.mark.parametrize("odd", [50, 299, 581])
+def test_prices_that_both_find_odd_leave_the_window_to_older_rows(
+    odd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        comparison, "looks_mistyped", lambda _, features, price: features.index.to_numpy() >= 600 - odd
+    )
+    gates, compared = compare(contest(Level(1.05), Level(1.2)), params(20))
+    left = min(600 - odd, 20)
+    assert compared["rows"] == left
+    if left < 20:
+        assert [(gate.name, gate.passed) for gate in gates] == [("compared_rows", False)]
+    else:
+        assert all(gate.passed for gate in gates)
+        assert compared["reasons"][1]["params"]["rows"] == 20
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 19])
+def test_a_few_rows_compare_nothing(rows: int) -> None:
+    few = contest(Level(1.1), Level(1.2))
+    gates, compared = compare(replace(few, rows=few.rows.tail(rows)), params())
+    assert [(gate.name, gate.value, gate.passed) for gate in gates] == [("compared_rows", rows, False)]
+    assert compared["rows"] == rows
 
 
 @dataclass

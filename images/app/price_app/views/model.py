@@ -26,6 +26,7 @@ _GATES = {
     "flagged_share": N_("Prix qui ressemblent à des fautes de frappe"),
     "better_than_production": N_("Certitude de faire mieux que la version en production"),
     "not_worse_than_production": N_("Certitude de ne pas faire moins bien que la version en production"),
+    "compared_rows": N_("Annonces récentes qui comparent les deux versions"),
     "worst_slice_loss": N_("Perte sur le groupe de voitures le moins bien estimé"),
     "signature_matches": N_("Le modèle lit les champs attendus"),
     "input_example_priced": N_("L'exemple enregistré reçoit un prix"),

@@ -81,23 +81,25 @@ def against_production(
 def compare(contest: Contest, params: Params) -> tuple[list[Gate], dict[str, Any]]:
     """The gates of a candidate against production, and what was compared, as JSON."""
     limits = params.promotion
-    rows = contest.rows[newest(contest.rows["seen_at"], params.evaluation.recent_rows)]
+    rows = _window(contest, params.evaluation.recent_rows)
+    compared: dict[str, Any] = {"production_version": contest.version, "rows": len(rows)}
+    enough = Gate(
+        "compared_rows",
+        len(rows),
+        ">=",
+        limits.min_test_rows,
+        "recent test listings that neither the candidate nor production learned, without odd prices",
+    )
+    if not enough.passed:
+        # of a few listings, nearly all resamples say the same
+        return [enough], compared
     newer = _newer(contest, rows["seen_at"].min())
     actual = rows["price_mad"].to_numpy(dtype=np.float64)
-    pipelines = (contest.candidate, contest.production)
-    # A price that only one of the two finds odd stays in: a bad model must not hide its own errors.
-    kept = ~np.logical_and(*(looks_mistyped(each, features_of(rows), actual) for each in pipelines))
-    rows, actual = rows[kept].reset_index(drop=True), actual[kept]
-    candidate, champion = (prices_of(each, rows) for each in pipelines)
-    gates = [
-        _whole_window(newer, actual, candidate, champion, limits),
-        _worst_slice(rows, candidate, champion, params),
-    ]
-    return gates, {
-        "production_version": contest.version,
-        "rule": gates[0].name,
+    candidate, champion = (prices_of(each, rows) for each in (contest.candidate, contest.production))
+    whole = _whole_window(newer, actual, candidate, champion, limits)
+    return [whole, _worst_slice(rows, candidate, champion, params), enough], compared | {
+        "rule": whole.name,
         "reasons": _reasons(contest.version, newer, rows, limits),
-        "rows": len(rows),
         "candidate": regression_metrics(actual, candidate),
         "production": regression_metrics(actual, champion),
     }
@@ -109,6 +111,25 @@ def english(code: ReasonCode, params: dict[str, Any]) -> str:
         name: f"{100 * value:g} %" if name.endswith("share") else value for name, value in params.items()
     }
     return REASONS[code].format(**shown)
+
+
+def _window(contest: Contest, count: int) -> pd.DataFrame:
+    """The newest `count` rows, and those of the same time, without the prices that both pipelines find odd.
+
+    A price that only one of the two finds odd stays in: a bad model must not hide its own errors.
+    """
+    taken = count
+    while True:
+        rows = contest.rows[newest(contest.rows["seen_at"], taken)]
+        odd = np.ones(len(rows), dtype=bool)
+        if len(rows):
+            actual = rows["price_mad"].to_numpy(dtype=np.float64)
+            for each in (contest.candidate, contest.production):
+                odd &= looks_mistyped(each, features_of(rows), actual)
+        kept = rows[~odd]
+        if len(kept) >= count or len(rows) == len(contest.rows):
+            return kept[newest(kept["seen_at"], count)].reset_index(drop=True)
+        taken *= 2
 
 
 def _learned(root: DataRoot, run: Any, manifest: dict[str, Any]) -> pd.DataFrame:
