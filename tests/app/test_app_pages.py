@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from carprice.lifecycle.registry import MODEL, STAGING
 from price_app import formats, screens
 from price_app.api_client import ApiClient, ApiProblem
-from price_app.views import batch, estimate_answer, reports
+from price_app.views import batch, estimate_answer, model, reports
 
 MAIN = str(REPOSITORY / "images" / "app" / "price_app" / "main.py")
 PAGE = """
@@ -162,6 +162,12 @@ def test_the_model_page_shows_gates_history_and_figures(api: Api) -> None:
     shown = "".join(element.proto.body for element in promotion.get("html"))
     assert 'data-testid="gates-1-promote_to_staging"' in shown
     assert 'data-testid="gates-1-validate_staging_model"' in shown
+
+
+def test_a_gate_without_a_number_shows_none() -> None:
+    gate = {"name": "worst_slice_loss", "value": None, "threshold": 0.25}
+    assert model._figure(gate, "value") == "–"
+    assert model._figure(gate | {"value": 0.0}, "value") == formats.share(0, 1)
 
 
 def test_reports_are_found_by_their_words(api: Api) -> None:

@@ -164,6 +164,57 @@ class WorseOn:
         return np.where(features["make"] == self.make, 1.5 * prices, prices)
 
 
+@dataclass
+class Broken:
+    """As good as `Level`, but with one price for every car of a make."""
+
+    make: str
+    price: float
+    factor: float = 1.1
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        prices = Level(self.factor).predict(features)
+        return np.where(features["make"] == self.make, self.price, prices)
+
+
+def two_makes(candidate: Any, production: Any) -> Contest:
+    found = contest(candidate, production)
+    return replace(found, rows=found.rows.assign(make=np.where(np.arange(600) < 500, "Audi", "Dacia")))
+
+
+@pytest.mark.parametrize("make", ["Audi", "Dacia"])
+@pytest.mark.parametrize("price", [np.nan, np.inf, 0.0])
+def test_a_candidate_with_prices_that_are_none_is_refused_by_each_gate(make: str, price: float) -> None:
+    gates, _ = compare(two_makes(Broken(make, price), Level(1.1)), params())
+    assert not gates[0].passed
+    assert not gates[1].passed
+    everything, _ = compare(two_makes(Broken(make, price), Broken(make, price)), params())
+    assert price == 0 or not (everything[0].passed or everything[1].passed)
+
+
+@pytest.mark.parametrize("price", [np.nan, np.inf, 0.0])
+def test_a_production_model_with_prices_that_are_none_keeps_no_good_candidate_out(price: float) -> None:
+    gates, _ = compare(two_makes(Level(1.1), Broken("Dacia", price)), params())
+    assert all(gate.passed for gate in gates)
+
+
+@dataclass
+class Exact:
+    """A pipeline without any error."""
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        return features["fiscal_power_cv"].to_numpy() * 10_000.0
+
+
+def test_a_production_model_without_error_can_be_met_but_not_exceeded() -> None:
+    exact = contest(Exact(), Exact())
+    gates, _ = compare(replace(exact, rows=listings(300)), params())
+    assert gates[1].value == 0
+    gates, _ = compare(replace(exact, rows=listings(300), candidate=Level(1.0)), params())
+    assert not gates[0].passed
+    assert not gates[1].passed
+
+
 def test_the_reasons_name_rule_versions_margin_and_window() -> None:
     _, compared = compare(contest(Level(1.1), Level(1.1)), params())
     rule, window = compared["reasons"]

@@ -217,7 +217,11 @@ def _gate_table(decision: dict[str, Any], testid: str) -> None:
 
 
 def _figure(gate: dict[str, Any], which: str) -> str:
-    value = float(gate.get(which) or 0)
+    found = gate.get(which)
+    if found is None:
+        # JSON has no NaN and no infinity
+        return "–"
+    value = float(found)
     if gate.get("name") in _SHARES:
         return formats.share(value, 1)
     return formats.number(value, 0 if value == int(value) else 3 if abs(value) >= 0.001 else 6)

@@ -148,8 +148,8 @@ def _whole_window(
     newer: int, actual: Floats, candidate: Floats, champion: Floats, limits: PromotionParams
 ) -> Gate:
     confidence = share_of_resamples_better(
-        np.abs(candidate - actual) / actual,
-        np.abs(champion - actual) / actual,
+        _errors(candidate, actual),
+        _errors(champion, actual),
         _margin(newer, limits),
         limits.bootstrap_resamples,
         limits.bootstrap_seed,
@@ -171,7 +171,7 @@ def _whole_window(
 def _worst_slice(rows: pd.DataFrame, candidate: Floats, champion: Floats, params: Params) -> Gate:
     least, year = params.evaluation.slice_min_rows, datetime.now(UTC).year
     its, theirs = (slice_metrics(rows, prices, least, year) for prices in (candidate, champion))
-    worse = {name: its[name]["mape"] / theirs[name]["mape"] - 1 for name in its}
+    worse = {name: _loss(its[name]["mape"], theirs[name]["mape"]) for name in its}
     worst = max(worse, key=lambda name: worse[name], default=None)
     return Gate(
         "worst_slice_loss",
@@ -181,6 +181,23 @@ def _worst_slice(rows: pd.DataFrame, candidate: Floats, champion: Floats, params
         "how much worse than production the worst slice of the recent rows is "
         f"({worst or 'no slice is large enough'})",
     )
+
+
+def _errors(predicted: Floats, actual: Floats) -> Floats:
+    """The relative error of each price, of shape (n,): infinite where it is no number."""
+    errors: Floats = np.nan_to_num(np.abs(predicted - actual) / actual, nan=np.inf, posinf=np.inf)
+    return errors
+
+
+def _loss(its: float, theirs: float) -> float:
+    """How far a mean error is above production's, as a share of that; infinite where it is no number."""
+    if not np.isfinite(its):
+        return np.inf
+    if np.isnan(theirs):
+        return -1.0
+    if theirs == 0:
+        return 0.0 if its == 0 else np.inf
+    return its / theirs - 1
 
 
 def _margin(newer: int, limits: PromotionParams) -> float:

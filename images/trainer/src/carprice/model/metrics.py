@@ -49,10 +49,13 @@ def ratio_statistics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, flo
     the median. `prd` (price-related differential) is the mean ratio over the ratio of the sums; above 1,
     expensive cars are priced lower than cheap ones. `prb` (price-related bias) is how much the ratio changes,
     as a share of the median, where the price doubles; below 0, expensive cars are priced lower.
+    All are NaN where the median ratio is no positive number.
     Source: IAAO, Standard on Ratio Studies (2013), sections 5.4 and 5.6.
     """
     ratio = predicted_mad / actual_mad
     median = float(np.median(ratio))
+    if not 0 < median < np.inf:
+        return dict.fromkeys(("cod", "prd", "prb"), np.nan)
     # half of each price, so that an error of one does not look like a bias
     value = 0.5 * (actual_mad + predicted_mad / median)
     doublings = np.log2(value) - np.log2(value).mean()
