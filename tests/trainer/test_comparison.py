@@ -106,11 +106,12 @@ def test_the_margin_of_a_candidate_with_newer_listings_is_a_setting() -> None:
     assert compare(a_little_worse, params(more="newer_margin: 0.5"))[0][0].passed
 
 
-def test_older_listings_of_a_new_file_are_nothing_newer() -> None:
+@pytest.mark.parametrize("recent_rows", [100, 1000])
+def test_older_listings_of_a_new_file_are_nothing_newer(recent_rows: int) -> None:
     archive = listings(200, 1.0, NEW_FILE, -900)
     both = pd.concat([listings(300), archive], ignore_index=True)
     found = Contest("3", Level(1.0), Level(1.0), both, both, {OLD_FILE[:12]})
-    gates, compared = compare(found, params(100))
+    gates, compared = compare(found, params(recent_rows))
     assert gates[0].name == "better_than_production"
     assert compared["reasons"][0]["code"] == "learned_nothing_newer"
 

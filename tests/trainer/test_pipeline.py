@@ -120,6 +120,14 @@ def test_a_candidate_of_the_files_that_production_learned_must_be_better(system:
     assert decision["compared"]["reasons"][0]["params"]["version"] == "1"
 
 
+def test_a_candidate_is_said_to_have_learned_what_it_learned(system: System) -> None:
+    few = parse_params(FAST + "\ntraining: {max_rows: 200}")
+    run = system.registry.get_run(trained(system, few))
+    listings = training.learned_listings(system.root, run)
+    assert len(listings) == run.data.metrics["train_rows"] == 200
+    assert run.data.metrics["train_rows_available"] > 200
+
+
 def test_rollback_restores_the_previous_version_and_history_tells_both(system: System) -> None:
     version = promoted(system, trained(system, LENIENT), LENIENT)
     assert system.version(PREVIOUS) == "1"

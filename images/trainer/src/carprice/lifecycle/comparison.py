@@ -16,10 +16,11 @@ import pandas as pd
 
 from carprice.errors import UsageProblem
 from carprice.history import snapshots
-from carprice.lifecycle.evaluation import learnable_listings, prices_of, test_listings
+from carprice.lifecycle.evaluation import prices_of, test_listings
 from carprice.lifecycle.gates import Gate
 from carprice.lifecycle.recent import newest, seen_at
 from carprice.lifecycle.registry import Registry
+from carprice.lifecycle.training import learned_listings
 from carprice.model.features import features_of
 from carprice.model.metrics import Floats, regression_metrics, share_of_resamples_better, slice_metrics
 from carprice.model.price_model import looks_mistyped
@@ -48,7 +49,7 @@ class Contest:
     """What is compared: two pipelines, and the listings that decide (canonical columns and `seen_at`).
 
     `version` is that in production. `rows` are the test listings that neither learned. `learned` are those
-    that the candidate could learn; their file and their time are enough. `known_files` has the first 12
+    that the candidate learned; their file and their time are enough. `known_files` has the first 12
     characters of the SHA-256 of each file that production knows.
     """
 
@@ -133,15 +134,23 @@ def _window(contest: Contest, count: int) -> pd.DataFrame:
 
 
 def _learned(root: DataRoot, run: Any, manifest: dict[str, Any]) -> pd.DataFrame:
-    """The file of each listing that a run could learn, and when it was seen: not the whole table."""
-    listings = learnable_listings(root, run)
+    """The file of each listing that a run learned, and when it was seen: not the whole table."""
+    listings = learned_listings(root, run)
     return listings[["source_sha256"]].assign(seen_at=seen_at(manifest, listings))
 
 
 def _newer(contest: Contest, since: pd.Timestamp) -> int:
-    """How many listings the candidate could learn that are as recent as the window, of files new to it."""
+    """How many listings the candidate learned that are as recent as the window, of files new to it.
+
+    In a short history the window reaches back to the oldest listing. So they must also be as recent as the
+    newer half of what the candidate learned of files that production knows.
+    """
+    seen = contest.learned["seen_at"]
     known = contest.learned["source_sha256"].str[:_SHA_LENGTH].isin(set(contest.known_files))
-    return int((~known & (contest.learned["seen_at"] >= since)).sum())
+    newer = ~known & (seen >= since)
+    if known.any():
+        newer &= seen >= seen[known].median()
+    return int(newer.sum())
 
 
 def _whole_window(

@@ -147,12 +147,6 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     return listings[chosen].reset_index(drop=True)
 
 
-def learnable_listings(root: DataRoot, run: Any) -> pd.DataFrame:
-    """The listings of a run's snapshot that its model could learn: those on the training side."""
-    listings, cars = Split.of_run(run).of_snapshot(root, run.data.tags["snapshot_id"])
-    return listings[(cars["side"] == TRAINING).to_numpy()].reset_index(drop=True)
-
-
 def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:
     """The ids that the listings which a run trained on, or may have trained on, have in a snapshot."""
     split, own = Split.of_run(run), run.data.tags["snapshot_id"]

@@ -17,6 +17,7 @@ from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST, TRAINING
 from carprice.lifecycle.drawing import drawn
+from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings.schema import FEATURES
@@ -56,6 +57,19 @@ def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFram
     rest = drawn(ordered[partial], room, params.drawing_seed)
     learned: pd.DataFrame = pd.concat([complete, rest]).sort_index().reset_index(drop=True)
     return learned
+
+
+def learned_listings(root: DataRoot, run: Any) -> pd.DataFrame:
+    """The listings of its snapshot that a run learned, by `listing_id`."""
+    listings, cars = Split.of_run(run).of_snapshot(root, run.data.tags["snapshot_id"])
+    kinds = {"max_rows": int, "drawing_seed": int, "partial_weight": float}
+    # a run of an earlier release may have logged fewer
+    logged = {
+        name: kind(run.data.params[f"training.{name}"])
+        for name, kind in kinds.items()
+        if f"training.{name}" in run.data.params
+    }
+    return rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], TrainingParams(**logged))
 
 
 def importance_of(pipeline: Pipeline, listings: pd.DataFrame) -> pd.DataFrame:
