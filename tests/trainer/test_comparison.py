@@ -227,6 +227,20 @@ def test_the_reasons_name_rule_versions_margin_and_window() -> None:
     assert window["params"] == {"rows": 300, "since": "2026-10-28"}
 
 
+def test_a_few_newer_listings_give_no_margin_to_worse_candidates_one_after_the_other() -> None:
+    level = 1.1
+    for newer in (1, 5, 29):
+        worse = contest(Level(level * 1.012), Level(level))
+        gates, compared = compare(replace(worse, learned=worse.learned.head(300 + newer)), params())
+        assert not gates[0].passed
+        rule = compared["reasons"][0]
+        assert rule["code"] == "learned_little_newer"
+        assert (rule["params"]["newer"], rule["params"]["least"]) == (newer, 30)
+        assert rule["params"]["allowed_share"] == 1
+    enough, _ = compare(replace(worse, learned=worse.learned.head(330)), params())
+    assert enough[0].name == "not_worse_than_production"
+
+
 def test_the_newest_rows_are_those_seen_last_and_one_landing_is_not_torn_apart() -> None:
     seen = pd.Series([START + DAY * day for day in (5, 1, 9, 9, 9, 3)])
     assert list(newest(seen, 4)) == [True, False, True, True, True, False]

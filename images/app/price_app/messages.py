@@ -56,6 +56,11 @@ REASONS = {
         "Il ne doit donc pas faire moins bien : avec une certitude de {confidence_share}, son erreur moyenne "
         "doit être inférieure à {allowed_share} de celle de la version {version}."
     ),
+    "learned_little_newer": N_(
+        "Ce modèle n'a appris que {newer} annonces récentes de fichiers que la version {version} ne connaît "
+        "pas, moins de {least}. Il doit donc faire mieux : avec une certitude de {confidence_share}, son "
+        "erreur moyenne doit être inférieure à {allowed_share} de celle de la version {version}."
+    ),
     "learned_nothing_newer": N_(
         "Ce modèle n'a appris aucune annonce récente d'un fichier que la version {version} ne connaît pas. "
         "Il doit donc faire mieux : avec une certitude de {confidence_share}, son erreur moyenne doit être "

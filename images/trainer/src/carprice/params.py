@@ -254,6 +254,11 @@ class PromotionParams(Section):
         description="How much worse than production, as a share, a candidate may be that learned newer "
         "listings.",
     )
+    newer_rows: int = Field(
+        default=30,
+        ge=1,
+        description="Fewest newer listings that a candidate must have learned to be allowed `newer_margin`.",
+    )
     bootstrap_resamples: int = Field(default=2000, ge=100, description="Resamples of the paired bootstrap.")
     bootstrap_seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
     max_slice_loss: float = Field(

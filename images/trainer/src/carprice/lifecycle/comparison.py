@@ -27,12 +27,15 @@ from carprice.model.price_model import looks_mistyped
 from carprice.params import Params, PromotionParams
 from carprice.store import DataRoot
 
-ReasonCode = Literal["learned_newer", "learned_nothing_newer", "recent_window"]
+ReasonCode = Literal["learned_newer", "learned_little_newer", "learned_nothing_newer", "recent_window"]
 
 REASONS: dict[ReasonCode, str] = {
     "learned_newer": "The candidate learned {newer} recent listings of files that version {version} does not "
     "know. So it must not be worse: with a confidence of {confidence_share}, its mean error must be below "
     "{allowed_share} of that of version {version}.",
+    "learned_little_newer": "The candidate learned {newer} recent listings of files that version {version} "
+    "does not know, fewer than {least}. So it must be better: with a confidence of {confidence_share}, its "
+    "mean error must be below {allowed_share} of that of version {version}.",
     "learned_nothing_newer": "The candidate learned no recent listing of a file that version {version} does "
     "not know. So it must be better: with a confidence of {confidence_share}, its mean error must be below "
     "{allowed_share} of that of version {version}.",
@@ -165,7 +168,7 @@ def _whole_window(
     )
     name, wanted = (
         ("not_worse_than_production", f"at most {100 * limits.newer_margin:g} % above")
-        if newer
+        if newer >= limits.newer_rows
         else ("better_than_production", "below")
     )
     return Gate(
@@ -211,7 +214,7 @@ def _loss(its: float, theirs: float) -> float:
 
 def _margin(newer: int, limits: PromotionParams) -> float:
     """How far above production's error, as a share of it, the candidate's may be."""
-    return limits.newer_margin if newer else limits.production_margin
+    return limits.newer_margin if newer >= limits.newer_rows else limits.production_margin
 
 
 def _reasons(version: str, newer: int, rows: pd.DataFrame, limits: PromotionParams) -> list[dict[str, Any]]:
@@ -221,8 +224,13 @@ def _reasons(version: str, newer: int, rows: pd.DataFrame, limits: PromotionPara
         "confidence_share": limits.production_confidence,
         "allowed_share": round(1 + _margin(newer, limits), 6),
     }
+    learned: tuple[ReasonCode, dict[str, Any]] = ("learned_nothing_newer", rule)
+    if newer >= limits.newer_rows:
+        learned = ("learned_newer", {"newer": newer} | rule)
+    elif newer:
+        learned = ("learned_little_newer", {"newer": newer, "least": limits.newer_rows} | rule)
     said: list[tuple[ReasonCode, dict[str, Any]]] = [
-        ("learned_newer", {"newer": newer} | rule) if newer else ("learned_nothing_newer", rule),
+        learned,
         ("recent_window", {"rows": len(rows), "since": f"{rows['seen_at'].min():%Y-%m-%d}"}),
     ]
     return [{"code": code, "params": params, "sentence": english(code, params)} for code, params in said]
