@@ -19,7 +19,7 @@ from carprice.alerts.record import all_alerts
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST
-from carprice.lifecycle import evaluation, promotion, training
+from carprice.lifecycle import comparison, evaluation, promotion, training
 from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 from carprice.lifecycle.saved_models import load_folder
 from carprice.listings import sample
@@ -126,6 +126,16 @@ def test_a_candidate_is_said_to_have_learned_what_it_learned(system: System) -> 
     listings = training.learned_listings(system.root, run)
     assert len(listings) == run.data.metrics["train_rows"] == 200
     assert run.data.metrics["train_rows_available"] > 200
+
+
+def test_the_files_of_a_run_are_known_without_its_snapshot_and_its_tags(system: System) -> None:
+    run = system.registry.get_run(trained(system))
+    files = comparison._files_of(system.root, system.registry, run)
+    assert len(files) == 1
+    for key, value in {"snapshot_id": "gone", "sha256": ""}.items():
+        system.registry.client.set_tag(run.info.run_id, key, value)
+    run = system.registry.get_run(run.info.run_id)
+    assert comparison._files_of(system.root, system.registry, run) == files
 
 
 def test_rollback_restores_the_previous_version_and_history_tells_both(system: System) -> None:

@@ -43,7 +43,7 @@ REASONS: dict[ReasonCode, str] = {
     "seen since {since}. Groups of cars are compared on the same listings.",
 }
 
-# The first characters of a file's SHA-256, as a run's tags hold them.
+# The first characters of a file's SHA-256 tell files apart.
 _SHA_LENGTH = 12
 
 
@@ -77,7 +77,7 @@ def against_production(
         production=registry.load(f"models:/{production.name}/{production.version}"),
         rows=rows.assign(seen_at=seen_at(manifest, rows)),
         learned=_learned(root, run, manifest),
-        known_files=_files_of(root, production_run),
+        known_files=_files_of(root, registry, production_run),
     )
     return compare(contest, params)
 
@@ -236,11 +236,11 @@ def _reasons(version: str, newer: int, rows: pd.DataFrame, limits: PromotionPara
     return [{"code": code, "params": params, "sentence": english(code, params)} for code, params in said]
 
 
-def _files_of(root: DataRoot, run: Any) -> set[str]:
+def _files_of(root: DataRoot, registry: Registry, run: Any) -> set[str]:
     """The files of the snapshot that a run was trained on, by the first 12 characters of their SHA-256."""
     try:
-        files = snapshots.manifest_of(root, run.data.tags["snapshot_id"])["files"]
-        return {entry["sha256"][:_SHA_LENGTH] for entry in files}
+        manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
     except UsageProblem:
-        # the snapshot is gone; the tag holds the files of all but very long histories
-        return set(run.data.tags["sha256"].split(", "))
+        # the snapshot is gone; a tag of the run is too short for the files of a long history
+        manifest = registry.manifest_of(run.info.run_id)
+    return {entry["sha256"][:_SHA_LENGTH] for entry in manifest["files"]}

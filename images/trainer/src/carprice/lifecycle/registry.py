@@ -244,6 +244,14 @@ class Registry:
                     raise UsageProblem(f"the id of an MLflow run was expected, found '{run_id}'") from error
                 raise
 
+    def manifest_of(self, run_id: str) -> dict[str, Any]:
+        """The manifest of the snapshot that a run was trained on, as the run keeps it."""
+        from mlflow.artifacts import load_dict
+
+        with self.answering():
+            manifest: dict[str, Any] = load_dict(f"runs:/{run_id}/data/manifest.json")
+        return manifest
+
     def load(self, model_uri: str) -> Pipeline:
         """The pipeline behind a model URI, made of types this system trusts and nothing else."""
         return self._load(model_uri).pipeline
