@@ -138,6 +138,27 @@ def test_the_files_of_a_run_are_known_without_its_snapshot_and_its_tags(system: 
     assert comparison._files_of(system.root, system.registry, run) == files
 
 
+def test_newest_listings_of_one_kind_of_car_keep_no_good_candidate_out(system: System) -> None:
+    metrics = system.registry.get_run(trained(system)).data.metrics
+    assert metrics["test_unflagged_r2_log"] > 0.75
+    one_kind = metrics | {"test_recent_r2_log": -0.003}
+    gates = {gate.name: gate for gate in promotion._absolute_gates(one_kind, system.params.promotion)}
+    assert gates["r2_log"].passed
+    no_idea = one_kind | {"test_unflagged_r2_log": 0.1}
+    gates = {gate.name: gate for gate in promotion._absolute_gates(no_idea, system.params.promotion)}
+    assert not gates["r2_log"].passed
+
+
+def test_test_listings_that_production_learned_are_named_as_such(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = system.registry.get_run(trained(system))
+    everything = evaluation.Split.of_run(run).of_snapshot(system.root, run.data.tags["snapshot_id"])[0]
+    monkeypatch.setattr(evaluation, "_trained_ids", lambda *_: everything["listing_id"])
+    with pytest.raises(DataRefused, match="at least 2 test listings that production did not learn were"):
+        evaluation.test_listings(system.root, run, run)
+
+
 def test_rollback_restores_the_previous_version_and_history_tells_both(system: System) -> None:
     version = promoted(system, trained(system, LENIENT), LENIENT)
     assert system.version(PREVIOUS) == "1"

@@ -140,8 +140,9 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
         touched = cars.loc[cars["listing_id"].isin(_trained_ids(root, run, snapshot_id)), "group"]
         chosen = chosen & ~cars["group"].isin(touched).to_numpy()
     if chosen.sum() < 2:
+        whose = " that production did not learn" if len(runs) > 1 else ""
         raise DataRefused(
-            f"at least 2 test listings were expected, found {chosen.sum()} in snapshot "
+            f"at least 2 test listings{whose} were expected, found {chosen.sum()} in snapshot "
             f"{snapshot_id}; land more listings or raise evaluation.test_share"
         )
     return listings[chosen].reset_index(drop=True)
