@@ -24,11 +24,11 @@ from carprice_contract import containers, variables
 from carprice_contract.data_root import STEP_RESULTS
 from include.airflow_internals import DecoratedOperator
 from include.base_step import Json, LineLog, Outcome, Step, labels, without_try
-from include.settings import SettingError, Settings, settings
+from include.pod_limits import pod_security, resources
+from include.settings import settings
 
 CONTAINER = "step"
 
-BACKGROUND_CPU_SHARE = 1 / 16
 SCRATCH_SIZE = "2Gi"
 
 POLL_SECONDS = 0.5
@@ -76,8 +76,8 @@ class PodStep(Step, KubernetesPodOperator):
             # The one place a step may write to. Unlimited, it could fill the node's disk.
             volumes=[k8s.V1Volume(name="tmp", empty_dir=k8s.V1EmptyDirVolumeSource(size_limit=SCRATCH_SIZE))],
             volume_mounts=[k8s.V1VolumeMount(name="tmp", mount_path=containers.SCRATCH)],
-            container_resources=_resources(here, background),
-            security_context=_pod_security(here),
+            container_resources=resources(here, background),
+            security_context=pod_security(here),
             container_security_context=k8s.V1SecurityContext(
                 allow_privilege_escalation=False,
                 capabilities=k8s.V1Capabilities(drop=["ALL"]),  # a step needs none of root's rights
@@ -315,46 +315,6 @@ class PodStep(Step, KubernetesPodOperator):
         """Delete the pod at once; steps write atomically, so there is nothing to wait for."""
         if self.pod:
             self._delete(self.pod)
-
-
-def _resources(here: Settings, background: bool) -> k8s.V1ResourceRequirements:
-    """The resources of a step: it requests all the memory it may use, so that no node promises it twice.
-
-    A background step requests a small share of the processor: it gives way to the others, and may use
-    what they leave.
-    """
-    memory = _quantity(here.step_memory)
-    cpus = here.step_cpus * (BACKGROUND_CPU_SHARE if background else 1)
-    return k8s.V1ResourceRequirements(
-        requests={"cpu": f"{max(round(cpus * 1000), 1)}m", "memory": memory},
-        limits={"cpu": f"{max(round(here.step_cpus * 1000), 1)}m", "memory": memory},
-    )
-
-
-def _pod_security(here: Settings) -> k8s.V1PodSecurityContext:
-    """Never root. Anybody may write to an emptyDir, so no group needs to own it."""
-    user = re.fullmatch(r"([1-9]\d*):(\d+)", here.container_user)
-    if user is None:
-        raise SettingError(
-            "With CARPRICE_RUNTIME=kubernetes, CARPRICE_STEP_USER must be uid:gid in numbers, "
-            f"the uid above 0, not {here.container_user!r}."
-        )
-    return k8s.V1PodSecurityContext(
-        run_as_non_root=True,
-        run_as_user=int(user[1]),
-        run_as_group=int(user[2]),
-        seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
-    )
-
-
-def _quantity(memory: str) -> str:
-    """`memory` as Docker takes it (2g, 512m, bytes) in Kubernetes' words. Raises `SettingError`."""
-    parts = re.fullmatch(r"(\d+)(?:([kmgt])?b?)", memory.strip().lower())
-    if parts is None:
-        raise SettingError(
-            f"CARPRICE_STEP_MEMORY must be a number with k, m or g, such as 2g, not {memory!r}."
-        )
-    return f"{parts[1]}{parts[2].title()}i" if parts[2] else parts[1]
 
 
 def _key(labels: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from kubernetes.config import kube_config
 from kubernetes_api import LABEL_VALUE, Cluster, Plan, serving
 
-from include import base_step, pod_step
+from include import base_step, pod_limits, pod_step
 from include import settings as settings_module
 from include.conventions import alert_about_a_run_without_report
 from include.settings import SettingError, Settings
@@ -246,18 +246,18 @@ def test_any_name_of_a_task_makes_a_pod(cluster: Cluster, monkeypatch: pytest.Mo
     ("docker", "kubernetes"), [("2g", "2Gi"), ("512m", "512Mi"), ("64MB", "64Mi"), ("1048576", "1048576")]
 )
 def test_memory_is_told_in_the_words_of_kubernetes(docker: str, kubernetes: str) -> None:
-    assert pod_step._resources(Settings(step_memory=docker), False).limits["memory"] == kubernetes
+    assert pod_limits.resources(Settings(step_memory=docker), False).limits["memory"] == kubernetes
 
 
 def test_memory_in_other_words_is_refused() -> None:
     with pytest.raises(SettingError, match="CARPRICE_STEP_MEMORY must be a number with k, m or g"):
-        pod_step._resources(Settings(step_memory="plenty"), False)
+        pod_limits.resources(Settings(step_memory="plenty"), False)
 
 
 @pytest.mark.parametrize("user", ["0:0", "nobody", "1000", "nobody:nogroup"])
 def test_a_user_that_is_root_or_no_number_is_refused(user: str) -> None:
     with pytest.raises(SettingError, match="CARPRICE_STEP_USER must be uid:gid in numbers"):
-        pod_step._pod_security(Settings(step_user=user))
+        pod_limits.pod_security(Settings(step_user=user))
 
 
 def test_all_dags_load_with_steps_as_pods(cluster: Cluster) -> None:
