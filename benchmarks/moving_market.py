@@ -1,12 +1,17 @@
-"""Whether the gates let good successors in and keep a bad one out while the market moves.
+"""Whether models follow a market that moves, and the gates let good successors in and keep a bad one out.
 
     make bench-market [MONTHS=12 ROWS=1500 RISE=0.02 FALL=0 WORSE=6]
 
 Each month ROWS synthetic listings land, at prices that rose by RISE since the month before. In month FALL
 they fall by 10 % instead. A candidate learns all listings so far and is compared with production as
 `promote_to_staging` does. In month WORSE the candidate is spoilt, because it learns a fifth of the listings:
-it must be refused, and month WORSE + 1 is compared with older production. The exit status is 1 if a month
-has another outcome than it should.
+it must be refused, and month WORSE + 1 is compared with older production.
+
+What a month should show: the outcome of its gates; a live error of production, on what landed before anything
+learned it, at most 1 point above its error at promotion; 88 to 92 % of the newest test prices inside the
+interval; a market level within 1 point of the true one on each day that was learned. In month FALL the live
+error is that of a model that could not know of the fall: the month after shows whether the model followed.
+The exit status is 1 if a month shows something else.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,28 +30,43 @@ from sklearn.pipeline import Pipeline
 from carprice.history.splitting import is_test
 from carprice.lifecycle import training
 from carprice.lifecycle.comparison import Contest, compare
-from carprice.lifecycle.evaluation import prices_of
 from carprice.lifecycle.gates import Gate
+from carprice.lifecycle.recent import newest
 from carprice.listings import reading, sample, tables
+from carprice.model.features import features_of
+from carprice.model.market import market_level
 from carprice.model.metrics import regression_metrics
 from carprice.params import Params
 from carprice.params_file import load_params
 
 START, MONTH = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timedelta(days=30)
 FALL, SPOILT_SHARE = 0.1, 0.2
+MOST_GROWTH, COVERED, MOST_LEVEL_ERROR = 0.01, (0.88, 0.92), 0.01
+
+
+class Figures(NamedTuple):
+    """Mean relative error and share inside the interval, of prices off by less than a factor of two."""
+
+    error: float
+    covered: float
 
 
 @dataclass(frozen=True)
 class Month:
     """What came of one month: the gates that compared its candidate, none in the first one.
 
-    `live_error` is the mean relative error of production on what landed, before anything learned it.
+    `recent` are the candidate's figures on the newest test listings, `level_error` is the largest distance of
+    its market level from the true one, as a share, on the days of landings. `live` are the figures of
+    production on what landed, before anything learned it, and `promised` those that it was promoted with.
     """
 
     number: int
     spoilt: bool
     gates: list[Gate]
-    live_error: float | None
+    recent: Figures
+    level_error: float
+    live: Figures | None
+    promised: Figures | None
 
     @property
     def promoted(self) -> bool:
@@ -53,9 +74,22 @@ class Month:
         return all(gate.passed for gate in self.gates)
 
     @property
-    def as_it_should(self) -> bool:
-        """Whether a good candidate was promoted, and a spoilt one refused."""
-        return self.promoted != self.spoilt
+    def growth(self) -> float:
+        """How far the live error is above the one at promotion."""
+        return self.live.error - self.promised.error if self.live and self.promised else 0.0
+
+    def faults(self, is_fall: bool) -> list[str]:
+        """What this month shows that it should not; in the month of a fall no live error is too large."""
+        found = []
+        if self.promoted == self.spoilt:
+            found.append("outcome")
+        if self.growth > MOST_GROWTH and not is_fall:
+            found.append("live error")
+        if not self.spoilt and not COVERED[0] <= self.recent.covered <= COVERED[1]:
+            found.append("coverage")
+        if not self.spoilt and self.level_error > MOST_LEVEL_ERROR:
+            found.append("level")
+        return found
 
 
 def main() -> int:
@@ -64,32 +98,46 @@ def main() -> int:
     rise, fall = float(os.environ.get("RISE") or 0.02), int(os.environ.get("FALL") or 0)
     levels = np.cumprod([1.0] + [1 - FALL if number == fall else 1 + rise for number in range(2, months + 1)])
     worse = int(os.environ.get("WORSE") or 6)
-    print(f"{'month':>5}  {'live error':>10}  {'gate':<26} {'confidence':>10}  {'worst slice':>11}  outcome")
-    found, begun = [], time.perf_counter()
+    print(
+        f"{'month':>5}  {'error':>6} {'inside':>7}  {'live error':>10} {'inside':>7}  {'level off':>9}  "
+        f"{'gate':<26} {'confidence':>10}  {'worst slice':>11}  outcome"
+    )
+    faults, begun = 0, time.perf_counter()
     for month in history(load_params(), rows, list(levels), worse):
-        found.append(month)
-        live = "" if month.live_error is None else f"{100 * month.live_error:.1f} %"
-        rule, value, loss = "no production", "", ""
+        live = inside = rule = value = loss = ""
+        if month.live is not None:
+            live, inside = f"{100 * month.live.error:.1f} %", f"{100 * month.live.covered:.1f} %"
+        rule = "no production"
         if month.gates:
             rule, value = month.gates[0].name, f"{month.gates[0].value:.2f}"
             loss = f"{100 * month.gates[1].value:+.1f} %"
         outcome = ("promoted" if month.promoted else "refused") + (", spoilt" if month.spoilt else "")
-        print(f"{month.number:>5}  {live:>10}  {rule:<26} {value:>10}  {loss:>11}  {outcome}", flush=True)
-    wrong = [month.number for month in found if not month.as_it_should]
-    print(f"{time.perf_counter() - begun:.0f} s; months with another outcome than they should have: {wrong}")
-    return 1 if wrong else 0
+        wrong = month.faults(month.number == fall)
+        faults += len(wrong)
+        outcome += f"; not as it should be: {', '.join(wrong)}" if wrong else ""
+        print(
+            f"{month.number:>5}  {100 * month.recent.error:>4.1f} % {100 * month.recent.covered:>5.1f} %  "
+            f"{live:>10} {inside:>7}  {100 * month.level_error:>7.2f} %  "
+            f"{rule:<26} {value:>10}  {loss:>11}  {outcome}",
+            flush=True,
+        )
+    print(f"{time.perf_counter() - begun:.0f} s; {faults} things are not as they should be")
+    return 1 if faults else 0
 
 
 def history(params: Params, rows: int, levels: Sequence[float], worse: int) -> Iterator[Month]:
     """Month after month of a market with these levels of prices; the candidate of month `worse` is spoilt."""
     landed: list[pd.DataFrame] = []
-    production: tuple[Pipeline, set[str]] | None = None
+    production: tuple[Pipeline, set[str], Figures] | None = None
     for number, level in enumerate(levels, start=1):
         landed.append(landing(number, rows, level))
-        live = None if production is None else _error(production[0], landed[-1])
+        live = promised = None
+        if production is not None:
+            live, promised = _figures(production[0], landed[-1]), production[2]
         listings = pd.concat(landed, ignore_index=True)
         in_test = is_test(listings["listing_id"], params.evaluation.test_share, params.evaluation.split_seed)
         learned = listings[~in_test].reset_index(drop=True)
+        test = listings[in_test].reset_index(drop=True)
         taken = learned.sample(frac=SPOILT_SHARE, random_state=0) if number == worse else learned
         candidate = training.fit(taken, params)
         gates: list[Gate] = []
@@ -98,14 +146,17 @@ def history(params: Params, rows: int, levels: Sequence[float], worse: int) -> I
                 version=str(number - 1),
                 candidate=candidate,
                 production=production[0],
-                rows=listings[in_test].reset_index(drop=True),
+                rows=test,
                 learned=learned,
                 known_files=production[1],
             )
             gates, _ = compare(contest, params)
-        month = Month(number, number == worse, gates, live)
+        recent = _figures(candidate, test[newest(test["seen_at"], params.evaluation.recent_rows)])
+        month = Month(
+            number, number == worse, gates, recent, _level_error(candidate, levels[:number]), live, promised
+        )
         if month.promoted:
-            production = candidate, set(listings["source_sha256"].str[:12])
+            production = candidate, set(listings["source_sha256"].str[:12]), recent
         yield month
 
 
@@ -120,15 +171,26 @@ def landing(number: int, rows: int, level: float) -> pd.DataFrame:
         scraped_at=pd.Series(seen, index=good.index).astype("datetime64[us, UTC]"),
         source_sha256=f"{number:064d}"[::-1],
         seen_at=seen,
+        asked_on=f"{seen:%Y-%m-%d}",
     )
 
 
-def _error(pipeline: Pipeline, listings: pd.DataFrame) -> float:
-    """The mean relative error, without the prices that are off by more than a factor of two."""
+def _figures(pipeline: Pipeline, listings: pd.DataFrame) -> Figures:
+    """The figures of listings, each priced for the day that it was asked on."""
     actual = listings["price_mad"].to_numpy(dtype=np.float64)
-    predicted = prices_of(pipeline, listings)
+    predicted, low, high = pipeline.predict(features_of(listings), return_interval=True).T
     usual = np.abs(np.log(actual / predicted)) < np.log(2)
-    return regression_metrics(actual[usual], predicted[usual])["mape"]
+    covered = (low <= actual) & (actual <= high)
+    return Figures(regression_metrics(actual[usual], predicted[usual])["mape"], float(covered[usual].mean()))
+
+
+def _level_error(pipeline: Pipeline, levels: Sequence[float]) -> float:
+    """The largest distance of the learned market level from the true one, both against the newest day."""
+    days = [f"{START + number * MONTH:%Y-%m-%d}" for number in range(1, len(levels) + 1)]
+    table = market_level(pipeline, days)
+    learned = table.loc[table["make"] == "", "level"].to_numpy() if len(table) else np.ones(len(days))
+    true = np.array(levels) / levels[-1]
+    return float(np.abs(learned - true).max())
 
 
 if __name__ == "__main__":

@@ -91,6 +91,59 @@ def test_a_price_that_rests_on_less_says_so(api: Api, change: dict[str, Any], co
     assert warnings[0]["params"]["value"] in (*change.values(), *change)
 
 
+def newest_day(api: Api) -> str:
+    """The newest day whose prices the model in production learned."""
+    found = api.post("/v1/explain", LOGAN).json()["contributions"]
+    (market,) = (each for each in found if each["group"] == "market")
+    assert (market["columns"], market["contribution_mad"]) == (["asked_on"], 0)
+    return str(market["value"])
+
+
+def test_a_price_may_be_asked_for_a_day(api: Api) -> None:
+    today, day = priced(api, LOGAN), newest_day(api)
+    assert "asked_on" not in today["listing"]
+    of_the_day = priced(api, LOGAN | {"asked_on": day})
+    assert of_the_day["listing"] == today["listing"] | {"asked_on": day}
+    # all its prices are of one day, so it knows no other level of the market
+    assert (of_the_day["price_mad"], of_the_day["warnings"]) == (today["price_mad"], [])
+    for asked_on, code in (("1999-12-31", "asked_before_learned"), ("31/12/2099", "asked_after_learned")):
+        found = priced(api, LOGAN | {"asked_on": asked_on})
+        assert found["price_mad"] == today["price_mad"]
+        (warning,) = found["warnings"]
+        assert (warning["code"], warning["field"], warning["params"]["bound"]) == (code, "asked_on", day)
+        assert day in warning["message"]
+    for path, body in (
+        ("explain", LOGAN | {"asked_on": day}),
+        ("what-if", {"listing": LOGAN | {"asked_on": day}, "mileage_km": [50_000]}),
+    ):
+        assert api.post(f"/v1/{path}", body).status_code == 200
+    assert api.get("/v1/comparables", params=LOGAN | {"asked_on": day}).json()["comparables"]
+
+
+@pytest.mark.parametrize("path", ["predict", "explain"])
+def test_a_day_that_is_none_is_refused(api: Api, path: str) -> None:
+    refused = api.post(f"/v1/{path}", LOGAN | {"asked_on": "next week"})
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["field"], error["value"], error["code"]) == ("asked_on", "next week", "not_a_date")
+
+
+def test_each_row_of_a_batch_may_have_its_day(api: Api) -> None:
+    rows = [LOGAN, LOGAN | {"asked_on": "1999-12-31"}, LOGAN | {"asked_on": "soon"}]
+    first, old, bad = api.post("/v1/predict/batch", rows).json()["predictions"]
+    assert first["warnings"] == []
+    assert [warning["code"] for warning in old["warnings"]] == ["asked_before_learned"]
+    assert [(error["field"], error["code"]) for error in bad["errors"]] == [("asked_on", "not_a_date")]
+    text = "Marque,Modèle,Année-Modèle,Kilométrage,Type de carburant,asked_on\n"
+    text += "".join(f"Dacia,Logan,2015,120000,Diesel,{day}\n" for day in ("", "1999-12-31", "soon"))
+    sent = api.post("/v1/predict/batch", data=text.encode(), headers={"Content-Type": "text/csv"})
+    first, old, bad = sent.json()["predictions"]
+    assert first["warnings"] == []
+    assert [warning["code"] for warning in old["warnings"]] == ["asked_before_learned"]
+    assert [(error["field"], error["code"]) for error in bad["errors"]] == [("asked_on", "not_a_date")]
+    assert bad["problem"].startswith("asked_on: not a date")
+
+
 @pytest.mark.parametrize("hidden", [["mileage"], ["fuel"], ["mileage", "fuel"]])
 def test_a_car_without_mileage_or_fuel_gets_a_wider_interval_and_warnings(
     api: Api, hidden: list[str]
@@ -225,7 +278,7 @@ def test_contributions_add_up_to_the_price(api: Api, change: dict[str, Any]) -> 
     groups = {each["group"]: each for each in found["contributions"]}
     assert groups["make_model"]["value"] == f"{change.get('make', 'Dacia')} Logan"
     assert groups["mileage"]["value"] == "120000 - 129999"
-    assert len(groups) == 12
+    assert len(groups) == 13
 
 
 def test_comparables_are_listings_of_the_training_snapshot_most_similar_first(

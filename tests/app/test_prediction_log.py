@@ -120,6 +120,17 @@ def test_a_prediction_comes_back_as_it_was_recorded(url: str, opened: Callable[.
     assert str(found.price_mad) == "95300"
 
 
+def test_the_day_asked_for_is_kept_with_the_listing(
+    sqlite_url: str, opened: Callable[..., PredictionLog]
+) -> None:
+    log = opened(sqlite_url)
+    given = prediction(listing=LOGAN | {"asked_on": "2026-05-04"})
+    log.record(given)
+    found = log.one(given.prediction_id)
+    assert found is not None
+    assert found.listing == dict.fromkeys(FEATURES) | LOGAN | {"asked_on": "2026-05-04"}
+
+
 def test_what_does_not_fit_into_the_queue_is_counted_and_the_rest_is_written(sqlite_url: str) -> None:
     log = PredictionLog(sqlite_url, queue_size=100)
     given = [prediction() for _ in range(150)]

@@ -83,6 +83,20 @@ def test_a_candidate_that_follows_the_market_passes_though_it_is_worse_on_older_
     assert not everything[0].passed
 
 
+def test_both_are_asked_for_the_price_of_the_day_of_each_row() -> None:
+    asked: list[list[str]] = []
+
+    class Dated(Level):
+        def predict(self, features: pd.DataFrame) -> Any:
+            asked.append(features["asked_on"].tolist())
+            return super().predict(features)
+
+    found = contest(Dated(1.1), Dated(1.0))
+    days = [f"{day:%Y-%m-%d}" for day in found.rows["seen_at"]]
+    compare(replace(found, rows=found.rows.assign(asked_on=days)), params())
+    assert asked == [days[300:], days[300:]]
+
+
 @pytest.mark.parametrize("newer", [True, False])
 def test_a_worse_candidate_is_refused_whatever_it_learned(newer: bool) -> None:
     gates, _ = compare(contest(Level(1.0), Level(1.1), newer), params())

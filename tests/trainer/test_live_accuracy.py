@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,37 @@ def test_dearer_listings_make_the_model_worse_than_promised_and_the_page_says_wh
     page = system.root.read_bytes(report["report"]).decode()
     assert "Worse." in page
     assert "surely above" in page
+
+
+def test_new_listings_are_compared_with_the_recent_window_of_a_version_that_has_one() -> None:
+    old, new = "a" * 64, "b" * 64
+    manifest = {
+        "files": [
+            {"sha256": old, "received_at": "2025-01-01T00:00:00+00:00"},
+            {"sha256": new, "received_at": "2026-01-01T00:00:00+00:00"},
+        ]
+    }
+    tested = made_up(300)
+    flagged = np.arange(300) % 10 == 0
+    listings = pd.DataFrame(
+        {
+            "source_sha256": [old] * 200 + [new] * 100,
+            "scraped_at": pd.Series(pd.NaT, index=range(300)).astype("datetime64[us, UTC]"),
+        }
+    )
+    tested = replace(tested, listings=listings, flagged=flagged)
+
+    def run(metrics: dict[str, float]) -> Any:
+        params = {"evaluation.recent_rows": "50"}
+        return SimpleNamespace(data=SimpleNamespace(metrics=metrics, params=params))
+
+    recent = live_accuracy.promised_by(run({"test_recent_mape": 0.1}), manifest, tested)
+    assert (recent.listings["source_sha256"] == new).all()
+    # the typing errors of the window count too, because their share is compared
+    assert (len(recent.asking_mad), recent.flagged.sum()) == (100, 10)
+    np.testing.assert_array_equal(recent.asking_mad, tested.asking_mad[200:])
+    earlier = live_accuracy.promised_by(run({"test_mape": 0.1}), manifest, tested)
+    assert len(earlier.asking_mad) == 300
 
 
 def made_up(rows: int, bias: float = 0.0, odd: float = 0.0, seed: int = 0) -> Scored:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from carprice.errors import DataRefused
 from carprice.listings import columns, reading, tables
+from carprice.listings.asked_days import ASKED_ON, asked_days
 from carprice.listings.problems import Problem, RowProblem, accepted, complaint
 from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
@@ -216,14 +217,19 @@ def _rows_of(
 ) -> Iterator[Row]:
     """Reads the rows as `carprice predict` does; the errors of a row are those of a single listing."""
     parsed = tables.parse(table, require_price=False, faults=faults, found=found)
+    days, without_day = asked_days(table)
     features = parsed.listings[list(FEATURES)].astype(object)
     listings = features.where(features.notna(), None).to_dict("records")
     prices = parsed.listings["price_mad"].to_numpy(dtype=float)
     words = table.to_dict("records")
     for row, problem in enumerate(parsed.problems):
-        if problem is None:
+        if problem is None and row in without_day:
+            refusal = refused_fields([field_error_of(_of_value(without_day[row], words[row]))])
+            yield Unpriced(without_day[row].sentence(), refusal.code, refusal.params, refusal.errors)
+        elif problem is None:
             asking = float(prices[row]) if prices[row] > 0 else None
-            yield PricingRequest({name: listings[row][name] for name in FEATURES}, asking, [])
+            listing = {name: listings[row][name] for name in FEATURES}
+            yield PricingRequest(listing | ({ASKED_ON: days[row]} if days[row] else {}), asking, [])
         elif row in faults:
             yield Unpriced(str(problem), faults[row].code, dict(faults[row].params), [])
         else:

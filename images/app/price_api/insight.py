@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request, Response
 
+from carprice.listings.asked_days import ASKED_ON
 from carprice.listings.records import shown
 from carprice.listings.schema import COLUMNS, FIRST_YEAR
+from carprice.model.market import learned_days
 from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.pricing import LISTING_EXAMPLE, Json, json_body, object_body, pricing_request, whole_mad
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 MOST_POINTS = 60
 MOST_COMPARABLES = 50
 BASE_MEANING = (
-    "The model's average price (geometric mean) of a hundred listings drawn from those it was trained on; "
-    "each contribution says what this car's values change about it."
+    "The model's average price (geometric mean) of a hundred listings drawn from those it was trained on, "
+    "each on the day that it was asked; each contribution says what this car's values change about it, and "
+    "`market` how prices moved until the day asked for."
 )
 
 
@@ -94,12 +97,18 @@ def explained(serving: Serving, listing: Mapping[str, Any]) -> Explained:
             Contribution(
                 group=each.group,
                 columns=list(each.columns),
-                value=value_of(each.columns, listing),
+                value=value_of(each.columns, listing) or _newest_day(serving, each.columns),
                 contribution_mad=share,
             )
             for each, share in zip(found.contributions, whole_shares(found, price - base), strict=True)
         ],
     }
+
+
+def _newest_day(serving: Serving, columns: Sequence[str]) -> str | None:
+    """The day whose market level a price without `asked_on` has; None for other groups of columns."""
+    known = learned_days(serving.pipeline) if ASKED_ON in columns else None
+    return known.newest if known else None
 
 
 def whole_shares(found: Explanation, total: int) -> list[int]:
@@ -127,7 +136,7 @@ def value_of(columns: Sequence[str], listing: Mapping[str, Any]) -> str | None:
 
 
 def _word(name: str, value: Any) -> str:
-    if COLUMNS[name].kind == "flag":
+    if name in COLUMNS and COLUMNS[name].kind == "flag":
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -9,6 +9,7 @@ from itertools import islice
 
 import pandas as pd
 
+from carprice.listings.schema import FEATURES
 from carprice.model.features import features_of
 from carprice.store import DataRoot
 from carprice_contract.data_root import QUESTIONS
@@ -32,7 +33,7 @@ def write_day(predictions: PredictionLog, root: DataRoot, day: datetime) -> int:
     chosen = Filters(source="predict", since=begin, until=begin + timedelta(days=1))
     newest = list(islice(predictions.stream(chosen), ROWS_A_DAY))
     if newest:
-        table = features_of(pd.DataFrame([each.listing for each in newest]))
+        table = features_of(pd.DataFrame([each.listing for each in newest]))[list(FEATURES)]
         table["at"] = pd.to_datetime([each.at for each in newest], utc=True)
         root.write_parquet(f"{QUESTIONS}/{begin:%Y-%m-%d}.parquet", table)
     return len(newest)

@@ -142,10 +142,13 @@ class ModelCache:
     def _tables(self, folder: str, about: dict[str, Any]) -> Tables | None:
         import pandas as pd
 
+        from carprice.listings.asked_days import ASKED_ON
         from carprice.listings.tables import as_canonical
 
         def table(name: str) -> pd.DataFrame:
-            return as_canonical(pd.read_parquet(os.path.join(folder, name)))
+            read = pd.read_parquet(os.path.join(folder, name))
+            days = {ASKED_ON: read[ASKED_ON]} if ASKED_ON in read else {}
+            return as_canonical(read).assign(**days)
 
         if not os.path.exists(os.path.join(folder, "listings.parquet")):
             return None

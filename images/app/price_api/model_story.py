@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carprice.errors import CarpriceError
 from carprice.history import snapshots
 from carprice.lifecycle.promotion import decisions_of
+from carprice.lifecycle.recent import dated
 from carprice.reports import paths
 from carprice.store import DataRoot
 from price_api.serving import NoSnapshot, Tables
@@ -96,8 +97,9 @@ def tables_from(root: DataRoot, snapshot_id: str | None) -> Tables:
     if not snapshot_id:
         raise NoSnapshot("the model was expected to name the snapshot it was trained on, found no name")
     try:
-        _, listings = snapshots.load(root, snapshot_id)
-        return Tables(snapshot_id, listings, snapshots.reference(root, snapshot_id))
+        manifest, listings = snapshots.load(root, snapshot_id)
+        reference = snapshots.reference(root, snapshot_id)
+        return Tables(snapshot_id, dated(manifest, listings), dated(manifest, reference))
     except (CarpriceError, OSError, ValueError, KeyError) as problem:
         raise NoSnapshot(
             f"the listings of snapshot {snapshot_id} were expected in the data root, found none that can be "

@@ -15,6 +15,7 @@ from typing import Any, cast
 import orjson
 from fastapi import Request, Response
 
+from carprice.listings.asked_days import ASKED_ON
 from carprice.listings.records import OneRead, read_one, shown
 from carprice.model import price_warnings
 from price_api.asking_price import asking_price_verdict
@@ -41,7 +42,10 @@ class Json(Response):
 
 @dataclass(frozen=True)
 class PricingRequest:
-    """A listing that can be priced: features (None unknown), asking price in MAD, ignored fields."""
+    """A listing that can be priced: features (None unknown), asking price in MAD, ignored fields.
+
+    The listing has `asked_on` too, where the caller names the day that the price is asked for.
+    """
 
     listing: dict[str, Any]
     asking_price_mad: float | None
@@ -98,6 +102,8 @@ def request_of(read: OneRead) -> PricingRequest:
     """The request of a listing that was read without problems."""
     values = dict(read.values)
     asking = values.pop("price_mad", None)
+    if read.asked_on is not None:
+        values[ASKED_ON] = read.asked_on
     return PricingRequest(values, float(asking) if asking is not None else None, list(read.unknown_fields))
 
 

@@ -55,10 +55,13 @@ _DESCRIPTIONS = {
     "fuel": "Diesel, Essence, Hybride, Electrique …",
     "fiscal_power_cv": "Fiscal power in CV, from 1 to 200.",
     "price_mad": "The asking price in MAD, for a verdict on it.",
+    "asked_on": "The day that the price is asked for, such as `2026-05-04`; today where it is not given. A "
+    "day beyond those that the model learned gets the price of the nearest of them, and a warning.",
 }
 _FIELDS = (
     "make", "model", "model_year", "mileage", "mileage_km_min", "mileage_km_max", "fuel", "fiscal_power_cv",
     "gearbox", "condition", "origin", "city", "district", "doors", "first_owner", *EQUIPMENT, "price_mad",
+    "asked_on",
 )  # fmt: skip
 
 

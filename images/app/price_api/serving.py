@@ -16,7 +16,7 @@ from carprice.errors import CarpriceError
 from carprice.lifecycle.registry import MODEL
 from carprice.lifecycle.saved_models import LoadedModel
 from carprice.model.features import features_of
-from carprice.model.price_model import model_signature
+from carprice.model.price_model import is_known_signature
 from price_contract.answers import ModelVersion
 
 if TYPE_CHECKING:
@@ -141,10 +141,10 @@ class Serving:
 
 def check(loaded: LoadedModel, version: str) -> None:
     """Price the model's own input example. Raises `CarpriceError` with the reason it must not serve."""
-    if loaded.signature != model_signature():
+    if not is_known_signature(loaded.signature):
         raise CarpriceError(
-            f"expected version {version} to have the signature of this release, found another; "
-            "it was trained by another release of carprice, train it again with this one"
+            f"expected version {version} to have the signature of this release or of one before it, "
+            "found another; train it again with this release of carprice"
         )
     if loaded.example is None or not len(loaded.example):
         raise CarpriceError(

@@ -15,6 +15,7 @@ from price_app.language import N_, _, current
 from price_contract.answers import BatchRow, FieldError, Params, PriceWarning, WarningCode
 from price_contract.problem_kinds import FieldCode, ProblemCode
 
+ASKED_ON = "asked_on"
 LONGEST_VALUE = 80
 
 PROBLEMS: dict[ProblemCode, str] = {
@@ -205,6 +206,16 @@ WARNINGS: dict[WarningCode, str] = {
     "outside_training_range": N_(
         "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
     ),
+    "asked_before_learned": N_(
+        "Le modèle ne connaît aucun prix d'avant le {bound} : il donne le prix de ce jour-là."
+    ),
+    "asked_after_learned": N_(
+        "Le modèle ne connaît aucun prix d'après le {bound} : il donne le prix de ce jour-là, et le marché a "
+        "pu changer depuis."
+    ),
+    "no_market_level": N_(
+        "Le modèle ne sait pas de quels jours datent les prix : la date {value} ne change rien."
+    ),
     "ignored_field": N_("{field} : ce champ n'est pas pris en compte."),
 }
 
@@ -248,15 +259,16 @@ def warning(found: PriceWarning) -> str:
     params = {**found["params"], "field": words.field(found["field"])}
     if found["code"] == "unknown_fuel":
         params["usual"] = words.fuel(str(params.get("usual", "")))
+    if found["field"] == ASKED_ON:
+        params |= {name: _day(value) for name, value in found["params"].items()}
     return _sentence(WARNINGS, found["code"], params, found["message"])
 
 
 def reason(found: Mapping[str, Any]) -> str:
     """Which rule decided about a candidate and why: a reason with its `code`, `params` and `sentence`."""
     params = dict(found.get("params") or {})
-    since = formats.parse_moment(str(params.get("since")))
-    if since:
-        params["since"] = formats.day(since.date())
+    if "since" in params:
+        params["since"] = _day(params["since"])
     for name, value in params.items():
         if name.endswith("share"):
             params[name] = formats.share(value, 0 if round(100 * value, 6) % 1 == 0 else 1)
@@ -304,6 +316,12 @@ def _shown(name: str, value: Any) -> str:
         return formats.share(value)
     # A year has no separator of thousands.
     return formats.number(value) if value >= 10_000 else f"{value:g}"
+
+
+def _day(value: Any) -> str:
+    """A day such as 2026-05-04 as people write it; other text as it is."""
+    moment = formats.parse_moment(str(value))
+    return formats.day(moment.date()) if moment else str(value)
 
 
 def _named(name: str, complaint: str) -> str:

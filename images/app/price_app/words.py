@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from price_app import formats
 from price_app.formats import kilometres, mileage, number
 from price_app.language import N_, _
 
@@ -26,6 +27,7 @@ FIELDS = {
     "district": N_("Secteur"),
     "equipment": N_("Équipements"),
     "price_mad": N_("Prix demandé"),
+    "asked_on": N_("Date du prix"),
     "price_paid_mad": N_("Prix payé"),
     "alloy_wheels": N_("Jantes aluminium"),
     "airbags": N_("Airbags"),
@@ -60,6 +62,7 @@ GROUPS = {
     "origin": N_("Origine"),
     "doors": N_("Nombre de portes"),
     "equipment": N_("Équipements"),
+    "market": N_("Marché"),
 }
 
 # why a characteristic adds to (True) or takes from (False) the price
@@ -88,6 +91,8 @@ REASONS = {
     ("doors", False): N_("nombre de portes, un moins"),
     ("equipment", True): N_("équipement au-dessus de la moyenne"),
     ("equipment", False): N_("équipement en dessous de la moyenne"),
+    ("market", True): N_("prix du marché en hausse"),
+    ("market", False): N_("prix du marché en baisse"),
 }
 
 VERDICTS = {
@@ -218,6 +223,9 @@ def characteristic(group: str, listing: dict[str, Any]) -> str:
         return yes_or_no(listing.get("first_owner"))
     if group == "equipment":
         return ", ".join(field(name) for name in EQUIPMENT if listing.get(name))
+    if group == "market":
+        day = formats.parse_moment(str(listing.get("asked_on")))
+        return formats.day(day.date()) if day else _("aujourd'hui")
     found = listing.get(group)
     if found is None:
         return ""

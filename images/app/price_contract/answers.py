@@ -23,6 +23,9 @@ WarningCode = Literal[
     "unknown_fuel",
     "doubtful_mileage",
     "outside_training_range",
+    "asked_before_learned",
+    "asked_after_learned",
+    "no_market_level",
     "ignored_field",
 ]
 # A 503 with one of these codes says which part is missing.

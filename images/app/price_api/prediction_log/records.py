@@ -12,6 +12,8 @@ from typing import Any
 class Prediction:
     """One answer: `listing` is over FEATURES, prices are in MAD, `source` is `predict` or `batch`.
 
+    The listing has `asked_on` too, where the caller named the day that the price is asked for.
+
     `shadow_price_mad` is the price of version `shadow_version` for the same listing. The caller does not
     see it.
     """

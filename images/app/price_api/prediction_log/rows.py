@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from carprice.listings.asked_days import ASKED_ON
 from carprice.listings.schema import COLUMNS, FEATURES
 from price_api.database import utc
 from price_api.prediction_log.records import Logged, Prediction
@@ -29,6 +30,8 @@ def row_of(prediction: Prediction) -> dict[str, Any]:
     listing = {
         name: value for name in FEATURES if (value := _kept(name, prediction.listing.get(name))) is not None
     }
+    if prediction.listing.get(ASKED_ON):
+        listing[ASKED_ON] = str(prediction.listing[ASKED_ON])
     # A version is no shadow of itself, and a shadow has a price.
     shadowed = (
         prediction.shadow_version not in (None, prediction.version)
@@ -57,7 +60,8 @@ def logged_of(row: sa.Row[Any]) -> Logged:
     """The prediction of a table row that is joined with its feedback."""
     values = row._asdict()
     del values["make"], values["model"]
-    values["listing"] = {name: values["listing"].get(name) for name in FEATURES}
+    asked = {ASKED_ON: values["listing"][ASKED_ON]} if ASKED_ON in values["listing"] else {}
+    values["listing"] = {name: values["listing"].get(name) for name in FEATURES} | asked
     for name, value in values.items():
         if name.endswith("_mad") and value is not None:
             values[name] = amount(value)

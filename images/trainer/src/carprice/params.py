@@ -130,7 +130,7 @@ class KernelTerm(Section):
 
 KERNEL_COLUMNS = (
     "make", "root", "model", "year", "km", "power", "rarity", "km_doubt",
-    "fuel", "gearbox", "first_owner", "condition", "city", "origin", "doors", "price",
+    "fuel", "gearbox", "first_owner", "condition", "city", "origin", "doors", "price", "month",
 )  # fmt: skip
 
 TERMS = (
@@ -154,6 +154,13 @@ TERMS = (
     ),
 )
 
+# A price moves with the market over years and over weeks, and that of a make a little differently.
+MARKET_TERMS = (
+    KernelTerm(sd=0.2, same=[], near={"month": 0.0035}),
+    KernelTerm(sd=0.05, same=[], near={"month": 0.22}),
+    KernelTerm(sd=0.03, same=["make"], near={"month": 0.014}),
+)
+
 SPREAD_TERMS = (
     KernelTerm(sd=0.3, same=[], near={"rarity": 0.3, "year": 0.1, "km_doubt": 0.1, "gearbox": 0.05}),
     KernelTerm(sd=0.3, same=[], near={"price": 0.5}),
@@ -164,7 +171,7 @@ SPREAD_TERMS = (
 
 STARTS = (
     *("noise", "nu", "rounds", "make_shrinkage", "extra_sd", "extra_weight", "spread_noise"),
-    *("terms", "spread_terms"),
+    *("terms", "spread_terms", "market_terms"),
 )
 """Settings of `training` that `params.yaml` leaves out, because nobody sets them by thought.
 
@@ -207,6 +214,10 @@ class TrainingParams(Section):
     )
     spread_terms: list[KernelTerm] = Field(
         default=list(SPREAD_TERMS), min_length=1, description="Effects that add up to the size of an error."
+    )
+    market_terms: list[KernelTerm] = Field(
+        default=list(MARKET_TERMS),
+        description="Effects of the day of asking, which add up to the market level.",
     )
 
 

@@ -18,6 +18,12 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("file", metavar="FILE", help="a CSV file in any raw layout, with or without prices")
     added.add_argument("-o", "--output", metavar="OUT", required=True, help="the CSV file to write")
     added.add_argument("--alias", default="production", help="which version prices (default production)")
+    added.add_argument(
+        "--asked-on",
+        type=_day,
+        metavar="DAY",
+        help="the day that prices are asked for, of rows without a column asked_on (default today)",
+    )
 
     added = commands.by_hand("history", _history, "show which version was in production when", _history_table)
     added.add_argument("--result", metavar="FILE", help="write JSON there instead of a table")
@@ -77,7 +83,9 @@ def add_commands(commands: Commands) -> None:
 def _predict(arguments: argparse.Namespace, context: Context) -> Any:
     from carprice.lifecycle import prediction
 
-    return prediction.predict_file(context.registry, arguments.file, arguments.output, arguments.alias)
+    return prediction.predict_file(
+        context.registry, arguments.file, arguments.output, arguments.alias, arguments.asked_on
+    )
 
 
 def _history(arguments: argparse.Namespace, context: Context) -> Any:
@@ -155,6 +163,18 @@ def _send_pipeline_report(arguments: argparse.Namespace, context: Context) -> An
         arguments.dag_run,
         arguments.link,
     )
+
+
+def _day(text: str) -> str:
+    from carprice.listings.asked_days import read_asked_on
+
+    try:
+        day = read_asked_on(text)
+    except ValueError:
+        day = None
+    if day is None:
+        raise argparse.ArgumentTypeError(f"a day such as 2026-05-04 was expected, found {text!r}")
+    return day
 
 
 def _words_by_step(text: str) -> dict[str, str]:

@@ -15,10 +15,11 @@ from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import NEITHER, TEST, TRAINING
 from carprice.lifecycle import model_card
-from carprice.lifecycle.recent import newest, seen_at
+from carprice.lifecycle.recent import dated, seen_at, window
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish
 from carprice.model.features import features_of
+from carprice.model.market import market_level
 from carprice.model.metrics import Floats, regression_metrics, slice_metrics
 from carprice.model.price_model import looks_mistyped
 from carprice.model.typing_errors import typing_errors
@@ -78,8 +79,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     unflagged = regression_metrics(actual[~flagged], predicted[~flagged])
     metrics |= {f"test_unflagged_{name}": value for name, value in unflagged.items()}
     manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
-    recent = ~flagged
-    recent[recent] = newest(seen_at(manifest, listings)[~flagged], params.evaluation.recent_rows)
+    recent = ~flagged & window(seen_at(manifest, listings), flagged, params.evaluation.recent_rows)
     metrics |= {
         f"test_recent_{name}": value
         for name, value in regression_metrics(actual[recent], predicted[recent]).items()
@@ -94,13 +94,16 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
             draw(actual, predicted, flagged, folder)
             for draw in (pictures.predicted_against_actual, pictures.residuals)
         ]
+        level = market_level(pipeline)
+        if len(level):
+            drawn.append(pictures.market(level, folder))
         for picture in drawn:
             mlflow.log_artifact(picture, "evaluation")
         importance = mlflow.artifacts.download_artifacts(
             artifact_uri=f"runs:/{run_id}/importance/importance.png", dst_path=folder
         )
         page = model_card.render(
-            run, manifest, metrics, slices, [importance, *drawn], lowest=float(actual.min())
+            run, manifest, metrics, slices, [importance, *drawn], level, lowest=float(actual.min())
         )
         mlflow.log_text(page, "model_card.html")
         root.write_text(paths.model_card(run_id), page)
@@ -129,12 +132,14 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     """The test listings of the first run's snapshot, without every car that another of the runs trained on.
 
     Also without the car groups of which that run trained on a part: two groups may have become one since.
-    A listing that may be a copy of another one is left out, so that no car counts twice. Raises `DataRefused`
-    when there are fewer than two.
+    A listing that may be a copy of another one is left out, so that no car counts twice. The listings have
+    the day that their price was asked on, because a model is judged on the price of that day. Raises
+    `DataRefused` when there are fewer than two.
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
     listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id)
-    doubtful = snapshots.may_be_copies(root, snapshots.manifest_of(root, snapshot_id))
+    manifest = snapshots.manifest_of(root, snapshot_id)
+    doubtful = snapshots.may_be_copies(root, manifest)
     chosen = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
     for run in runs[1:]:
         touched = cars.loc[cars["listing_id"].isin(_trained_ids(root, run, snapshot_id)), "group"]
@@ -145,7 +150,7 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
             f"at least 2 test listings{whose} were expected, found {chosen.sum()} in snapshot "
             f"{snapshot_id}; land more listings or raise evaluation.test_share"
         )
-    return listings[chosen].reset_index(drop=True)
+    return dated(manifest, listings[chosen].reset_index(drop=True))
 
 
 def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:

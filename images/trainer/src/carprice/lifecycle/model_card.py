@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from carprice.reports.html import templates
 
 
@@ -17,12 +19,14 @@ def render(
     metrics: dict[str, float],
     slices: dict[str, dict[str, float]],
     pictures: Sequence[str],
+    level: pd.DataFrame,
     lowest: float,
 ) -> str:
     """The card as a self-contained HTML page.
 
     `run` is the MLflow run, `metrics` and `slices` are what the evaluation found, `pictures` are PNG
-    files, `lowest` is the lowest asking price of the test rows in MAD.
+    files, `level` is the market level as `market_level` gives it, `lowest` is the lowest asking price of the
+    test rows in MAD.
     """
     return (
         templates()
@@ -42,6 +46,22 @@ def render(
                 Path(picture).stem.replace("_", " "): base64.b64encode(Path(picture).read_bytes()).decode()
                 for picture in pictures
             },
+            market=_market(level),
             lowest=lowest,
         )
     )
+
+
+def _market(level: pd.DataFrame) -> dict[str, Any] | None:
+    """The first and the newest day, the change of prices in between, and that of the extreme makes."""
+    if level.empty:
+        return None
+    change = 1 / level.groupby("make")["level"].first() - 1
+    makes = change.drop("").sort_values()
+    return {
+        "first": level["day"].min(),
+        "newest": level["day"].max(),
+        "change": float(change[""]),
+        "lowest": (str(makes.index[0]), float(makes.iloc[0])),
+        "highest": (str(makes.index[-1]), float(makes.iloc[-1])),
+    }

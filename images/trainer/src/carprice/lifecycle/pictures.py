@@ -1,4 +1,4 @@
-"""The pictures a run carries: importance, predicted against actual, residuals. PNG files."""
+"""The pictures a run carries: importance, predicted against actual, residuals, market. PNG files."""
 
 from __future__ import annotations
 
@@ -41,6 +41,16 @@ def residuals(actual_mad: Floats, predicted_mad: Floats, flagged: np.ndarray, fo
     _points(axes, predicted_mad, np.clip(actual_mad / predicted_mad - 1, -1, 2), flagged)
     axes.axhline(0, color=INK, linewidth=1)
     return _saved(figure, folder, "residuals.png")
+
+
+def market(level: pd.DataFrame, folder: str) -> str:
+    """The level of all cars that `market_level` gives, in percent of the newest day; the file's path."""
+    figure, axes = _figure("Market level", "day", "price of an equal car, newest day = 100")
+    of_all = level[level["make"] == ""]
+    axes.plot(pd.to_datetime(of_all["day"]), 100 * of_all["level"], color=BLUE, linewidth=2)
+    axes.axhline(100, color=INK, linewidth=1)
+    figure.autofmt_xdate()
+    return _saved(figure, folder, "market_level.png")
 
 
 def _points(axes: Axes, x: Floats, y: Floats, flagged: np.ndarray) -> None:

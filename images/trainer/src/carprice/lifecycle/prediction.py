@@ -13,6 +13,7 @@ import pandas as pd
 from carprice import local_files
 from carprice.lifecycle.registry import Registry
 from carprice.listings import reading, tables
+from carprice.listings.asked_days import ASKED_ON, asked_days
 from carprice.model.features import features_of
 from carprice.model.price_warnings import warnings_of_table
 
@@ -22,8 +23,12 @@ PRICE, LOW, HIGH = "predicted_price_mad", "low_mad", "high_mad"
 WARNINGS, PROBLEM = "warnings", "problem"
 
 
-def predict_file(registry: Registry, source: str, target: str, alias: str) -> dict[str, Any]:
+def predict_file(
+    registry: Registry, source: str, target: str, alias: str, asked_on: str | None = None
+) -> dict[str, Any]:
     """Price every row of the raw file `source` with the version that `alias` names.
+
+    A price is that of the day in the row's column `asked_on`, else of the day `asked_on`, else of today.
 
     Writes `target` (CSV, UTF-8, the source's delimiter): every input row in its order with its own
     columns and words, then price, low and high in whole MAD, why the price is less certain than usual and,
@@ -33,7 +38,7 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
     """
     local_files.require_place_for(target, "--output")
     raw = reading.read_raw(local_files.read(source), os.path.basename(source))
-    priced = price_rows(registry, raw, alias)
+    priced = price_rows(registry, raw, alias, asked_on)
     with local_files.writing(target) as output:
         pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
             output, index=False, sep=raw.delimiter
@@ -45,22 +50,30 @@ def predict_file(registry: Registry, source: str, target: str, alias: str) -> di
     return {"rows": len(priced), "priced": len(priced) - without, "without_price": without, "file": target}
 
 
-def price_rows(registry: Registry, raw: reading.RawFile, alias: str) -> pd.DataFrame:
+def price_rows(
+    registry: Registry, raw: reading.RawFile, alias: str, asked_on: str | None = None
+) -> pd.DataFrame:
     """Price, low and high (whole MAD, missing where unknown), `warnings` and `problem` of each raw row."""
     loaded = registry.load_version(alias)
     parsed = tables.parse(raw.table, require_price=False, faults=raw.faults)
-    good = parsed.problems.isna().to_numpy()
+    days, without_day = asked_days(raw.table)
+    problems = parsed.problems.copy()
+    for row, problem in without_day.items():
+        if problems.iloc[row] is None:
+            problems.iloc[row] = problem.sentence()
+    good = problems.isna().to_numpy()
     prices = np.full((len(raw.table), 3), np.nan)
     warnings = np.full(len(raw.table), "", dtype=object)
     if good.any():
-        listings = features_of(parsed.listings[good])
+        asked = np.array([day or asked_on for day in days], dtype=object)
+        listings = features_of(parsed.listings[good].assign(**{ASKED_ON: asked[good]}))
         prices[good] = np.round(loaded.pipeline.predict(listings, return_interval=True))
         warnings[good] = [sentences_of(each) for each in warnings_of_table(loaded.pipeline, listings)]
     columns: dict[str, Any] = {
         name: pd.array(prices[:, i], dtype="Float64").astype("Int64")
         for i, name in enumerate((PRICE, LOW, HIGH))
     }
-    return pd.DataFrame(columns | {WARNINGS: warnings, PROBLEM: parsed.problems.fillna("")})
+    return pd.DataFrame(columns | {WARNINGS: warnings, PROBLEM: problems.fillna("")})
 
 
 def sentences_of(warnings: Sequence[Mapping[str, Any]]) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carprice.listings.asked_days import ASKED_ON, days_of
+
 
 def seen_at(manifest: dict[str, Any], listings: pd.DataFrame) -> pd.Series[Any]:
     """When each listing of a snapshot (canonical columns, n rows) was seen last: n times, UTC.
@@ -21,6 +23,18 @@ def seen_at(manifest: dict[str, Any], listings: pd.DataFrame) -> pd.Series[Any]:
     received = pd.to_datetime(listings["source_sha256"].map(times), utc=True).fillna(max(times.values()))
     said = listings["scraped_at"]
     return said.where(said <= received, received).astype("datetime64[us, UTC]")
+
+
+def dated(manifest: dict[str, Any], listings: pd.DataFrame) -> pd.DataFrame:
+    """The listings of a snapshot with the day that each price was asked on, as a model takes it."""
+    return listings.assign(**{ASKED_ON: days_of(seen_at(manifest, listings))})
+
+
+def window(seen: pd.Series[Any], flagged: npt.NDArray[np.bool_], rows: int) -> npt.NDArray[np.bool_]:
+    """Which of n listings are as recent as the newest `rows` of those that are not `flagged`: n flags."""
+    unflagged = seen[~flagged]
+    recent: npt.NDArray[np.bool_] = (seen >= unflagged[newest(unflagged, rows)].min()).to_numpy()
+    return recent
 
 
 def newest(seen: pd.Series[Any], rows: int) -> npt.NDArray[np.bool_]:

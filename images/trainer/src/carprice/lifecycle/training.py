@@ -18,10 +18,11 @@ from carprice.history import snapshots
 from carprice.history.car_groups import TEST, TRAINING
 from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.evaluation import Split
+from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
-from carprice.listings.schema import FEATURES
-from carprice.model.features import features_of, partial_of
+from carprice.model.features import INPUTS, features_of, partial_of
+from carprice.model.market import learned_days, market_level
 from carprice.model.metrics import regression_metrics
 from carprice.model.price_model import (
     build_pipeline,
@@ -37,7 +38,10 @@ log = logging.getLogger(__name__)
 
 
 def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
-    """Fit the pipeline on training listings (canonical columns, n rows)."""
+    """Fit the pipeline on training listings (canonical columns, n rows).
+
+    With `asked_on`, the day of each price, it learns how the market moved.
+    """
     pipeline = build_pipeline(params.training)
     log.info("fitting on %d listings", len(listings))
     return pipeline.fit(features_of(listings), listings["price_mad"].to_numpy(dtype=np.float64))
@@ -80,11 +84,11 @@ def importance_of(pipeline: Pipeline, listings: pd.DataFrame) -> pd.DataFrame:
     """
     sample = listings.sample(min(len(listings), 800), random_state=0)
     features = features_of(sample)
-    varying = [column for column in FEATURES if features[column].nunique(dropna=False) > 1]
+    varying = [column for column in INPUTS if features[column].nunique(dropna=False) > 1]
     fixed = features.drop(columns=varying)
 
     def score(_: Any, varied: pd.DataFrame, price: npt.NDArray[np.float64]) -> float:
-        predicted = pipeline.predict(pd.concat([varied, fixed], axis=1)[list(FEATURES)])
+        predicted = pipeline.predict(pd.concat([varied, fixed], axis=1)[list(INPUTS)])
         return -float(np.abs(np.log(predicted) - np.log(price)).mean())
 
     found = permutation_importance(
@@ -118,7 +122,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     doubtful = snapshots.may_be_copies(root, manifest)
     rows_test = int((in_test & ~listings["listing_id"].isin(doubtful).to_numpy()).sum())
     available = listings[(cars["side"] == TRAINING).to_numpy()]
-    training = rows_to_learn(available, params.training)
+    training = dated(manifest, rows_to_learn(available, params.training))
     if len(training) < params.training.min_rows:
         raise DataRefused(
             f"at least {params.training.min_rows} distinct training listings were expected "
@@ -155,6 +159,10 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         )
         # what holds of prices, learned or given
         mlflow.log_dict(_effects(pipeline), "effects/effects.json")
+        mlflow.log_text(market_level(pipeline).to_csv(index=False), "effects/market_level.csv")
+        days = learned_days(pipeline)
+        if days is not None:
+            mlflow.set_tags({"first_day": days.first, "newest_day": days.newest})
         mlflow.log_dict(manifest, "data/manifest.json")
         mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
         mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")

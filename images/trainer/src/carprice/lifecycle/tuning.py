@@ -20,12 +20,13 @@ from sklearn.model_selection import GroupKFold
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import TRAINING
+from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.training import rows_to_learn
+from carprice.lifecycle.tuning_factors import FACTORS, ROUNDS, deviation_factor, matters, weight_factor
 from carprice.model.features import (
     COLUMNS,
     EXTRA_CATEGORIES,
-    NUMBERS,
     Floats,
     ListingFeatures,
     features_of,
@@ -45,21 +46,6 @@ log = logging.getLogger(__name__)
 # stay. Mileage is a bracket, so some different cars share them too: they move to the other side
 # together, which makes the held-out rows a little harder to price and never easier.
 SAME_CAR = ["make", "model", "model_year", "mileage_km_min", "mileage_km_max"]
-
-# What is searched, as factors of the current settings: between the two, evenly on a log scale. A factor
-# of 1 is the setting that is there. The terms are scaled in groups: sixty numbers of their own would
-# fit the folds, not the market.
-FACTORS = {
-    "noise": (0.7, 1.4),
-    "nu": (0.5, 3.0),
-    "extra_sd": (0.4, 2.5),
-    "sd_of_all": (0.6, 1.6),
-    "sd_of_makes": (0.6, 1.6),
-    "sd_of_models": (0.6, 1.6),
-    "weights_of_numbers": (0.4, 2.5),
-    "weights_of_categories": (0.4, 2.5),
-}
-ROUNDS = (3, 5, 8)
 
 
 @dataclass(frozen=True)
@@ -106,7 +92,9 @@ def tune(
     manifest, listings = snapshots.load(root, snapshot_id)
     chosen = params.evaluation
     cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
-    training = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params.training)
+    training = dated(
+        manifest, rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params.training)
+    )
     if rows is not None and rows < len(training):
         training = training.sample(rows, random_state=seed).sort_index()
     training = training.reset_index(drop=True)
@@ -152,7 +140,7 @@ def tune(
                 return scores
 
         found = search(
-            params.training, logged, trials, seed, timeout_seconds, with_extra=_has_extra(split[0])
+            params.training, logged, trials, seed, timeout_seconds, _has_extra(split[0]), _has_days(split[0])
         )
         mlflow.log_metrics(
             {name: found[name] for name in ("current_mape", "best_mape", "difference", "standard_error")}
@@ -209,6 +197,7 @@ def search(
     seed: int,
     timeout_seconds: float | None = None,
     with_extra: bool = True,
+    with_market: bool = False,
 ) -> dict[str, Any]:
     """Search around the current settings; the first trial is those themselves.
 
@@ -221,7 +210,8 @@ def search(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    factors = {name: limits for name, limits in FACTORS.items() if _matters(name, current, with_extra)}
+    terms = [*current.terms, *(current.market_terms if with_market else ())]
+    factors = {name: limits for name, limits in FACTORS.items() if matters(name, terms, with_extra)}
     rounds = sorted({*ROUNDS, current.rounds})
     scores: list[list[float]] = []
     tried: list[TrainingParams] = []
@@ -279,13 +269,14 @@ def scaled(current: TrainingParams, searched: dict[str, float]) -> TrainingParam
 
     def term(old: KernelTerm) -> dict[str, Any]:
         near = {
-            column: _times(
-                weight,
-                searched.get("weights_of_numbers" if column in NUMBERS else "weights_of_categories", 1.0),
-            )
+            column: _times(weight, searched.get(weight_factor(column), 1.0))
             for column, weight in old.near.items()
         }
-        return {"sd": _times(old.sd, searched.get(_group(old), 1.0)), "same": list(old.same), "near": near}
+        return {
+            "sd": _times(old.sd, searched.get(deviation_factor(old), 1.0)),
+            "same": list(old.same),
+            "near": near,
+        }
 
     changed = {
         name: _times(getattr(current, name), searched.get(name, 1.0)) for name in ("noise", "nu", "extra_sd")
@@ -296,6 +287,7 @@ def scaled(current: TrainingParams, searched: dict[str, float]) -> TrainingParam
         | {
             "rounds": int(searched.get("rounds", current.rounds)),
             "terms": [term(old) for old in current.terms],
+            "market_terms": [term(old) for old in current.market_terms],
         }
     )
 
@@ -335,23 +327,9 @@ def _has_extra(fold: Fold) -> bool:
     return bool(fold.rows[:, [COLUMNS.index(column) for column in EXTRA_CATEGORIES]].max() > 0)
 
 
-def _group(term: KernelTerm) -> str:
-    """The factor that scales a term's standard deviation: of all cars, of makes, or of models."""
-    if "model" in term.same:
-        return "sd_of_models"
-    return "sd_of_makes" if {"make", "root"} & set(term.same) else "sd_of_all"
-
-
-def _matters(factor: str, current: TrainingParams, with_extra: bool) -> bool:
-    """Whether a factor changes anything about these settings and listings."""
-    if factor == "extra_sd":
-        return with_extra
-    if factor.startswith("sd_of_"):
-        return factor in {_group(term) for term in current.terms}
-    if factor.startswith("weights_of_"):
-        columns = {column for term in current.terms for column in term.near}
-        return bool(columns & set(NUMBERS) if factor == "weights_of_numbers" else columns - set(NUMBERS))
-    return True
+def _has_days(fold: Fold) -> bool:
+    """Whether the listings are of several days, without which there is no market level to learn."""
+    return bool(np.ptp(fold.rows[:, COLUMNS.index("month")]) > 0)
 
 
 def _times(value: float, factor: float) -> float:

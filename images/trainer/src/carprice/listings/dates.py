@@ -109,6 +109,17 @@ def read_time(text: str, reading: DateReading) -> datetime.datetime | None:
     return moment
 
 
+def read_day(text: str) -> datetime.date:
+    """A day from clean text: ISO 8601, `31/12/2026`, `12 janvier 2026`; it may lie in the future.
+
+    Raises ValueError for other text, and for one that does not tell day and month apart (`03/04/2026`).
+    """
+    moment = _iso(text) or _numeric(plain_text(text), None) or _named(" ".join(words_of(text)))
+    if moment is None or moment is _UNTOLD or not _EARLIEST <= moment.year <= _LATEST:
+        raise ValueError
+    return moment.date()
+
+
 def order_of(texts: Iterable[str]) -> Order | None:
     """Whether the day or the month comes first in the dates of a file; None where the file does not tell."""
     found: set[Order] = set()

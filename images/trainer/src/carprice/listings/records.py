@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from carprice.listings.amounts import UnusableValue
+from carprice.listings.asked_days import ASKED_ON, is_asked_on, read_asked_on
 from carprice.listings.car_names import canonical_make_and_model
 from carprice.listings.header_names import field_of, is_index_header
 from carprice.listings.problems import UNREADABLE, Problem, accepted
@@ -25,13 +26,15 @@ class OneRead:
     """One listing, read.
 
     `values` holds every one of FEATURES and `price_mad`: str for text, float for the rest, None where
-    unknown or unreadable. `unknown_fields` are the caller's fields that were not used. Use the values
+    unknown or unreadable. `asked_on` is the day that the price is asked for, where the record names one.
+    `unknown_fields` are the caller's fields that were not used. Use the values
     only when there are no `problems`.
     """
 
     values: dict[str, str | float | None]
     problems: list[Problem]
     unknown_fields: list[str]
+    asked_on: str | None = None
 
 
 def read_one(record: Mapping[str, Any]) -> OneRead:
@@ -43,10 +46,13 @@ def read_one(record: Mapping[str, Any]) -> OneRead:
     keys: dict[str, str] = {}  # raw field -> the caller's key
     given: dict[str, Any] = {}  # raw field -> the value, where it is not null
     unused: list[str] = []
+    asked_on: tuple[str, Any] | None = None  # the caller's key and value
     for key, value in record.items():
         raw_field = _field_of_key(key)
         if raw_field is None:
-            if not is_index_header(key):
+            if is_asked_on(key) and asked_on is None:
+                asked_on = (key, value)
+            elif not is_index_header(key):
                 unused.append(shown(key))
         elif value is None:
             keys.setdefault(raw_field, key)
@@ -55,13 +61,20 @@ def read_one(record: Mapping[str, Any]) -> OneRead:
         else:
             keys[raw_field] = key
             given[raw_field] = value
-    return _Record(keys, given, unused).read()
+    return _Record(keys, given, unused, asked_on).read()
 
 
 class _Record:
     """Collects the values and problems of one listing; the first problem of a field counts."""
 
-    def __init__(self, keys: Mapping[str, str], given: Mapping[str, Any], unused: list[str]) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, str],
+        given: Mapping[str, Any],
+        unused: list[str],
+        asked_on: tuple[str, Any] | None,
+    ) -> None:
+        self.asked_on = asked_on
         self.keys = keys
         self.given = given
         self.unused = unused
@@ -76,7 +89,22 @@ class _Record:
                 self.require(name, name, values[name])
         values["mileage_km_min"], values["mileage_km_max"] = self.mileage()
         self.give_names_one_spelling(values)
-        return OneRead(values, list(self.problems.values()), self.unused)
+        day = self.day()
+        return OneRead(values, list(self.problems.values()), self.unused, day)
+
+    def day(self) -> str | None:
+        """The day that the price is asked for; None where the record names none, or no day."""
+        if self.asked_on is None:
+            return None
+        key, value = self.asked_on
+        try:
+            return read_asked_on(value)
+        except ValueError:
+            params = {"expected": "date"}
+            self.problems[ASKED_ON] = Problem(
+                shown(key), shown(value), accepted(params), "not_a_date", params
+            )
+            return None
 
     def give_names_one_spelling(self, values: dict[str, str | float | None]) -> None:
         """The make and model in the spelling of the vocabulary, as the rows of a table get it."""

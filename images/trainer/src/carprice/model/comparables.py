@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from carprice.model.features import features_of
+from carprice.model.features import Floats, features_of
+from carprice.model.kernel_regression import Embedded
 from carprice.model.price_model import looks_mistyped
 
+# The day of a price makes no car more or less like another one.
+_DAY = ("month",)
 SHOWN = (
     "url",
     "make",
@@ -30,9 +33,9 @@ SHOWN = (
 class Comparables:
     """The listings of a snapshot (canonical columns, n rows), ready to be compared with cars.
 
-    Similarity is the correlation of two log prices before any price was seen, the model's own prior: 1
-    for cars it can't tell apart. Listings without a price or with one that looks mistyped are left out,
-    and of those with one link all but the newest.
+    Similarity is the correlation of two log prices of one day before any price was seen, the model's own
+    prior: 1 for cars it can't tell apart. Listings without a price or with one that looks mistyped are left
+    out, and of those with one link all but the newest.
     """
 
     def __init__(self, pipeline: Pipeline, listings: pd.DataFrame) -> None:
@@ -44,7 +47,7 @@ class Comparables:
         price = newest_first["price_mad"].to_numpy(dtype=np.float64)
         usable = ~looks_mistyped(pipeline, features, price) if len(price) else np.zeros(0, dtype=bool)
         self._shown = newest_first.loc[usable, list(SHOWN)].reset_index(drop=True)
-        self._known = self._level.embed(self._features.transform(features[usable])) if usable.any() else []
+        self._known = self._embed(self._features.transform(features[usable])) if usable.any() else []
 
     def nearest(self, record: Mapping[str, Any], count: int) -> pd.DataFrame:
         """The `count` listings most like `record`, values of FEATURES (None or absent: unknown).
@@ -53,14 +56,18 @@ class Comparables:
         """
         if not self._known:
             return self._shown.assign(similarity=np.zeros(0))
-        car = self._level.embed(self._features.transform_records([record]))
+        car = self._embed(self._features.transform_records([record]))
         # the same for every car: the prior's variance does not depend on where it stands
-        variance = self._level.prior_covariance(car, car)[0, 0]
-        covariance = self._level.prior_covariance(car, self._known)[0]
+        variance = self._level.prior_covariance(car, car, _DAY)[0, 0]
+        covariance = self._level.prior_covariance(car, self._known, _DAY)[0]
         similarity = np.clip(covariance / variance, 0, 1)
         # Equal cars differ by the rounding of sums; they are to be found newest first.
         nearest = np.argsort(-np.round(similarity, 9), kind="stable")[: max(count, 0)]
         return self._shown.iloc[nearest].assign(similarity=similarity[nearest]).reset_index(drop=True)
+
+    def _embed(self, rows: Floats) -> list[Embedded]:
+        embedded: list[Embedded] = self._level.embed(rows, _DAY)
+        return embedded
 
 
 def _newest_first(listings: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from carprice.listings.asked_days import ASKED_ON
 from carprice.listings.schema import EQUIPMENT
 from carprice.model.features import COLUMNS, Floats
 from carprice.model.kernel_regression import Effect
@@ -41,6 +42,8 @@ PLAYERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "origin": (("origin",), ("origin",)),
     "doors": (("doors",), ("doors",)),
     "equipment": (EQUIPMENT, EQUIPMENT),
+    # how prices of such cars moved between the days of the background and the day asked for
+    "market": ((ASKED_ON,), ("month",)),
 }
 
 
@@ -80,7 +83,7 @@ class Explainer:
         self._games = [_Game(effect, rows) for effect in level.effects()]
 
     def explain(self, record: Mapping[str, Any]) -> Explanation:
-        """What each group of `record`, values of FEATURES (None or absent: unknown), adds to its price."""
+        """What each group of `record`, values of INPUTS (None or absent: unknown), adds to its price."""
         row = self._features.transform_records([record])
         log = dict.fromkeys(PLAYERS, 0.0)
         base_log = price_log = self._center

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from carprice.listings.asked_days import ASKED_ON, day_numbers
 from carprice.listings.schema import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
 from carprice.listings.text import ascii_words
 from carprice.model.usual_values import (
@@ -33,11 +34,17 @@ NUMBERS = ("year", "km", "power", "rarity")
 # Saved models know the columns by their places: a new one comes after all others.
 COLUMNS = (
     *("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES),
-    *("partial", "usual_km", "usual_fuel"),
+    *("partial", "usual_km", "usual_fuel", "month"),
 )
+# The columns that a distance is measured in.
+NUMERIC = (*NUMBERS, "month")
 
 _NUMERIC_FEATURES = tuple(column for column in FEATURES if column not in TEXT_FEATURES)
 _GROUPS = ("make", "root", "model")
+# What a model is given of a listing, and the day that its price is asked for.
+INPUTS = (*FEATURES, ASKED_ON)
+TEXT_INPUTS = (*TEXT_FEATURES, ASKED_ON)
+DAYS_OF_A_MONTH = 365.25 / 12
 
 # Codes of the column `km_doubt` where nobody filled the mileage in, and where a listing has none;
 # 0 is a mileage to believe, 1 one that is too small for the age.
@@ -47,11 +54,15 @@ NO_MILEAGE, NO_FUEL = 1, 2
 
 
 def features_of(listings: pd.DataFrame) -> pd.DataFrame:
-    """The columns a model is given, in the types of its signature: text (None unknown) and float64 (NaN)."""
+    """The columns a model is given, in the types of its signature: text (None unknown) and float64 (NaN).
+
+    The last one, `asked_on`, is the day that the price was asked on or is asked for, such as `2026-05-04`.
+    Where it is unknown, the price is that of the newest day that the model learned.
+    """
     # Two arrays instead of a column at a time: this is most of what a single prediction costs.
     rows = len(listings)
-    text = np.full((rows, len(TEXT_FEATURES)), None, dtype=object)
-    for i, column in enumerate(TEXT_FEATURES):
+    text = np.full((rows, len(TEXT_INPUTS)), None, dtype=object)
+    for i, column in enumerate(TEXT_INPUTS):
         if column in listings.columns:
             values = listings[column].to_numpy(dtype=object, copy=True)
             values[pd.isna(values)] = None
@@ -62,11 +73,11 @@ def features_of(listings: pd.DataFrame) -> pd.DataFrame:
             numbers[:, i] = _numbers(listings[column])
     return pd.concat(
         [
-            pd.DataFrame(text, index=listings.index, columns=list(TEXT_FEATURES), dtype=object),
+            pd.DataFrame(text, index=listings.index, columns=list(TEXT_INPUTS), dtype=object),
             pd.DataFrame(numbers, index=listings.index, columns=list(_NUMERIC_FEATURES)),
         ],
         axis=1,
-    )[list(FEATURES)]
+    )[list(INPUTS)]
 
 
 def partial_of(listings: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -99,11 +110,18 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     Another core category that is missing in at least `own_missing` of the training rows makes "missing" a
     value of its own; a rarer gap is filled with what is usual for the model, else the make, else
     all. An extra category is used only when at least `min_filled` of the training rows have it.
+
+    `month` is the day of the price in months, 0 on the newest day that was learned and negative before. An
+    unknown day and every later one count as the newest day, an earlier one than the first as the first.
     """
 
     # A model that an earlier release saved has learned neither.
     usual_km_: dict[str, list[float]] | None = None
     likely_fuel_: dict[str, str] | None = None
+    # Days since 1970 of the first and the newest price; None where no day was known, or an earlier release
+    # saved the model.
+    first_day_: float | None = None
+    newest_day_: float | None = None
 
     def __init__(self, min_filled: float = 0.05, own_missing: float = 0.01) -> None:
         self.min_filled = min_filled
@@ -114,6 +132,10 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         words, numbers = _read_table(listings)
         rows = len(listings)
         self.newest_year_ = float(np.nanmax(numbers["year"]))
+        known = numbers["day"][np.isfinite(numbers["day"])]
+        self.first_day_, self.newest_day_ = (
+            (float(known.min()), float(known.max())) if len(known) else (None, None)
+        )
         self.range_ = {
             column: [float(v) for v in np.nanpercentile(numbers[column], (0.1, 99.9))]
             if np.isfinite(numbers[column]).any()
@@ -221,6 +243,13 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         clipped: Floats = np.clip(values, self.range_[column][0], self.range_[column][1])
         return clipped
 
+    def _months(self, day: Floats) -> Floats:
+        if self.first_day_ is None or self.newest_day_ is None:
+            return np.zeros(len(day))
+        day = np.where(np.isnan(day), self.newest_day_, day)
+        months: Floats = np.clip(day, self.first_day_, self.newest_day_) - self.newest_day_
+        return months / DAYS_OF_A_MONTH
+
     def _matrix(
         self, words: dict[str, list[str]], numbers: dict[str, Floats], usual_fuel: list[str], own: int = 0
     ) -> Floats:
@@ -249,6 +278,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             "partial": NO_MILEAGE * no_mileage + NO_FUEL * no_fuel,
             "usual_km": _scaled_km(usual_km),
             "usual_fuel": [self.codes_["fuel"].get(word, -1) for word in usual_fuel],
+            "month": self._months(numbers["day"]),
         }
         for column, codes in self.codes_.items():
             columns[column] = [codes.get(word, -1) for word in words[column]]
@@ -286,7 +316,10 @@ def _read_table(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str,
             return np.full(len(listings), np.nan)
         return _numbers(listings[column])
 
-    return _read(words_of, numbers_of)
+    if ASKED_ON not in listings.columns:
+        return _read(words_of, numbers_of, np.full(len(listings), np.nan))
+    codes, days = pd.factorize(listings[ASKED_ON].to_numpy(dtype=object))
+    return _read(words_of, numbers_of, np.append(day_numbers(days), np.nan)[codes])
 
 
 def _read_records(
@@ -303,11 +336,11 @@ def _read_records(
     def numbers_of(column: str) -> Floats:
         return np.array([_number(record.get(column)) for record in records], dtype=np.float64)
 
-    return _read(words_of, numbers_of)
+    return _read(words_of, numbers_of, day_numbers(record.get(ASKED_ON) for record in records))
 
 
 def _read(
-    words_of: Callable[[str], list[str]], numbers_of: Callable[[str], Floats]
+    words_of: Callable[[str], list[str]], numbers_of: Callable[[str], Floats], day: Floats
 ) -> tuple[dict[str, list[str]], dict[str, Floats]]:
     """Plain words of each category ("" unknown) and numbers (NaN unknown) of each listing."""
     make, model = words_of("make"), words_of("model")
@@ -324,6 +357,7 @@ def _read(
         "km": (low + high) / 2,
         "km_high": high,
         "power": numbers_of("fiscal_power_cv"),
+        "day": day,
     }
 
 

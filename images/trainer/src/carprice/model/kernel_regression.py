@@ -217,18 +217,20 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         """Each term's part, of shape (n, len(terms)); with `center_` they add up to the prediction."""
         return np.column_stack([effect.predict(rows) for effect in self.effects()])
 
-    def embed(self, rows: Floats) -> list[Embedded]:
-        """Rows as each term sees them, for `prior_covariance`."""
-        return [Embedded(term.group(rows), term.embed(rows)) for term in self._terms()]
+    def embed(self, rows: Floats, apart_from: Collection[str] = ()) -> list[Embedded]:
+        """Rows as each term sees them, for `prior_covariance`, apart from terms that look at some columns."""
+        return [Embedded(term.group(rows), term.embed(rows)) for term in self._terms(apart_from)]
 
-    def prior_covariance(self, a: Sequence[Embedded], b: Sequence[Embedded]) -> Floats:
+    def prior_covariance(
+        self, a: Sequence[Embedded], b: Sequence[Embedded], apart_from: Collection[str] = ()
+    ) -> Floats:
         """How alike the model holds rows to be before it has seen a price, of shape (len(a), len(b)).
 
-        `a` and `b` are what `embed` gives; the square root of a row's covariance with itself is the
-        standard deviation of its target.
+        `a` and `b` are what `embed` gives apart from the same columns; the square root of a row's covariance
+        with itself is the standard deviation of its target.
         """
         total = np.zeros((len(a[0].group), len(b[0].group)))
-        for term, ours, theirs in zip(self._terms(), a, b, strict=True):
+        for term, ours, theirs in zip(self._terms(apart_from), a, b, strict=True):
             covariance = term.covariance(ours.points, theirs.points)
             total += covariance * (ours.group[:, None] == theirs.group)
         return total
@@ -237,8 +239,12 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         """In how many of the nested columns rows of a term are equal."""
         return max((place + 1 for place, name in enumerate(self.nesting) if name in spec["same"]), default=0)
 
-    def _terms(self) -> list[Term]:
-        return [Term(spec, self.columns, self.numeric, self.levels_) for spec in self.terms]
+    def _terms(self, apart_from: Collection[str] = ()) -> list[Term]:
+        return [
+            Term(spec, self.columns, self.numeric, self.levels_)
+            for spec in self.terms
+            if not set(apart_from) & spec["near"].keys()
+        ]
 
     def effects(self) -> list[Effect]:
         """The fitted terms, made once for each fit."""

@@ -11,13 +11,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
-from carprice.listings.schema import FEATURES, TEXT_FEATURES
 from carprice.model.features import (
     COLUMNS,
     EXTRA_CATEGORIES,
+    INPUTS,
     NO_FUEL,
     NO_MILEAGE,
-    NUMBERS,
+    NUMERIC,
+    TEXT_INPUTS,
     UNKNOWN,
     Floats,
     ListingFeatures,
@@ -42,7 +43,9 @@ NESTING = ("make", "root", "model")
 # Steps of the search for noise and effects. Twice as many changed the error by less than 0.02 points.
 LEARNING_STEPS = 200
 
-MAKE, RARITY, KM_DOUBT, PARTIAL = map(COLUMNS.index, ("make", "rarity", "km_doubt", "partial"))
+MAKE, RARITY, KM_DOUBT, PARTIAL, MONTH = map(
+    COLUMNS.index, ("make", "rarity", "km_doubt", "partial", "month")
+)
 # For each value of `partial`: the columns that a complete listing would have other values in.
 _HIDING: dict[int, dict[str, str | int]] = {
     NO_MILEAGE: {"km": "usual_km", "km_doubt": UNKNOWN},
@@ -63,6 +66,9 @@ class PriceModel(RegressorMixin, BaseEstimator):
     From `learning_rows` listings on, a search by marginal likelihood starts at `terms` and `noise` and
     changes them (see `carprice.model.likelihood`). With fewer listings, and with None, they hold as given.
 
+    `market_terms` are what prices do over time: effects of the day of asking alone, of all cars and of makes.
+    They are learned with the other terms, and left out where all prices are of one day.
+
     A partial listing (no mileage, no fuel) counts as `partial_weight` of a complete one in the prices, and
     not at all in the interval of complete listings. Its own interval is wider by `partial_factor_`: as wide
     as complete training listings need it whose mileage or fuel is hidden, and as its like need it where
@@ -75,6 +81,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
     # Of a model that an earlier release saved.
     partial_weight: float = 1.0
     learning_rows: int | None = None
+    market_terms: Sequence[Mapping[str, Any]] = ()
     partial_factor_: Sequence[float] = (1.0, 1.1, 1.1, 1.1)
 
     def __init__(
@@ -92,6 +99,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         make_shrinkage: float,
         partial_weight: float = 1.0,
         learning_rows: int | None = None,
+        market_terms: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.terms = terms
         self.spread_terms = spread_terms
@@ -106,6 +114,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         self.make_shrinkage = make_shrinkage
         self.partial_weight = partial_weight
         self.learning_rows = learning_rows
+        self.market_terms = market_terms
 
     def fit(self, rows: Floats, price_mad: Floats) -> Self:
         """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD."""
@@ -114,9 +123,9 @@ class PriceModel(RegressorMixin, BaseEstimator):
         hidden = _hidden(rows, np.flatnonzero(complete))
         reach = self.reach(rows)
         weight = np.where(complete, 1.0, max(self.partial_weight, LEAST_WEIGHT))
-        terms, noise = self._hyperparameters(Data(rows, log_price, 1 / weight, reach, COLUMNS, NUMBERS))
+        terms, noise = self._hyperparameters(Data(rows, log_price, 1 / weight, reach, COLUMNS, NUMERIC))
         self.level_ = KernelRegressor(
-            terms, COLUMNS, NUMBERS, noise, self.nu, self.rounds, nesting=NESTING
+            terms, COLUMNS, NUMERIC, noise, self.nu, self.rounds, nesting=NESTING
         ).fit(
             rows,
             log_price,
@@ -138,7 +147,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         self.spread_ = KernelRegressor(
             list(self.spread_terms),
             (*COLUMNS, "price"),
-            (*NUMBERS, "price"),
+            (*NUMERIC, "price"),
             noise=self.spread_noise,
             nesting=NESTING,
         ).fit(_with_price(rows, expected), np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
@@ -220,12 +229,14 @@ class PriceModel(RegressorMixin, BaseEstimator):
         return learned(given, data, NESTING[-1], self.nu, LEARNING_STEPS)
 
     def _all_terms(self, rows: Floats) -> list[Mapping[str, Any]]:
-        """The given terms, and one for whatever extra categories the training rows have."""
+        """The given terms, one for whatever extra categories the training rows have, those of the market."""
+        terms = list(self.terms)
         used = [c for c in EXTRA_CATEGORIES if rows[:, COLUMNS.index(c)].max() > 0]
-        if not used:
-            return list(self.terms)
-        extra = {"sd": self.extra_sd, "same": [], "near": dict.fromkeys(used, self.extra_weight)}
-        return [*self.terms, extra]
+        if used:
+            terms.append({"sd": self.extra_sd, "same": [], "near": dict.fromkeys(used, self.extra_weight)})
+        if np.ptp(rows[:, MONTH]) > 0:
+            terms += self.market_terms
+        return terms
 
 
 def build_pipeline(params: TrainingParams) -> Pipeline:
@@ -249,6 +260,7 @@ def build_pipeline(params: TrainingParams) -> Pipeline:
                     make_shrinkage=params.make_shrinkage,
                     partial_weight=params.partial_weight,
                     learning_rows=params.learning_rows,
+                    market_terms=[term.model_dump() for term in params.market_terms],
                 ),
             ),
         ]
@@ -258,7 +270,7 @@ def build_pipeline(params: TrainingParams) -> Pipeline:
 def price_records(pipeline: Pipeline, records: Sequence[Mapping[str, Any]]) -> Floats:
     """Price, low and high in MAD of each listing, of shape (n, 3), without pandas.
 
-    `records` hold values of FEATURES in their canonical types (None or absent: unknown). The prices are
+    `records` hold values of INPUTS in their canonical types (None or absent: unknown). The prices are
     those of the pipeline for a table of the same listings.
     """
     if not records:
@@ -317,13 +329,24 @@ def _with_price(rows: Floats, log_price: Floats) -> Floats:
 
 
 def model_signature() -> Any:
-    """What the registered model takes and gives: every feature optional, a price in MAD."""
+    """What the registered model takes and gives: every input optional, a price in MAD."""
+    return _signature_of(INPUTS)
+
+
+def is_known_signature(signature: Any) -> bool:
+    """Whether a registered model has the signature of this release, or of an earlier one that still prices.
+
+    Models of earlier releases do not take `asked_on`: they know no market level.
+    """
+    return any(signature == _signature_of(inputs) for inputs in (INPUTS, INPUTS[:-1]))
+
+
+def _signature_of(columns: Sequence[str]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
     inputs = [
-        ColSpec("string" if column in TEXT_FEATURES else "double", column, required=False)
-        for column in FEATURES
+        ColSpec("string" if column in TEXT_INPUTS else "double", column, required=False) for column in columns
     ]
     return ModelSignature(
         inputs=Schema(inputs),

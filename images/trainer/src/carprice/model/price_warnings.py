@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pandas as pd
 
-from carprice.listings.schema import FEATURES, TEXT_FEATURES
-from carprice.model.features import CORE_CATEGORIES, EXTRA_CATEGORIES, plain
+from carprice.listings.asked_days import ASKED_ON, day_numbers, day_of_number
+from carprice.listings.schema import TEXT_FEATURES
+from carprice.model.features import CORE_CATEGORIES, EXTRA_CATEGORIES, INPUTS, plain
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -29,6 +32,11 @@ MESSAGES: dict[str, str] = {
     "doubtful_mileage": "A mileage of {value:.0f} km is hard to believe for a car of {year:.0f}: the model "
     "takes it as not filled in.",
     "outside_training_range": "The model knows no {name} as {side} as {value:.0f}: it uses {bound:.0f}.",
+    "asked_before_learned": "The model knows no price from before {bound}: it gives the price of that day.",
+    "asked_after_learned": "The model knows no price from after {bound}: it gives the price of that day, and "
+    "the market may have moved since.",
+    "no_market_level": "The model does not know on which days prices were asked: the day {value} changes "
+    "nothing.",
     "ignored_field": "The field '{value}' is not known: it is ignored.",
 }
 
@@ -42,6 +50,8 @@ _RANGES = (
     ("power", "fiscal_power_cv", "fiscal power"),
 )
 _CHUNK_ROWS = 10_000
+# A model is trained when listings land; so long after the newest one its price is no longer one of today.
+STALE_DAYS = 60
 
 _plain = lru_cache(maxsize=4096)(plain)
 
@@ -68,8 +78,9 @@ def warnings_of(
 def warnings_of_table(pipeline: Pipeline, listings: pd.DataFrame) -> Iterator[list[PriceWarning]]:
     """The warnings of each row of a table with the columns of `features_of`, in order."""
     features = pipeline.named_steps["features"]
+    columns = [name for name in INPUTS if name in listings]
     for start in range(0, len(listings), _CHUNK_ROWS):
-        for record in listings[list(FEATURES)].iloc[start : start + _CHUNK_ROWS].to_dict("records"):
+        for record in listings[columns].iloc[start : start + _CHUNK_ROWS].to_dict("records"):
             yield list(_of_values(features, {str(name): value for name, value in record.items()}))
 
 
@@ -88,6 +99,7 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
         if _is_unknown(value) or codes is None or (_word(value) and _word(value) in codes):
             continue
         yield _warning("unknown_value", column, value=_short(value), name=column.replace("_", " "))
+    yield from _of_day(features, listing.get(ASKED_ON))
     year = listing.get("model_year")
     lowest, highest = listing.get("mileage_km_min"), listing.get("mileage_km_max")
     km, km_high = _middle(lowest, highest), lowest if _is_unknown(highest) else highest
@@ -111,6 +123,23 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
             yield _warning(
                 "outside_training_range", field, value=value, bound=float(bound), side=side, name=name
             )
+
+
+def _of_day(features: Any, asked_on: Any) -> Iterator[PriceWarning]:
+    """What a price of this day, by default today, rests on where the model knows no prices of it."""
+    day = math.nan if _is_unknown(asked_on) else float(day_numbers([asked_on])[0])
+    if features.newest_day_ is None:
+        if day == day:
+            yield _warning("no_market_level", ASKED_ON, value=asked_on)
+        return
+    if day != day:
+        day = time.time() // 86_400
+    if day < features.first_day_:
+        bound = day_of_number(features.first_day_)
+        yield _warning("asked_before_learned", ASKED_ON, value=day_of_number(day), bound=bound)
+    elif day > features.newest_day_ + STALE_DAYS:
+        bound = day_of_number(features.newest_day_)
+        yield _warning("asked_after_learned", ASKED_ON, value=day_of_number(day), bound=bound)
 
 
 def _ignored(field: str) -> PriceWarning:

@@ -12,6 +12,7 @@ import pandas as pd
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
 from carprice.lifecycle.evaluation import test_listings
+from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings.schema import FEATURES
 from carprice.listings.tables import as_canonical
@@ -54,7 +55,7 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     reference, current = _drawn(production.known, params.drift), _drawn(new, params.drift)
     pipeline = registry.load(production.model_uri)
     before = score(pipeline, _drawn(test_listings(root, production.run), params.drift))
-    now = score(pipeline, current)
+    now = score(pipeline, dated(manifest, current))
     accuracy = assess(now.complete(), before.complete(), params.live)
     before, now = _of_one_kind(before, now, params.drift.min_rows)
     said = said_columns(root, reference), said_columns(root, current)

@@ -11,6 +11,7 @@ from typing import Any
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.lifecycle.evaluation import test_listings
+from carprice.lifecycle.recent import dated, seen_at, window
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.metrics import slice_metrics
 from carprice.monitoring.accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Accuracy, Scored, assess, score
@@ -20,6 +21,8 @@ from carprice.reports.html import templates
 from carprice.store import DataRoot
 
 log = logging.getLogger(__name__)
+
+_RECENT_FIGURE = "test_recent_mape"
 
 
 def score_new_listings(
@@ -45,8 +48,10 @@ def score_new_listings(
         )
     drawn = new.sample(min(len(new), params.live.max_rows), random_state=0).sort_index()
     pipeline = registry.load(production.model_uri)
-    live = score(pipeline, drawn).complete()
-    promised = score(pipeline, test_listings(root, production.run)).complete()
+    live = score(pipeline, dated(manifest, drawn)).complete()
+    tested = score(pipeline, test_listings(root, production.run))
+    own_manifest = snapshots.manifest_of(root, production.snapshot_id)
+    promised = promised_by(production.run, own_manifest, tested).complete()
     found = assess(live, promised, params.live)
     makes = _makes(live, promised, params.evaluation.slice_min_rows)
     report = {
@@ -81,6 +86,18 @@ def headline(found: Accuracy, version: str) -> str:
         TOO_LITTLE: f"version {version}: too little data to say whether it is as accurate as promised",
     }
     return f"{words[found.verdict]} ({figures})"
+
+
+def promised_by(run: Any, manifest: dict[str, Any], tested: Scored) -> Scored:
+    """Those of a run's test listings that its promise rests on: the recent window.
+
+    New listings are of the market of now, and so is the window. A run of an earlier release has no figures of
+    a window; its promise rests on all test listings. `manifest` is that of the run's snapshot.
+    """
+    if _RECENT_FIGURE not in run.data.metrics:
+        return tested
+    seen, rows = seen_at(manifest, tested.listings), int(run.data.params["evaluation.recent_rows"])
+    return tested.take(window(seen, tested.flagged, rows))
 
 
 def _makes(live: Scored, promised: Scored, min_rows: int) -> list[dict[str, Any]]:

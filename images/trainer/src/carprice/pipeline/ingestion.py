@@ -115,6 +115,7 @@ def production_prices(context: Context) -> KnownPrices | str:
     if not context.has_registry:
         return "no model is in production"
     from carprice.lifecycle.registry import PRODUCTION
+    from carprice.listings.asked_days import ASKED_ON, days_of
     from carprice.model.features import features_of
     from carprice.quality.hold import KnownPrices
 
@@ -128,7 +129,10 @@ def production_prices(context: Context) -> KnownPrices | str:
         return f"the model in production could not be loaded: {error}"
     return KnownPrices(
         str(production.version),
-        lambda listings: pipeline.predict(features_of(listings), return_interval=True),
+        # an old scrape is compared with the prices of its own days
+        lambda listings: pipeline.predict(
+            features_of(listings.assign(**{ASKED_ON: days_of(listings["scraped_at"])})), return_interval=True
+        ),
     )
 
 
