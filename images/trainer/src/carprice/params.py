@@ -232,6 +232,15 @@ class EvaluationParams(Section):
         ge=20,
         description="The newest test rows that make up the recent window; those of one time count together.",
     )
+    time_folds: int = Field(
+        default=3,
+        ge=0,
+        le=50,
+        description="Times that the history is cut to judge by what came after; 0 leaves it out.",
+    )
+    time_fold_rows: int = Field(
+        default=5000, ge=100, description="Most listings that are learned for each of these."
+    )
 
 
 class PromotionParams(Section):

@@ -34,7 +34,7 @@ def render(
         .render(
             run_id=run.info.run_id,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            m=metrics,
+            m={name: value for name, value in run.data.metrics.items() if name.startswith("oot_")} | metrics,
             coverage=float(run.data.params["training.interval_coverage"]),
             slice_min_rows=run.data.params["evaluation.slice_min_rows"],
             rows_train=run.data.metrics["train_rows"],

@@ -18,6 +18,7 @@ from carprice.history import snapshots
 from carprice.history.car_groups import TEST, TRAINING
 from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.evaluation import Split
+from carprice.lifecycle.out_of_time import out_of_time, together
 from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
@@ -138,6 +139,9 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     metrics = regression_metrics(clean["price_mad"].to_numpy(dtype=np.float64), expected[~flagged])
     importance = importance_of(pipeline, clean)
     errors = typing_errors(training, expected, flagged, params.training.typing_error_log_distance)
+    tested = listings[in_test & ~listings["listing_id"].isin(doubtful).to_numpy()]
+    folds = out_of_time(pipeline, training, dated(manifest, tested.reset_index(drop=True)), params)
+    later = {f"oot_{name}": value for name, value in together(folds).items()}
 
     with registry.run(name=f"snapshot-{manifest['id']}") as run, tempfile.TemporaryDirectory() as folder:
         log.info("logging to MLflow run %s", run.info.run_id)
@@ -157,6 +161,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         mlflow.log_metrics(
             {"train_rows_flagged": float(flagged.sum()), "train_rows_available": float(len(available))}
         )
+        mlflow.log_metrics(later)
+        mlflow.log_dict({"folds": [fold.record() for fold in folds]}, "evaluation/out_of_time.json")
         # what holds of prices, learned or given
         mlflow.log_dict(_effects(pipeline), "effects/effects.json")
         mlflow.log_text(market_level(pipeline).to_csv(index=False), "effects/market_level.csv")
@@ -195,7 +201,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         "rows_partial": partial,
         "rows_test": rows_test,
         "rows_flagged": int(flagged.sum()),
-        "metrics": metrics,
+        "metrics": metrics | later,
     }
 
 
