@@ -206,6 +206,10 @@ WARNINGS: dict[WarningCode, str] = {
     "outside_training_range": N_(
         "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
     ),
+    "newer_than_learned": N_(
+        "Le modèle ne connaît aucune voiture plus récente que {bound} : il prolonge l'écart de prix d'une "
+        "année à l'autre."
+    ),
     "asked_before_learned": N_(
         "Le modèle ne connaît aucun prix d'avant le {bound} : il donne le prix de ce jour-là."
     ),

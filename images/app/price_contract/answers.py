@@ -23,6 +23,7 @@ WarningCode = Literal[
     "unknown_fuel",
     "doubtful_mileage",
     "outside_training_range",
+    "newer_than_learned",
     "asked_before_learned",
     "asked_after_learned",
     "no_market_level",

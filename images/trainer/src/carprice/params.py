@@ -158,7 +158,7 @@ TERMS = (
 MARKET_TERMS = (
     KernelTerm(sd=0.2, same=[], near={"month": 0.0035}),
     KernelTerm(sd=0.05, same=[], near={"month": 0.22}),
-    KernelTerm(sd=0.03, same=["make"], near={"month": 0.014}),
+    KernelTerm(sd=0.05, same=["make"], near={"month": 0.014}),
 )
 
 SPREAD_TERMS = (

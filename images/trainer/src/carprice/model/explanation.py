@@ -31,7 +31,7 @@ from carprice.model.kernel_regression import Effect
 # Player -> the listing's columns it stands for, and those of the matrix of `ListingFeatures`.
 PLAYERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "make_model": (("make", "model"), ("make", "root", "model", "rarity")),
-    "model_year": (("model_year",), ("year",)),
+    "model_year": (("model_year",), ("year", "years_beyond")),
     "mileage": (("mileage_km_min", "mileage_km_max"), ("km", "km_doubt")),
     "fuel": (("fuel",), ("fuel",)),
     "fiscal_power": (("fiscal_power_cv",), ("power",)),
@@ -78,7 +78,8 @@ class Explainer:
     def __init__(self, pipeline: Pipeline, background: pd.DataFrame) -> None:
         self._features = pipeline.named_steps["features"]
         rows = self._features.transform(background)
-        level = pipeline.named_steps["price"].level_
+        self._model = pipeline.named_steps["price"]
+        level = self._model.level_
         self._center: float = level.center_
         self._games = [_Game(effect, rows) for effect in level.effects()]
 
@@ -93,6 +94,9 @@ class Explainer:
             price_log += worth[-1]
             for player, value in zip(game.players, shapley_values(worth), strict=True):
                 log[player] += value
+        beyond = float(self._model.beyond(row, np.array([price_log]))[0])
+        log["model_year"] += beyond
+        price_log += beyond
         base, difference = math.exp(base_log), price_log - base_log
         # MAD per log price; where base and price are equal, its limit
         slope = base * (math.expm1(difference) / difference if difference else 1.0)

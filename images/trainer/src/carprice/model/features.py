@@ -34,7 +34,7 @@ NUMBERS = ("year", "km", "power", "rarity")
 # Saved models know the columns by their places: a new one comes after all others.
 COLUMNS = (
     *("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES),
-    *("partial", "usual_km", "usual_fuel", "month"),
+    *("partial", "usual_km", "usual_fuel", "month", "years_beyond"),
 )
 # The columns that a distance is measured in.
 NUMERIC = (*NUMBERS, "month")
@@ -45,6 +45,7 @@ _GROUPS = ("make", "root", "model")
 INPUTS = (*FEATURES, ASKED_ON)
 TEXT_INPUTS = (*TEXT_FEATURES, ASKED_ON)
 DAYS_OF_A_MONTH = 365.25 / 12
+YEARS = 5  # of one unit of the column `year`
 
 # Codes of the column `km_doubt` where nobody filled the mileage in, and where a listing has none;
 # 0 is a mileage to believe, 1 one that is too small for the age.
@@ -113,6 +114,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     `month` is the day of the price in months, 0 on the newest day that was learned and negative before. An
     unknown day and every later one count as the newest day, an earlier one than the first as the first.
+    `years_beyond` is by how many years a car is newer than all that were learned.
     """
 
     # A model that an earlier release saved has learned neither.
@@ -121,6 +123,8 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     # Days since 1970 of the first and the newest price; None where no day was known, or an earlier release
     # saved the model.
     first_day_: float | None = None
+    # An earlier release gave a model year beyond those learned the price of the newest one.
+    continues_years_: bool = False
     newest_day_: float | None = None
 
     def __init__(self, min_filled: float = 0.05, own_missing: float = 0.01) -> None:
@@ -132,6 +136,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         words, numbers = _read_table(listings)
         rows = len(listings)
         self.newest_year_ = float(np.nanmax(numbers["year"]))
+        self.continues_years_ = True
         known = numbers["day"][np.isfinite(numbers["day"])]
         self.first_day_, self.newest_day_ = (
             (float(known.min()), float(known.max())) if len(known) else (None, None)
@@ -270,7 +275,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         unsaid = _unsaid(numbers["km_high"], age)
         doubt = np.where(unsaid, UNSAID, (km < 3000 * age) & (age > 3))
         columns: dict[str, Any] = {
-            "year": (year - 2012) / 5,
+            "year": (year - 2012) / YEARS,
             "km": _scaled_km(np.where(unsaid, 150e3, km)),
             "power": 4 * np.log(np.maximum(power, 1) / 7),
             "rarity": np.log([max(self.count_.get(model, 0) - own, 0) + 1 for model in words["model"]]),
@@ -279,6 +284,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             "usual_km": _scaled_km(usual_km),
             "usual_fuel": [self.codes_["fuel"].get(word, -1) for word in usual_fuel],
             "month": self._months(numbers["day"]),
+            "years_beyond": np.maximum(numbers["year"] - self.newest_year_, 0),
         }
         for column, codes in self.codes_.items():
             columns[column] = [codes.get(word, -1) for word in words[column]]

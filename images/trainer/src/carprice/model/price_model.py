@@ -20,6 +20,7 @@ from carprice.model.features import (
     NUMERIC,
     TEXT_INPUTS,
     UNKNOWN,
+    YEARS,
     Floats,
     ListingFeatures,
 )
@@ -43,9 +44,12 @@ NESTING = ("make", "root", "model")
 # Steps of the search for noise and effects. Twice as many changed the error by less than 0.02 points.
 LEARNING_STEPS = 200
 
-MAKE, RARITY, KM_DOUBT, PARTIAL, MONTH = map(
-    COLUMNS.index, ("make", "rarity", "km_doubt", "partial", "month")
+MAKE, YEAR, RARITY, KM_DOUBT, PARTIAL, MONTH, YEARS_BEYOND = map(
+    COLUMNS.index, ("make", "year", "rarity", "km_doubt", "partial", "month", "years_beyond")
 )
+# Over so many of the newest model years the yearly change of a price is taken that continues beyond them, and
+# it is at most this (log price). Newer cars are never cheaper.
+CHANGE_YEARS, MOST_YEARLY_CHANGE = 3, 0.15
 # For each value of `partial`: the columns that a complete listing would have other values in.
 _HIDING: dict[int, dict[str, str | int]] = {
     NO_MILEAGE: {"km": "usual_km", "km_doubt": UNKNOWN},
@@ -202,7 +206,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         partial = rows[:, PARTIAL].astype(int)
         # A model of an earlier release was fitted on the first of these columns.
         rows = rows[:, : len(self.level_.columns)]
-        log_price = self.level_.predict(rows)
+        log_price = self.log_price(rows)
         if not return_interval:
             price: Floats = np.exp(log_price)
             return price
@@ -212,6 +216,27 @@ class PriceModel(RegressorMixin, BaseEstimator):
             np.column_stack([log_price, log_price + low * spread, log_price + high * spread])
         )
         return interval
+
+    def log_price(self, rows: Floats) -> Floats:
+        """The log price of each row, of shape (n,)."""
+        learned = self.level_.predict(rows)
+        return learned + self.beyond(rows, learned)
+
+    def beyond(self, rows: Floats, learned: Floats) -> Floats:
+        """What a model year beyond all that were learned adds to the log price `learned`, both of shape (n,).
+
+        For each year as much as the newest learned years differ by, for the same car.
+        """
+        added = np.zeros(len(rows))
+        if len(self.level_.columns) <= YEARS_BEYOND:
+            return added
+        newer = np.flatnonzero(rows[:, YEARS_BEYOND])
+        if len(newer):
+            older = rows[newer].copy()
+            older[:, YEAR] -= CHANGE_YEARS / YEARS
+            change = (learned[newer] - self.level_.predict(older)) / CHANGE_YEARS
+            added[newer] = rows[newer, YEARS_BEYOND] * np.clip(change, 0, MOST_YEARLY_CHANGE)
+        return added
 
     def reach(self, rows: Floats) -> Floats:
         """How far (log price) a price may stand from its comparables, of shape (n,).
@@ -287,7 +312,7 @@ def looks_mistyped(pipeline: Pipeline, features: pd.DataFrame, price_mad: Floats
     """
     rows = pipeline.named_steps["features"].transform(features)
     model = pipeline.named_steps["price"]
-    far: npt.NDArray[np.bool_] = np.abs(np.log(price_mad) - model.level_.predict(rows)) > model.reach(rows)
+    far: npt.NDArray[np.bool_] = np.abs(np.log(price_mad) - model.log_price(rows)) > model.reach(rows)
     return far
 
 

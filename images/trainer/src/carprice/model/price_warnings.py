@@ -32,6 +32,8 @@ MESSAGES: dict[str, str] = {
     "doubtful_mileage": "A mileage of {value:.0f} km is hard to believe for a car of {year:.0f}: the model "
     "takes it as not filled in.",
     "outside_training_range": "The model knows no {name} as {side} as {value:.0f}: it uses {bound:.0f}.",
+    "newer_than_learned": "The model knows no car newer than {bound:.0f}: it continues the change of price "
+    "from year to year.",
     "asked_before_learned": "The model knows no price from before {bound}: it gives the price of that day.",
     "asked_after_learned": "The model knows no price from after {bound}: it gives the price of that day, and "
     "the market may have moved since.",
@@ -118,7 +120,9 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
     for column, field, name in _RANGES:
         value = numbers[column]
         low, high = features.range_[column]
-        if not _is_unknown(value) and not low <= value <= high:
+        if column == "year" and features.continues_years_ and (value or 0) > features.newest_year_:
+            yield _warning("newer_than_learned", field, value=value, bound=features.newest_year_)
+        elif not _is_unknown(value) and not low <= value <= high:
             bound, side = (low, "low") if value < low else (high, "high")
             yield _warning(
                 "outside_training_range", field, value=value, bound=float(bound), side=side, name=name
