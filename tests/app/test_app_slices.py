@@ -13,6 +13,7 @@ from carprice.listings import reading
 from price_app import messages, slices
 from price_app.api_client import ApiClient
 from price_app.settings import Settings
+from price_contract.answers import BatchRow
 from price_contract.priced_csv import priced_csv
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Note\n"
@@ -52,6 +53,14 @@ def test_slices_give_what_the_command_line_gives(
         assert pieces == -(-len(priced.rows) // rows)
         raw = reading.read_raw(content)
         assert table(priced_csv(raw.table, priced.rows, raw.delimiter)) == expected
+
+
+@pytest.mark.parametrize("delimiter", [";", ","])
+def test_no_cell_of_a_priced_file_is_a_formula(delimiter: str) -> None:
+    raw = reading.read_raw((HEADER + "@Dacia;=1+1;2015;90000;Diesel;-7.58\n").encode())
+    row: BatchRow = {"row": 1, "errors": [], "problem": "=none", "code": "unknown", "params": {}}
+    _, cells = list(csv.reader(io.StringIO(priced_csv(raw.table, [row], delimiter)), delimiter=delimiter))
+    assert cells == ["'@Dacia", "'=1+1", "2015", "90000", "Diesel", "-7.58", "", "", "", "", "'=none"]
 
 
 def table(text: str) -> list[list[str]]:

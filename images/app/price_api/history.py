@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from carprice.listings.records import shown
 from carprice.listings.schema import FEATURES
 from carprice.listings.values import parse_price
+from carprice.spreadsheets import SpreadsheetWriter
 from price_api import schemas
 from price_api.prediction_log.records import Filters, Logged
 from price_api.pricing import Json, json_body, object_body
@@ -148,26 +148,16 @@ def as_record(prediction: Logged) -> LoggedPrediction:
 def exported(predictions: Iterator[Logged]) -> Iterator[str]:
     """The predictions as CSV, a few hundred rows at a time."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
+    writer = SpreadsheetWriter(text, _COLUMNS)
     for number, prediction in enumerate(predictions, 1):
         record = asdict(prediction)
         record |= record.pop("listing")
-        writer.writerow([_cell(record.get(name)) for name in _COLUMNS])
+        writer.write([[record.get(name) for name in _COLUMNS]])
         if number % _FLUSH_ROWS == 0:
             yield text.getvalue()
             text.seek(0)
             text.truncate()
     yield text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    if isinstance(value, float) and value == int(value):
-        return int(value)
-    # Without the apostrophe a spreadsheet takes it for a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t" and value else value
 
 
 def _feedback_in(document: dict[str, Any]) -> tuple[str, float]:

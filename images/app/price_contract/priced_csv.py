@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any, cast
 
 import pandas as pd
 
 from carprice.lifecycle import prediction
+from carprice.spreadsheets import csv_text
 from price_contract.answers import BatchRow
 
 _KEYS = {prediction.PRICE: "price_mad", prediction.LOW: "low_mad", prediction.HIGH: "high_mad"}
@@ -22,8 +22,4 @@ def priced_csv(table: pd.DataFrame, rows: Sequence[BatchRow], delimiter: str) ->
     }
     columns[prediction.WARNINGS] = [prediction.sentences_of(record.get("warnings", ())) for record in records]
     columns[prediction.PROBLEM] = [record.get("problem", "") for record in records]
-    text = io.StringIO()
-    pd.concat([table.reset_index(drop=True), pd.DataFrame(columns)], axis=1).to_csv(
-        text, index=False, sep=delimiter
-    )
-    return text.getvalue()
+    return csv_text(pd.concat([table.reset_index(drop=True), pd.DataFrame(columns)], axis=1), delimiter)

@@ -16,6 +16,7 @@ from carprice.listings import reading, tables
 from carprice.listings.asked_days import ASKED_ON, asked_days
 from carprice.model.features import features_of
 from carprice.model.price_warnings import warnings_of_table
+from carprice.spreadsheets import SpreadsheetWriter
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,8 @@ def predict_file(
     raw = reading.read_raw(local_files.read(source), os.path.basename(source))
     priced = price_rows(registry, raw, alias, asked_on)
     with local_files.writing(target) as output:
-        pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1).to_csv(
-            output, index=False, sep=raw.delimiter
-        )
+        both = pd.concat([raw.table.reset_index(drop=True), priced.reset_index(drop=True)], axis=1)
+        SpreadsheetWriter(output, both.columns, raw.delimiter).write_table(both)
     without = int(priced[PRICE].isna().sum())
     log.info(
         "%d rows priced, %d without a price (see the column `%s`)", len(priced) - without, without, PROBLEM

@@ -33,6 +33,7 @@ from carprice.model.price_model import (
 )
 from carprice.model.typing_errors import typing_errors
 from carprice.params import Params, TrainingParams
+from carprice.spreadsheets import csv_text
 from carprice.store import DataRoot
 
 log = logging.getLogger(__name__)
@@ -170,8 +171,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         if days is not None:
             mlflow.set_tags({"first_day": days.first, "newest_day": days.newest})
         mlflow.log_dict(manifest, "data/manifest.json")
-        mlflow.log_text(errors.to_csv(index=False), "data/typing_errors.csv")
-        mlflow.log_text(importance.to_csv(index=False), "importance/importance.csv")
+        mlflow.log_text(csv_text(errors), "data/typing_errors.csv")
+        mlflow.log_text(csv_text(importance), "importance/importance.csv")
         mlflow.log_artifact(pictures.importance(importance, folder), "importance")
         logged = mlflow.sklearn.log_model(
             pipeline,

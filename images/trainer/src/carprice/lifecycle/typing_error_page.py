@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from carprice.reports.html import templates
+from carprice.spreadsheets import csv_text
 from carprice.store import DataRoot
 
 MOST_SHOWN = 50
@@ -31,7 +32,7 @@ def publish(root: DataRoot, found: pd.DataFrame, files: Iterable[str]) -> None:
         if not root.exists(page):
             continue
         if len(rows):
-            root.write_text(f"reports/quality/{csv}", rows.drop(columns="source_sha256").to_csv(index=False))
+            root.write_text(f"reports/quality/{csv}", csv_text(rows.drop(columns="source_sha256")))
         section = (
             templates()
             .get_template("typing_errors.html")

@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 from carprice.listings.titles import LOST, with_lost_letters
+from carprice.spreadsheets import without_text_mark
 
 # Arabic and Persian digits, and the signs that stand between them
 _ARABIC = {
@@ -33,8 +34,9 @@ def clean(text: str) -> str:
     """The text that a person saw on the site, in composed Unicode (NFC) without stray spaces.
 
     Text that was encoded twice (`CitroÃ«n`), HTML entities and tags, quotation marks and the brackets of a
-    list around the whole (`['Clio']`), marks of the writing direction, digits of other scripts and letters
-    that were lost where one word fits are put right.
+    list around the whole (`['Clio']`), the apostrophe that our own files put before a sign (`'--`), marks of
+    the writing direction, digits of other scripts and letters that were lost where one word fits are put
+    right.
     """
     if "&" in text:
         text = html.unescape(text)
@@ -42,6 +44,7 @@ def clean(text: str) -> str:
         text = _TAG.sub(" ", text)
     if text[:1] in ("[", '"', "'") and (quoted := _QUOTED.fullmatch(text.strip())):
         text = quoted["list"] if quoted["list"] is not None else quoted["text"]
+    text = without_text_mark(text)
     if not text.isascii():
         text = _repaired(text)
     if not text.isprintable():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from typing import IO
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from carprice.listings.reading import RawTable
 from carprice.quality.judging import JudgedRows
+from carprice.spreadsheets import SpreadsheetWriter
 
 
 class QuarantineFile:
@@ -20,14 +20,13 @@ class QuarantineFile:
 
     def __init__(self, output: IO[bytes], raw: RawTable) -> None:
         self._text = io.TextIOWrapper(output, encoding="utf-8-sig", newline="", write_through=True)
-        self._writer = csv.writer(self._text, delimiter=raw.delimiter)
-        self._writer.writerow([*raw.header, "line", "reason"])
+        self._writer = SpreadsheetWriter(self._text, [*raw.header, "line", "reason"], raw.delimiter)
 
     def add(self, rows: JudgedRows) -> None:
         """Write those of the rows that are quarantined."""
         chosen = np.flatnonzero(rows.of("quarantined"))
         words = rows.table.iloc[chosen].itertuples(index=False, name=None)
-        self._writer.writerows(
+        self._writer.write(
             [*row, line, reason]
             for row, line, reason in zip(words, rows.lines[chosen], rows.reasons[chosen], strict=True)
         )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from carprice.listings.schema import COLUMNS
 from carprice.quality.judging import JudgedRows
+from carprice.spreadsheets import SpreadsheetWriter
 
 
 class RowList:
@@ -17,14 +18,11 @@ class RowList:
     """
 
     def __init__(self, output: IO[str]) -> None:
-        self._output = output
-        pd.DataFrame(columns=["line", "outcome", "reason", *COLUMNS]).to_csv(output, index=False)
+        self._writer = SpreadsheetWriter(output, ["line", "outcome", "reason", *COLUMNS])
 
     def add(self, rows: JudgedRows) -> None:
         """Write some rows."""
         said = pd.DataFrame(
             {"line": rows.lines, "outcome": rows.fates, "reason": rows.reasons}, index=rows.table.index
         )
-        pd.concat([said, rows.values()], axis=1).to_csv(
-            self._output, index=False, header=False, float_format="%.15g"
-        )
+        self._writer.write_table(pd.concat([said, rows.values()], axis=1))
