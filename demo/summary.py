@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from carprice.errors import UsageProblem
+from carprice.formats import figure
 from carprice.history import snapshots
 from carprice.lifecycle.promotion import decisions_of
 from carprice.lifecycle.registry import PRODUCTION, Registry
@@ -91,7 +92,7 @@ def _gates(decisions: dict[str, dict[str, Any]]) -> list[str]:
             reasons = decisions[step].get("compared", {}).get("reasons", [])
             lines += [f"  {reason['sentence']}" for reason in reasons]
             lines += [
-                f"  {'yes' if g['passed'] else 'NO ':<4} {g['name']:<24} {g['value']:<10.4g} must be "
+                f"  {'yes' if g['passed'] else 'NO ':<4} {g['name']:<24} {figure(g['value']):<10} must be "
                 f"{g['comparison']} {g['threshold']:g}"
                 for g in decisions[step]["gates"]
             ]

@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import zipfile
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from mlflow.types.schema import ColSpec, Schema
 from systems import FAST, System
 
 from carprice.alerts.record import all_alerts
+from carprice.cli.commands import write_result
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST
@@ -385,3 +388,40 @@ def test_what_can_not_be_judged_is_told_and_stops_no_training(system: System) ->
     assert states["train_model"] == states["evaluate_model"] == "success"
     causes = {known["cause"] for known in all_alerts(system.root)}
     assert causes >= {"pipeline_failed:score_new_listings", "pipeline_failed:detect_drift"}
+
+
+def test_where_every_test_price_is_flagged_no_record_holds_a_number_that_is_none(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_id = str(system.registry.version_of(PRODUCTION).run_id)
+    monkeypatch.setattr(
+        evaluation, "looks_mistyped", lambda _, listings, __: np.ones(len(listings), dtype=bool)
+    )
+    evaluated = evaluation.evaluate(system.root, system.params, system.registry, run_id)
+    write_result(Namespace(result=str(tmp_path / "result.json")), evaluated)
+    metrics = strict((tmp_path / "result.json").read_text())["metrics"]
+    assert (metrics["test_unflagged_rows"], metrics["test_unflagged_mape"]) == (0, None)
+    assert "nan" not in system.root.read_bytes(evaluated["model_card"]).decode().casefold().split()
+
+    decision = promotion.promote_to_staging(system.root, system.params, system.registry, run_id)
+    with pytest.raises(promotion.GateSaidNo) as no:
+        promotion.require_yes(decision)
+    assert "mape must be <= " in str(no.value)
+    write_result(Namespace(result=str(tmp_path / "no.json")), no.value.result)
+    values = {gate["name"]: gate["value"] for gate in strict((tmp_path / "no.json").read_text())["gates"]}
+    assert (values["test_rows"], values["mape"]) == (0, None)
+    assert strict(system.registry.version("1").tags["decision.promote_to_staging"])
+
+    report = run_report.send_pipeline_report(system.root, system.registry, run_id, "1", {})
+    name = report["report"].removesuffix(".html")
+    strict(system.root.read_bytes(f"{name}.json").decode())
+    assert "test_rows" in system.root.read_bytes(report["report"]).decode()
+
+
+def strict(text: str) -> Any:
+    """A JSON document as PostgreSQL reads it."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"JSON has no {name}")
+
+    return json.loads(text, parse_constant=refuse)

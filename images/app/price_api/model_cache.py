@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from carprice import strict_json
 from carprice.lifecycle.registry import PRODUCTION
 from carprice.lifecycle.saved_models import load_folder
 from carprice.store import DataRoot
@@ -179,7 +180,7 @@ class ModelCache:
     def _write_json(path: str, document: Any) -> None:
         partial = f"{path}.part"
         with open(partial, "w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False, default=str)
+            file.write(strict_json.dumps(document))
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

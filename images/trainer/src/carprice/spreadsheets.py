@@ -1,8 +1,8 @@
 """CSV files that people open in a spreadsheet.
 
 Cells hold words of strangers. A spreadsheet runs a cell that begins with one of `SIGNS` as a formula, so a
-text that does gets an apostrophe in front, which shows it as text. Numbers stay numbers, those written as text
-too. Every text stands in quotation marks, so that no separator in it begins a new cell, whichever the
+text that does gets an apostrophe in front, which shows it as text. Numbers stay numbers, also those written
+as text. Every text stands in quotation marks, so that no separator in it begins a new cell, whichever the
 spreadsheet expects.
 Source: OWASP, CSV injection.
 """

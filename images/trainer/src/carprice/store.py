@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import uuid
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from carprice import strict_json
 from carprice.errors import CarpriceError, NoJson, StoreAway, StoreRefused, UsageProblem
 from carprice_contract.formats import FORMAT
 
@@ -130,7 +130,7 @@ class DataRoot:
     def read_json(self, name: str) -> Any:
         """The JSON document `name`. Raises `FileNotFoundError`, and `NoJson` where it is broken."""
         try:
-            return json.loads(self.read_bytes(name))
+            return strict_json.loads(self.read_bytes(name))
         except ValueError as error:
             raise NoJson(
                 f"{name} was expected to hold JSON, found something else ({error}); put it back from a "
@@ -167,8 +167,8 @@ class DataRoot:
         self.write_bytes(name, text.encode())
 
     def write_json(self, name: str, document: Any) -> None:
-        """Write a JSON document atomically."""
-        self.write_text(name, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        """Write a JSON document atomically, with null for each number that is not finite."""
+        self.write_text(name, strict_json.dumps(document, indent=2) + "\n")
 
     def write_parquet(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as Parquet, atomically."""

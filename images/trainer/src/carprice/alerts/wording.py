@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from carprice.formats import thousands
+from carprice.formats import figure, thousands
 from carprice.params import Params
 
 MOST_REASONS = 5
@@ -174,6 +174,6 @@ def _figures(verdict: Mapping[str, Any]) -> list[str]:
     for name, value in (verdict.get("metrics") or {}).items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             limit = promised.get(name) if isinstance(promised, Mapping) else None
-            beside = f" (promised {limit:.4g})" if isinstance(limit, int | float) else ""
-            lines.append(f"{name}: {value:.4g}{beside}")
+            beside = f" (promised {figure(limit)})" if isinstance(limit, int | float) else ""
+            lines.append(f"{name}: {figure(value)}{beside}")
     return lines

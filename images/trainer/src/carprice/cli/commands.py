@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from carprice import strict_json
 from carprice.pipeline.context import Context
 from carprice.store import DataRoot
 
@@ -45,18 +45,13 @@ def write_result(arguments: argparse.Namespace, result: Any) -> None:
     """Write the result to the file or URL that `--result` names, or print it where none is named."""
     target = arguments.result
     if target is None:
-        text = (
-            arguments.printed(result)
-            if arguments.printed
-            else json.dumps(result, indent=2, ensure_ascii=False)
-        )
-        print(text)  # noqa: T201
+        print(arguments.printed(result) if arguments.printed else strict_json.dumps(result, indent=2))  # noqa: T201
     elif "://" in target:
         # The files of a pod are gone with it, so its result goes to the object store.
         folder, _, name = target.rpartition("/")
-        DataRoot(folder).write_text(name, json.dumps(result, ensure_ascii=False))
+        DataRoot(folder).write_text(name, strict_json.dumps(result))
     else:
         partial = f"{target}.{uuid.uuid4().hex[:8]}.part"
         with open(partial, "w", encoding="utf-8") as file:
-            json.dump(result, file, ensure_ascii=False)
+            file.write(strict_json.dumps(result))
         os.replace(partial, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +21,13 @@ from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish
 from carprice.model.features import features_of
 from carprice.model.market import market_level
-from carprice.model.metrics import Floats, regression_metrics, slice_metrics
+from carprice.model.metrics import Floats, mean, regression_metrics, slice_metrics
 from carprice.model.price_model import looks_mistyped
 from carprice.model.typing_errors import typing_errors
 from carprice.params import Params
 from carprice.reports import paths
 from carprice.store import DataRoot
+from carprice.strict_json import finite
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,8 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
 
     Metrics named `test_*` are on all test rows, `test_unflagged_*` on those whose price does not
     look like a typing error, `test_recent_*` on the newest of these. `interval_coverage` is the share
-    of prices inside the interval, `interval_width` its mean width as a share of the price.
+    of prices inside the interval, `interval_width` its mean width as a share of the price. A metric that is
+    no number, such as that of no rows, is left out of the run and is null in records.
     """
     import mlflow
     import mlflow.artifacts
@@ -85,11 +88,11 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
         for name, value in regression_metrics(actual[recent], predicted[recent]).items()
     }
     for name, rows in (("unflagged", ~flagged), ("recent", recent)):
-        metrics[f"test_{name}_interval_coverage"] = float(covered[rows].mean())
-        metrics[f"test_{name}_interval_width"] = float(((high - low) / predicted)[rows].mean())
+        metrics[f"test_{name}_interval_coverage"] = mean(covered[rows])
+        metrics[f"test_{name}_interval_width"] = mean(((high - low) / predicted)[rows])
     with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
-        mlflow.log_metrics(metrics)
-        mlflow.log_dict({"metrics": metrics, "slices": slices}, "evaluation/evaluation.json")
+        mlflow.log_metrics({name: value for name, value in metrics.items() if math.isfinite(value)})
+        mlflow.log_dict(finite({"metrics": metrics, "slices": slices}), "evaluation/evaluation.json")
         drawn = [
             draw(actual, predicted, flagged, folder)
             for draw in (pictures.predicted_against_actual, pictures.residuals)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from carprice.formats import figure
+from carprice.strict_json import finite
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -22,10 +25,10 @@ class Gate:
         return self.value >= self.threshold if self.comparison == ">=" else self.value <= self.threshold
 
     def record(self) -> dict[str, Any]:
-        """The gate as JSON."""
-        return asdict(self) | {"value": round(float(self.value), 6), "passed": self.passed}
+        """The gate as JSON; its `value` is None where it is no finite number."""
+        return asdict(self) | {"value": finite(round(float(self.value), 6)), "passed": self.passed}
 
     def sentence(self) -> str:
         """The gate in words."""
         verdict = "yes" if self.passed else "NO"
-        return f"{verdict}: {self.name} is {self.value:.4g}, must be {self.comparison} {self.threshold:g}"
+        return f"{verdict}: {self.name} is {figure(self.value)}, must be {self.comparison} {self.threshold:g}"

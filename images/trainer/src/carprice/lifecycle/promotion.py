@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from datetime import UTC, datetime
@@ -10,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from carprice import strict_json
 from carprice.errors import NothingToDo, UsageProblem
+from carprice.formats import figure
 from carprice.lifecycle.comparison import against_production
 from carprice.lifecycle.evaluation import prices_of, test_listings
 from carprice.lifecycle.gates import Gate
@@ -60,7 +61,7 @@ def validate_staging(root: DataRoot, params: Params, registry: Registry, version
     listings = test_listings(root, run)
     prices = prices_of(loaded.pipeline, listings)
     actual = listings["price_mad"].to_numpy(dtype=np.float64)
-    logged = run.data.metrics["test_mape"]
+    logged = run.data.metrics.get("test_mape", np.nan)
     gates = [
         Gate(
             "signature_matches",
@@ -151,7 +152,9 @@ def decisions_of(registry: Registry, version: str) -> dict[str, dict[str, Any]]:
     tags = registry.version(version).tags
     prefix = "decision."
     return {
-        key.removeprefix(prefix): json.loads(value) for key, value in tags.items() if key.startswith(prefix)
+        key.removeprefix(prefix): strict_json.loads(value)
+        for key, value in tags.items()
+        if key.startswith(prefix)
     }
 
 
@@ -161,7 +164,8 @@ def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[
 
     def recent(name: str) -> float:
         # a run of an earlier release has no figures of the recent window
-        return metrics.get(f"test_recent_{name}", metrics[f"test_unflagged_{name}"])
+        of_rows = "recent" if "test_recent_rows" in metrics else "unflagged"  # older runs have no recent rows
+        return metrics.get(f"test_{of_rows}_{name}", np.nan)
 
     return [
         Gate(
@@ -182,7 +186,7 @@ def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[
         Gate(
             "r2_log",
             # among cars of one kind there is no variance to explain, however good the prices are
-            max(recent("r2_log"), metrics["test_unflagged_r2_log"]),
+            max(recent("r2_log"), metrics.get("test_unflagged_r2_log", np.nan)),
             ">=",
             limits.min_r2_log,
             f"R² of the log price {rows}, or on all such rows where it is higher",
@@ -238,7 +242,7 @@ def require_yes(decision: dict[str, Any]) -> dict[str, Any]:
     if decision["passed"]:
         return decision
     words = "; ".join(
-        f"{gate['name']} must be {gate['comparison']} {gate['threshold']:g}, found {gate['value']:.4g}"
+        f"{gate['name']} must be {gate['comparison']} {gate['threshold']:g}, found {figure(gate['value'])}"
         for gate in decision["gates"]
         if not gate["passed"]
     )

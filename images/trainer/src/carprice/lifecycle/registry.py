@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from carprice import strict_json
 from carprice.errors import NothingToDo, TryAgain, UsageProblem
 from carprice.lifecycle import mlflow_adapter
 from carprice.lifecycle.saved_models import LoadedModel, load_folder
@@ -186,7 +186,7 @@ class Registry:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return []
                 raise
-        return [json.loads(tags[key]) for key in sorted(tags) if key.startswith(_HISTORY_TAG)]
+        return [strict_json.loads(tags[key]) for key in sorted(tags) if key.startswith(_HISTORY_TAG)]
 
     def put_in_production(self, version: str, action: str, by: str, reason: str) -> dict[str, Any]:
         """Point `production` at `version` and `previous` at what was there; returns the history entry.
@@ -213,7 +213,7 @@ class Registry:
         }
         with self.answering():
             self.client.set_registered_model_tag(
-                MODEL, f"{_HISTORY_TAG}{now:%Y%m%dT%H%M%S%f}", json.dumps(entry, ensure_ascii=False)
+                MODEL, f"{_HISTORY_TAG}{now:%Y%m%dT%H%M%S%f}", strict_json.dumps(entry)
             )
         return entry
 
@@ -264,10 +264,8 @@ class Registry:
     def record_decision(self, run_id: str, version: str, step: str, record: dict[str, Any]) -> None:
         """Attach a decision to the version, whole as an artifact of its run and as a tag."""
         with self.answering():
-            self.client.log_dict(run_id, record, f"decisions/{step}-v{version}.json")
-            self.client.set_model_version_tag(
-                MODEL, version, f"decision.{step}", json.dumps(record, ensure_ascii=False)
-            )
+            self.client.log_dict(run_id, strict_json.finite(record), f"decisions/{step}-v{version}.json")
+            self.client.set_model_version_tag(MODEL, version, f"decision.{step}", strict_json.dumps(record))
 
     def download(self, version: str, folder: str) -> str:
         """Put the model of `version` into `folder`, for `load_folder`; returns where exactly it lies."""

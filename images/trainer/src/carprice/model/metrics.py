@@ -13,18 +13,24 @@ from carprice.model.features import partial_of
 Floats = npt.NDArray[np.float64]
 
 
+_OF_PRICES = (
+    "mae_mad", "rmse_mad", "mae_share", "mape", "median_ape", "r2", "r2_log", "within_10", "within_20"
+)  # fmt: skip
+_OF_RATIOS = ("cod", "prd", "prb")
 # What the values of `partial_of` say.
 _WITHOUT = ("neither missing", "mileage", "fuel", "mileage and fuel")
 
 
 def regression_metrics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, float]:
-    """Metrics of predicted against actual prices, both of shape (n,) in MAD, n >= 2.
+    """Metrics of predicted against actual prices, both of shape (n,) in MAD; NaN where there are none.
 
     `mae_mad`, `rmse_mad` are in MAD; `mape` and `median_ape` are shares of the actual price;
     `mae_share` is the mean absolute error over the mean price; `r2` is on the price and
     `r2_log` on its logarithm; `rows` is n. `within_10` and `within_20` are the shares of rows whose
     error is at most 10 % and 20 %. The others are those of `ratio_statistics`.
     """
+    if not len(actual_mad):
+        return {"rows": 0.0} | dict.fromkeys((*_OF_PRICES, *_OF_RATIOS), np.nan)
     error = predicted_mad - actual_mad
     relative = np.abs(error) / actual_mad
     return {
@@ -55,7 +61,7 @@ def ratio_statistics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, flo
     ratio = predicted_mad / actual_mad
     median = float(np.median(ratio))
     if not 0 < median < np.inf:
-        return dict.fromkeys(("cod", "prd", "prb"), np.nan)
+        return dict.fromkeys(_OF_RATIOS, np.nan)
     # half of each price, so that an error of one does not look like a bias
     value = 0.5 * (actual_mad + predicted_mad / median)
     doublings = np.log2(value) - np.log2(value).mean()
@@ -65,6 +71,11 @@ def ratio_statistics(actual_mad: Floats, predicted_mad: Floats) -> dict[str, flo
         "prd": float(ratio.mean()) * float(actual_mad.sum()) / float(predicted_mad.sum()),
         "prb": float((doublings * (ratio - median)).sum()) / median / spread if spread > 0 else 0.0,
     }
+
+
+def mean(values: npt.NDArray[Any]) -> float:
+    """The mean of n values; NaN where there are none."""
+    return float(values.mean()) if len(values) else np.nan
 
 
 def r_squared(actual: Floats, predicted: Floats) -> float:

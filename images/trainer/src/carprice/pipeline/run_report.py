@@ -13,7 +13,7 @@ from carprice.alerts import events
 from carprice.alerts.delivery import deliver
 from carprice.alerts.wording import steps_of
 from carprice.errors import CarpriceError
-from carprice.formats import thousands
+from carprice.formats import figure, thousands
 from carprice.landing.receipts import read_receipt
 from carprice.lifecycle.promotion import decisions_of
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
@@ -160,7 +160,7 @@ def _verdict(
     missed = [gate for decision in decisions.values() for gate in decision["gates"] if not gate["passed"]]
     if missed:
         gates = ", ".join(
-            f"{g['name']} {g['value']:.4g} (must be {g['comparison']} {g['threshold']:g})" for g in missed
+            f"{g['name']} {figure(g['value'])} (must be {g['comparison']} {g['threshold']:g})" for g in missed
         )
         return "kept", f"version {version} was not promoted: {gates}"
     return "kept", f"version {version or 'none'} was not promoted"
@@ -190,7 +190,7 @@ def _plain_text(report: dict[str, Any]) -> str:
         lines += ["", decision["step"]]
         lines += [f"  {reason['sentence']}" for reason in decision["compared"].get("reasons", [])]
         lines += [
-            f"  {'yes' if g['passed'] else 'NO '} {g['name']}: {g['value']:.4g} {g['comparison']} "
+            f"  {'yes' if g['passed'] else 'NO '} {g['name']}: {figure(g['value'])} {g['comparison']} "
             f"{g['threshold']:g}"
             for g in decision["gates"]
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jinja2
 
-from carprice.formats import percent, thousands
+from carprice.formats import decimals, figure, percent, thousands
 
 
 def templates() -> jinja2.Environment:
@@ -14,4 +14,6 @@ def templates() -> jinja2.Environment:
     )
     environment.filters["thousands"] = thousands
     environment.filters["percent"] = percent
+    environment.filters["decimals"] = decimals
+    environment.filters["figure"] = figure
     return environment
