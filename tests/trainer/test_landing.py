@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from carprice.history import assembling, snapshots
 from carprice.landing.claim import claim
 from carprice.landing.content import sha256_of
 from carprice.landing.land import land
+from carprice.landing.receipts import add_name, read_receipt
 from carprice.listings import sample
 from carprice.params import LandingParams, Params
 from carprice.quality.check import check_data_quality
@@ -288,3 +290,73 @@ def test_an_object_store_serves_as_data_root_too(listings: Path) -> None:
     assembling.assemble(store, AT_ONCE, [sha])
     assert claimed(store) == []
     assert len(snapshots.load(store, "latest")[1]) > 90
+
+
+def test_an_object_that_changes_while_it_is_read_is_claimed_next_time_with_its_new_content(
+    listings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = DataRoot("memory://carprice-changing"), tmp_path / "other.csv"
+    sample.write_sample(str(other), 150, 2)
+    land(store, str(listings), "a.csv")
+
+    def read_and_replaced(root: DataRoot, name: str) -> str:
+        found = sha256_of(root, name)
+        root.write_bytes(name, other.read_bytes())
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr("carprice.landing.claim.sha256_of", read_and_replaced)
+        assert claimed(store) == []
+    assert claim(store, AT_ONCE) == [{"file": "a.csv", "sha256": sha256_of(store, "raw/a.csv")}]
+
+
+@pytest.mark.parametrize("kind", ["folder", "object store"])
+def test_of_two_files_landed_under_one_name_at_once_the_first_stays(
+    root: DataRoot, listings: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = root if kind == "folder" else DataRoot("memory://carprice-two-at-once")
+    land(where, str(listings), "a.csv")
+    first = where.read_bytes("raw/a.csv")
+    other = tmp_path / "other.csv"
+    sample.write_sample(str(other), 150, 2)
+    monkeypatch.setattr(DataRoot, "exists", lambda *_: False)  # as it was when the second began
+    with pytest.raises(UsageProblem, match="already exists with other content"):
+        land(where, str(other), "a.csv")
+    assert "waits to be read" in land(where, str(listings), "a.csv")["already"]
+    assert where.read_bytes("raw/a.csv") == first
+    assert where.names("raw") == ["a.csv"]
+
+
+def test_a_decision_about_a_file_that_falls_while_a_claim_reads_is_kept(
+    root: DataRoot, listings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = land(root, str(listings), "a.csv")["sha256"]
+    check_data_quality(root, AT_ONCE, "a.csv", sha256)
+    Path(root.path("raw/b.csv")).write_bytes(listings.read_bytes())
+
+    def read_and_decided(root: DataRoot, name: str) -> str:
+        receipt = read_receipt(root, sha256) | {"status": "refused"}
+        root.write_json(f"receipts/{sha256}.json", receipt)
+        return sha256_of(root, name)
+
+    monkeypatch.setattr("carprice.landing.claim.sha256_of", read_and_decided)
+    claimed(root)
+    receipt = read_receipt(root, sha256)
+    assert (receipt["status"], receipt["names"]) == ("refused", ["a.csv", "b.csv"])
+
+
+@pytest.mark.parametrize("name", ["../receipts/a.csv", "..%2Freceipts%2Fa.csv", "/etc/a.csv"])
+def test_a_name_that_leads_out_of_raw_is_not_read(root: DataRoot, name: str) -> None:
+    with pytest.raises(UsageProblem, match="give its name alone"):
+        check_data_quality(root, AT_ONCE, name, "0" * 64)
+
+
+def test_names_that_are_found_at_the_same_time_are_all_kept(root: DataRoot, listings: Path) -> None:
+    sha256 = land(root, str(listings), "a.csv")["sha256"]
+    check_data_quality(root, AT_ONCE, "a.csv", sha256)
+    names = [f"{number}.csv" for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: add_name(root, sha256, name, f"of {name}"), names))
+    receipt = read_receipt(root, sha256)
+    assert set(receipt["names"]) == {"a.csv", *names}
+    assert set(receipt["fingerprints"]) == {"a.csv", *names}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 import logging
 import os
@@ -177,10 +179,12 @@ class DataRoot:
         self.write_bytes(name, buffer.getvalue())
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[IO[bytes]]:
+    def writing(self, name: str, new: bool = False) -> Iterator[IO[bytes]]:
         """A binary file that becomes `name` only when the block ends without an error.
 
-        Where the block raises `Discarded`, nothing is written and the program continues after it.
+        Where the block raises `Discarded`, nothing is written and the program continues after it. A file that
+        must be `new` replaces none: raises `FileExistsError` where another process was first. An object store
+        has to know conditional writes (`If-None-Match`) for that.
         """
         path = self.path(name)
         if not self.is_local:  # an object appears when its upload is complete
@@ -190,7 +194,7 @@ class DataRoot:
             except Discarded:
                 return
             with self._answering():
-                self._fs.pipe_file(path, buffer.getvalue())
+                self._fs.pipe_file(path, buffer.getvalue(), **({"mode": "create"} if new else {}))
             return
         folder, _, base = path.rpartition("/")
         os.makedirs(folder, exist_ok=True)
@@ -200,12 +204,38 @@ class DataRoot:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, path)
+            if new:
+                _link(partial, path)
+            else:
+                os.replace(partial, path)
         except BaseException as error:
             if os.path.exists(partial):
                 os.unlink(partial)
             if not isinstance(error, Discarded):
                 raise
+
+    @contextmanager
+    def locked(self, name: str, wait: bool = True) -> Iterator[bool]:
+        """Hold the lock `name`, an empty file; false if another process holds it and not `wait`.
+
+        The kernel releases the lock of a process that dies. An object store has no locks: there, it is always
+        held.
+        """
+        if not self.is_local:
+            yield True
+            return
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(handle)
 
     def remove(self, name: str) -> None:
         """Delete the file or folder `name` if it exists."""
@@ -238,6 +268,8 @@ class DataRoot:
 
     def _problem(self, error: Exception) -> StoreAway | StoreRefused | None:
         """What is wrong with the store; None where it only lacks a file, or where we are wrong."""
+        if isinstance(error, FileExistsError):
+            return None
         kind, said = type(error).__name__, " ".join(str(error).split())[:200]
         if isinstance(error, FileNotFoundError):
             if _code(error) != "NoSuchBucket":
@@ -264,6 +296,21 @@ class DataRoot:
                 f"{_endpoint()}: {said}; see that it can be reached, the step can then be tried again"
             )
         return None
+
+
+def _link(partial: str, path: str) -> None:
+    """Give the file `partial` the name `path`. Raises `FileExistsError` where there is such a file."""
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        # a file system without hard links: what is left is to look first
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        os.replace(partial, path)
+    else:
+        os.unlink(partial)
 
 
 def _is_file(entry: dict[str, Any]) -> bool:

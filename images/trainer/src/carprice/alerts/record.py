@@ -14,10 +14,8 @@ two steps that send in the same second may both send it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +45,7 @@ class Alert:
     """What a person has to know: what happened (`subject`), the figures and what to do (`text`).
 
     Two alerts with the same `cause` are the same alert. `report` is a page under the data root, `link` an
-    address that a browser opens.
+    address that a browser opens. `ends` is "told" where the cause is an event that never goes away.
     """
 
     cause: str
@@ -56,6 +54,7 @@ class Alert:
     text: str
     report: str | None = None
     link: str | None = None
+    ends: str | None = None
 
 
 def open_alert(root: DataRoot, alert: Alert) -> bool:
@@ -66,7 +65,7 @@ def open_alert(root: DataRoot, alert: Alert) -> bool:
     now = timestamp()
     with never_failing("record an alert"), locked(root):
         known = read(root, alert.cause)
-        if known is not None and known["state"] in ("open", "told") and not known.get("ends"):
+        if known is not None and known["state"] in ("open", "told") and known.get("ends") != "resolved":
             _write(root, known | {"last_at": now, "count": known["count"] + 1})
             log.info("known since %s, not sent again: %s", known["first_at"], alert.subject)
             return False
@@ -79,7 +78,6 @@ def open_alert(root: DataRoot, alert: Alert) -> bool:
             "channels": [channel.name for channel in channels()],
             "delivered": {},
             "errors": {},
-            "ends": None,
         }
         _write(root, record)
         log.log(logging.INFO if alert.kind == "report" else logging.WARNING, "alert: %s", alert.subject)
@@ -181,25 +179,10 @@ def never_failing(action: str) -> Iterator[None]:
 
 @contextmanager
 def locked(root: DataRoot, cause: str | None = None, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of all records, or the sending lock of one cause; false if it is taken and not `wait`.
-
-    The kernel releases the lock of a process that dies. On an object store the lock is always held.
-    """
-    if not root.is_local:
-        yield True
-        return
-    os.makedirs(root.path(ALERTS), exist_ok=True)
+    """Hold the lock of all records, or the sending lock of one cause; false if it is taken and not `wait`."""
     name = ".records" if cause is None else f".{_hash(cause)}.json"
-    handle = os.open(root.path(f"{ALERTS}/{name}.lock"), os.O_RDWR | os.O_CREAT, 0o664)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+    with root.locked(f"{ALERTS}/{name}.lock", wait) as held:
+        yield held
 
 
 def timestamp() -> str:

@@ -88,7 +88,7 @@ def _new_files(
                 unfinished.append(name)
                 continue
             sha = sha256_of(root, raw_file(name))
-            if fingerprint(root, name, entry) != before:
+            if fingerprint(root, name) != before:  # asked again: `entry` tells how the file was
                 log.info("%s changed while it was read; the next claim looks at it again", name)
                 continue
         except FileNotFoundError:
@@ -99,7 +99,7 @@ def _new_files(
             log.error("%s can't be read (%s); correct its permissions", name, error.strerror or error)
             continue
         if sha in receipts:
-            add_name(root, receipts[sha], name, before)
+            add_name(root, sha, name, before)
         else:
             yield name, sha
 

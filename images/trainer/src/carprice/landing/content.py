@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from carprice.errors import UsageProblem
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW
 from carprice_contract.landing import name_in_raw
@@ -19,8 +20,14 @@ _VERSION_KEYS = ("ETag", "etag", "md5Hash", *_TIME_KEYS)
 
 
 def raw_file(name: str) -> str:
-    """The file of `raw/` whose written name is `name`, as a name in the data root."""
-    return f"{RAW}/{name_in_raw(name)}"
+    """The file of `raw/` whose written name is `name`, as a name in the data root.
+
+    Raises `UsageProblem` for a name that leads out of `raw/`.
+    """
+    found = name_in_raw(name)
+    if "/" in found:
+        raise UsageProblem(f"The name of a file in {RAW}/ was expected, found {name!r}; give its name alone.")
+    return f"{RAW}/{found}"
 
 
 def sha256_of(root: DataRoot, name: str) -> str:

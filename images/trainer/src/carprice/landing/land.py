@@ -45,25 +45,28 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
             name = written_name(name)
         target, file = f"{RAW}/{name}", written_name(name)
         there = root.exists(target)
+        if not there:
+            source.seek(0)
+            try:
+                with root.writing(target, new=True) as copy:
+                    shutil.copyfileobj(source, copy, 1 << 20)
+            except FileExistsError:  # another process landed a file of this name in the meantime
+                there = True
         if there and sha256_of(root, target) != digest:
             stem, dot, suffix = file.rpartition(".")
             raise UsageProblem(
                 f"{RAW}/{file} already exists with other content, and files there are never changed; "
                 f"land this one under another name, for example {stem}-2{dot}{suffix}."
             )
-        if not there:
-            source.seek(0)
-            with root.writing(target) as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-            if root.is_local:
-                # A modification time before the rename shows that the file was complete when it appeared.
-                modified = math.floor(os.fstat(source.fileno()).st_mtime)
-                os.utime(root.path(target), (modified, modified))
+        if not there and root.is_local:
+            # A modification time before the change time shows that the file was complete when it appeared.
+            modified = math.floor(os.fstat(source.fileno()).st_mtime)
+            os.utime(root.path(target), (modified, modified))
     already = f"{file} is in {RAW}/ already and waits to be read" if there else None
     if root.exists(data_root.receipt(digest)):
         receipt = read_receipt(root, digest)
         already = (
             f"the same bytes were {receipt['status']} as {receipt['file']} on {receipt['checked_at'][:10]}"
         )
-        add_name(root, receipt, file, fingerprint(root, file))
+        add_name(root, digest, file, fingerprint(root, file))
     return {"file": file, "sha256": digest, "bytes": size, "already": already}

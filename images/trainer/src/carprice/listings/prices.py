@@ -9,6 +9,8 @@ from carprice.listings.amounts import NUMBER, UnusableValue, plain_text, read_nu
 
 # No car costs as much; two amounts side by side without a unit between them do.
 _LARGEST = 1_000_000_000
+# Below, an amount with centimes is no price of a car: "12.5" is 12,500 dirhams, or something else.
+_LEAST_WITH_CENTIMES = 1_000
 # A price that falls by more is no new price of the same car.
 _LEAST_OF_OLD_PRICE = 0.5
 
@@ -123,6 +125,8 @@ def read_price(text: str) -> float | None:
             raise UnusableValue("other_currency", text)
     chosen = amounts[0] if len(amounts) == 1 else _current(plain, amounts)
     if abs(chosen.dirhams) >= _LARGEST:
+        raise ValueError
+    if 0 < chosen.dirhams < _LEAST_WITH_CENTIMES and chosen.dirhams != int(chosen.dirhams):
         raise ValueError
     if not chosen.in_dirhams and not _is_label(plain[: chosen.start] + " " + plain[chosen.end :]):
         raise ValueError

@@ -14,7 +14,7 @@ from carprice import local_files
 from carprice.errors import DataRefused, NothingToDo
 from carprice.history import snapshots
 from carprice.landing.content import fingerprint, local_time, raw_file, sha256_of, written_at
-from carprice.landing.receipts import read_receipt
+from carprice.landing.receipts import read_receipt, write_receipt
 from carprice.params import Params, QualityParams
 from carprice.quality.accepted import AcceptedFile
 from carprice.quality.hold import PriceSource, no_prices
@@ -174,8 +174,7 @@ def record(
     if not receipt["rows_quarantined"]:
         root.remove(quarantined)
     root.write_text(receipt["quality_page"], quality_page(receipt, outcome, params))
-    root.write_json(data_root.receipt(sha256), receipt)
-    return receipt
+    return write_receipt(root, receipt)
 
 
 def source_of(root: DataRoot, name: str) -> tuple[Source, int]:
