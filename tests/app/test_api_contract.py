@@ -110,4 +110,4 @@ def test_answers_have_the_shape_that_the_document_gives(api: Api) -> None:
     check("PredictionsPage", api.get("/v1/predictions"))
     check("Reports", api.get("/v1/reports"))
     prediction_id = api.post("/v1/predict", LOGAN).json()["prediction_id"]
-    check("Feedback", api.post("/v1/feedback", {"prediction_id": prediction_id, "price_paid_mad": 9}))
+    check("Feedback", api.post("/v1/feedback", {"prediction_id": prediction_id, "price_paid_mad": 90_000}))

@@ -48,7 +48,7 @@ def test_a_prediction_can_be_found_again_and_told_what_was_paid(api: Api, model:
 def test_feedback_on_nothing_is_refused(api: Api) -> None:
     unknown = api.post("/v1/feedback", {"prediction_id": "f" * 32, "price_paid_mad": 92_000})
     assert unknown.status_code == 404
-    for paid in (-5, 0, "a lot", None, True, [1], 1e300):
+    for paid in (-5, 0, 12.5, "999 DH", "a lot", None, True, [1], 1e300):
         refused = api.post("/v1/feedback", {"prediction_id": "f" * 32, "price_paid_mad": paid})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"] == "price_paid_mad"

@@ -323,6 +323,20 @@ def test_who_asks_too_often_is_told_to_wait_and_others_are_not(guarded: Api) -> 
     assert "20,000 bytes" in problem_of(large, 413)["detail"]
 
 
+def test_a_key_does_not_change_the_feedback_of_another(guarded: Api) -> None:
+    one, other = (
+        {"X-API-Key": command(guarded.state, "keys", "create", name).stdout.strip()}
+        for name in ("one", "other")
+    )
+    prediction_id = guarded.post("/v1/predict", LOGAN, headers=one).json()["prediction_id"]
+    paid = {"prediction_id": prediction_id, "price_paid_mad": 90_000}
+    assert guarded.post("/v1/feedback", paid, headers=one).status_code == 201
+    problem = problem_of(guarded.post("/v1/feedback", paid | {"price_paid_mad": 20_000}, headers=other), 409)
+    assert problem["code"] == "feedback-of-another"
+    logged = guarded.get(f"/v1/predictions/{prediction_id}", headers=other).json()
+    assert logged["price_paid_mad"] == 90_000
+
+
 def test_a_bucket_fills_again_and_forgets_who_was_not_seen_for_longest() -> None:
     buckets = TokenBuckets(rate=2, burst=3, most=2)
     assert [buckets.take("a", 0.0) for _ in range(4)] == [0, 0, 0, 0.5]

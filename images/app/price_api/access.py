@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BATCH = "/v1/predict/batch"
 LARGEST_SINGLE = 64 * 1024
 LONGEST_QUERY = 16 * 1024
+KEY_NAME = "key_name"
+"""The name of the caller's key in the state of a request; None, or missing, where the API asks for no key."""
 _REMEMBERED_KEYS = 1_000
 _KEY_SECONDS = 2.0
 
@@ -82,6 +84,7 @@ class AccessMiddleware:
         if self._keys is not None:
             denied, name = await self._checked(self._keys, scope["headers"])
             caller = caller if denied else f"key {name}"
+            scope.setdefault("state", {})[KEY_NAME] = None if denied else name
         wait = self._buckets.take(caller, time.monotonic())
         if wait:
             seconds = math.ceil(wait)

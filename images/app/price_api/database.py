@@ -115,6 +115,8 @@ feedback = sa.Table(
     ),
     sa.Column("price_paid_mad", sa.Double(), nullable=False),
     sa.Column("recorded_at", Moment(), nullable=False),
+    # the name of the API key that it came with; null where the API asks for none
+    sa.Column("recorded_by", sa.String(60)),
 )
 
 api_keys = sa.Table(

@@ -17,14 +17,15 @@ from carprice.listings.schema import FEATURES
 from carprice.listings.values import parse_price
 from carprice.spreadsheets import SpreadsheetWriter
 from price_api import schemas
-from price_api.prediction_log.records import Filters, Logged
+from price_api.access import KEY_NAME
+from price_api.prediction_log.records import FeedbackOfAnother, Filters, Logged
 from price_api.pricing import Json, json_body, object_body
 from price_api.problems import Refusal, field_error, refused_fields
 from price_api.routes import add_direct_route, body_schema, refusals
 from price_api.services import Services
 from price_contract.answers import Comparison, Feedback, LoggedPrediction, PredictionsPage
 
-LOWEST_PAID, HIGHEST_PAID = 1, 1_000_000_000
+LOWEST_PAID, HIGHEST_PAID = 1_000, 1_000_000_000
 _COLUMNS = (
     "prediction_id", "at", *FEATURES, "asking_price_mad", "price_mad", "low_mad", "high_mad", "version",
     "alias", "source", "latency_ms", "shadow_version", "shadow_price_mad", "price_paid_mad", "feedback_at",
@@ -39,12 +40,19 @@ def add_history(app: FastAPI, services: Services) -> None:
     log = services.predictions
 
     async def feedback(request: Request) -> Response:
-        """Record the price that was paid for a car that was priced. A second price replaces the first."""
+        """Record the price that was paid for a car that was priced.
+
+        A second price replaces the first, if it comes with the same API key.
+        """
         document = object_body(
             await json_body(request), '{"prediction_id": "3f2a…", "price_paid_mad": 92000}'
         )
         prediction_id, paid = _feedback_in(document)
-        found = await services.read(lambda: log.feedback(prediction_id, paid))
+        key = getattr(request.state, KEY_NAME, None)
+        try:
+            found = await services.read(lambda: log.feedback(prediction_id, paid, key))
+        except FeedbackOfAnother as problem:
+            raise Refusal("feedback-of-another", {"prediction_id": prediction_id}) from problem
         if found is None:
             raise _unknown(prediction_id)
         services.metrics.count_feedback()
@@ -114,7 +122,7 @@ def add_history(app: FastAPI, services: Services) -> None:
     }
     tag = "history"
     add_direct_route(
-        app, "/v1/feedback", feedback, "POST", Feedback, (400, 404, 413, 415, 422), tag=tag,
+        app, "/v1/feedback", feedback, "POST", Feedback, (400, 404, 409, 413, 415, 422), tag=tag,
         success=201, summary="The price that was paid",
         openapi_extra=body_schema(schemas.FeedbackIn, example),
     )  # fmt: skip

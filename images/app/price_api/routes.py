@@ -27,7 +27,7 @@ _REFUSALS: dict[int, str] = {
     401: "No key, or an unknown one.",
     403: "A revoked key.",
     404: "Nothing has this name.",
-    409: "The listings that the model was trained on can't be found.",
+    409: "What is there already does not allow it: listings-gone, feedback-of-another.",
     413: "The body is too large.",
     415: "Another content type.",
     422: "Values that can't be used; `errors` names them.",

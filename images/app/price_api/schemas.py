@@ -103,7 +103,7 @@ class FeedbackIn(_Schema):
     """The price that was paid for a car that was priced."""
 
     prediction_id: str
-    price_paid_mad: float = Field(gt=0)
+    price_paid_mad: float = Field(ge=1_000, le=1_000_000_000)
 
 
 # The bodies that the routes read themselves.

@@ -189,6 +189,8 @@ def _problem(answer: requests.Response) -> ApiProblem:
     # A 503 without a code comes from a proxy in front of the API.
     if code in UNAVAILABLE:
         kind = cast(Kind, code)
+    elif code == "feedback-of-another":
+        kind = "refused"
     errors = [_field_error(error) for error in found.get("errors") or [] if isinstance(error, dict)]
     params = found.get("params")
     return ApiProblem(kind, sentence, errors, code, params if isinstance(params, dict) else None)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from price_api.database import feedback, insert_into, predictions, reading, writing
-from price_api.prediction_log.records import Feedback, Filters, Logged, Page
+from price_api.prediction_log.records import Feedback, FeedbackOfAnother, Filters, Logged, Page
 from price_api.prediction_log.rows import amount, folded, logged_of
 
 CHUNK_ROWS = 1_000
@@ -59,24 +59,36 @@ def stream_of(engine: sa.Engine, filters: Filters) -> Iterator[Logged]:
         older = [sa.tuple_(predictions.c.at, predictions.c.prediction_id) < last]
 
 
-def write_feedback(engine: sa.Engine, prediction_id: str, price_paid_mad: float) -> Feedback | None:
-    """Store the price paid in place of an earlier one; None when there is no such prediction."""
+def write_feedback(
+    engine: sa.Engine, prediction_id: str, price_paid_mad: float, key: str | None = None
+) -> Feedback | None:
+    """Store the price paid in place of an earlier one; None when there is no such prediction.
+
+    `key` is the name of the caller's API key. Raises `FeedbackOfAnother` when the earlier one came with
+    another key.
+    """
     now = datetime.now(UTC)
     statement = insert_into(feedback, engine.dialect.name).values(
-        prediction_id=prediction_id, price_paid_mad=float(price_paid_mad), recorded_at=now
+        prediction_id=prediction_id, price_paid_mad=float(price_paid_mad), recorded_at=now, recorded_by=key
     )
     statement = statement.on_conflict_do_update(
         index_elements=[feedback.c.prediction_id],
         set_={
             "price_paid_mad": statement.excluded.price_paid_mad,
             "recorded_at": statement.excluded.recorded_at,
+            "recorded_by": statement.excluded.recorded_by,
         },
+        where=sa.or_(
+            feedback.c.recorded_by.is_(None), feedback.c.recorded_by == statement.excluded.recorded_by
+        ),
     )
     try:
         with writing(engine) as connection:
-            connection.execute(statement)
+            stored = connection.execute(statement.returning(feedback.c.prediction_id)).first()
     except sa.exc.IntegrityError:  # the foreign key: there is no such prediction
         return None
+    if stored is None:
+        raise FeedbackOfAnother(prediction_id)
     return Feedback(prediction_id, amount(price_paid_mad), now)
 
 

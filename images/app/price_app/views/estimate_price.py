@@ -118,7 +118,7 @@ def price_paid(answer: Answer) -> None:
         )
         paid = st.number_input(
             _("Prix réellement payé (MAD)"),
-            1,
+            1_000,
             LARGEST_PRICE_MAD,
             value=None,
             step=1_000,

@@ -135,7 +135,7 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
             key="paid which",
         )
         paid = middle.number_input(
-            _("Prix réellement payé (MAD)"), 1, 100_000_000, value=None, step=1_000, key="paid how much"
+            _("Prix réellement payé (MAD)"), 1_000, 100_000_000, value=None, step=1_000, key="paid how much"
         )
         sent = right.form_submit_button(_("Enregistrer"), type="primary", width="stretch")
     if sent and (chosen is None or paid is None):
