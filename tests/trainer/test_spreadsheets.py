@@ -92,7 +92,7 @@ def test_the_list_of_typing_errors_holds_no_formula(tmp_path: Path) -> None:
         {"listing_id": ["1"], "url": ["=1+1"], "make": ["@x"], "model": [FORMULA], "model_year": [2015.0],
          "price_mad": [850.0], "source_sha256": ["abc"], "expected_mad": [8.4e4], "suggestion": [""]}
     )  # fmt: skip
-    typing_error_page.publish(root, found, ["abc"])
+    typing_error_page.publish(root, found, ["abc"], "run")
     rows = cells(root.read_bytes("reports/quality/abc-typing-errors.csv").decode(), ",")
     assert rows[1][1:4] == ["'=1+1", "'@x", f"'{FORMULA}"]
     assert not [cell for row in rows for cell in row if runs(cell)]

@@ -18,7 +18,7 @@ from carprice.history.car_groups import NEITHER, TEST, TRAINING
 from carprice.lifecycle import model_card
 from carprice.lifecycle.recent import dated, seen_at, window
 from carprice.lifecycle.registry import Registry
-from carprice.lifecycle.typing_error_page import publish
+from carprice.lifecycle.typing_error_page import publish, read
 from carprice.model.features import features_of
 from carprice.model.market import market_level
 from carprice.model.metrics import Floats, mean, regression_metrics, slice_metrics
@@ -114,8 +114,8 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
             artifact_uri=f"runs:/{run_id}/data/typing_errors.csv", dst_path=folder
         )
         limit = params.training.typing_error_log_distance
-        found = [pd.read_csv(in_training), typing_errors(listings, predicted, flagged, limit)]
-        publish(root, pd.concat(found), [entry["sha256"] for entry in manifest["files"]])
+        found = [read(in_training), typing_errors(listings, predicted, flagged, limit)]
+        publish(root, pd.concat(found), [entry["sha256"] for entry in manifest["files"]], run_id)
     log.info(
         "%d test rows, %d look like typing errors; on the others: mean error %.1f %%, median error %.1f %%",
         len(actual), flagged.sum(), 100 * unflagged["mape"], 100 * unflagged["median_ape"],
