@@ -31,7 +31,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from carprice_contract.steps import StepName
 from include.assets import listings, raw_listings
-from include.conventions import Tag, dag_defaults, no_step_failed, report_arguments, step_states
+from include.conventions import Tag, dag_defaults, no_step_failed, report_of_a_failure
 from include.decision import question_about
 from include.settings import settings
 from include.step import step
@@ -64,12 +64,6 @@ with DAG(
             raise AirflowSkipException("No file was accepted.")
         return [StepName.ASSEMBLE_LISTINGS, "--sha256", *accepted]
 
-    @step(trigger_rule=TriggerRule.ALL_DONE)
-    def send_pipeline_report(ti: TaskInstance = None) -> list[str]:
-        if not {"failed", "refused", "held"} & set(step_states(ti).values()):
-            raise AirflowSkipException("No step failed; promote_car_price sends the report.")
-        return [StepName.SEND_PIPELINE_REPORT, *report_arguments(ti)]
-
     # Without files to claim: alert if nothing has landed for days, and send the alerts that wait.
     @step(trigger_rule=TriggerRule.ALL_SKIPPED)
     def check_freshness() -> list[str]:
@@ -87,10 +81,11 @@ with DAG(
 
     claimed = claim_files()
     receipts = check_data_quality.expand(claimed=claimed)
-    claimed >> check_freshness()
+    fresh = check_freshness()
+    claimed >> fresh
     assembled = assemble_listings(receipts)
     asked = TriggerDagRunOperator.partial(
         task_id="ask_about_held_files", trigger_dag_id="release_listings", skip_when_already_exists=True
     ).expand_kwargs(held_files(receipts))
-    [receipts, assembled, asked] >> no_step_failed()
-    [assembled, asked] >> send_pipeline_report()
+    [receipts, assembled, asked, fresh] >> no_step_failed()
+    [assembled, asked, fresh] >> report_of_a_failure()

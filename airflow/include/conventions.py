@@ -14,6 +14,7 @@ from urllib.parse import quote
 from airflow.configuration import conf
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, TaskInstance, TriggerRule
+from airflow.sdk.exceptions import AirflowSkipException
 
 from carprice_contract.steps import StepName
 from include.airflow_internals import InletEventsAccessor
@@ -69,10 +70,15 @@ def no_step_failed() -> EmptyOperator:
 
 
 def report_of_a_failure() -> Any:
-    """A last task that tells people which step failed; Airflow skips it when none did."""
+    """A last task that tells people which steps failed, or which files were refused or held; else skipped.
 
-    @step(task_id=REPORT, trigger_rule=TriggerRule.ONE_FAILED)
+    It waits for all steps above it: one that starts at the first failure would not see the second.
+    """
+
+    @step(task_id=REPORT, trigger_rule=TriggerRule.ALL_DONE)
     def report(ti: TaskInstance = None) -> list[str]:
+        if not {"failed", "refused", "held"} & set(step_states(ti).values()):
+            raise AirflowSkipException("No step failed: there is nothing to report.")
         return [StepName.SEND_PIPELINE_REPORT, *report_arguments(ti)]
 
     task: Callable[[], Any] = report

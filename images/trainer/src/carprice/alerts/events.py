@@ -13,6 +13,7 @@ from carprice.landing.receipts import all_receipts
 from carprice.params import AlertParams, Params
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW
+from carprice_contract.steps import StepName
 
 
 def file_refused(root: DataRoot, receipt: Mapping[str, Any]) -> None:
@@ -47,7 +48,7 @@ def steps_ended(
     report: str | None = None,
     link: str | None = None,
 ) -> None:
-    """Steps of a run ended: an alert for the first that failed, and none any more for those that succeeded.
+    """Steps of a run ended: an alert for each that failed, and none any more for those that succeeded.
 
     `states` maps steps to how they ended. `problems` holds the last error of each step that failed, `run`
     names the run, and `link` opens it.
@@ -55,10 +56,18 @@ def steps_ended(
     for step, state in states.items():
         if state == "success":
             step_succeeded(root, step)
-    failed = next((step for step, state in states.items() if state == "failed"), None)
-    if failed is not None:
-        subject, text = wording.failed_pipeline(states, problems or {}, run)
-        open_alert(root, Alert(_failure(failed), "pipeline_failed", subject, text, report, link))
+    failed: dict[str, str] = {}
+    for step, state in states.items():
+        if state == "failed":
+            failed.setdefault(_failure(step), step)
+    for cause, step in failed.items():
+        subject, text = wording.failed_step(step, states, problems or {}, run)
+        if _is_step(step):
+            open_alert(root, Alert(cause, "pipeline_failed", subject, text, report, link))
+        else:
+            # nothing tells when such a task succeeds again, so each run has a cause of its own
+            of_run = f"{cause}:{run}"
+            open_alert(root, Alert(of_run, "pipeline_failed", subject, text, report, link, ends="told"))
 
 
 def step_succeeded(root: DataRoot, step: str) -> None:
@@ -158,4 +167,13 @@ def _hold(sha256: str) -> str:
 
 def _failure(step: str) -> str:
     """The cause of a failed step. All copies of a mapped step share it, and `-` counts as `_`."""
-    return f"pipeline_failed:{re.sub(r'_[0-9]+$', '', step.replace('-', '_'))}"
+    return f"pipeline_failed:{_name_of(step)}"
+
+
+def _is_step(step: str) -> bool:
+    """Whether a task of Airflow is a step, which closes its own alert when it succeeds."""
+    return _name_of(step).replace("_", "-") in {name.value for name in StepName}
+
+
+def _name_of(step: str) -> str:
+    return re.sub(r"_[0-9]+$", "", step.replace("-", "_"))

@@ -52,13 +52,15 @@ def held_file(receipt: Mapping[str, Any]) -> tuple[str, str]:
     return f"Car prices: the file {receipt['file']} is held until a person decides", "\n".join(lines)
 
 
-def failed_pipeline(states: Mapping[str, str], problems: Mapping[str, str], run: str) -> tuple[str, str]:
-    """Subject and text for a run in which a step failed.
+def failed_step(
+    step: str, states: Mapping[str, str], problems: Mapping[str, str], run: str
+) -> tuple[str, str]:
+    """Subject and text for a step that failed.
 
-    `states` maps steps to how they ended; at least one is `failed`. `problems` holds the last error of
-    each step that failed. `run` names the run; it may be empty.
+    `states` maps all steps of the run to how they ended, `problems` those that failed to their last error.
+    `run` names the run; it may be empty.
     """
-    step, *also_failed = [step for step, state in states.items() if state == "failed"]
+    also_failed = [name for name, state in states.items() if state == "failed" and name != step]
     problem = problems.get(step)
     not_run = [name for name, state in states.items() if state in ("upstream_failed", "skipped")]
     lines = [
@@ -129,7 +131,7 @@ def worse_live_error(verdict: Mapping[str, Any], params: Params) -> tuple[str, s
         *_figures(verdict),
         "",
         "What to do: read the report. If prices moved, the next version learns it from these listings"
-        f"{waits}. If the version is at fault, put the previous one back: bin/carprice rollback.",
+        f"{waits}. If the version is at fault, put the one before back: bin/carprice rollback.",
     ]
     return f"Car prices: the live error of version {version} is past its limit", "\n".join(lines)
 
