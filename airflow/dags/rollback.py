@@ -1,12 +1,13 @@
 """### rollback
 
-**What it does.** A person starts it and gives a reason. It puts the previous model version back into
-production (asset `production_model`), as `bin/carprice rollback` does.
+**What it does.** A person starts it and gives a reason. It puts an earlier model version back into
+production (asset `production_model`), as `bin/carprice rollback` does: the one that is named, or the one
+before that in production. A second run goes back one more version.
 
-**When it is skipped.** There is no previous version to go back to.
+**When it is skipped.** There is no version to go back to.
 
-**When it is red.** Read the last line of the log; in most cases MLflow was away. Check with
-`bin/carprice history` what is in production before you trigger it again: a second rollback undoes the first.
+**When it is red.** Read the last line of the log; in most cases MLflow was away. Clear the task: it ends
+where the first try would have ended.
 
 **Owner.** Ops.
 """
@@ -24,15 +25,24 @@ from include.step import step
 with DAG(
     "rollback",
     schedule=None,
-    params={"reason": Param("", type="string", minLength=3, description="Why; it is kept in the record.")},
+    params={
+        "reason": Param("", type="string", minLength=3, description="Why; it is kept in the record."),
+        "version": Param(
+            None,
+            type=["null", "string"],
+            description="One that was in production; empty: the one before that in production.",
+        ),
+    },
     tags=[Tag.MODEL, Tag.REPAIR],
     doc_md=__doc__,
     **dag_defaults(),
 ):
-    # Never retried: a second rollback would undo the first.
+    # Not retried: whoever starts it waits for the answer.
     @step(task_id="rollback", retries=0, outlets=[production_model])
-    def put_previous_back(params: ParamsDict = None, dag_run: DagRunProtocol = None) -> list[str]:
+    def put_back(params: ParamsDict = None, dag_run: DagRunProtocol = None) -> list[str]:
         by = dag_run.triggering_user_name or "Airflow"
-        return [StepName.ROLLBACK, f"--by={by}", f"--reason={params['reason']}"]
+        target = [f"--version={params['version']}"] if params["version"] else []
+        asked = [f"--by={by}", f"--reason={params['reason']}", f"--run={dag_run.run_id}"]
+        return [StepName.ROLLBACK, *asked, *target]
 
-    put_previous_back() >> [no_step_failed(), report_of_a_failure()]
+    put_back() >> [no_step_failed(), report_of_a_failure()]

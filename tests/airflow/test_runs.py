@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.base_step import Outcome
 from include.process_step import ProcessStep
@@ -462,6 +464,78 @@ def test_a_report_that_can_not_be_sent_is_told_by_the_failed_run(run: Any, train
     assert f"/dags/promote_car_price/runs/{quote(done.run_id)}" in arguments[-1]
 
 
+BOOM = {"exit": 1, "no_result": True, "stderr": "boom"}
+NOTHING_TO_CLAIM = {"exit": 99, "no_result": True}
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "failing"),
+    [
+        ("ingest_listings", {"claim_files"}),
+        ("ingest_listings", {"check_data_quality"}),
+        ("ingest_listings", {"assemble_listings"}),
+        ("ingest_listings", {"held_files"}),
+        ("ingest_listings", {"ask_about_held_files"}),
+        ("ingest_listings", {"check_freshness"}),
+        ("ingest_listings", {"check_data_quality", "held_files"}),
+        ("ingest_listings", {"assemble_listings", "held_files"}),
+        ("ingest_listings", {"assemble_listings", "ask_about_held_files"}),
+        ("train_car_price", {"score_new_listings"}),
+        ("train_car_price", {"train_model"}),
+        ("train_car_price", {"evaluate_model"}),
+        ("train_car_price", {"score_new_listings", "train_model"}),
+        ("train_car_price", {"score_new_listings", "evaluate_model"}),
+        ("promote_car_price", {"promote_to_staging"}),
+        ("promote_car_price", {"validate_staging_model"}),
+        ("promote_car_price", {"approve"}),
+        ("promote_car_price", {"promote_to_production"}),
+        ("monitor_drift", {"detect_drift"}),
+        ("monitor_drift", {"publish_report"}),
+        ("release_listings", {"decide"}),
+        ("release_listings", {"release"}),
+        ("release_listings", {"reject"}),
+        ("rollback", {"rollback"}),
+    ],
+    ids=str,
+)
+def test_one_report_names_every_task_that_is_red(
+    load_dag: Any, trainer: Any, monkeypatch: pytest.MonkeyPatch, dag_id: str, failing: set[str]
+) -> None:
+    """Each task of each DAG fails in turn, and each pair of tasks that can both be red."""
+    dag = load_dag(dag_id)
+    plan: dict[str, Any] = dict.fromkeys(failing, BOOM)
+    if "check_freshness" in failing:
+        plan["claim_files"] = NOTHING_TO_CLAIM
+    if "ask_about_held_files" in failing:
+        plan["check_data_quality"] = {"hold": ["a.csv"]}
+        monkeypatch.setattr(TriggerDagRunOperator, "execute", boom)
+    if "approve" in failing:
+        plan["promote_to_staging"] = {"result": OFF}
+    for name in failing & {"held_files", "approve", "decide"}:
+        monkeypatch.setattr(dag.get_task(name), "execute", lambda context: boom(None, context))
+    trainer.plan(**plan)
+    conf = {
+        "promote_car_price": {"run_id": "r42"},
+        "rollback": {"reason": "looks wrong"},
+        "release_listings": {"file": "aa", "decision": "reject" if "reject" in failing else "release"},
+    }.get(dag_id)
+    if "decide" in failing:
+        conf = {"file": "aa"}
+
+    done = Run(dag.test(run_conf=conf))
+
+    assert done.state == "failed"
+    red = {name.partition("[")[0] for name, state in done.tasks.items() if state == "failed"}
+    assert red == failing
+    told = {name for name, state in states_reported(trainer).items() if state == "failed"}
+    assert {name.rstrip("0123456789").rstrip("_") for name in told} == failing
+    assert not trainer.args("alert")
+
+
+def boom(self: Any, context: Any) -> None:
+    raise AirflowFailException("boom")
+
+
 @pytest.mark.parametrize(
     ("dag_id", "plan", "failed"),
     [
@@ -494,9 +568,17 @@ def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: An
     assert last_event_extra("drift_report") == {"report": "reports/drift/x.html"}
 
 
+def test_a_rollback_names_its_target(run: Any, trainer: Any) -> None:
+    done = run("rollback", reason="prices look wrong", version="3")
+
+    assert done.state == "success"
+    assert trainer.args("rollback")[0][-1] == "--version=3"
+
+
 def test_rollback_hands_the_reason_on(run: Any, trainer: Any) -> None:
     done = run("rollback", reason="prices look wrong")
 
     assert done.state == "success"
-    assert trainer.args("rollback") == [["--by=dag_test", "--reason=prices look wrong"]]
+    asked = ["--by=dag_test", "--reason=prices look wrong", f"--run={done.run_id}"]
+    assert trainer.args("rollback") == [asked]
     assert last_event_extra("production_model") == {"version": "2"}

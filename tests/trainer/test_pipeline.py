@@ -24,6 +24,7 @@ from carprice.history import snapshots
 from carprice.history.car_groups import TEST
 from carprice.lifecycle import comparison, evaluation, promotion, training
 from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
+from carprice.lifecycle.rollback import rollback
 from carprice.lifecycle.saved_models import load_folder
 from carprice.listings import sample
 from carprice.model.features import features_of
@@ -165,7 +166,7 @@ def test_test_listings_that_production_learned_are_named_as_such(
 def test_rollback_restores_the_previous_version_and_history_tells_both(system: System) -> None:
     version = promoted(system, trained(system, LENIENT), LENIENT)
     assert system.version(PREVIOUS) == "1"
-    promotion.rollback(system.registry, "someone", "prices looked odd")
+    rollback(system.registry, "someone", "prices looked odd")
     assert system.version(PRODUCTION) == "1"
     assert system.version(PREVIOUS) == version
     columns = ("action", "version", "previous_version", "reason")
@@ -179,8 +180,76 @@ def test_rollback_restores_the_previous_version_and_history_tells_both(system: S
 
 def test_rollback_without_a_previous_version_says_so_and_changes_nothing(system: System) -> None:
     with pytest.raises(NothingToDo, match="alias 'previous'"):
-        promotion.rollback(system.registry, "someone", "no reason")
+        rollback(system.registry, "someone", "no reason")
     assert system.version(PRODUCTION) == "1"
+
+
+def versions_in_production(system: System, count: int) -> list[str]:
+    """`count` versions, put into production one after the other; the first is there already."""
+    run = system.registry.get_run(str(system.registry.version_of(PRODUCTION).run_id))
+    versions = ["1"]
+    for number in range(2, count + 1):
+        made = system.registry.register(f"run {number}", run.data.tags["model_uri"])
+        versions.append(str(made.version))
+        system.registry.put_in_production(versions[-1], "promotion", "test", "better")
+    return versions
+
+
+def test_a_rollback_goes_back_step_by_step_or_to_any_version_that_was_in_production(system: System) -> None:
+    first, second, third = versions_in_production(system, 3)
+    registry = system.registry
+    assert rollback(registry, "someone", "odd prices")["version"] == second
+    assert rollback(registry, "someone", "still odd")["version"] == first
+    with pytest.raises(NothingToDo, match="before version 1 was expected"):
+        rollback(registry, "someone", "still odd")
+    for _ in range(2):
+        assert rollback(registry, "someone", "it was right", version=third)["version"] == third
+    assert system.version(PRODUCTION) == third
+    with pytest.raises(UsageProblem, match="these were: 1, 2, 3"):
+        rollback(registry, "someone", "a typing error", version="9")
+    assert system.version(PRODUCTION) == third
+    assert len(registry.history()) == 6
+
+
+def test_a_rollback_that_the_same_run_repeats_changes_nothing_more(system: System) -> None:
+    _, second, _ = versions_in_production(system, 3)
+    for _ in range(3):
+        assert rollback(system.registry, "someone", "odd", run="manual__1")["version"] == second
+    assert system.version(PRODUCTION) == second
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("killed_at", [0, 1, 2])
+def test_a_rollback_killed_half_way_ends_the_same_when_tried_again(
+    system: System, monkeypatch: pytest.MonkeyPatch, killed_at: int, named: bool
+) -> None:
+    _, second, third = versions_in_production(system, 3)
+    calls = 0
+
+    def killed(name: str) -> Any:
+        whole = getattr(system.registry.client, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > killed_at:
+                raise KeyboardInterrupt
+            return whole(*arguments, **more)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("set_registered_model_alias", "set_registered_model_tag"):
+            patched.setattr(system.registry.client, name, killed(name))
+        with pytest.raises(KeyboardInterrupt):
+            rollback(system.registry, "someone", "odd prices", version=second if named else None)
+    assert (
+        rollback(system.registry, "someone", "odd prices", version=second if named else None)["version"]
+        == second
+    )
+    assert (system.version(PRODUCTION), system.version(PREVIOUS)) == (second, third)
+    told = [(entry["action"], entry["version"]) for entry in system.registry.history()]
+    assert told[-2:] == [("promotion", third), ("rollback", second)]
 
 
 @pytest.mark.parametrize("killed_before", ["set_alias", "set_registered_model_tag"])

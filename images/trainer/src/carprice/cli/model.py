@@ -65,9 +65,11 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("--version", required=True)
     added.add_argument("--approved-by", default="gates", help="who said yes (default: the gates)")
 
-    added = commands.step("rollback", _rollback, "put the previous version back into production")
+    added = commands.step("rollback", _rollback, "put an earlier version back into production")
+    added.add_argument("--version", help="which one (default: the one before that in production)")
     added.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
     added.add_argument("--reason", default="rolled back by hand", help="why, for the history")
+    added.add_argument("--run", help="the run that asks; asked again by the same run, nothing more changes")
 
     added = commands.step("send-pipeline-report", _send_pipeline_report, "write and send the report of a run")
     added.add_argument("--run-id")
@@ -150,7 +152,7 @@ def _promote_to_production(arguments: argparse.Namespace, context: Context) -> A
 
 
 def _rollback(arguments: argparse.Namespace, context: Context) -> Any:
-    return model_steps.rollback(context, arguments.by, arguments.reason)
+    return model_steps.rollback(context, arguments.by, arguments.reason, arguments.version, arguments.run)
 
 
 def _send_pipeline_report(arguments: argparse.Namespace, context: Context) -> Any:

@@ -15,7 +15,7 @@ from carprice.formats import figure
 from carprice.lifecycle.comparison import against_production
 from carprice.lifecycle.evaluation import prices_of, test_listings
 from carprice.lifecycle.gates import Gate
-from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
+from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry
 from carprice.model.features import features_of
 from carprice.model.metrics import Floats, regression_metrics
 from carprice.model.price_model import model_signature
@@ -131,14 +131,6 @@ def promote_to_production(registry: Registry, version: str, approved_by: str) ->
         "at": entry["at"],
         "metrics": {k: v for k, v in run.data.metrics.items() if k.startswith("test_unflagged_")},
     }
-
-
-def rollback(registry: Registry, by: str, reason: str) -> dict[str, Any]:
-    """Put `previous` back into production. Raises `NothingToDo` where there is no previous version."""
-    previous = str(registry.require(PREVIOUS).version)
-    entry = registry.put_in_production(previous, "rollback", by, reason)
-    log.info("version %s is back in production", previous)
-    return entry
 
 
 def in_production(registry: Registry) -> str | None:

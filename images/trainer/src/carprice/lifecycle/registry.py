@@ -175,7 +175,7 @@ class Registry:
         """Who was in production when, oldest first.
 
         Each entry holds `at` (UTC, ISO 8601), `action` (promotion or rollback), `version`,
-        `previous_version` (None at first), `by` and `reason`.
+        `previous_version` (None at first), `by` and `reason`, and `run` where a run asked for it.
         """
         from mlflow.exceptions import MlflowException
 
@@ -188,7 +188,9 @@ class Registry:
                 raise
         return [strict_json.loads(tags[key]) for key in sorted(tags) if key.startswith(_HISTORY_TAG)]
 
-    def put_in_production(self, version: str, action: str, by: str, reason: str) -> dict[str, Any]:
+    def put_in_production(
+        self, version: str, action: str, by: str, reason: str, run: str | None = None
+    ) -> dict[str, Any]:
         """Point `production` at `version` and `previous` at what was there; returns the history entry.
 
         Killed at any point and called again, it ends in the same state: the entry is written last
@@ -210,7 +212,7 @@ class Registry:
             "previous_version": recorded["version"] if recorded else None,
             "by": by,
             "reason": reason,
-        }
+        } | ({"run": run} if run else {})
         with self.answering():
             self.client.set_registered_model_tag(
                 MODEL, f"{_HISTORY_TAG}{now:%Y%m%dT%H%M%S%f}", strict_json.dumps(entry)

@@ -56,13 +56,15 @@ def promote_to_production(context: Context, version: str, approved_by: str) -> d
     return promoted
 
 
-def rollback(context: Context, by: str, reason: str) -> dict[str, Any]:
-    """Put the version before back into production; returns the entry of the history."""
+def rollback(
+    context: Context, by: str, reason: str, version: str | None = None, run: str | None = None
+) -> dict[str, Any]:
+    """Put `version`, or the one before, back into production; returns the entry of the history."""
     from carprice.alerts import events
-    from carprice.lifecycle import promotion
+    from carprice.lifecycle import rollback as rolling_back
     from carprice.monitoring import publishing
 
-    entry = promotion.rollback(context.registry, by, reason)
+    entry = rolling_back.rollback(context.registry, by, reason, version, run)
     events.version_in_production(context.root, entry["version"])
     publishing.publish(context.root, context.registry.history())
     return entry
