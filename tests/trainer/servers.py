@@ -8,6 +8,7 @@ import json
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -39,6 +40,7 @@ class _Smtp(socketserver.StreamRequestHandler):
                     self.wfile.write(b"552 message size exceeds the limit\r\n")
                     continue
                 self.server.mails.append(message_from_bytes(mail))  # type: ignore[attr-defined]
+                time.sleep(self.server.pause)  # type: ignore[attr-defined]
             self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
             if word == b"QUIT":
                 return
@@ -50,6 +52,8 @@ class _Sink(http.server.BaseHTTPRequestHandler):
         refused = b"TOO LARGE" in body
         if not refused:
             self.server.posts.append(json.loads(body))  # type: ignore[attr-defined]
+            self.server.keys.append(self.headers["Idempotency-Key"])  # type: ignore[attr-defined]
+            time.sleep(self.server.pause)  # type: ignore[attr-defined]
         self.send_response(400 if refused else 500 if "broken" in self.path else 204)
         self.end_headers()
 
@@ -78,10 +82,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def mail_server(port: int = 0) -> Iterator[tuple[int, list[Message]]]:
-    """Its port, and the mails it took so far."""
+def mail_server(port: int = 0, pause: float = 0) -> Iterator[tuple[int, list[Message]]]:
+    """Its port, and the mails it took so far; it says so of each after a `pause` in seconds."""
     server: Any = _Server(("127.0.0.1", port), _Smtp)
-    server.mails = []
+    server.mails, server.pause = [], pause
     with _running(server) as bound:
         yield bound, server.mails
 
@@ -96,11 +100,12 @@ def rude_server() -> Iterator[tuple[int, list[Any]]]:
 
 
 @contextmanager
-def http_sink() -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def http_sink(keys: list[str] | None = None, pause: float = 0) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Its port, and the JSON documents taken so far; a path with `broken` in it is answered with 500,
-    and what says TOO LARGE with 400, as the mail server refuses it."""
+    and what says TOO LARGE with 400, as the mail server refuses it. The `Idempotency-Key` of each document
+    goes to `keys`, and each is answered after a `pause` in seconds."""
     server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
-    server.posts = []
+    server.posts, server.keys, server.pause = [], [] if keys is None else keys, pause
     with _running(server) as port:
         yield port, server.posts
 

@@ -361,7 +361,10 @@ class AlertParams(Section):
         default=True, description="Whether the report of a promotion is sent when nothing is wrong, too."
     )
     send_seconds: float = Field(
-        default=5.0, gt=0, le=60, description="Seconds that all sending of one step may take together."
+        default=5.0, gt=0, le=60, description="Seconds that each channel may take in one step."
+    )
+    mail_seconds: float = Field(
+        default=30.0, gt=0, le=300, description="The same for a mail server, once it has been reached."
     )
     nothing_landed_days: float = Field(
         default=14.0, gt=0, description="Days without a landed file after which an alert is raised."

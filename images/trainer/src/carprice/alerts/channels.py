@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,24 +29,35 @@ SETTINGS = "CARPRICE_SMTP_URL with CARPRICE_SMTP_TO, CARPRICE_WEBHOOK_URL or CAR
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent. A channel that takes attachments also gets the HTML `page`."""
+    """What is sent. A channel that takes attachments also gets the HTML `page`.
+
+    `key` is the same whenever the message is sent again, so that the other side can tell: it is the
+    Message-ID of a mail, and the header `Idempotency-Key` of a webhook.
+    """
 
     subject: str
     text: str
     page: bytes | None = None
+    key: str = ""
+
+
+class MayBeDelivered(Exception):
+    """The message was handed over, and no answer came: it may have been delivered, or not."""
 
 
 @dataclass(frozen=True)
 class Channel:
     """One way to reach people.
 
-    `send` takes a message and the `time.monotonic()` at which to give up, and raises whatever went wrong.
-    No error may show any of the `secrets`.
+    `send` takes a message, the `time.monotonic()` at which to give up, and the seconds after which to give up
+    reaching the other side. It raises `MayBeDelivered`, or whatever else went wrong. No error may show any of
+    the `secrets`. `is_slow` marks a channel whose other side may take long to answer.
     """
 
     name: str
-    send: Callable[[Message, float], None]
+    send: Callable[[Message, float, float], None]
     secrets: tuple[str, ...]
+    is_slow: bool = False
 
 
 def channels() -> list[Channel]:
@@ -60,9 +72,9 @@ def channels() -> list[Channel]:
     mail_server, webhook = here.smtp_url, here.webhook_url
     if mail_server:
         people = (here.smtp_to, here.smtp_from)
-        found.append(Channel("e-mail", lambda m, until: _mail(mail_server, m, until), (mail_server, *people)))
+        found.append(Channel("e-mail", partial(_mail, mail_server), (mail_server, *people), is_slow=True))
     if webhook:
-        found.append(Channel("webhook", lambda m, until: _post(webhook, m, until), (webhook,)))
+        found.append(Channel("webhook", partial(_post, webhook), (webhook,)))
     # A comma may also stand inside an address, before another recipient.
     others = re.split(r"\s+|,+(?=[A-Za-z][\w+.-]*://)", here.alert_urls)
     addresses = [url for url in (part.strip(",") for part in others) if url]
@@ -70,10 +82,11 @@ def channels() -> list[Channel]:
     return found
 
 
-def _mail(url: str, message: Message, until: float) -> None:
+def _mail(url: str, message: Message, until: float, connect_seconds: float) -> None:
     import smtplib
     import ssl
     from email.message import EmailMessage
+    from email.utils import parseaddr
 
     here = settings()
     if not here.smtp_to:
@@ -85,17 +98,21 @@ def _mail(url: str, message: Message, until: float) -> None:
     mail["Subject"] = message.subject
     mail["From"] = here.smtp_from
     mail["To"] = here.smtp_to
+    if message.key:
+        domain = parseaddr(here.smtp_from)[1].rpartition("@")[2] or "carprice.invalid"
+        mail["Message-ID"] = f"<{message.key}@{domain}>"
     mail.set_content(message.text)
     if message.page is not None:
         mail.add_attachment(message.page, maintype="text", subtype="html", filename="report.html")
     host, port = server.hostname or "localhost", server.port
     connection: smtplib.SMTP
+    reach_seconds = min(connect_seconds, _seconds_until(until))
     if server.scheme == "smtps":
         tls = ssl.create_default_context()
-        connection = smtplib.SMTP_SSL(host, port or 465, timeout=_seconds_until(until), context=tls)
+        connection = smtplib.SMTP_SSL(host, port or 465, timeout=reach_seconds, context=tls)
     else:
         port = port or (587 if server.scheme == "smtp+starttls" else 25)
-        connection = smtplib.SMTP(host, port, timeout=_seconds_until(until))
+        connection = smtplib.SMTP(host, port, timeout=reach_seconds)
     try:
         if server.scheme == "smtp+starttls":
             connection.starttls(context=ssl.create_default_context())
@@ -103,7 +120,14 @@ def _mail(url: str, message: Message, until: float) -> None:
             connection.login(unquote(server.username), unquote(server.password or ""))
         if time.monotonic() >= until:
             raise TimeoutError("the mail server was too slow")
-        refused = connection.send_message(mail)
+        if connection.sock is not None:
+            connection.sock.settimeout(_seconds_until(until))
+        try:
+            refused = connection.send_message(mail)
+        except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError):
+            raise  # the server said no
+        except OSError as error:
+            raise MayBeDelivered(f"{type(error).__name__}: {error}") from error
         if refused:
             log.warning("the mail server refused %d of the recipients", len(refused))
     finally:
@@ -115,7 +139,9 @@ def _mail(url: str, message: Message, until: float) -> None:
         connection.close()
 
 
-def _post(url: str, message: Message, until: float) -> None:
+def _post(url: str, message: Message, until: float, connect_seconds: float) -> None:
+    import http.client
+    import urllib.error
     import urllib.request
 
     if urlsplit(url).scheme not in ("http", "https"):
@@ -123,17 +149,23 @@ def _post(url: str, message: Message, until: float) -> None:
     request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
         url,
         data=json.dumps({"text": f"{message.subject}\n{message.text}"}).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json"}
+        | ({"Idempotency-Key": message.key} if message.key else {}),
     )
-    with urllib.request.urlopen(request, timeout=_seconds_until(until)):  # noqa: S310
-        pass
+    try:
+        with urllib.request.urlopen(request, timeout=_seconds_until(until)):  # noqa: S310
+            pass
+    except urllib.error.URLError:
+        raise  # an answer that says no, or nobody was reached
+    except (OSError, http.client.HTTPException) as error:
+        raise MayBeDelivered(f"{type(error).__name__}: {error}") from error
 
 
 def _apprise_channel(number: int, url: str) -> Channel:
     matched = re.match(r"([a-z][a-z0-9+.-]*)://", url.lower())
     scheme = matched.group(1) if matched else "address"
 
-    def send_by_apprise(message: Message, until: float) -> None:
+    def send_by_apprise(message: Message, until: float, connect_seconds: float) -> None:
         import apprise
         from apprise.attachment.memory import AttachMemory
 

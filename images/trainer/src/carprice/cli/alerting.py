@@ -51,7 +51,7 @@ def _alert(arguments: argparse.Namespace, context: Context) -> Any:
             "`carprice alert --list` shows them"
         )
     if arguments.run_failed or arguments.deliver:
-        delivery = deliver(context.root, params)
+        delivery = deliver(context.root, params, at_once=arguments.deliver)
         lines = _lines_of_channels(dict.fromkeys(delivery.sent) | delivery.undelivered)
         return {
             "lines": lines or "no alert waits to be sent",
@@ -91,5 +91,8 @@ def _lines_of_alerts(found: list[dict[str, Any]]) -> str:
             f"{alert['first_at'][:19]}  {alert['state']:<8}  {alert['count']:>3} x  {alert['subject']}\n"
             f"    {alert['cause']}; {delivery}"
         )
-        lines += [f"    {channel}: {alert['errors'].get(channel, 'not tried yet')}" for channel in waiting]
+        for channel in waiting:
+            tries = alert.get("attempts", {}).get(channel, {}).get("count", 0)
+            times = f" ({tries} tries)" if tries > 1 else ""
+            lines.append(f"    {channel}: {alert['errors'].get(channel, 'not tried yet')}{times}")
     return "\n".join(lines)
