@@ -38,7 +38,7 @@ APP = """\
 `images/app/price_app/.streamlit/config.toml` has the defaults of Streamlit's own settings (`STREAMLIT_*`)."""
 
 DOCKER_PROXY = """\
-Variables without `PROXY` in their name are also [Airflow's](#airflow); set each once, for both.
+Variables without `PROXY` in their name are also [Airflow's](#airflow) or the steps'; set each once, for both.
 [security.md](security.md#the-docker-api) says what the proxy allows."""
 
 SECTIONS = {

@@ -15,20 +15,21 @@ from functools import partial
 
 from carprice_contract.containers import DATA_LABEL, PROGRAM, PROXY_LABEL, SCRATCH, STEP_LABELS
 from carprice_contract.variables import (
-    OPEN_VARIABLES,
     PARAMS,
-    PRIVATE_PREFIXES,
+    PINNED_VARIABLES,
     PRIVATE_VARIABLES,
     SECRET_FILE_VARIABLES,
+    SECRET_FILES,
+    file_variable,
 )
 from docker_proxy.refusal import Json, Refusal, quoted
 from docker_proxy.settings import Settings
+from docker_proxy.step_arguments import check_arguments
 from docker_proxy.strict_json import (
     Check,
     check_boolean,
     check_equal,
     check_integer,
-    check_list_of_texts,
     check_object,
     check_one_of,
     check_text,
@@ -37,8 +38,8 @@ from docker_proxy.strict_json import (
     wrong_value,
 )
 
-STEP_VARIABLES = OPEN_VARIABLES | PRIVATE_VARIABLES | {PARAMS, "HOME"}
-"""The variables a step may have. PATH, PYTHONPATH or LD_PRELOAD would make `carprice` another program."""
+# The others of a step's private variables say where secrets go.
+_SECRETS = frozenset(SECRET_FILES) | PRIVATE_VARIABLES - frozenset(PINNED_VARIABLES)
 
 HARDENING: Mapping[str, Json] = {
     "CapDrop": ["ALL"],
@@ -66,7 +67,7 @@ class ContainerPolicy:
             "User": self._check_user,
             # Another program, or a shell, could do anything.
             "Entrypoint": partial(check_equal, [PROGRAM]),
-            "Cmd": check_list_of_texts,
+            "Cmd": check_arguments,
             "Env": self._check_variables,
             "Labels": self._check_labels,
             "HostConfig": self._check_host_config,
@@ -94,7 +95,7 @@ class ContainerPolicy:
     def body_for_engine(self, body: bytes) -> bytes:
         """The body that the engine gets for the client's `body`. Raises `Refusal`."""
         container = parse(body)
-        required = ("Image", "User", "Entrypoint", "Labels", "HostConfig")
+        required = ("Image", "User", "Entrypoint", "Cmd", "Labels", "HostConfig")
         check_object("", container, self._container, required)
         host_config = {**container["HostConfig"], **HARDENING}
         mounts = host_config.get("Mounts") or []
@@ -131,7 +132,12 @@ class ContainerPolicy:
             self._check_variable(where, *entry.partition("="))
 
     def _check_variable(self, where: str, name: str, equals_sign: str, text: str) -> None:
-        """Allows a variable of a step. A refusal names the variable, never its value, which may be secret."""
+        """Allows a variable of a step. A refusal names the variable, never its value, which may be secret.
+
+        The steps' secrets go where these values say, so they are the proxy's own. PATH, PYTHONPATH or
+        LD_PRELOAD would make `carprice` another program.
+        """
+        given = self._settings.step_variables
         if name in SECRET_FILE_VARIABLES:
             if not self._settings.step_secrets_dir:
                 raise Refusal(
@@ -143,7 +149,22 @@ class ContainerPolicy:
                     f"{where} must have {quoted(name)} as {quoted(SECRET_FILE_VARIABLES[name])}, "
                     "found another value."
                 )
-        elif not equals_sign or not (name in STEP_VARIABLES or name.startswith(PRIVATE_PREFIXES)):
+        elif name == PARAMS and equals_sign:
+            return
+        elif name in SECRET_FILES and self._settings.step_secrets_dir:
+            raise Refusal(
+                f"{where} may have {quoted(name)} as a file only, found it: set "
+                f"{quoted(file_variable(name))}."
+            )
+        elif name in _SECRETS and equals_sign:
+            return  # the caller knows it, and there is no file that it could lead away
+        elif name in given or name in PINNED_VARIABLES:
+            if not equals_sign or text != given.get(name):
+                raise Refusal(
+                    f"{where} must have {quoted(name)} as this proxy has it, found another value: set the "
+                    "variable of docker-proxy, too."
+                )
+        else:
             raise Refusal(
                 f"{where} may have NAME=value for the variables of a step only, found {quoted(name)}: "
                 "leave it out."

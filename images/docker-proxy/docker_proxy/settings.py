@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from carprice_contract import variables
+from carprice_contract.containers import SCRATCH
 from carprice_settings import ServiceSettings, SettingError, setting
 
 __all__ = ["SettingError", "Settings"]
@@ -78,6 +79,22 @@ class Settings(ServiceSettings):
         "",
         "What is mounted there: a folder of the engine's host, or a volume's name; empty: DATA_DIR.",
     )
+    mlflow_tracking_uri: str = setting(
+        variables.MLFLOW_TRACKING_URI, "", "The MLflow server that steps may use; empty: none."
+    )
+    mlflow_tracking_username: str = setting(
+        "MLFLOW_TRACKING_USERNAME", "", "The name under which steps log in to MLflow."
+    )
+    mlflow_s3_endpoint: str = setting(
+        "MLFLOW_S3_ENDPOINT_URL", "", "The object store of MLflow's files that steps may use."
+    )
+    store_endpoint: str = setting("AWS_ENDPOINT_URL", "", "The object store that steps may use.")
+    store_region: str = setting("AWS_DEFAULT_REGION", "", "The region of the object store.")
+    reports_url: str = setting(
+        variables.REPORTS_URL, "", "Where browsers find the folder reports/, for links in alerts."
+    )
+    smtp_to: str = setting("CARPRICE_SMTP_TO", "", "Who gets the mails of steps.")
+    smtp_from: str = setting("CARPRICE_SMTP_FROM", "", "Who the mails of steps come from.")
     step_user: str = setting(
         "CARPRICE_STEP_USER", "", "uid:gid of the step containers; empty: any uid but root's."
     )
@@ -90,6 +107,23 @@ class Settings(ServiceSettings):
     def images(self) -> tuple[str, ...]:
         """The images that a step may run, by their exact names."""
         return (self.trainer_image, self.serving_image)
+
+    @property
+    def step_variables(self) -> dict[str, str]:
+        """The variables that a step may have, with their values, without those that are not set."""
+        values = (
+            self.mlflow_tracking_uri,
+            self.mlflow_tracking_username,
+            self.mlflow_s3_endpoint,
+            self.store_endpoint,
+            self.store_region,
+            self.reports_url,
+            self.smtp_to,
+            self.smtp_from,
+        )
+        own = zip(variables.PINNED_VARIABLES, values, strict=True)
+        found = {name: value for name, value in own if value}
+        return found | {variables.DATA_DIR: self.data_root, "HOME": SCRATCH}
 
     @property
     def data_is_local(self) -> bool:

@@ -81,7 +81,7 @@ def step(data: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def created(proxy: RunningProxy, data: Path) -> Iterator[str]:
     """The id of a container created through the proxy and not started."""
-    answer = proxy.create({**step_body(data), "Cmd": ["--help"]})
+    answer = proxy.create({**step_body(data), "Cmd": ["claim-files"]})
     assert answer.status == 201, answer.content
     yield answer.json["Id"]
     subprocess.run(["docker", "rm", "-fv", answer.json["Id"]], capture_output=True, check=False)

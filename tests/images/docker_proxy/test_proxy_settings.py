@@ -60,6 +60,17 @@ def test_a_setting_that_would_open_the_filter_stops_the_start(name: str, value: 
     assert name in str(error.value)
 
 
+SENT = {
+    "MLFLOW_TRACKING_USERNAME": "pipeline",
+    "MLFLOW_S3_ENDPOINT_URL": "http://store",
+    "AWS_ENDPOINT_URL": "http://store",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "CARPRICE_SMTP_TO": "ops@example.invalid",
+    "CARPRICE_SMTP_FROM": "cars@example.invalid",
+}
+"""Where the secrets and words of a step go, as Airflow and the proxy are both told."""
+
+
 def settings_of(settings: type[ServiceSettings]) -> dict[str, tuple[Any, Any]]:
     """Default and type of each setting, by the name of its variable."""
     return {name: (found.default, found.annotation) for name, found in variables_of(settings).items()}
@@ -67,7 +78,7 @@ def settings_of(settings: type[ServiceSettings]) -> dict[str, tuple[Any, Any]]:
 
 def test_what_the_proxy_shares_with_airflow_means_the_same_to_both() -> None:
     proxys, airflows = settings_of(proxy_settings.Settings), settings_of(airflow_settings.Settings)
-    shared = {name for name in proxys if not name.startswith("CARPRICE_PROXY_")}
+    shared = set(proxys) & set(airflows)
     # Those without a default here have none that would be safe.
     assert {name for name in shared if proxys[name] != airflows[name]} == {
         "CARPRICE_DOCKER_NETWORK",
@@ -89,17 +100,23 @@ def test_every_variable_that_airflow_gives_a_step_is_allowed(tmp_path: Path) -> 
     )
     secrets = airflow.step_secrets(
         {
-            **dict.fromkeys(variables.PRIVATE_VARIABLES, "hidden"),
-            **{f"{prefix}X": "hidden" for prefix in variables.PRIVATE_PREFIXES},
+            **dict.fromkeys(variables.PRIVATE_VARIABLES - set(variables.SECRET_FILES), "hidden"),
+            **SENT,
             **variables.SECRET_FILE_VARIABLES,
             "AIRFLOW__CORE__FERNET_KEY": "hidden",
         }
     )
     given = {**airflow.step_environment(), **secrets, "HOME": "/tmp"}  # noqa: S108 - a container's own
     assert "AIRFLOW__CORE__FERNET_KEY" not in given
-    assert {*variables.PRIVATE_VARIABLES, *variables.SECRET_FILE_VARIABLES, variables.PARAMS} <= set(given)
+    assert {*variables.PINNED_VARIABLES, *variables.SECRET_FILE_VARIABLES, variables.PARAMS} <= set(given)
     proxy = proxy_settings.Settings.from_environment(
-        {**FINE, "CARPRICE_PROXY_STEP_SECRETS_DIR": "/srv/secrets"}
+        {
+            **FINE,
+            **SENT,
+            "CARPRICE_PROXY_STEP_SECRETS_DIR": "/srv/secrets",
+            "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+            "CARPRICE_REPORTS_URL": "http://reports",
+        }
     )
     body = step_body(Path(FINE["DATA_DIR"]))
     body["Env"] = [f"{name}={value}" for name, value in given.items()]

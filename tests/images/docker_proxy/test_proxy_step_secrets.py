@@ -84,7 +84,7 @@ def test_a_step_has_its_secrets_as_files_and_docker_inspect_shows_none(
 def test_a_secret_of_another_name_or_place_is_refused(
     with_secrets: RunningProxy, step: dict[str, Any], variable: str
 ) -> None:
-    answer = with_secrets.create(changed(step, "Env/4", variable))
+    answer = with_secrets.create(changed(step, "Env/3", variable))
 
     assert (answer.status, answer.reached_engine) == (403, [])
     assert f"Env must have {json.dumps(variable.partition('=')[0])} as " in answer.message or (
@@ -104,7 +104,7 @@ def test_a_secret_of_another_name_or_place_is_refused(
 def test_a_secret_that_the_request_mounts_itself_is_refused(
     with_secrets: RunningProxy, step: dict[str, Any], secrets: Path, target: str, source: str
 ) -> None:
-    step["Env"] += ["MLFLOW_TRACKING_PASSWORD_FILE=/run/secrets/mlflow_password"]
+    step["Env"][3:] = ["MLFLOW_TRACKING_PASSWORD_FILE=/run/secrets/mlflow_password"]
     mount = {"Target": target, "Source": str(secrets / source), "Type": "bind", "ReadOnly": True}
 
     answer = with_secrets.create(changed(step, "HostConfig/Mounts/1", mount))

@@ -55,6 +55,18 @@ PRIVATE_VARIABLES = frozenset(
 PRIVATE_PREFIXES = ("CARPRICE_SMTP_", "CARPRICE_WEBHOOK_", "CARPRICE_ALERT_")
 """Variables that begin like this are handed on in the same way."""
 
+PINNED_VARIABLES = (
+    MLFLOW_TRACKING_URI,
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION",
+    REPORTS_URL,
+    "CARPRICE_SMTP_TO",
+    "CARPRICE_SMTP_FROM",
+)
+"""The variables that say where the secrets and words of a step go. The Docker proxy has its own values."""
+
 
 def file_variable(name: str) -> str:
     """The variable that names the file with the value of the variable `name`."""
