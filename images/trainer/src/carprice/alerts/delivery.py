@@ -164,9 +164,13 @@ def _due(record: Record, at_once: bool) -> list[str]:
 def _wait(tries: Mapping[str, Any]) -> timedelta:
     """How long to wait after the last try of a channel."""
     if tries["unsure"]:
-        return min(_FIRST_WAIT_UNSURE * 2 ** min(tries["unsure"] - 1, 10), _LONGEST_WAIT_UNSURE)
+        return _doubled(_FIRST_WAIT_UNSURE, tries["unsure"] - 1, _LONGEST_WAIT_UNSURE)
     more = tries["count"] - _TRIES_WITHOUT_WAIT
-    return min(_FIRST_WAIT * 2 ** min(more, 10), _LONGEST_WAIT) if more >= 0 else timedelta(0)
+    return _doubled(_FIRST_WAIT, more, _LONGEST_WAIT) if more >= 0 else timedelta(0)
+
+
+def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    return min(first * 2.0 ** min(times, 10), longest)
 
 
 def _recipients(record: Record, configured: list[str]) -> list[str]:

@@ -51,8 +51,9 @@ def market_level(pipeline: Any, days: Sequence[str] | None = None) -> pd.DataFra
         return table
     features = pipeline.named_steps["features"]
     first, newest = features.first_day_, features.newest_day_
-    numbers = np.unique(np.round(np.linspace(first, newest, MOST_DAYS)))
-    if days is not None:
+    if days is None:
+        numbers: Floats = np.unique(np.round(np.linspace(first, newest, MOST_DAYS)))
+    else:
         numbers = day_numbers(days)
     months = (np.clip(numbers, first, newest) - newest) / DAYS_OF_A_MONTH
     makes = {make: code for make, code in features.codes_["make"].items() if make}
