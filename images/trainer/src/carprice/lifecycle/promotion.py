@@ -156,7 +156,7 @@ def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[
 
     def recent(name: str) -> float:
         # a run of an earlier release has no figures of the recent window
-        of_rows = "recent" if "test_recent_rows" in metrics else "unflagged"  # older runs have no recent rows
+        of_rows = "recent" if "test_recent_rows" in metrics else "unflagged"
         return metrics.get(f"test_{of_rows}_{name}", np.nan)
 
     return [
@@ -178,7 +178,7 @@ def _absolute_gates(metrics: dict[str, float], limits: PromotionParams) -> list[
         Gate(
             "r2_log",
             # among cars of one kind there is no variance to explain, however good the prices are
-            max(recent("r2_log"), metrics.get("test_unflagged_r2_log", np.nan)),
+            float(np.fmax(recent("r2_log"), metrics.get("test_unflagged_r2_log", np.nan))),
             ">=",
             limits.min_r2_log,
             f"R² of the log price {rows}, or on all such rows where it is higher",
