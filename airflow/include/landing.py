@@ -20,13 +20,16 @@ import fsspec
 import yaml
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from carprice_contract.data_root import RAW, receipt
+from carprice_contract.data_root import RAW, RECEIPT_SUMMARIES, RECEIPTS, receipt
+from carprice_contract.formats import FORMAT, SUMMARIES
 from carprice_contract.landing import (
     SETTLE_SECONDS,
     SETTLE_SECONDS_RENAMED,
     is_complete,
     is_listed,
+    local_fingerprint,
     name_in_raw,
+    object_fingerprint,
     written_name,
 )
 from include.settings import Settings, settings
@@ -35,6 +38,8 @@ REMIND_SECONDS = 60.0
 LONGEST_REMIND_SECONDS = 1800.0
 # An event tells people what landed; ten thousand names would only swell the database.
 MOST_NAMED = 100
+# Where more files are to be looked up, the summaries of the receipts are read, which tell of most of them.
+MOST_HASHED = 20
 
 
 class LandingTrigger(BaseEventTrigger):
@@ -82,8 +87,8 @@ class LandingTrigger(BaseEventTrigger):
 class WaitingFile:
     """A file in raw/. `name` is its written name, `version` changes with its content.
 
-    `modified_ns` and `changed_ns` are its times in ns since the epoch. In an object store a file is
-    complete when it appears, and both are None.
+    `fingerprint` does so, too, and is the one that receipts have. `modified_ns` and `changed_ns` are its
+    times in ns since the epoch. In an object store a file is complete when it appears, and both are None.
     """
 
     name: str
@@ -91,6 +96,7 @@ class WaitingFile:
     version: str
     modified_ns: int | None = None
     changed_ns: int | None = None
+    fingerprint: str = ""
 
 
 class Folder(Protocol):
@@ -104,6 +110,12 @@ class Folder(Protocol):
 
     def receipt(self, sha256: str) -> dict[str, Any] | None:
         """The receipt of the file with these bytes; None without one."""
+
+    def summaries(self) -> Any:
+        """The document `RECEIPT_SUMMARIES`. Raises `OSError` or `ValueError` where there is none."""
+
+    def receipts(self) -> set[str]:
+        """The names of the files in receipts/. Raises `OSError`."""
 
 
 @dataclass
@@ -134,7 +146,7 @@ class Landing:
         """The complete files to announce now, by name. Raises `OSError` when raw/ can't be listed."""
         settle_seconds_renamed, settle_seconds = self._settle_times()
         now_ns = int(self._now() * 1e9)
-        waiting = []
+        waiting, unknown = [], []
         present = set()
         for file in self._folder.files():
             present.add(file.name)
@@ -149,7 +161,11 @@ class Landing:
                 and (before.due is None or self._clock() < before.due)
             ):
                 continue
-            if self._has_receipt(file):
+            unknown.append(file)
+        # after a restart that is every file: hashing all of them takes minutes
+        known = self._with_receipt() if len(unknown) > MOST_HASHED else set()
+        for file in unknown:
+            if (file.name, file.fingerprint) in known or self._has_receipt(file):
                 self._announced[file.name] = _Announced(file.version, due=None)
             else:
                 waiting.append(file)
@@ -164,6 +180,21 @@ class Landing:
             again = before is not None and before.version == file.version and before.due is not None
             delay = min(before.delay * 2, LONGEST_REMIND_SECONDS) if before and again else REMIND_SECONDS
             self._announced[file.name] = _Announced(file.version, self._clock() + delay, delay)
+
+    def _with_receipt(self) -> set[tuple[str, str]]:
+        """The names and fingerprints of files that have a receipt, as far as the summaries tell."""
+        try:
+            document, there = self._folder.summaries(), self._folder.receipts()
+            if document[FORMAT] != SUMMARIES:
+                return set()
+            return {
+                (str(name), str(fingerprint))
+                for sha256, entry in document["receipts"].items()
+                if f"{sha256}.json" in there
+                for name, fingerprint in entry["summary"].get("fingerprints", {}).items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return set()
 
     def _has_receipt(self, file: WaitingFile) -> bool:
         """Whether a receipt has these bytes under this name (the claim adds a new name to it)."""
@@ -234,6 +265,7 @@ class LocalFolder:
                     version=f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}",
                     modified_ns=seen.st_mtime_ns,
                     changed_ns=seen.st_ctime_ns,
+                    fingerprint=local_fingerprint(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns),
                 )
 
     def sha256(self, name: str) -> str:
@@ -248,6 +280,15 @@ class LocalFolder:
                 return dict(json.load(file))
         except FileNotFoundError:
             return None
+
+    def summaries(self) -> Any:
+        """See `Folder`."""
+        with open(f"{self._root}/{RECEIPT_SUMMARIES}", "rb") as file:
+            return json.load(file)
+
+    def receipts(self) -> set[str]:
+        """See `Folder`."""
+        return set(os.listdir(f"{self._root}/{RECEIPTS}"))
 
 
 class ObjectStore:
@@ -272,7 +313,10 @@ class ObjectStore:
             if entry["type"] == "file" and is_listed(name):
                 stamps = (entry.get(key) for key in ("ETag", "LastModified", "mtime", "created"))
                 yield WaitingFile(
-                    written_name(name), int(entry["size"] or 0), "-".join(map(str, (entry["size"], *stamps)))
+                    written_name(name),
+                    int(entry["size"] or 0),
+                    "-".join(map(str, (entry["size"], *stamps))),
+                    fingerprint=object_fingerprint(entry),
                 )
 
     def sha256(self, name: str) -> str:
@@ -290,3 +334,12 @@ class ObjectStore:
                 return dict(json.load(file))
         except FileNotFoundError:
             return None
+
+    def summaries(self) -> Any:
+        """See `Folder`."""
+        return json.loads(self._fs.cat_file(f"{self._root}/{RECEIPT_SUMMARIES}"))
+
+    def receipts(self) -> set[str]:
+        """See `Folder`."""
+        entries = self._fs.ls(f"{self._root}/{RECEIPTS}", detail=False)
+        return {str(name).rsplit("/", 1)[-1] for name in entries}

@@ -20,8 +20,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 
 from s3_server import s3_server
 
+from carprice_contract.data_root import RECEIPT_SUMMARIES
+from carprice_contract.formats import FORMAT, SUMMARIES
+from carprice_contract.landing import local_fingerprint
 from include import landing as landing_module
-from include.landing import Landing, LandingTrigger, LocalFolder, ObjectStore, SettleTimes, folder_of
+from include.landing import (
+    MOST_HASHED,
+    Landing,
+    LandingTrigger,
+    LocalFolder,
+    ObjectStore,
+    SettleTimes,
+    folder_of,
+)
 from include.settings import Settings
 
 
@@ -180,6 +191,55 @@ def test_a_file_without_a_receipt_is_announced_again_ever_less_often(
 
     assert seen[0] == 2
     assert [round(b - a, -1) for a, b in pairwise(seen)] == [60, 120]
+
+
+def summarised(root: Path, *numbers: int) -> None:
+    """The summaries of the receipts, as a claim leaves them."""
+    receipts = {}
+    for number in numbers:
+        name = f"{number}.csv"
+        seen = (root / "raw" / name).stat()
+        fingerprint = local_fingerprint(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        receipts[hashlib.sha256(str(number).encode()).hexdigest()] = {
+            "version": "1",
+            "summary": {"fingerprints": {name: fingerprint}},
+        }
+    document = {FORMAT: SUMMARIES, "receipts": receipts}
+    (root / RECEIPT_SUMMARIES).write_text(json.dumps(document))
+
+
+def test_a_restart_reads_no_file_that_the_summaries_know(
+    root: Any, clock: Any, look: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = range(MOST_HASHED + 5)
+    for number in numbers:
+        land(root, f"{number}.csv", str(number))
+        receipt(root, str(number), f"{number}.csv")
+    summarised(root, *numbers)
+    land(root, "new.csv", "new")
+    # neither a file whose receipt is gone nor one that was written again is taken for done
+    (root / "receipts" / f"{hashlib.sha256(b'3').hexdigest()}.json").unlink()
+    land(root, "4.csv", "other")
+    clock.ahead = 2
+    hashed = []
+    sha256 = LocalFolder.sha256
+    monkeypatch.setattr(
+        LocalFolder, "sha256", lambda self, name: (hashed.append(name), sha256(self, name))[1]
+    )
+
+    assert look() == ["3.csv", "4.csv", "new.csv"]
+    assert sorted(hashed) == ["3.csv", "4.csv", "new.csv"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format_version": 99}'])
+def test_summaries_that_cannot_be_used_hide_no_file(root: Any, clock: Any, look: Any, content: str) -> None:
+    for number in range(MOST_HASHED + 5):
+        land(root, f"{number}.csv", str(number))
+    receipt(root, "0", "0.csv")
+    (root / RECEIPT_SUMMARIES).write_text(content)
+    clock.ahead = 2
+
+    assert len(look()) == MOST_HASHED + 4
 
 
 def test_a_reminder_ends_with_the_receipt(root: Any, clock: Any, look: Any) -> None:

@@ -56,11 +56,13 @@ def test_findings_of_older_files_stay_when_a_model_learns_other_listings(root: D
         assert page(root, sha256).count("look mistyped</h2>") == 1
 
 
-def test_the_newest_finding_about_a_listing_replaces_the_earlier_one(root: DataRoot) -> None:
+def test_a_finding_stays_with_the_run_that_made_it_until_the_price_is_another(root: DataRoot) -> None:
     publish(root, findings(("Logan", OLD, 8e5, ""), ("Sandero", OLD, 9e6, "")), [OLD], "run-1")
+    publish(root, findings(("Logan", OLD, 8e5, "")), [OLD], "run-2")
+    assert dict(listed(root, OLD)["found_by"]) == {"Sandero": "run-1", "Logan": "run-1"}
     for _ in range(2):
-        publish(root, findings(("Logan", OLD, 8e5, "")), [OLD], "run-2")
-    assert dict(listed(root, OLD)["found_by"]) == {"Sandero": "run-1", "Logan": "run-2"}
+        publish(root, findings(("Logan", OLD, 8e6, "")), [OLD], "run-3")
+    assert dict(listed(root, OLD)["found_by"]) == {"Sandero": "run-1", "Logan": "run-3"}
     assert page(root, OLD).count("Dacia Logan") == 1
 
 

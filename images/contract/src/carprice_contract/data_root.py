@@ -41,6 +41,12 @@ Whoever sets a local data root up makes all of them. `STEP_RESULTS` is only in a
 while a step of Kubernetes runs.
 """
 
+RECEIPT_SUMMARIES = f"{RECEIPTS}/.summaries.json"
+"""The receipts in short, so that nobody reads all of them; it can be deleted and is made again.
+
+By SHA-256: `version` of the receipt's file, and `summary` with some of its keys, `fingerprints` among them.
+"""
+
 LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
 REPORT_INDEX = f"{REPORTS}/index.html"

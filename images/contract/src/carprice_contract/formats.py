@@ -9,5 +9,8 @@ FORMAT = "format_version"
 RECEIPT = 2
 """The receipt of a file. Format 1 does not say its number, and has no codes of its reasons."""
 
+SUMMARIES = 1
+"""The receipts in short; one of another format is made again."""
+
 SNAPSHOT = 3
 """The manifest of a snapshot. Format 1 does not say its number; formats 1 and 2 have no tables beside it."""

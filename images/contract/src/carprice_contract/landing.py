@@ -4,6 +4,8 @@ The landing trigger, which wakes the pipeline up, and the claim, which takes the
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 SETTLE_SECONDS = 10.0
@@ -48,6 +50,20 @@ def name_in_raw(written: str) -> str:
 _UNWRITABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\udc80-\udcff]|%(?=[0-9A-Fa-f]{2})"
 )
+
+
+def local_fingerprint(size: int, modified_ns: int, changed_ns: int) -> str:
+    """A text that changes whenever the content of a local file with these times may have changed."""
+    return f"{size}-{modified_ns}-{changed_ns}"
+
+
+def object_fingerprint(entry: Mapping[str, Any]) -> str:
+    """The same for an object, from its entry in a listing of fsspec."""
+    return f"{entry.get('size')}-{next((entry[key] for key in _VERSION_KEYS if key in entry), '')}"
+
+
+# what object stores call the version of an object
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
 
 
 def is_complete(

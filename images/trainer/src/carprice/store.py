@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from carprice_contract.formats import FORMAT
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 # Other processes write too: what was listed a moment ago is no news, and neither is a connection of old keys.
 _NOTHING_REMEMBERED: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
@@ -108,6 +109,12 @@ class DataRoot:
         """
         return [e for e in self._listed(folder) if _is_file(e) and not e["name"].endswith("/")]
 
+    def info(self, name: str) -> dict[str, Any]:
+        """fsspec's `info` of the file `name`, as in `entries`. Raises `FileNotFoundError`."""
+        with self._answering():
+            found: dict[str, Any] = self._fs.info(self.path(name))
+        return found
+
     def folders(self, folder: str) -> list[str]:
         """Sorted base names of the folders directly in `folder`."""
         return sorted(
@@ -158,6 +165,50 @@ class DataRoot:
         import pandas as pd
 
         return pd.read_parquet(io.BytesIO(self.read_bytes(name)))
+
+    def read_table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        repeated: Callable[[list[str]], list[str]] | None = None,
+    ) -> pa.Table:
+        """The table `name`, or some of its columns, as Arrow. Raises `FileNotFoundError`.
+
+        `repeated` chooses from the columns of the file those that are given as dictionaries.
+        """
+        import pyarrow as pa
+
+        return pa.concat_tables(self.table_parts(name, columns, repeated))
+
+    def table_parts(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        repeated: Callable[[list[str]], list[str]] | None = None,
+    ) -> Iterator[pa.Table]:
+        """The table `name` in parts, as it was written: see `read_table`."""
+        import pyarrow.parquet as pq
+
+        content = self.path(name) if self.is_local else io.BytesIO(self.read_bytes(name))
+        there = pq.read_schema(content)
+        with pq.ParquetFile(content, read_dictionary=repeated(there.names) if repeated else None) as file:
+            chosen = None if columns is None else list(columns)
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, chosen)
+
+    def write_table(self, name: str, parts: Iterable[pa.Table]) -> None:
+        """Write a table in parts (Arrow, at least one) as Parquet, atomically; each can be read alone."""
+        import pyarrow.parquet as pq
+
+        rest = iter(parts)
+        first = next(rest)
+        with (
+            self.writing(name) as file,
+            pq.ParquetWriter(file, first.schema, compression="snappy", store_schema=False) as writer,
+        ):
+            writer.write_table(first, row_group_size=max(len(first), 1))
+            for part in rest:
+                writer.write_table(part, row_group_size=max(len(part), 1))
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write `name` as a whole or not at all, making its folder where needed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from carprice.alerts import wording
 from carprice.alerts.record import Alert, exists, open_alert, resolve, resolve_other_versions
-from carprice.landing.receipts import all_receipts
+from carprice.landing.summaries import summaries
 from carprice.params import AlertParams, Params
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW
@@ -120,7 +120,7 @@ def freshness_checked(root: DataRoot, params: AlertParams) -> dict[str, Any]:
     A data root in which no file has landed yet is new, and not late.
     """
     newest: dict[str, Any] | None = None
-    for receipt in all_receipts(root).values():
+    for receipt in summaries(root).values():
         if newest is None or receipt["checked_at"] > newest["checked_at"]:
             newest = receipt
     if newest is None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from carprice.errors import CarpriceError, NothingToDo
 from carprice.landing.content import fingerprint, raw_file, sha256_of
-from carprice.landing.receipts import add_name, all_receipts
+from carprice.landing.receipts import add_name
+from carprice.landing.summaries import summaries
 from carprice.params import LandingParams, Params
 from carprice.store import DataRoot
 from carprice_contract.data_root import LATEST_SNAPSHOT, RAW
@@ -33,7 +34,7 @@ def claim(root: DataRoot, params: Params) -> list[dict[str, str]]:
     run that had it died. A file that a person released is claimed at once. `file` is the written name. Raises
     `NothingToDo`, with an empty list as its result, when no file waits.
     """
-    receipts = all_receipts(root)
+    receipts = summaries(root)
     most = params.landing.most_files
     claimed: dict[str, str] = {}
     for sha, receipt in _unassembled(root, receipts, params.landing.reclaim_seconds).items():

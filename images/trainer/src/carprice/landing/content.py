@@ -12,11 +12,10 @@ from typing import Any
 from carprice.errors import UsageProblem
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW
-from carprice_contract.landing import name_in_raw
+from carprice_contract.landing import local_fingerprint, name_in_raw, object_fingerprint
 
-# what object stores call the version of an object
+# what object stores call the time of an object
 _TIME_KEYS = ("LastModified", "last_modified", "updated", "mtime", "created")
-_VERSION_KEYS = ("ETag", "etag", "md5Hash", *_TIME_KEYS)
 
 
 def raw_file(name: str) -> str:
@@ -47,9 +46,8 @@ def fingerprint(root: DataRoot, name: str, entry: Mapping[str, Any] | None = Non
     """
     if root.is_local:
         status = os.stat(root.path(raw_file(name)))
-        return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-    entry = entry or _entry(root, name)
-    return f"{entry.get('size')}-{next((entry[key] for key in _VERSION_KEYS if key in entry), '')}"
+        return local_fingerprint(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return object_fingerprint(entry or root.info(raw_file(name)))
 
 
 def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
@@ -59,7 +57,7 @@ def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
     """
     if root.is_local:
         return local_time(root.path(raw_file(name)))
-    entry = _entry(root, name)
+    entry = root.info(raw_file(name))
     written = next((entry[key] for key in _TIME_KEYS if key in entry), None)
     if isinstance(written, str):
         written = datetime.datetime.fromisoformat(written)
@@ -71,11 +69,3 @@ def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
 def local_time(path: str) -> datetime.datetime:
     """When a local file was last written (UTC), in whole seconds: landing keeps no parts of one."""
     return datetime.datetime.fromtimestamp(math.floor(os.stat(path).st_mtime), datetime.UTC)
-
-
-def _entry(root: DataRoot, name: str) -> Mapping[str, Any]:
-    """The object's entry in the listing of `raw/`. Raises `FileNotFoundError`."""
-    for entry in root.entries(RAW):
-        if entry["name"].rsplit("/", 1)[-1] == name_in_raw(name):
-            return entry
-    raise FileNotFoundError(name)

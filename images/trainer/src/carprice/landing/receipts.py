@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -34,15 +33,6 @@ def read_receipt(root: DataRoot, sha256: str) -> dict[str, Any]:
             ]
         receipt[key] = counted
     return receipt | {FORMAT: RECEIPT}
-
-
-def all_receipts(root: DataRoot) -> dict[str, dict[str, Any]]:
-    """The receipts by the SHA-256 of their content."""
-    found = {}
-    for name in root.names(RECEIPTS, ".json"):
-        if re.fullmatch(r"[0-9a-f]{64}\.json", name):
-            found[name.removesuffix(".json")] = read_receipt(root, name.removesuffix(".json"))
-    return found
 
 
 def add_name(root: DataRoot, sha256: str, name: str, fingerprint: str) -> None:

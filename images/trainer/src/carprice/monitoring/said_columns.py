@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pandas as pd
 
-from carprice.landing.receipts import read_receipt
+from carprice.landing.summaries import summaries
 from carprice.listings.schema import COLUMNS, FEATURES
 from carprice.store import DataRoot
 
@@ -18,18 +16,10 @@ def said_columns(root: DataRoot, listings: pd.DataFrame) -> pd.DataFrame:
     value. So a seller's empty field counts as empty, and a field that the file leaves out does not count.
     """
     said = listings[list(FEATURES)].notna()
+    receipts = summaries(root, skip_broken=True)
     for sha256, rows in said.groupby(listings["source_sha256"].to_numpy(dtype=object), dropna=True):
-        fields = _fields(root, str(sha256))
+        fields = set(receipts.get(str(sha256), {}).get("fields", ()))
         for name in FEATURES:
             if COLUMNS[name].field in fields or rows[name].any():
                 said.loc[rows.index, name] = True
     return said
-
-
-def _fields(root: DataRoot, sha256: str) -> Collection[str]:
-    """The raw fields that the columns of a file were taken for."""
-    try:
-        columns = read_receipt(root, sha256).get("columns") or {}
-    except FileNotFoundError:
-        return ()
-    return set(columns.values())

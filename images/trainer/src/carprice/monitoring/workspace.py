@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from carprice.errors import UsageProblem
 from carprice.formats import percent, thousands
+from carprice.landing.summaries import summaries
 from carprice.reports.records import (
     Document,
     documents,
@@ -30,7 +31,7 @@ from carprice.reports.records import (
     time_of,
 )
 from carprice.store import DataRoot
-from carprice_contract.data_root import EVIDENTLY_WORKSPACE, RECEIPTS
+from carprice_contract.data_root import EVIDENTLY_WORKSPACE
 
 if TYPE_CHECKING:
     from evidently.sdk.models import DashboardModel
@@ -122,7 +123,7 @@ def serve(root: DataRoot, host: str, port: int) -> None:
 
 def _runs(root: DataRoot) -> dict[str, Document]:
     """The newest landed files as runs, by the id of the run, oldest first."""
-    receipts = documents(root, RECEIPTS, stems(root, RECEIPTS))
+    receipts = summaries(root, skip_broken=True)
     newest = sorted(receipts.items(), key=lambda item: str(item[1].get("checked_at", "")))[-LISTED:]
     drift = _by_file(root, "reports/drift")
     live = _by_file(root, "reports/live")

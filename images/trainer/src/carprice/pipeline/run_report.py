@@ -28,6 +28,9 @@ from carprice_contract.formats import SNAPSHOT
 
 log = logging.getLogger(__name__)
 
+MOST_FILES = 50
+"""The newest files of a snapshot whose receipts a report has; the model card counts all of them."""
+
 
 @dataclass(frozen=True)
 class RunOfDag:
@@ -129,7 +132,7 @@ def _collect(
         "run_id": run_id,
         "model_card": model_card(run_id) if run_id and root.exists(model_card(run_id)) else None,
         "snapshot_id": run.data.tags.get("snapshot_id") if run else None,
-        "files": _files(root, run.data.tags.get("snapshot_id")) if run else [],
+        **_files(root, run.data.tags.get("snapshot_id") if run else None),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "decisions": list(decisions.values()),
         "states": states,
@@ -166,16 +169,19 @@ def _verdict(
     return "kept", f"version {version or 'none'} was not promoted"
 
 
-def _files(root: DataRoot, snapshot_id: str | None) -> list[dict[str, Any]]:
+def _files(root: DataRoot, snapshot_id: str | None) -> dict[str, Any]:
+    """The receipts of the newest files of a snapshot, in order of receipt, and how many files it has."""
     name = snapshot_manifest(snapshot_id) if snapshot_id else ""
     if not name or not root.exists(name):
-        return []
-    return [
+        return {"files": [], "files_total": 0}
+    files = root.read_record(name, SNAPSHOT)["files"]
+    newest = [
         read_receipt(root, entry["sha256"]) | {"ads": entry.get("ads")}
-        for entry in root.read_record(name, SNAPSHOT)["files"]
+        for entry in files[-MOST_FILES:]
         # a snapshot stays when a receipt is deleted
         if root.exists(receipt(entry["sha256"]))
     ]
+    return {"files": newest, "files_total": len(files)}
 
 
 def _plain_text(report: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from carprice.errors import DataRefused, NothingToDo, UsageProblem
-from carprice.landing.receipts import all_receipts
+from carprice.landing.receipts import read_receipt
+from carprice.landing.summaries import summaries
 from carprice.params import QualityParams
 from carprice.quality.check import record
 from carprice.store import DataRoot
@@ -49,7 +50,7 @@ def decide(
 
 
 def _held(root: DataRoot, action: Action, file: str) -> dict[str, Any]:
-    receipts = all_receipts(root)
+    receipts = summaries(root)
     is_digest = re.fullmatch(r"[0-9a-f]{8,64}", file) is not None
     named = [
         receipt
@@ -58,7 +59,7 @@ def _held(root: DataRoot, action: Action, file: str) -> dict[str, Any]:
     ]
     held = [receipt for receipt in named if receipt["status"] == "held"]
     if len(held) == 1:
-        return held[0]
+        return read_receipt(root, held[0]["sha256"])
     if not held and any(
         receipt["status"] == _STATUS[action] and receipt.get("decision") for receipt in named
     ):

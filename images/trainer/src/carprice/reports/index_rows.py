@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from carprice.formats import thousands
 from carprice.reports.paths import model_card, relative_to_index
@@ -24,8 +25,8 @@ from carprice.reports.records import (
 from carprice.reports.state import SystemState
 from carprice.store import DataRoot
 
-LISTED = 1000
-"""Reports of each kind on the page. A browser shows some thousands of rows quickly, not those of years."""
+LISTED = 500
+"""Reports of each kind on the page, which stays below 2 MB: a browser shows such a page at once."""
 
 KINDS = {
     "pipeline": "Pipeline",
@@ -57,8 +58,15 @@ class Row:
         return colour_of(self.verdict)
 
 
-def rows_by_kind(root: DataRoot, state: SystemState) -> dict[str, list[Row]]:
-    """A row for every report there is, newest first, by kind."""
+class Listed(NamedTuple):
+    """The newest reports of one kind (at most `LISTED`), newest first, and how many there are in all."""
+
+    rows: list[Row]
+    total: int
+
+
+def rows_by_kind(root: DataRoot, state: SystemState) -> dict[str, Listed]:
+    """The rows of the newest reports, by kind."""
     return {
         "pipeline": _pipeline(root),
         "live": _live(root),
@@ -68,10 +76,10 @@ def rows_by_kind(root: DataRoot, state: SystemState) -> dict[str, list[Row]]:
     }
 
 
-def _pipeline(root: DataRoot) -> list[Row]:
+def _pipeline(root: DataRoot) -> Listed:
     pages, reports = _pages(root, "pipeline")
     rows = []
-    for stem in pages:
+    for stem in pages[:LISTED]:
         report = reports.get(stem, {})
         error, card = number(report, "metrics", "test_unflagged_mape"), report.get("model_card")
         rows.append(
@@ -85,13 +93,13 @@ def _pipeline(root: DataRoot) -> list[Row]:
                 links=((relative_to_index(str(card)), "model card"),) if card else (),
             )
         )
-    return rows
+    return Listed(rows, len(pages))
 
 
-def _live(root: DataRoot) -> list[Row]:
+def _live(root: DataRoot) -> Listed:
     pages, reports = _pages(root, "live")
     rows = []
-    for stem in pages:
+    for stem in pages[:LISTED]:
         report = reports.get(stem, {})
         version = about_version("Version {}", report.get("version"))
         errors = joined(
@@ -110,16 +118,16 @@ def _live(root: DataRoot) -> list[Row]:
                 verdict=str(report.get("verdict") or ""),
             )
         )
-    return rows
+    return Listed(rows, len(pages))
 
 
-def _drift(root: DataRoot) -> list[Row]:
+def _drift(root: DataRoot) -> Listed:
     pages, reports = _pages(root, "drift")
     with_evidently = {
         name.removesuffix(".evidently.html") for name in root.names("reports/drift", ".evidently.html")
     }
     rows = []
-    for stem in pages:
+    for stem in pages[:LISTED]:
         report = reports.get(stem, {})
         share = about_share("{} of the columns drifted", drift_share(report))
         rows.append(
@@ -136,12 +144,14 @@ def _drift(root: DataRoot) -> list[Row]:
                 links=((f"drift/{stem}.evidently.html", "Evidently"),) if stem in with_evidently else (),
             )
         )
-    return rows
+    return Listed(rows, len(pages))
 
 
-def _quality(root: DataRoot, receipts: Mapping[str, Document]) -> list[Row]:
+def _quality(root: DataRoot, receipts: Mapping[str, Document]) -> Listed:
+    pages = stems(root, "reports/quality", ".html")
+    checked_at = {sha256: str(receipts.get(sha256, {}).get("checked_at", "")) for sha256 in pages}
     rows = []
-    for sha256 in stems(root, "reports/quality", ".html"):
+    for sha256 in sorted(pages, key=lambda sha256: checked_at[sha256], reverse=True)[:LISTED]:
         receipt = receipts.get(sha256, {})
         verdict = str(receipt.get("status") or "")
         if verdict == "accepted" and number(receipt, "rows_refused"):
@@ -168,7 +178,7 @@ def _quality(root: DataRoot, receipts: Mapping[str, Document]) -> list[Row]:
                 verdict=verdict,
             )
         )
-    return sorted(rows, key=lambda row: row.at, reverse=True)
+    return Listed(sorted(rows, key=lambda row: row.at, reverse=True), len(pages))
 
 
 def _hold(receipt: Document) -> list[str]:
@@ -177,7 +187,7 @@ def _hold(receipt: Document) -> list[str]:
     return [sentence(reason.get("sentence")) for reason in reasons or []]
 
 
-def _models(root: DataRoot, state: SystemState) -> list[Row]:
+def _models(root: DataRoot, state: SystemState) -> Listed:
     """One row for each model card; the pipeline reports say which version a run became."""
     written_at = {
         name.removesuffix(".html"): modified_at(entry)
@@ -217,7 +227,7 @@ def _models(root: DataRoot, state: SystemState) -> list[Row]:
                 verdict=verdict,
             )
         )
-    return sorted(rows, key=lambda row: row.at, reverse=True)
+    return Listed(sorted(rows, key=lambda row: row.at, reverse=True)[:LISTED], len(rows))
 
 
 def _pages(root: DataRoot, kind: str) -> tuple[list[str], dict[str, Document]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from carprice.landing.summaries import summaries
 from carprice.reports.paths import PRODUCTION_HISTORY
 from carprice.reports.records import (
     Document,
@@ -20,7 +21,6 @@ from carprice.reports.records import (
     undelivered_to,
 )
 from carprice.store import DataRoot
-from carprice_contract.data_root import RECEIPTS
 
 # The pipeline reports that are searched for the promise of the version in production.
 _LOOK_BACK = 200
@@ -30,7 +30,8 @@ _LOOK_BACK = 200
 class SystemState:
     """What is in production and what the newest records say; None or empty where no record says it.
 
-    `alerts` are the open ones, newest first. `receipts` are those of all files, by SHA-256. `history` is
+    `alerts` are the open ones, newest first. `receipts` has the summary of that of every file, by
+    SHA-256. `history` is
     the registry's history of production, oldest first.
     """
 
@@ -71,7 +72,7 @@ def save_production_history(root: DataRoot, history: list[Document]) -> None:
 
 def read_state(root: DataRoot) -> SystemState:
     """Read the state from the data root alone; nothing here waits for the registry."""
-    receipts = documents(root, RECEIPTS, stems(root, RECEIPTS))
+    receipts = summaries(root, skip_broken=True)
     pipelines = stems(root, "reports/pipeline")
     reports = documents(root, "reports/pipeline", pipelines[-_LOOK_BACK:])
     last = next((reports[stem] for stem in reversed(pipelines[-_LOOK_BACK:]) if stem in reports), {})
