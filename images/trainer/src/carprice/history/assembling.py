@@ -12,14 +12,13 @@ from carprice.errors import NothingToDo
 from carprice.history import snapshots
 from carprice.history.cuts import all_cuts
 from carprice.landing.receipts import read_receipt
+from carprice.landing.summaries import summaries
 from carprice.params import Params
 from carprice.store import DataRoot
 from carprice_contract.data_root import (
     LATEST_SNAPSHOT,
-    RECEIPTS,
     SNAPSHOTS,
     snapshot_manifest,
-    snapshot_table,
 )
 from carprice_contract.formats import FORMAT, SNAPSHOT
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
-
-_SHA_LENGTH = 64
 
 
 def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
@@ -103,6 +100,7 @@ def terms_of(root: DataRoot, params: Params) -> Document:
 
 def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Document) -> Document:
     """Write the snapshot of a state, unless it exists; its manifest."""
+    from carprice.history.columnar import frame_of
     from carprice.history.copies import SURE
     from carprice.history.snapshot_tables import reference_of, snapshot_id_of, write_tables
     from carprice.listings.learned_names import learned_names
@@ -111,22 +109,24 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
     name = snapshot_manifest(snapshot_id)
     if root.exists(name):
         return root.read_record(name, SNAPSHOT)
-    listings, sure = state.listings, state.pairs["confidence"] >= SURE
+    names = learned_names(frame_of(state.tables["listings"], ["make", "model"]))
+    pairs = frame_of(state.tables["pairs"], ["new", "confidence"])
+    sure = pairs["confidence"] >= SURE
     manifest = {
         FORMAT: SNAPSHOT,
         "id": snapshot_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": list(files),
         "rows": sum(entry["rows"] for entry in files),
-        "listings": len(listings),
-        "names": learned_names(listings),
+        "listings": len(state),
+        "names": names,
         "copies_linked": int(sure.sum()),
-        "copies_ambiguous": int(state.pairs["new"][~sure].nunique()),
-        "contradictions": len(state.contradictions),
+        "copies_ambiguous": int(pairs["new"][~sure].nunique()),
+        "contradictions": len(state.tables["contradictions"]),
         **terms,
     }
-    write_tables(root, snapshot_id, state)
-    root.write_parquet(snapshot_table(snapshot_id, "reference"), reference_of(state, terms))
+    write_tables(root, snapshot_id, state.tables)
+    write_tables(root, snapshot_id, {"reference": reference_of(state, terms)})
     # last: a snapshot without a manifest is none, and is written again
     root.write_json(name, manifest)
     return manifest
@@ -152,10 +152,10 @@ def entry_of(receipt: Document) -> Document:
 
 def accepted_since(root: DataRoot, known: set[str]) -> list[Document]:
     """The entries of accepted files that are not `known` (by SHA-256), in order of receipt."""
-    names = (name.removesuffix(".json") for name in root.names(RECEIPTS, ".json"))
-    receipts = [read_receipt(root, sha) for sha in names if sha not in known and len(sha) == _SHA_LENGTH]
-    accepted = [receipt for receipt in receipts if receipt["status"] == "accepted"]
-    return [entry_of(r) for r in sorted(accepted, key=lambda r: (r["checked_at"], r["sha256"]))]
+    found = summaries(root)
+    accepted = [sha for sha, short in found.items() if short["status"] == "accepted" and sha not in known]
+    receipts = [read_receipt(root, sha) for sha in accepted]
+    return [entry_of(r) for r in sorted(receipts, key=lambda r: (r["checked_at"], r["sha256"]))]
 
 
 def _can_do_without(root: DataRoot, refused: Sequence[Document]) -> bool:
@@ -193,7 +193,7 @@ def _next(root: DataRoot, params: Params) -> Document:
             state = replay(before, [(entry, rows)], terms, sides)
             found = known_ads(before, state, rows, entry.get("ids") is not None)
             told.append(entry | {"content": content_of(rows), "ads": found.counts()})
-            if len(before.listings) and entry["sha256"] in tell:
+            if len(before) and entry["sha256"] in tell:
                 publish(root, entry["sha256"], found, cut)
         return state, told
 
@@ -233,9 +233,9 @@ def _checked_again(root: DataRoot, files: Sequence[Document]) -> list[Document]:
     from carprice.history.replaying import accepted_rows
     from carprice.history.snapshot_tables import content_of
 
-    found = []
+    found, receipts = [], summaries(root)
     for entry in files:
-        receipt = _receipt(root, entry["sha256"])
+        receipt = receipts.get(entry["sha256"])
         if receipt is None:
             found.append(entry)
         elif receipt["status"] != "accepted":
@@ -244,7 +244,7 @@ def _checked_again(root: DataRoot, files: Sequence[Document]) -> list[Document]:
             found.append(entry)
         else:
             same = content_of(accepted_rows(root, entry)) == entry.get("content")
-            again = entry_of(receipt) | {"received_at": entry["received_at"]}
+            again = entry_of(read_receipt(root, entry["sha256"])) | {"received_at": entry["received_at"]}
             found.append(entry if same else again)
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from carprice.history.comparing import Codes, Side
 
@@ -99,16 +100,17 @@ def _plausible(known: Side, new: Side, pairs: Candidates) -> npt.NDArray[np.bool
     k, n = pairs.known, pairs.new
     ratio = new.price[n] / known.price[k]
     changed = (ratio >= LOWEST_CHANGE) & (ratio <= HIGHEST_CHANGE)
-    two_ads_of_a_site = (known.site[k] >= 0) & (known.site[k] == new.site[n]) & (known.ids[k] != new.ids[n])
     steps = new.step[n] - known.step[k]
     unknown = (new.step[n] < 0) | (known.step[k] < 0)
     overlap = (known.low[k] <= new.high[n]) & (new.low[n] <= known.high[k])
     plausible: npt.NDArray[np.bool_] = (
-        (known.car[k] == new.car[n])
-        & changed
-        & ~two_ads_of_a_site
-        & (unknown | overlap | (steps == 0) | (steps == 1))
+        (known.car[k] == new.car[n]) & changed & (unknown | overlap | (steps == 0) | (steps == 1))
     )
+    left = np.flatnonzero(plausible)
+    k, n = k[left], n[left]
+    sites = known.sites(k)
+    two_ads_of_a_site = (sites == new.sites(n)) & ~pd.isna(sites) & (known.ids[k] != new.ids[n])
+    plausible[left[two_ads_of_a_site.astype(bool)]] = False
     return plausible
 
 

@@ -41,6 +41,16 @@ sellers round."""
 
 TRAINING, TEST, NEITHER = "training", "test", "neither"
 
+GROUPED_BY = [
+    "listing_id",
+    *COARSE,
+    *(name for names in FINE for name in names),
+    "mileage_km_min",
+    "mileage_km_max",
+    "price_mad",
+]
+"""The columns that `group_cars` needs."""
+
 
 def group_cars(listings: pd.DataFrame, pairs: pd.DataFrame) -> Labels:
     """The group of each listing (canonical columns, n rows): numbers from 0, of shape (n,).
@@ -65,27 +75,43 @@ def assign_sides(
 ) -> pd.DataFrame:
     """The side of each listing: columns `listing_id`, `group` and `side`, n rows.
 
-    `before` has the side of each listing id that had one. A group with a listing that was a test row is a
-    test group, also where two groups have become one. Otherwise a group with a listing that had a side is a
-    training group. A new group is drawn by the id of its first listing, as `is_test` draws.
+    `before` has the side of each listing id that had one; see `sides_of_groups`.
+    """
+    ids = listings["listing_id"].to_numpy(dtype=object)
+    old = np.full(len(ids), None, dtype=object)
+    if before is not None:
+        old = pd.Series(ids, dtype=object).map(before).to_numpy(dtype=object)
+    return sides_of_groups(ids, groups, old, test_share, seed)
+
+
+def sides_of_groups(
+    ids: npt.NDArray[np.object_],
+    groups: Labels,
+    before: npt.NDArray[np.object_],
+    test_share: float,
+    seed: int,
+) -> pd.DataFrame:
+    """The side of each of n listings: columns `listing_id`, `group` (the id of its first listing) and `side`.
+
+    `ids`, `groups` (numbers) and `before` (the sides that they had, or nothing) are of shape (n,). A group
+    with a listing that was a test row is a test group, also where two groups have become one. Otherwise a
+    group with a listing that had a side is a training group. A new group is drawn by the id of its first
+    listing, as `is_test` draws.
 
     The side is `training`, `test`, or `neither`: a training row whose group has become a test group is not
     learned any more, and is no test row, because earlier models learned it.
     """
-    ids = listings["listing_id"].to_numpy(dtype=object)
     first = _first_row(groups)
+    learned = (before == TRAINING) | (before == NEITHER)
+    was_test = np.bincount(groups, before == TEST) > 0
+    was_training = np.bincount(groups, learned) > 0
+    is_new = ~(was_test | was_training)[groups]
     drawn = np.zeros(len(ids), dtype=bool)
-    leaders = np.unique(first)
-    drawn[leaders] = is_test(pd.Series(ids[leaders]), test_share, seed)
-    test, learned = drawn[first], np.zeros(len(ids), dtype=bool)
-    if before is not None:
-        old = pd.Series(ids).map(before).to_numpy(dtype=object)
-        was_test = np.bincount(groups, old == TEST) > 0
-        learned = (old == TRAINING) | (old == NEITHER)
-        was_training = np.bincount(groups, learned) > 0
-        test = np.where(was_test[groups], True, np.where(was_training[groups], False, test))
-    side = np.where(test, np.where(learned, NEITHER, TEST), TRAINING)
-    return pd.DataFrame({"listing_id": ids, "group": ids[first], "side": side})
+    leaders = np.unique(first[is_new])
+    drawn[leaders] = is_test(pd.Series(ids[leaders], dtype=object), test_share, seed)
+    test = np.where(is_new, drawn[first], was_test[groups])
+    side = np.where(test, np.where(learned, NEITHER, TEST), TRAINING).astype(object)
+    return pd.DataFrame({"listing_id": ids, "group": ids[first], "side": side}).astype(object)
 
 
 def _lookalikes(listings: pd.DataFrame) -> Labels:

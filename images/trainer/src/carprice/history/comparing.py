@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,8 +23,14 @@ COMPARED: tuple[str, ...] = (
 )  # fmt: skip
 """The columns whose values two copies either share or not; district is left out, sites cut it differently."""
 
+LOOKED_AT = [
+    "listing_id", "url", "make", "model", "model_year", "mileage_km_min", "mileage_km_max", "price_mad",
+    *COMPARED, *EQUIPMENT,
+]  # fmt: skip
+"""The columns that are needed to find copies."""
+
 UNKNOWN = -1
-_HOST = r"^(?:https?:)?(?://)?(?:www\.|m\.)?([^/?#:]+)"
+_HOST = re.compile(r"(?:https?:)?(?://)?(?:www\.|m\.)?([^/?#:]+)")
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Side:
     `year` that of the model year. `values` has
     the codes of the columns `COMPARED`. Codes of equal texts are equal in both tables; -1 is unknown. `step`
     is the mileage as a step of the site's brackets, -1 unknown. `said` and `ticked` have one bit for each
-    piece of equipment. `site` is the code of the site whose own id the listing has, -1 without one.
+    piece of equipment. `urls` are the links as they stand in the file, or None.
     """
 
     ids: npt.NDArray[np.object_]
@@ -48,10 +55,18 @@ class Side:
     values: dict[str, Codes]
     said: Bits
     ticked: Bits
-    site: Codes
+    urls: npt.NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def sites(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+        """The site whose own id each listing of these rows has, of their shape; None without one."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        found = np.empty(len(distinct), dtype=object)
+        found[:] = [_site(self.ids[row], self.urls[row]) for row in distinct]
+        sites: npt.NDArray[np.object_] = found[inverse]
+        return sites
 
     def take(self, rows: npt.NDArray[np.bool_]) -> Side:
         """The chosen listings."""
@@ -67,9 +82,6 @@ def sides_of(known: pd.DataFrame, new: pd.DataFrame) -> tuple[Side, Side]:
     years = _codes(tables, "model_year")
     families = _joined(texts["make"], texts["model"])
     cars = _joined(families, years)
-    sites = _split(
-        pd.factorize(np.concatenate([_sites(table) for table in tables]), use_na_sentinel=True)[0], tables
-    )
     sides = []
     for place, table in enumerate(tables):
         low = table["mileage_km_min"].to_numpy(dtype=np.float64)
@@ -89,7 +101,7 @@ def sides_of(known: pd.DataFrame, new: pd.DataFrame) -> tuple[Side, Side]:
                 values={name: texts[name][place] for name in COMPARED},
                 said=said,
                 ticked=ticked,
-                site=sites[place],
+                urls=table["url"].to_numpy(dtype=object),
             )
         )
     return sides[0], sides[1]
@@ -118,8 +130,10 @@ def agreement_by_chance(
 
 
 def counts_of(codes: Codes) -> Floats:
-    """How often the code of each row occurs, shape (n,)."""
-    inverse = pd.factorize(codes)[0]
+    """How often the code (0 or more) of each row occurs, shape (n,)."""
+    # counting is faster than numbering where codes are small
+    small = len(codes) and codes.min() >= 0 and codes.max() < 4 * len(codes) + 1024
+    inverse = codes if small else pd.factorize(codes)[0]
     found: Floats = np.bincount(inverse)[inverse].astype(np.float64)
     return found
 
@@ -154,16 +168,9 @@ def _equipment(table: pd.DataFrame) -> tuple[Bits, Bits]:
     return said, ticked
 
 
-def _sites(table: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """The site whose own id each listing has, None for a listing that no link tells."""
-    sites = np.full(len(table), None, dtype=object)
-    linked = np.flatnonzero(table["url"].notna().to_numpy())
-    if len(linked):
-        hosts = (
-            table["url"].iloc[linked].astype("str").str.extract(_HOST, expand=False).to_numpy(dtype=object)
-        )
-        ids = table["listing_id"].to_numpy(dtype=object)[linked]
-        by_link = np.array([rule_of(listing_id) in ("site", "query", "address") for listing_id in ids])
-        told = by_link & ~pd.isna(hosts)
-        sites[linked[told]] = hosts[told]
-    return sites
+def _site(listing_id: str, url: str | None) -> str | None:
+    """The site whose own id a listing has; None where no link tells the listing."""
+    if url is None or rule_of(listing_id) not in ("site", "query", "address"):
+        return None
+    host = _HOST.match(str(url))
+    return None if host is None else host[1]

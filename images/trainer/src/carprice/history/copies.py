@@ -58,11 +58,12 @@ def find_copies(known: pd.DataFrame, new: pd.DataFrame, cuts: Cuts = ()) -> Copi
     that are two ads.
     """
     known_side, new_side = sides_of(known, new)
-    there = pd.Series(new_side.ids).isin(pd.Index(known_side.ids).unique()).to_numpy()
+    known_before = _isin(known_side.ids, new_side.ids)
+    there = _isin(new_side.ids, known_side.ids[known_before])
     ids = pd.unique(new_side.ids[there])
     links = [pd.DataFrame({"new": ids, "known": ids, "rule": "same_id", "confidence": 1.0})]
     ambiguous = []
-    rest = known_side.take(~pd.Series(known_side.ids).isin(ids).to_numpy()), new_side.take(~there)
+    rest = known_side.take(~known_before), new_side.take(~there)
     if len(rest[0]) and len(rest[1]):
         model = _learn(*rest, next(_parts(rest[1], _ROWS_TO_LEARN)), cuts)
         for rows in _parts(rest[1], _ROWS_AT_ONCE):
@@ -71,8 +72,14 @@ def find_copies(known: pd.DataFrame, new: pd.DataFrame, cuts: Cuts = ()) -> Copi
             ambiguous.append(possible)
     ids = pd.unique(new["listing_id"].to_numpy(dtype=object))
     linked, unsure = _in_order(links, ids), _in_order(ambiguous, ids)
-    told = pd.Series(ids).isin(pd.concat([linked["new"], unsure["new"]])).to_numpy()
+    told = _isin(ids, pd.concat([linked["new"], unsure["new"]]).to_numpy(dtype=object))
     return Copies(linked, unsure, pd.Series(ids[~told], dtype=object))
+
+
+def _isin(ids: npt.NDArray[np.object_], others: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """Which of n ids are among the others, shape (n,)."""
+    found: npt.NDArray[np.bool_] = pd.Series(ids, dtype=object).isin(others).to_numpy()
+    return found
 
 
 def _in_order(tables: list[pd.DataFrame], ids: npt.NDArray[np.object_]) -> pd.DataFrame:
@@ -173,8 +180,8 @@ def _uncut(known: Side, new: Side, pairs: Candidates, cuts: Cuts) -> Candidates:
         return pairs
     named = sorted({name for cut in cuts for name in cut})
     cut = {tuple(sorted(pair)) for pair in cuts}
-    both = pd.Series(known.ids).isin(named).to_numpy()[pairs.known]
-    both &= pd.Series(new.ids).isin(named).to_numpy()[pairs.new]
+    names = np.array(named, dtype=object)
+    both = _isin(known.ids, names)[pairs.known] & _isin(new.ids, names)[pairs.new]
     rows = np.flatnonzero(both)
     ids = zip(known.ids[pairs.known[rows]], new.ids[pairs.new[rows]], strict=True)
     kept = np.ones(len(pairs), dtype=bool)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from carprice.history.columnar import frame_of
 from carprice.history.copies import SURE
-from carprice.history.linking import aliases
 from carprice.history.state import State
 from carprice.listings.headers import HEADERS
 from carprice.listings.schema import COLUMNS, FEATURES
@@ -48,19 +48,20 @@ class KnownAds:
 def known_ads(before: State, after: State, rows: pd.DataFrame, renumbered: bool = False) -> KnownAds:
     """What the accepted rows of a file (canonical columns) changed between the states before and after it."""
     ids = rows["listing_id"].drop_duplicates()
-    kept = ids.map(aliases(after.pairs)).fillna(ids)
-    found = after.pairs.iloc[len(before.pairs) :]
+    kept = after.kept(ids)
+    found = frame_of(after.tables["pairs"].slice(len(before.tables["pairs"])))
     sure = found["confidence"] >= SURE
     linked = ids.isin(found["new"][sure])
     unsure = ids.isin(found["new"][~sure]) & ~linked
-    known = kept.isin(before.listings["listing_id"])
+    listings = before.having("listings", kept)
+    known = kept.isin(listings["listing_id"])
     return KnownAds(
         ads=len(ids),
         same_id=int((known & ~linked).sum()),
         linked=int(linked.sum()),
         unsure=int((unsure & ~known).sum()),
         new=int((~known & ~linked & ~unsure).sum()),
-        filled=_filled(before.listings, after.listings, kept),
+        filled=_filled(listings, after.having("listings", kept)),
         links=_pairs(found[sure], after, rows),
         doubts=_pairs(found[~sure], after, rows),
         renumbered=renumbered,
@@ -86,9 +87,9 @@ def publish(root: DataRoot, sha256: str, found: KnownAds, cuts: list[dict[str, A
     root.write_text(page, f"{before}{_BEGIN}{section}{_END}{after}")
 
 
-def _filled(before: pd.DataFrame, after: pd.DataFrame, ids: pd.Series[Any]) -> dict[str, int]:
-    """How many of the listings have a first value in each column, most first."""
-    old = before[before["listing_id"].isin(ids)].set_index("listing_id")
+def _filled(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, int]:
+    """How many of the listings before have a first value in each column, most first."""
+    old = before.set_index("listing_id")
     new = after.set_index("listing_id").reindex(old.index)
     counts = {name: int((old[name].isna() & new[name].notna()).sum()) for name in FEATURES}
     counts.pop("mileage_km_max")
@@ -100,7 +101,7 @@ def _pairs(pairs: pd.DataFrame, after: State, rows: pd.DataFrame) -> list[dict[s
     least = pairs.sort_values("confidence", kind="stable").head(MOST_SHOWN)
     sides = (
         rows.drop_duplicates("listing_id", keep="last").set_index("listing_id"),
-        after.sightings.drop_duplicates("listing_id").set_index("listing_id"),
+        after.having("sightings", least["known"]).drop_duplicates("listing_id").set_index("listing_id"),
     )
     new, known = (
         side.reindex(least[name])[list(_SHOWN)].to_dict("records")

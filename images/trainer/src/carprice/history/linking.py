@@ -16,10 +16,10 @@ def link_file(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of a file (canonical columns) with linked ids, and the pairs of copies that it adds.
 
-    `sightings` are the known listings (canonical columns; several rows of one listing are what it was seen
-    with), `pairs` the known copies. Pairs have the columns `new` and `known` (listing ids; `known` is the id
-    that the ad keeps), `rule` and `confidence`; those below `copies.SURE` are ambiguous and link nothing.
-    `cuts` are pairs of ids, in order, that are not linked.
+    `sightings` are the known listings (columns `comparing.LOOKED_AT`; several rows of one listing are what it
+    was seen with), `pairs` the known copies. Pairs have the columns `new` and `known` (listing ids; `known`
+    is the id that the ad keeps), `rule` and `confidence`; those below `copies.SURE` are ambiguous and link
+    nothing. `cuts` are pairs of ids, in order, that are not linked.
     """
     ids = aliases(pairs)
     rows = rows.assign(listing_id=rows["listing_id"].map(ids).fillna(rows["listing_id"]))
@@ -46,8 +46,11 @@ def names_of(listing_ids: pd.Series, pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([own, others], ignore_index=True)
 
 
-def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: Collection[str]) -> pd.Series:
-    """Which listings are or may be one of the ads whose ids are `known`, by their own ids; a mask."""
+def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: pd.Index) -> pd.Series:
+    """Which listings are or may be one of the ads with the `known` ids, by their own ids; a mask.
+
+    The known ids are distinct.
+    """
     names = names_of(listing_ids, pairs)
     unsure = pairs[pairs["confidence"] < SURE]
     kept = aliases(pairs)
@@ -56,7 +59,8 @@ def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: Collection[str])
         {"listing_id": both["new"].map(kept).fillna(both["new"]), "name": both["known"]}, dtype=object
     )
     names = pd.concat([names, maybe], ignore_index=True)
-    told = names.loc[names["name"].isin(pd.Index(list(known), dtype=object)), "listing_id"]
+    names = names[names["listing_id"].isin(listing_ids)]
+    told = names.loc[known.get_indexer(pd.Index(names["name"], dtype=object)) >= 0, "listing_id"]
     return listing_ids.isin(told)
 
 

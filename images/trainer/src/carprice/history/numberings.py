@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from carprice.history.linking import aliases
 from carprice.history.state import State
 from carprice.listings.folding import words_of
 from carprice.listings.identity import rule_of
@@ -29,9 +28,8 @@ def numbered_otherwise(before: State, rows: pd.DataFrame) -> bool:
     """
     columns = ["listing_id", "make", "model", "model_year"]
     mine = rows.loc[_given(rows), columns].drop_duplicates("listing_id")
-    kept = aliases(before.pairs)
-    mine["listing_id"] = mine["listing_id"].map(kept).fillna(mine["listing_id"]).astype(object)
-    theirs = before.listings.loc[before.listings["listing_id"].isin(mine["listing_id"]), columns]
+    mine["listing_id"] = before.kept(mine["listing_id"])
+    theirs = before.having("listings", mine["listing_id"])[columns]
     both = mine.merge(theirs.astype({"listing_id": object}), on="listing_id", suffixes=("", "_known"))
     if not len(both):
         return False

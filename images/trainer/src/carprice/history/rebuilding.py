@@ -12,8 +12,9 @@ import pandas as pd
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.assembling import accepted_since, keep, sides_before, terms_of
+from carprice.history.columnar import frame_of
 from carprice.history.replaying import replay, with_ids
-from carprice.history.snapshot_tables import reference_of, snapshot_id_of
+from carprice.history.snapshot_tables import reference_of, snapshot_id_of, write_tables
 from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.history.state import RULES, State, empty_state
 from carprice.landing.content import raw_file, sha256_of
@@ -45,10 +46,10 @@ def rebuild(root: DataRoot, params: Params, snapshot_id: str = "latest") -> Docu
         raise UsageProblem("Accepted files or a snapshot were expected, found none; land a file first.")
     state = _from_raw(root, params, files, terms)
     made = keep(root, state, files, terms | {"rules": RULES})
-    for name, table in (state.tables() | {"reference": reference_of(state, made)}).items():
+    for name, table in (dict(state.tables) | {"reference": reference_of(state, made)}).items():
         if not root.exists(snapshot_table(made["id"], name)):
             log.info("the table %s of snapshot %s was missing and is written", name, made["id"])
-            root.write_parquet(snapshot_table(made["id"], name), table)
+            write_tables(root, made["id"], {name: table})
     result = {
         "snapshot_id": made["id"],
         "identical": None if manifest is None else made["id"] == manifest["id"],
@@ -109,7 +110,8 @@ def _from_raw(root: DataRoot, params: Params, files: Sequence[Document], terms: 
             done = {"files": [earlier["sha256"] for earlier in files[: place + 1]]}
             snapshot_id = snapshot_id_of(state, terms | done)
             if snapshot_id in missing:
-                known[snapshot_id] = KnownNames(snapshot_id, tuple(learned_names(state.listings)))
+                named = frame_of(state.tables["listings"], ["make", "model"])
+                known[snapshot_id] = KnownNames(snapshot_id, tuple(learned_names(named)))
     return state
 
 

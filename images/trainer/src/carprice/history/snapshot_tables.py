@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from carprice.errors import UsageProblem
-from carprice.history.state import TABLES, TIMES, State, as_written
+from carprice.history.columnar import arrow_of, frame_of, plain, repeated_texts, rows_of, texts_of, typed
+from carprice.history.state import TABLES, TIMES, State
+from carprice.listings.schema import COLUMNS
+from carprice.listings.tables import as_canonical
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW, snapshot_table
+
+_ROWS_AT_ONCE = 100_000
+_NO_TEXT = np.uint64(np.iinfo(np.uint64).max)
 
 
 def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
@@ -22,45 +32,86 @@ def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
     files were received.
     """
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode())
-    for name, table in state.tables().items():
+    for name in TABLES:
         digest.update(f"{name} ".encode())
-        _add(digest, table)
+        _add(digest, state.tables[name])
     return digest.hexdigest()[:12]
 
 
 def content_of(rows: pd.DataFrame) -> str:
     """12 hexadecimal digits that tell whether two tables of rows (canonical columns) say the same."""
     digest = hashlib.sha256()
-    _add(digest, rows)
+    _add(digest, arrow_of(rows))
     return digest.hexdigest()[:12]
 
 
-def write_tables(root: DataRoot, snapshot_id: str, state: State) -> None:
-    """Write the tables of a snapshot."""
-    for name, table in state.tables().items():
-        root.write_parquet(snapshot_table(snapshot_id, name), table)
+def write_tables(root: DataRoot, snapshot_id: str, tables: Mapping[str, pa.Table]) -> None:
+    """Write tables of a snapshot."""
+    for name, table in tables.items():
+        root.write_table(snapshot_table(snapshot_id, name), (plain(part) for part in parts_of(table)))
 
 
-def reference_of(state: State, terms: Mapping[str, Any]) -> pd.DataFrame:
+def parts_of(table: pa.Table) -> Iterator[pa.Table]:
+    """The table in parts of `_ROWS_AT_ONCE` rows, at least one."""
+    for start in range(0, max(len(table), 1), _ROWS_AT_ONCE):
+        yield table.slice(start, _ROWS_AT_ONCE)
+
+
+def reference_of(state: State, terms: Mapping[str, Any]) -> pa.Table:
     """The reference sample of a state, on the terms of a manifest."""
-    chosen = terms["reference"]
-    rows = min(len(state.listings), chosen["rows"])
-    return state.listings.sample(rows, random_state=chosen["seed"]).sort_index()
+    chosen, listings = terms["reference"], state.tables["listings"]
+    places = pd.Series(np.arange(len(listings)))
+    rows = places.sample(min(len(places), chosen["rows"]), random_state=chosen["seed"]).sort_index()
+    return listings.take(pa.array(rows.to_numpy()))
 
 
 def read_tables(root: DataRoot, manifest: Mapping[str, Any]) -> State:
     """The tables of a snapshot. Raises what `read_table` raises."""
-    return as_written({name: read_table(root, manifest, name) for name in TABLES})
+    return State({name: read_table(root, manifest, name) for name in TABLES})
 
 
-def read_table(root: DataRoot, manifest: Mapping[str, Any], table: str) -> pd.DataFrame:
-    """A table of a snapshot.
+def read_table(
+    root: DataRoot, manifest: Mapping[str, Any], table: str, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """A table of a snapshot, or some of its columns.
 
     Raises `UsageProblem` where it was deleted, and `FileNotFoundError` where an earlier release, which wrote
     no tables, made the snapshot.
     """
+    with _there(manifest, table):
+        return typed(root.read_table(snapshot_table(manifest["id"], table), columns, repeated_texts))
+
+
+def read_rows(
+    root: DataRoot,
+    manifest: Mapping[str, Any],
+    table: str,
+    chosen: npt.NDArray[np.bool_],
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """The chosen rows of a table with n rows (`chosen` is of shape (n,)), in memory for these alone.
+
+    Raises what `read_table` raises.
+    """
+    found, start = [], 0
+    with _there(manifest, table):
+        for part in root.table_parts(snapshot_table(manifest["id"], table), columns, repeated_texts):
+            found.append(rows_of(part, chosen[start : start + len(part)]))
+            start += len(part)
+    return typed(pa.concat_tables(found))
+
+
+def canonical(table: pa.Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table of listings as pandas in canonical columns, or those that it was read with."""
+    frame = frame_of(table)
+    complete = columns is not None or list(frame) == list(COLUMNS)
+    return frame if complete else as_canonical(frame)
+
+
+@contextmanager
+def _there(manifest: Mapping[str, Any], table: str) -> Iterator[None]:
     try:
-        return root.read_parquet(snapshot_table(manifest["id"], table))
+        yield
     except FileNotFoundError as error:
         if "rules" not in manifest:
             raise
@@ -70,8 +121,20 @@ def read_table(root: DataRoot, manifest: Mapping[str, Any], table: str) -> pd.Da
         ) from error
 
 
-def _add(digest: hashlib._Hash, table: pd.DataFrame) -> None:
-    digest.update(f"{len(table)} {' '.join(table.columns)}\n".encode())
-    for column in table.columns.drop(TIMES, errors="ignore"):
-        hashes = pd.util.hash_pandas_object(table[column], index=False).to_numpy()
-        digest.update(hashes.astype("<u8", copy=False).tobytes())
+def _add(digest: hashlib._Hash, table: pa.Table) -> None:
+    names = table.column_names
+    digest.update(f"{len(table)} {' '.join(names)}\n".encode())
+    for name in names:
+        if name not in TIMES:
+            digest.update(_hashes(table, name).astype("<u8", copy=False).tobytes())
+
+
+def _hashes(table: pa.Table, name: str) -> npt.NDArray[np.uint64]:
+    """The hash of each value of a column, as `pd.util.hash_pandas_object` has it, shape (n,)."""
+    texts = texts_of(table.column(name))
+    if texts is None:
+        values = frame_of(table, [name])[name]
+        return pd.util.hash_pandas_object(values, index=False).to_numpy()
+    codes, distinct = texts
+    hashes = np.append(pd.util.hash_array(distinct, categorize=False), _NO_TEXT)
+    return hashes[codes]

@@ -11,6 +11,8 @@ from carprice_contract.data_root import LATEST_SNAPSHOT, SNAPSHOTS, snapshot_man
 from carprice_contract.formats import SNAPSHOT
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from carprice.history.state import State
@@ -58,29 +60,50 @@ def names_in(manifest: dict[str, Any]) -> KnownNames:
     return KnownNames(manifest["id"], tuple((make, model) for make, model in manifest.get("names", ())))
 
 
-def load(root: DataRoot, snapshot_id: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A snapshot's manifest and its listings: canonical columns, one row per `listing_id`.
+def load(
+    root: DataRoot, snapshot_id: str, columns: Sequence[str] | None = None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A snapshot's manifest and its listings: canonical columns, or some of them, one row per `listing_id`.
 
     A listing has the newest value of each column that one of its copies says: by `scraped_at` (where a file
-    does not say, the time it was received), then by order of receipt, then by place in the file. Raises
-    `UsageProblem` when there is no such snapshot, or a part of it is gone.
+    does not say, the time it was received), then by order of receipt, then by place in the file. All columns
+    of a million listings take a GiB: whoever needs a few rows chooses by some columns, and reads `rows`.
+    Raises `UsageProblem` when there is no such snapshot, or a part of it is gone.
     """
-    from carprice.history.snapshot_tables import read_table
-    from carprice.listings.tables import as_canonical
+    from carprice.history.snapshot_tables import canonical, read_table
 
     manifest = manifest_of(root, snapshot_id)
     try:
-        return manifest, as_canonical(read_table(root, manifest, "listings"))
+        listings = canonical(read_table(root, manifest, "listings", columns), columns)
     except FileNotFoundError:
-        return manifest, _made_again(root, manifest).listings
+        listings = _made_again(root, manifest).listings
+    return manifest, listings if columns is None else listings[list(columns)]
+
+
+def rows(
+    root: DataRoot,
+    manifest: dict[str, Any],
+    chosen: npt.NDArray[np.bool_],
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The chosen ones of a snapshot's n listings, in their order, numbered from 0; see `load`.
+
+    `chosen` is of shape (n,). Raises what `load` raises.
+    """
+    from carprice.history.snapshot_tables import canonical, read_rows
+
+    try:
+        listings = canonical(read_rows(root, manifest, "listings", chosen, columns), columns)
+    except FileNotFoundError:
+        listings = _made_again(root, manifest).listings[chosen].reset_index(drop=True)
+    return listings if columns is None else listings[list(columns)]
 
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:
     """The reference sample of a snapshot: canonical columns, at most `snapshots.reference_rows` rows."""
-    from carprice.history.snapshot_tables import read_table
-    from carprice.listings.tables import as_canonical
+    from carprice.history.snapshot_tables import canonical, read_table
 
-    return as_canonical(read_table(root, manifest_of(root, snapshot_id), "reference"))
+    return canonical(read_table(root, manifest_of(root, snapshot_id), "reference"))
 
 
 def pairs(root: DataRoot, manifest: dict[str, Any]) -> pd.DataFrame:
@@ -109,10 +132,12 @@ def split(
 
     from carprice.history.car_groups import assign_sides
 
-    cars = _table(root, manifest, "cars").set_index("listing_id").reindex(listings["listing_id"])
+    cars = _table(root, manifest, "cars")
+    if len(cars) != len(listings) or not (cars["listing_id"].array == listings["listing_id"].array).all():
+        cars = cars.set_index("listing_id").reindex(listings["listing_id"]).reset_index()
     if manifest.get("split") == {"test_share": test_share, "seed": seed} and cars["side"].notna().all():
-        return cars.reset_index()
-    groups = pd.factorize(cars["group"].fillna(pd.Series(cars.index, index=cars.index)))[0]
+        return cars
+    groups = pd.factorize(cars["group"].fillna(cars["listing_id"]))[0]
     return assign_sides(listings, groups, None, test_share, seed)
 
 
@@ -130,8 +155,8 @@ def sides(root: DataRoot, manifest: dict[str, Any], test_share: float, seed: int
         ids = names_of(cars["listing_id"], pairs(root, manifest)).drop_duplicates("name")
         return ids["listing_id"].map(cars.set_index("listing_id")["side"]).set_axis(ids["name"])
     # an earlier release drew each listing by its id
-    rows = [accepted_rows(root, entry)["listing_id"] for entry in manifest["files"]]
-    own = pd.concat(rows).drop_duplicates()
+    named = [accepted_rows(root, entry)["listing_id"] for entry in manifest["files"]]
+    own = pd.concat(named).drop_duplicates()
     drawn = is_test(own, test_share, seed)
     return pd.Series([TEST if test else TRAINING for test in drawn], index=own, dtype=object)
 
@@ -149,10 +174,10 @@ def listings_of(root: DataRoot, manifest: dict[str, Any], files: Sequence[dict[s
 
     kept = aliases(pairs(root, manifest))
     tables = [accepted_rows(root, entry) for entry in files]
-    times = [seen_at(rows, entry) for rows, entry in zip(tables, files, strict=True)]
-    rows = pd.concat(tables, ignore_index=True)
-    rows["listing_id"] = rows["listing_id"].map(kept).fillna(rows["listing_id"])
-    return merge_rows(rows, pd.concat(times, ignore_index=True))[0]
+    times = [seen_at(table, entry) for table, entry in zip(tables, files, strict=True)]
+    said = pd.concat(tables, ignore_index=True)
+    said["listing_id"] = said["listing_id"].map(kept).fillna(said["listing_id"])
+    return merge_rows(said, pd.concat(times, ignore_index=True))[0]
 
 
 def ids_in(
@@ -165,16 +190,18 @@ def ids_in(
     return ids.map(aliases(pairs(root, manifest))).fillna(ids)
 
 
-def _table(root: DataRoot, manifest: dict[str, Any], table: str) -> pd.DataFrame:
-    """A table of a snapshot, without rows where an earlier release made it."""
+def _table(
+    root: DataRoot, manifest: dict[str, Any], table: str, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """A table of a snapshot, or some of its columns, without rows where an earlier release made it."""
+    from carprice.history.columnar import frame_of
     from carprice.history.snapshot_tables import read_table
     from carprice.history.state import empty_state
 
-    empty = empty_state().tables()[table]
     try:
-        return read_table(root, manifest, table).astype(empty.dtypes.to_dict())
+        return frame_of(read_table(root, manifest, table, columns))
     except FileNotFoundError:
-        return empty
+        return frame_of(empty_state().tables[table], columns)
 
 
 def _made_again(root: DataRoot, manifest: dict[str, Any]) -> State:

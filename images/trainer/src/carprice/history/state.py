@@ -1,28 +1,41 @@
 """What a sequence of files tells: the listings, what they were seen with, and which ads are copies.
 
-The state after one more file is made from the state before and that file alone.
+The state after one more file is made from the state before and that file alone, and of the state before only
+the listings of the makes and models that the file has are looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
-from carprice.history.car_groups import NEITHER, TEST, TRAINING, assign_sides, group_cars
-from carprice.history.linking import PAIR_COLUMNS, link_file, names_of
+from carprice.history.columnar import (
+    among,
+    arrow_of,
+    below,
+    families,
+    families_of,
+    frame_of,
+    is_one_of,
+    rows_of,
+)
+from carprice.history.comparing import LOOKED_AT
+from carprice.history.linking import PAIR_COLUMNS, aliases, link_file
 from carprice.history.merging import CONTRADICTION_COLUMNS, merge_rows
+from carprice.history.regrouping import CAR_COLUMNS, Draw, cars_after
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import as_canonical
 
-RULES = 2
+RULES = 3
 """Whoever changes the code so that the same files give other listings, copies or sides raises this number."""
 
-CAR_COLUMNS = ["listing_id", "group", "side"]
 TIMES = ["first_seen_at", "last_seen_at"]
+TABLES = ("sightings", "listings", "contradictions", "pairs", "cars")
 _PROVENANCE = ("scraped_at", "source_sha256")
 
 
@@ -40,49 +53,66 @@ class Terms:
 
 @dataclass(frozen=True)
 class State:
-    """The tables of a state.
+    """The tables of a state, as Arrow in `tables` and each as pandas by its name.
 
     `sightings` has one row for each listing and content that it was seen with: the canonical columns, and the
     times at which it was seen so first and last. `listings` has one row per listing, with what all its copies
     say. `contradictions` is what copies say differently, `pairs` the copies (`linking.PAIR_COLUMNS`), `cars`
-    the group and the side of each listing (`CAR_COLUMNS`).
+    the group and the side of each listing (`CAR_COLUMNS`), in the order of `listings`.
     """
 
-    sightings: pd.DataFrame
-    listings: pd.DataFrame
-    contradictions: pd.DataFrame
-    pairs: pd.DataFrame
-    cars: pd.DataFrame
+    tables: Mapping[str, pa.Table]
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Each table by its name."""
-        return {name: getattr(self, name) for name in TABLES}
+    @property
+    def sightings(self) -> pd.DataFrame:
+        """All of the table, which takes about a GiB for a million rows."""
+        return frame_of(self.tables["sightings"])
 
+    @property
+    def listings(self) -> pd.DataFrame:
+        """All of the table, which takes about a GiB for a million rows."""
+        return frame_of(self.tables["listings"])
 
-TABLES = ("sightings", "listings", "contradictions", "pairs", "cars")
+    @property
+    def contradictions(self) -> pd.DataFrame:
+        """All of the table."""
+        return frame_of(self.tables["contradictions"])
+
+    @property
+    def pairs(self) -> pd.DataFrame:
+        """All of the table."""
+        return frame_of(self.tables["pairs"])
+
+    @property
+    def cars(self) -> pd.DataFrame:
+        """All of the table."""
+        return frame_of(self.tables["cars"])
+
+    def __len__(self) -> int:
+        """The number of listings."""
+        return len(self.tables["listings"])
+
+    def having(self, table: str, ids: Iterable[str], column: str = "listing_id") -> pd.DataFrame:
+        """The rows of a table with one of these ids."""
+        found = self.tables[table]
+        return frame_of(rows_of(found, among(found, column, ids)))
+
+    def kept(self, ids: pd.Series[Any]) -> pd.Series[Any]:
+        """The ids that ads with these ids keep."""
+        known = aliases(self.having("pairs", ids, "new"))
+        return ids.map(known).fillna(ids).astype(object) if len(known) else ids
 
 
 def empty_state() -> State:
     """The state before the first file."""
     canonical = as_canonical(pd.DataFrame(index=pd.RangeIndex(0)))
     times = dict.fromkeys(TIMES, canonical["scraped_at"])
-    tables = (CONTRADICTION_COLUMNS, PAIR_COLUMNS, CAR_COLUMNS)
-    contradictions, pairs, cars = (pd.DataFrame(columns=names, dtype=object) for names in tables)
-    pairs = pairs.astype({"confidence": float})
-    return State(canonical.assign(**times), canonical, contradictions, pairs, cars)
-
-
-def as_written(tables: dict[str, pd.DataFrame]) -> State:
-    """The state of tables that were read from files, typed as they were before."""
-    canonical = as_canonical(tables["listings"])
-    sightings = as_canonical(tables["sightings"])
-    times = {
-        name: pd.to_datetime(tables["sightings"][name], utc=True).astype("datetime64[us, UTC]")
-        for name in TIMES
-    }
-    texts = {name: tables[name].astype(object) for name in ("contradictions", "cars")}
-    pairs = tables["pairs"].astype(dict.fromkeys(PAIR_COLUMNS[:3], object) | {"confidence": float})
-    return State(sightings.assign(**times), canonical, pairs=pairs, **texts)
+    contradictions, pairs, cars = (
+        pd.DataFrame(columns=names, dtype=object)
+        for names in (CONTRADICTION_COLUMNS, PAIR_COLUMNS, CAR_COLUMNS)
+    )
+    frames = (canonical.assign(**times), canonical, contradictions, pairs.astype({"confidence": float}), cars)
+    return State({name: arrow_of(frame) for name, frame in zip(TABLES, frames, strict=True)})
 
 
 def with_file(
@@ -99,23 +129,39 @@ def with_file(
     """
     received = pd.Timestamp(received_at).tz_convert("UTC").as_unit("us")
     rows = rows.reset_index(drop=True)
-    linked, found = link_file(state.sightings, state.pairs, rows, terms.cuts)
-    pairs = _below(state.pairs, found)
+    known_pairs = state.having("pairs", rows["listing_id"].unique(), "new")
+    linked, found = link_file(_alike(state, rows), known_pairs, rows, terms.cuts)
     seen_at = rows["scraped_at"].fillna(received)
     seen = linked.assign(**dict.fromkeys(TIMES, seen_at.array))
-    is_touched = state.sightings["listing_id"].isin(linked["listing_id"]).to_numpy()
-    touched = _distinct(_below(state.sightings[is_touched], seen))
+    tables = dict(state.tables)
+    tables["pairs"] = below(tables["pairs"], arrow_of(found.astype({"confidence": float})))
+    sightings, others = _taken_out(tables["sightings"], seen["listing_id"])
+    touched = _distinct(pd.concat([sightings, seen], ignore_index=True) if len(sightings) else seen)
+    tables["sightings"] = below(others, arrow_of(touched[sightings.columns]))
     merged, contradictions = merge_rows(touched[list(COLUMNS)], touched["last_seen_at"])
-    state = replace(
-        state,
-        sightings=_below(state.sightings[~is_touched], touched),
-        listings=_below(_without(state.listings, merged), merged),
-        contradictions=_below(_without(state.contradictions, merged), contradictions),
-        pairs=pairs,
+    tables["contradictions"] = below(
+        _taken_out(tables["contradictions"], merged["listing_id"])[1], arrow_of(contradictions)
     )
-    sides = _sides(state, sides_before)
-    groups = group_cars(state.listings, pairs)
-    return replace(state, cars=assign_sides(state.listings, groups, sides, terms.test_share, terms.seed))
+    tables["listings"] = below(_taken_out(tables["listings"], merged["listing_id"])[1], arrow_of(merged))
+    draw = Draw(terms.test_share, terms.seed, sides_before)
+    tables["cars"] = cars_after(state.tables, tables["listings"], tables["pairs"], merged, draw)
+    return State(tables)
+
+
+def _alike(state: State, rows: pd.DataFrame) -> pd.DataFrame:
+    """The sightings of the makes and models of a file's rows, and of the same ids: columns `LOOKED_AT`."""
+    sightings = state.tables["sightings"].select(LOOKED_AT)
+    chosen = is_one_of(families(sightings), families_of(rows))
+    chosen = chosen | among(sightings, "listing_id", state.kept(rows["listing_id"]).unique())
+    return frame_of(rows_of(sightings, chosen))
+
+
+def _taken_out(table: pa.Table, ids: pd.Series[Any]) -> tuple[pd.DataFrame, pa.Table]:
+    """The rows of a table that have one of the ids, and the others."""
+    chosen = among(table, "listing_id", ids.unique())
+    if not chosen.any():
+        return frame_of(table.slice(0, 0)), table
+    return frame_of(rows_of(table, chosen)), rows_of(table, ~chosen)
 
 
 def _distinct(sightings: pd.DataFrame) -> pd.DataFrame:
@@ -126,33 +172,3 @@ def _distinct(sightings: pd.DataFrame) -> pd.DataFrame:
     first = ordered["first_seen_at"].groupby(keys.to_numpy(), sort=False).transform("min")
     newest = ~keys.duplicated(keep="last")
     return ordered.assign(first_seen_at=first)[newest].reset_index(drop=True)
-
-
-def _sides(state: State, before: pd.Series[Any] | None) -> pd.Series[Any] | None:
-    """The side of each listing id that has one."""
-    now: pd.Series[Any] = state.cars.set_index("listing_id")["side"]
-    if before is None:
-        return now
-    names = names_of(state.listings["listing_id"], state.pairs)
-    there = names["name"].map(before)
-    told = []
-    for side in (TEST, NEITHER, TRAINING):
-        was = names.loc[(there == side).to_numpy(), "listing_id"].unique()
-        told.append(pd.Series(side, index=was, dtype=object))
-    sides = pd.concat([*told, now], axis=0).astype(object)
-    # a test listing stays one; otherwise the side of this state counts
-    sides = sides.iloc[(sides != TEST).argsort(kind="stable")]
-    once: pd.Series[Any] = sides[~sides.index.duplicated()]
-    return once
-
-
-def _without(table: pd.DataFrame, replaced: pd.DataFrame) -> pd.DataFrame:
-    return table[~table["listing_id"].isin(replaced["listing_id"]).to_numpy()]
-
-
-def _below(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """The rows of both tables, which have the same columns; an empty one gives no types."""
-    filled = [table for table in (first, second) if len(table)]
-    if not filled:
-        return first.reset_index(drop=True)
-    return pd.concat(filled, ignore_index=True)[list(first.columns)]

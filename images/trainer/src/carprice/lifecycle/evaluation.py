@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,9 +46,14 @@ class Split:
         logged = run.data.params
         return cls(float(logged["evaluation.test_share"]), int(logged["evaluation.split_seed"]))
 
-    def of_snapshot(self, root: DataRoot, snapshot_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The listings of a snapshot, and the car group and the side of each, both of n rows."""
-        manifest, listings = snapshots.load(root, snapshot_id)
+    def of_snapshot(
+        self, root: DataRoot, snapshot_id: str, columns: Sequence[str] | None = None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The listings of a snapshot, and the car group and the side of each, both of n rows.
+
+        Of the listings all columns, or some, of which `listing_id` is one.
+        """
+        manifest, listings = snapshots.load(root, snapshot_id, columns)
         return listings, snapshots.split(root, manifest, listings, self.test_share, self.seed)
 
 
@@ -140,7 +146,7 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     `DataRefused` when there are fewer than two.
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
-    listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id)
+    _, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id, ["listing_id"])
     manifest = snapshots.manifest_of(root, snapshot_id)
     doubtful = snapshots.may_be_copies(root, manifest)
     chosen = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
@@ -153,7 +159,7 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
             f"at least 2 test listings{whose} were expected, found {chosen.sum()} in snapshot "
             f"{snapshot_id}; land more listings or raise evaluation.test_share"
         )
-    return dated(manifest, listings[chosen].reset_index(drop=True))
+    return dated(manifest, snapshots.rows(root, manifest, chosen))
 
 
 def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:
@@ -168,7 +174,7 @@ def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:
             "snapshot %s of run %s is gone; its split of %s counts", own, run.info.run_id, snapshot_id
         )
         its_manifest, sides = manifest, {TRAINING, NEITHER}
-    _, cars = split.of_snapshot(root, its_manifest["id"])
+    _, cars = split.of_snapshot(root, its_manifest["id"], ["listing_id"])
     learned = cars.loc[cars["side"].isin(sides), "listing_id"]
     return snapshots.ids_in(root, manifest, its_manifest, learned)
 

@@ -40,6 +40,9 @@ from carprice.strict_json import finite
 
 log = logging.getLogger(__name__)
 
+DRAWN_BY = ("listing_id", "make", "model", "scraped_at", "mileage_km_min", "mileage_km_max", "fuel")
+"""The columns that decide which listings are learned (`rows_to_learn`)."""
+
 
 def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
     """Fit the pipeline on training listings (canonical columns, n rows).
@@ -58,18 +61,28 @@ def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFram
     no difference. Partial listings only take the room that complete ones leave, and none where their weight
     is 0.
     """
-    ordered = training.sort_values("listing_id", kind="stable", ignore_index=True)
-    partial = partial_of(ordered) != 0
-    complete = drawn(ordered[~partial], params.max_rows, params.drawing_seed)
+    partial = partial_of(training) != 0
+    complete = drawn(training[~partial], params.max_rows, params.drawing_seed)
     room = params.max_rows - len(complete) if params.partial_weight else 0
-    rest = drawn(ordered[partial], room, params.drawing_seed)
-    learned: pd.DataFrame = pd.concat([complete, rest]).sort_index().reset_index(drop=True)
-    return learned
+    rest = drawn(training[partial], room, params.drawing_seed)
+    return pd.concat([complete, rest]).sort_values("listing_id", kind="stable", ignore_index=True)
+
+
+def listings_to_learn(
+    root: DataRoot, manifest: dict[str, Any], split: Split, params: TrainingParams
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The listings of a snapshot that a model learns (canonical columns), by `listing_id`.
+
+    Also the columns `listing_id` and `side` of all n listings. Only the learned ones are read as a whole.
+    """
+    listings, cars = split.of_snapshot(root, manifest["id"], DRAWN_BY)
+    learned = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params)["listing_id"]
+    rows = snapshots.rows(root, manifest, listings["listing_id"].isin(learned).to_numpy())
+    return rows.sort_values("listing_id", kind="stable", ignore_index=True), cars[["listing_id", "side"]]
 
 
 def learned_listings(root: DataRoot, run: Any) -> pd.DataFrame:
     """The listings of its snapshot that a run learned, by `listing_id`."""
-    listings, cars = Split.of_run(run).of_snapshot(root, run.data.tags["snapshot_id"])
     kinds = {"max_rows": int, "drawing_seed": int, "partial_weight": float}
     # a run of an earlier release may have logged fewer
     logged = {
@@ -77,7 +90,8 @@ def learned_listings(root: DataRoot, run: Any) -> pd.DataFrame:
         for name, kind in kinds.items()
         if f"training.{name}" in run.data.params
     }
-    return rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], TrainingParams(**logged))
+    manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
+    return listings_to_learn(root, manifest, Split.of_run(run), TrainingParams(**logged))[0]
 
 
 def importance_of(pipeline: Pipeline, listings: pd.DataFrame) -> pd.DataFrame:
@@ -119,14 +133,14 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
 
     from carprice.lifecycle import pictures
 
-    manifest, listings = snapshots.load(root, snapshot_id)
-    chosen = params.evaluation
-    cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
-    in_test = (cars["side"] == TEST).to_numpy()
+    manifest = snapshots.manifest_of(root, snapshot_id)
+    split = Split(params.evaluation.test_share, params.evaluation.split_seed)
+    training, cars = listings_to_learn(root, manifest, split, params.training)
     doubtful = snapshots.may_be_copies(root, manifest)
-    rows_test = int((in_test & ~listings["listing_id"].isin(doubtful).to_numpy()).sum())
-    available = listings[(cars["side"] == TRAINING).to_numpy()]
-    training = dated(manifest, rows_to_learn(available, params.training))
+    training = dated(manifest, training)
+    in_test = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
+    rows_test = int(in_test.sum())
+    available = int((cars["side"] == TRAINING).sum())
     if len(training) < params.training.min_rows:
         raise DataRefused(
             f"at least {params.training.min_rows} distinct training listings were expected "
@@ -142,8 +156,8 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     metrics = regression_metrics(clean["price_mad"].to_numpy(dtype=np.float64), expected[~flagged])
     importance = importance_of(pipeline, clean)
     errors = typing_errors(training, expected, flagged, params.training.typing_error_log_distance)
-    tested = listings[in_test & ~listings["listing_id"].isin(doubtful).to_numpy()]
-    folds = out_of_time(pipeline, training, dated(manifest, tested.reset_index(drop=True)), params)
+    tested = dated(manifest, snapshots.rows(root, manifest, in_test))
+    folds = out_of_time(pipeline, training, tested, params)
     later = {f"oot_{name}": value for name, value in together(folds).items()}
 
     with registry.run(name=f"snapshot-{manifest['id']}") as run, tempfile.TemporaryDirectory() as folder:
@@ -164,7 +178,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         )
         mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_partial": float(partial)})
         mlflow.log_metrics(
-            {"train_rows_flagged": float(flagged.sum()), "train_rows_available": float(len(available))}
+            {"train_rows_flagged": float(flagged.sum()), "train_rows_available": float(available)}
         )
         mlflow.log_metrics({name: value for name, value in later.items() if math.isfinite(value)})
         mlflow.log_dict(finite({"folds": [fold.record() for fold in folds]}), "evaluation/out_of_time.json")

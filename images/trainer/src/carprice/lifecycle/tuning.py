@@ -19,10 +19,10 @@ from sklearn.model_selection import GroupKFold
 
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
-from carprice.history.car_groups import TRAINING
+from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
-from carprice.lifecycle.training import rows_to_learn
+from carprice.lifecycle.training import listings_to_learn
 from carprice.lifecycle.tuning_factors import FACTORS, ROUNDS, deviation_factor, matters, weight_factor
 from carprice.model.features import (
     COLUMNS,
@@ -89,12 +89,10 @@ def tune(
             raise UsageProblem(f"--{option} must be an integer >= {least}, found {value}; give another")
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise UsageProblem(f"--timeout must be seconds > 0, found {timeout_seconds:g}; give another")
-    manifest, listings = snapshots.load(root, snapshot_id)
-    chosen = params.evaluation
-    cars = snapshots.split(root, manifest, listings, chosen.test_share, chosen.split_seed)
-    training = dated(
-        manifest, rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params.training)
-    )
+    manifest = snapshots.manifest_of(root, snapshot_id)
+    chosen = Split(params.evaluation.test_share, params.evaluation.split_seed)
+    training, _ = listings_to_learn(root, manifest, chosen, params.training)
+    training = dated(manifest, training)
     if rows is not None and rows < len(training):
         training = training.sample(rows, random_state=seed).sort_index()
     training = training.reset_index(drop=True)

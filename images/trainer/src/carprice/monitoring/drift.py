@@ -7,6 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carprice.errors import NothingToDo
@@ -52,7 +53,7 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
             f"all {repeated} known; the next file is compared when it lands"
         )
     log.info("comparing %d new listings with what version %s learned", len(new), production.version)
-    reference, current = _drawn(production.known, params.drift), _drawn(new, params.drift)
+    reference, current = _learned(root, production.manifest, params.drift), _drawn(new, params.drift)
     pipeline = registry.load(production.model_uri)
     before = score(pipeline, _drawn(test_listings(root, production.run), params.drift))
     now = score(pipeline, dated(manifest, current))
@@ -122,7 +123,7 @@ def _newest(
     Also these listings, and how many listings of the files are not new.
     """
     chosen: list[dict[str, Any]] = []
-    new, repeated = production.known.head(0), 0
+    new, repeated = pd.DataFrame(), 0
     for entry in reversed(manifest["files"]):
         if entry["sha256"] in production.learned or (chosen and len(new) >= enough):
             break
@@ -135,6 +136,14 @@ def _drawn(listings: pd.DataFrame, params: DriftParams) -> pd.DataFrame:
     if len(listings) <= params.max_rows:
         return listings
     return listings.sample(params.max_rows, random_state=0).sort_index()
+
+
+def _learned(root: DataRoot, manifest: dict[str, Any], params: DriftParams) -> pd.DataFrame:
+    """As many of a snapshot's listings as are compared; only these are read as a whole."""
+    ids = snapshots.load(root, manifest["id"], ["listing_id"])[1]
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[_drawn(ids, params).index] = True
+    return snapshots.rows(root, manifest, chosen)
 
 
 def _of_one_kind(before: Scored, now: Scored, enough: int) -> tuple[Scored, Scored]:
@@ -159,11 +168,12 @@ def _questions(
     if lately.empty:
         return None
     current = registry.require(PRODUCTION)
-    known = production.known
+    manifest = production.manifest
     if str(current.version) != production.version:
-        known = snapshots.load(root, registry.get_run(str(current.run_id)).data.tags["snapshot_id"])[1]
+        run = registry.get_run(str(current.run_id))
+        manifest = snapshots.manifest_of(root, run.data.tags["snapshot_id"])
     columns = list(FEATURES)
     questions = _drawn(as_canonical(lately)[columns].drop_duplicates(ignore_index=True), params)
-    reference = _drawn(known[columns], params)
+    reference = _learned(root, manifest, params)[columns]
     comparison = compare(reference, questions, params, count_empty=False)
     return Compared(comparison, reference, questions)

@@ -22,16 +22,20 @@ log = logging.getLogger(__name__)
 class ProductionVersion:
     """A version that is or was in production, and what it learned.
 
-    `run` is its MLflow run, `learned` the SHA-256 of the files in its snapshot, `known` their listings, `ids`
-    the ids of these and of their copies.
+    `run` is its MLflow run, `manifest` that of its snapshot, `learned` the SHA-256 of the files in it, `ids`
+    the ids of the listings in it and of their copies.
     """
 
     version: str
     run: Any
-    snapshot_id: str
+    manifest: dict[str, Any]
     learned: frozenset[str]
-    known: pd.DataFrame
-    ids: frozenset[str]
+    ids: pd.Index[str]
+
+    @property
+    def snapshot_id(self) -> str:
+        """The snapshot that it was trained on."""
+        return str(self.manifest["id"])
 
     @property
     def model_uri(self) -> str:
@@ -73,9 +77,9 @@ def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -
                 current.version,
                 version,
             )
-        known = snapshots.load(root, snapshot_id)[1]
-        ids = frozenset(names_of(known["listing_id"], snapshots.pairs(root, manifest))["name"])
-        return ProductionVersion(version, run, manifest["id"], learned, known, ids)
+        known = snapshots.load(root, snapshot_id, ["listing_id"])[1]
+        names = names_of(known["listing_id"], snapshots.pairs(root, manifest))["name"]
+        return ProductionVersion(version, run, manifest, learned, pd.Index(names, dtype=object).unique())
     raise NothingToDo(
         "expected files that a version in production has not learned from, found none; "
         f"version {current.version} is compared with the next file that lands"

@@ -1,0 +1,183 @@
+"""Tables of a history as Arrow: texts that repeat are kept once, so that a million listings fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from carprice.listings.folding import words_of
+from carprice.listings.schema import COLUMNS
+
+Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+_OWN_TEXTS = ("listing_id", "url", "new", "known", "group", "name")
+"""Texts that hardly repeat: a dictionary of them would be as long as the table."""
+
+_MOST_CHUNKS = 32
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
+_TIME = pa.timestamp("us", "UTC")
+
+
+def arrow_of(table: pd.DataFrame) -> pa.Table:
+    """A table of texts (object), numbers (float64) and times (UTC) as Arrow; unknown values are null."""
+    return pa.table({name: _array(name, table[name]) for name in table.columns})
+
+
+def frame_of(table: pa.Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table, or some of its columns, as pandas: texts are object, numbers float64, times UTC.
+
+    A text that repeats is one object.
+    """
+    names = table.column_names if columns is None else columns
+    series = {name: _series(table.column(name)) for name in names}
+    return pd.DataFrame(series, index=pd.RangeIndex(len(table)), columns=list(names))
+
+
+def typed(table: pa.Table) -> pa.Table:
+    """A table as `arrow_of` makes it, from one that was read from a file of any release."""
+    columns = {}
+    for name in table.column_names:
+        column = table.column(name)
+        wanted = _type_of(name, column.type)
+        columns[name] = column if column.type.equals(wanted) else column.cast(wanted)
+    return pa.table(columns)
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """A table whose texts are texts, as they are written: other engines need no type of Arrow's own."""
+    columns = [
+        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        for column in table.itercolumns()
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def repeated_texts(names: Iterable[str]) -> list[str]:
+    """Those of the columns that Parquet should give as dictionaries."""
+    return [name for name in names if name not in _OWN_TEXTS and COLUMNS.get(name, _TEXT).kind == "text"]
+
+
+def below(first: pa.Table, second: pa.Table) -> pa.Table:
+    """The rows of both tables, which have the same columns."""
+    if not len(second):
+        return first
+    if not len(first):
+        return second.select(first.column_names)
+    joined = pa.concat_tables([first, second.select(first.column_names)]).unify_dictionaries()
+    return joined.combine_chunks() if joined.column(0).num_chunks > _MOST_CHUNKS else joined
+
+
+def among(table: pa.Table, column: str, values: Iterable[str]) -> Mask:
+    """Which rows of n have one of the values in a column of texts, shape (n,)."""
+    wanted = pa.array(list(values), pa.string())
+    if not len(wanted):
+        return np.zeros(len(table), dtype=bool)
+    return _numpy(pc.is_in(table.column(column), value_set=wanted)).astype(bool)
+
+
+def rows_of(table: pa.Table, chosen: Mask) -> pa.Table:
+    """The chosen rows; the table itself where all of them are chosen."""
+    return table if chosen.all() else table.filter(pa.array(chosen))
+
+
+def families(table: pa.Table) -> Hashes:
+    """A number for the make and the model of each row, shape (n,): spelling makes no difference."""
+    make, model = (_folded(table.column(name)) for name in ("make", "model"))
+    return (make * np.uint64(0x9E3779B97F4A7C15)) ^ model
+
+
+def families_of(rows: pd.DataFrame) -> Hashes:
+    """The distinct numbers (`families`) of makes and models in a table with these columns."""
+    names = rows[["make", "model"]].drop_duplicates()
+    return np.unique(families(arrow_of(names))) if len(names) else np.zeros(0, dtype=np.uint64)
+
+
+def is_one_of(hashes: Hashes, wanted: Hashes) -> Mask:
+    """Which of n numbers are wanted, shape (n,)."""
+    found: Mask = pd.Series(hashes).isin(wanted).to_numpy()
+    return found
+
+
+class _Text:
+    kind = "text"
+
+
+_TEXT: Any = _Text
+
+
+def _array(name: str, values: pd.Series[Any]) -> pa.Array:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.array(values, _TIME, from_pandas=True)
+    if values.dtype == np.float64:
+        return pa.array(values.to_numpy(), pa.float64(), from_pandas=True)
+    texts = pa.array(values.to_numpy(dtype=object), pa.string(), from_pandas=True)
+    return texts if name in _OWN_TEXTS else texts.dictionary_encode()
+
+
+def _type_of(name: str, found: pa.DataType) -> pa.DataType:
+    column = COLUMNS.get(name)
+    if pa.types.is_timestamp(found) or (column is not None and column.kind == "time"):
+        return _TIME
+    if pa.types.is_floating(found) or (column is not None and column.kind in ("number", "flag")):
+        return pa.float64()
+    return pa.string() if name in _OWN_TEXTS else _REPEATED
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
+    if pa.types.is_timestamp(column.type):
+        times: pd.Series[Any] = column.to_pandas().astype("datetime64[us, UTC]")
+        return times
+    if pa.types.is_dictionary(column.type):
+        codes, values = _codes(column)
+        return pd.Series(np.append(values, np.array([None], dtype=object))[codes], dtype=object)
+    values = column.to_numpy()
+    return pd.Series(values, dtype=object if pa.types.is_string(column.type) else np.float64)
+
+
+def texts_of(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]] | None:
+    """The code of each text of a column (n rows; -1: unknown), and the texts by code; None if it has none."""
+    if pa.types.is_dictionary(column.type):
+        return _codes(column)
+    if not pa.types.is_string(column.type):
+        return None
+    values = column.to_numpy()
+    known = np.asarray(column.is_valid())
+    codes = np.where(known, np.cumsum(known) - 1, -1)
+    return codes.astype(np.int64), values[known].astype(object)
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:
+    """The codes (-1: unknown) and the values of a column of repeated texts."""
+    column = column.unify_dictionaries()
+    if not column.num_chunks:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=object)
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    values = column.chunk(0).dictionary.to_numpy(zero_copy_only=False)
+    return np.concatenate(codes).astype(np.int64), values.astype(object)
+
+
+def _folded(column: pa.ChunkedArray) -> Hashes:
+    codes, values = _codes(column)
+    hashes = np.array([_hash(text) for text in values] + [_hash("")], dtype=np.uint64)
+    return hashes[codes]
+
+
+@lru_cache(maxsize=100_000)
+def _hash(text: str) -> int:
+    folded = np.array([" ".join(words_of(text))], dtype=object)
+    return int(pd.util.hash_array(folded, categorize=False)[0])
+
+
+def _numpy(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = (
+        values.to_numpy() if isinstance(values, pa.ChunkedArray) else values.to_numpy(zero_copy_only=False)
+    )
+    return found

@@ -1,0 +1,127 @@
+"""A state after a file is what all listings together give, although only some of them are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from carprice.history import state as history
+from carprice.history.car_groups import NEITHER, TEST, TRAINING, group_cars
+from carprice.history.columnar import arrow_of, frame_of, plain, typed
+from carprice.history.snapshot_tables import snapshot_id_of
+from carprice.history.state import TABLES, TIMES, State, Terms, empty_state, with_file
+from carprice.listings import sample, tables
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TERMS = Terms(0.3, 0)
+
+
+@pytest.fixture(scope="module")
+def market() -> pd.DataFrame:
+    raw = sample.generate(700, seed=9).drop(columns=["", "Lien"]).drop_duplicates()
+    parsed = tables.parse(raw, require_price=True)
+    good = parsed.listings[parsed.good].drop_duplicates("listing_id")
+    return good.assign(source_sha256="a" * 64).astype({"source_sha256": object}).reset_index(drop=True)
+
+
+def files(market: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
+    """Files of random rows: new ads, known ones with another price or model, and copies without an id."""
+    random = np.random.default_rng(seed)
+    found = []
+    for number in range(5):
+        rows = market.sample(int(random.integers(1, 200)), random_state=seed * 10 + number)
+        price = rows["price_mad"] * random.choice([1.0, 0.95], len(rows))
+        copies = random.random(len(rows)) < 0.3
+        named = [f"copy-{seed}-{number}-{n}" for n in range(len(rows))]
+        other = random.random(len(rows)) < 0.05
+        found.append(
+            rows.assign(
+                listing_id=np.where(copies, named, rows["listing_id"]),
+                price_mad=price.round(-2),
+                model=np.where(other, "Autre", rows["model"]),
+                city=np.where(copies, None, rows["city"]),
+            ).reset_index(drop=True)
+        )
+    return found
+
+
+def written_and_read(state: State) -> State:
+    """The state as the next process finds it."""
+    return State({name: typed(plain(table)) for name, table in state.tables.items()})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_are_those_of_all_listings_together(market: pd.DataFrame, seed: int) -> None:
+    state = empty_state()
+    for number, rows in enumerate(files(market, seed)):
+        state = with_file(state, rows, START + timedelta(days=number), TERMS)
+        together = pd.Series(group_cars(state.listings, state.pairs))
+        cars = state.cars
+        assert cars["listing_id"].tolist() == state.listings["listing_id"].tolist()
+        firsts = cars["listing_id"].groupby(together).transform("first")
+        assert cars["group"].tolist() == firsts.tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_group_that_was_a_test_group_stays_one(market: pd.DataFrame, seed: int) -> None:
+    state, was_test, was_learned = empty_state(), set(), set()
+    for number, rows in enumerate(files(market, seed)):
+        state = with_file(state, rows, START + timedelta(days=number), TERMS)
+        side = state.cars.set_index("listing_id")["side"]
+        assert (side.reindex(list(was_test)) == TEST).all()
+        assert side.reindex(list(was_learned)).isin([TRAINING, NEITHER]).all()
+        by_group = state.cars.assign(test=state.cars["side"] != TRAINING).groupby("group")["test"]
+        assert by_group.nunique().max() == 1
+        was_test = set(side.index[side == TEST])
+        was_learned = set(side.index[side != TEST])
+    assert was_test
+    assert was_learned
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_makes_no_difference_whether_a_state_was_written_between_two_files(
+    market: pd.DataFrame, seed: int
+) -> None:
+    one, other = empty_state(), empty_state()
+    for number, rows in enumerate(files(market, seed)):
+        one = with_file(one, rows, START + timedelta(days=number), TERMS)
+        other = written_and_read(with_file(other, rows, START + timedelta(days=number), TERMS))
+        assert snapshot_id_of(one, {}) == snapshot_id_of(other, {})
+
+
+def test_a_file_looks_only_at_the_makes_and_models_that_it_has(
+    market: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = with_file(empty_state(), market, START, TERMS)
+    looked_at = []
+    link_file = history.link_file
+
+    def watched(sightings: pd.DataFrame, *others: object) -> object:
+        looked_at.append(sightings)
+        return link_file(sightings, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(history, "link_file", watched)
+    some = market[market["model"] == market["model"].iloc[0]].head(2)
+    with_file(state, some.assign(listing_id=["new-1", "new-2"][: len(some)]), START, TERMS)
+    assert set(looked_at[0]["model"]) == set(some["model"])
+
+
+def test_a_table_comes_back_from_arrow_as_it_was(market: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(frame_of(arrow_of(market)), market)
+    pd.testing.assert_frame_equal(frame_of(typed(plain(arrow_of(market)))), market)
+    pd.testing.assert_frame_equal(frame_of(arrow_of(market.head(0))), market.head(0))
+
+
+def test_the_id_of_a_snapshot_is_that_of_the_hashes_of_pandas(market: pd.DataFrame) -> None:
+    state = with_file(empty_state(), market.assign(city=None), START, TERMS)
+    digest = hashlib.sha256(b"{}")
+    for name in TABLES:
+        table = frame_of(state.tables[name])
+        digest.update(f"{name} {len(table)} {' '.join(table.columns)}\n".encode())
+        for column in table.columns.drop(TIMES, errors="ignore"):
+            digest.update(pd.util.hash_pandas_object(table[column], index=False).to_numpy().tobytes())
+    assert snapshot_id_of(state, {}) == digest.hexdigest()[:12]
