@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from carprice.history.assembling import keep
+from carprice.history.state import Terms, empty_state, with_file
 from carprice.lifecycle import training
 from carprice.listings import reading, sample, tables
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES
-from carprice.model.comparables import SHOWN, Comparables
+from carprice.model.comparables import SHOWN, Comparables, most_comparable
 from carprice.model.features import COLUMNS, NUMBERS, features_of
 from carprice.model.price_model import looks_mistyped
 from carprice.params import Params
+from carprice.store import DataRoot
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +135,25 @@ def test_no_listings_and_no_count_give_no_rows(listings: pd.DataFrame, fitted: t
     assert list(none.columns) == [*SHOWN, "similarity"]
     assert none.empty
     assert Comparables(fitted, listings).nearest(car(), 0).empty
+
+
+def test_of_very_many_listings_the_newest_of_every_model_are_compared(
+    listings: pd.DataFrame, tmp_path: Path
+) -> None:
+    root = DataRoot(str(tmp_path))
+    seen = pd.date_range("2026-01-01", periods=len(listings), freq="h", tz="UTC").as_unit("us")
+    rows = listings.assign(scraped_at=seen, source_sha256="a" * 64)
+    state = with_file(empty_state(), rows, datetime(2026, 6, 1, tzinfo=UTC), Terms(0.2, 0))
+    keep(root, state, [], {"rules": 1, "split": {}, "cuts": [], "reference": {"rows": 9, "seed": 0}})
+    snapshot_id = root.folders("snapshots")[0]
+    models = state.listings[["make", "model"]].drop_duplicates()
+    found = most_comparable(root, snapshot_id, 2 * len(models))
+    assert len(found) == 2 * len(models)
+    assert len(found[["make", "model"]].drop_duplicates()) == len(models)
+    common = state.listings.groupby(["make", "model"])["scraped_at"]
+    oldest_taken = found.groupby(["make", "model"])["scraped_at"].min()
+    assert (common.nlargest(1).groupby(level=[0, 1]).max() >= oldest_taken).all()
+    for key, taken in found.groupby(["make", "model"])["scraped_at"]:
+        assert set(taken) == set(common.get_group(key).nlargest(len(taken)))
+    everything = most_comparable(root, snapshot_id, len(state))
+    pd.testing.assert_frame_equal(everything, state.listings)

@@ -80,6 +80,7 @@ class ModelCache:
                 tables = serving.training_data.tables
                 tables.listings.to_parquet(os.path.join(partial, "listings.parquet"), index=False)
                 tables.reference.to_parquet(os.path.join(partial, "reference.parquet"), index=False)
+                self._write_json(os.path.join(partial, "options.json"), tables.options)
             except NoSnapshot as problem:
                 log.warning("version %s is cached without listings: %s", serving.version, problem)
             shutil.rmtree(target, ignore_errors=True)
@@ -151,12 +152,18 @@ class ModelCache:
             days = {ASKED_ON: read[ASKED_ON]} if ASKED_ON in read else {}
             return as_canonical(read).assign(**days)
 
+        def options() -> Any:
+            path = os.path.join(folder, "options.json")
+            if not os.path.exists(path):  # an earlier release cached all listings
+                return None
+            with open(path, encoding="utf-8") as file:
+                return json.load(file)
+
         if not os.path.exists(os.path.join(folder, "listings.parquet")):
             return None
         try:
-            return Tables(
-                str(about["training"]["snapshot_id"]), table("listings.parquet"), table("reference.parquet")
-            )
+            listings, reference = table("listings.parquet"), table("reference.parquet")
+            return Tables(str(about["training"]["snapshot_id"]), listings, reference, options())
         except Exception as problem:  # noqa: BLE001 - prices do not need the listings
             log.warning("the cached listings of version %s can't be read: %s", about["version"], problem)
             return None

@@ -93,13 +93,21 @@ def promoted(history: list[dict[str, Any]], version: str) -> dict[str, Any] | No
 
 
 def tables_from(root: DataRoot, snapshot_id: str | None) -> Tables:
-    """A snapshot's listings and reference sample. Raises `NoSnapshot`."""
+    """A snapshot's listings to compare cars with, and its reference sample. Raises `NoSnapshot`."""
+    from carprice.model.comparables import most_comparable
+    from carprice.model.form_options import OPTIONS_OF, form_options_of
+
     if not snapshot_id:
         raise NoSnapshot("the model was expected to name the snapshot it was trained on, found no name")
     try:
-        manifest, listings = snapshots.load(root, snapshot_id)
-        reference = snapshots.reference(root, snapshot_id)
-        return Tables(snapshot_id, dated(manifest, listings), dated(manifest, reference))
+        manifest = snapshots.manifest_of(root, snapshot_id)
+        listings, options = dated(manifest, most_comparable(root, snapshot_id)), None
+        everything = snapshots.load(root, snapshot_id, OPTIONS_OF)[1]
+        if len(everything) > len(listings):
+            equipped = form_options_of(listings)["has_equipment"]
+            options = form_options_of(everything) | {"has_equipment": equipped}
+        reference = dated(manifest, snapshots.reference(root, snapshot_id))
+        return Tables(snapshot_id, listings, reference, options)
     except (CarpriceError, OSError, ValueError, KeyError) as problem:
         raise NoSnapshot(
             f"the listings of snapshot {snapshot_id} were expected in the data root, found none that can be "

@@ -38,11 +38,15 @@ class NoSnapshot(Exception):
 
 @dataclass(frozen=True)
 class Tables:
-    """A training snapshot: its id, its distinct listings and the reference sample of them."""
+    """A training snapshot: its id, the listings that cars are compared with, and the reference sample.
+
+    `options` are what a form can offer, where `listings` are not all that the snapshot has.
+    """
 
     snapshot_id: str
     listings: pd.DataFrame
     reference: pd.DataFrame
+    options: dict[str, Any] | None = None
 
 
 class TrainingData:
@@ -103,7 +107,10 @@ class TrainingData:
         """What a form can offer, without `model`."""
         from carprice.model.form_options import form_options_of
 
-        return self._once("form_options", lambda: form_options_of(self.tables.listings))  # type: ignore[no-any-return]
+        def options() -> dict[str, Any]:
+            return self.tables.options or form_options_of(self.tables.listings)
+
+        return self._once("form_options", options)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from carprice.history import snapshots
 from carprice.model.features import Floats, features_of
 from carprice.model.kernel_regression import Embedded
 from carprice.model.price_model import looks_mistyped
+from carprice.store import DataRoot
 
 # The day of a price makes no car more or less like another one.
 _DAY = ("month",)
@@ -28,6 +30,24 @@ SHOWN = (
     "city",
     "price_mad",
 )
+
+
+MOST = 50_000
+"""The most listings that cars are compared with, so that a look takes milliseconds and memory stays small."""
+
+
+def most_comparable(root: DataRoot, snapshot_id: str, most: int = MOST) -> pd.DataFrame:
+    """The listings of a snapshot (canonical columns) that cars are compared with: at most `most`.
+
+    Where there are more, the newest of each make and model are taken, as many of each as there is room for,
+    so that each of a rare model is there. Raises what `snapshots.load` raises.
+    """
+    manifest, listings = snapshots.load(root, snapshot_id, ["make", "model", "scraped_at"])
+    newest_first = _by_time(listings)
+    place = newest_first.groupby(["make", "model"], sort=False, dropna=False).cumcount()
+    chosen = np.zeros(len(listings), dtype=bool)
+    chosen[place.sort_values(kind="stable").index[:most]] = True
+    return snapshots.rows(root, manifest, chosen)
 
 
 class Comparables:
@@ -72,7 +92,12 @@ class Comparables:
 
 def _newest_first(listings: pd.DataFrame) -> pd.DataFrame:
     """The listings, the newest first (later rows are newer where no date says), each link once."""
-    backwards = listings.iloc[::-1]
-    if "scraped_at" in backwards:
-        backwards = backwards.sort_values("scraped_at", ascending=False, kind="stable", na_position="last")
+    backwards = _by_time(listings)
     return backwards[backwards["url"].isna() | ~backwards["url"].duplicated()]
+
+
+def _by_time(listings: pd.DataFrame) -> pd.DataFrame:
+    backwards = listings.iloc[::-1]
+    if "scraped_at" not in backwards:
+        return backwards
+    return backwards.sort_values("scraped_at", ascending=False, kind="stable", na_position="last")

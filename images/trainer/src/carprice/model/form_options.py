@@ -20,6 +20,13 @@ _LISTS = {
 }
 
 
+OPTIONS_OF = (
+    "make", "model", "model_year", "fiscal_power_cv", "doors", "mileage_km_min", "mileage_km_max",
+    *_LISTS.values(),
+)  # fmt: skip
+"""The columns that a form's values come from, beside those of equipment."""
+
+
 def form_options_of(listings: pd.DataFrame) -> dict[str, Any]:
     """The values of canonical listings, most frequent first, as JSON holds them.
 
@@ -47,7 +54,7 @@ def form_options_of(listings: pd.DataFrame) -> dict[str, Any]:
         "makes": makes,
         **{name: _frequent(spelled[column]) for name, column in _LISTS.items()},
         "doors": [int(doors) for doors in _frequent(listings["doors"])],
-        "has_equipment": bool(listings[list(EQUIPMENT)].notna().to_numpy().any()),
+        "has_equipment": any(listings[name].notna().any() for name in EQUIPMENT if name in listings),
         "mileage_brackets": _brackets(listings),
     }
 
