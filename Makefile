@@ -157,6 +157,14 @@ bench-linking: setup ## measure how well copies of ads are found, and its cost D
 bench-history: setup ## measure what a new file of 3,000 rows costs on histories of several sizes [ROWS="3000 100000 1000000" NEW=3000]
 	.venv/trainer/bin/python -m benchmarks.history
 
+.PHONY: bench-scale
+bench-scale: setup ## measure every step for a new file on histories of several sizes, about 10 minutes [ROWS="3000 100000 1000000" NEW=3000]
+	.venv/trainer/bin/python -m benchmarks.scale
+
+.PHONY: bench-files
+bench-files: setup ## measure every step for one more file after very many small ones [FILES=10000 ROWS=5 NEW=200]
+	.venv/trainer/bin/python -m benchmarks.files
+
 .PHONY: bench-speed
 bench-speed: setup ## measure the cost of a training and of a prediction DATA=path
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.speed
