@@ -256,7 +256,7 @@ def api(folder: str, run_id: str) -> None:
     took = []
     for car in cars:
         started = time.perf_counter()
-        comparables.nearest(car, 10)
+        comparables.nearest({str(name): value for name, value in car.items()}, 10)
         took.append(1000 * (time.perf_counter() - started))
     print(float(np.median(took)))
 

@@ -34,7 +34,7 @@ def publish(root: DataRoot, found: pd.DataFrame, files: Collection[str], run_id:
     again only if it lacks one.
     """
     found = found.assign(found_by=run_id, found_on=f"{datetime.now(UTC):%Y-%m-%d}")
-    now = dict(list(found.groupby("source_sha256", sort=False)))
+    now = {str(sha256): rows for sha256, rows in found.groupby("source_sha256", sort=False)}
     had = {name.removesuffix(_CSV) for name in root.names(FOLDER, _CSV)}
     for sha256 in sorted((now.keys() | had) & set(files)):
         rows = now.get(sha256, found.head(0)).drop(columns="source_sha256")
