@@ -134,7 +134,8 @@ def _hashes(table: pa.Table, name: str) -> npt.NDArray[np.uint64]:
     texts = texts_of(table.column(name))
     if texts is None:
         values = frame_of(table, [name])[name]
-        return pd.util.hash_pandas_object(values, index=False).to_numpy(dtype=np.uint64)
+        hashed: npt.NDArray[np.uint64] = np.asarray(pd.util.hash_pandas_object(values, index=False))
+        return hashed
     codes, distinct = texts
     hashes = np.append(pd.util.hash_array(distinct, categorize=False), _NO_TEXT)
     return hashes[codes]
