@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from carprice.errors import UsageProblem
@@ -33,7 +34,7 @@ def summary(root: DataRoot, registry: Registry, sha256: str) -> tuple[list[str],
                 ("all test rows", "test_"),
                 ("without prices that look like typing errors", "test_unflagged_"),
             )
-            if prefix + "mape" in metrics
+            if math.isfinite(metrics.get(prefix + "mape", math.nan))
         ]
         lines += _gates(decisions_of(registry, str(newest.version)))
     lines += [""]

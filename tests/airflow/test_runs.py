@@ -496,7 +496,7 @@ NOTHING_TO_CLAIM = {"exit": 99, "no_result": True}
         ("release_listings", {"reject"}),
         ("rollback", {"rollback"}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)),
 )
 def test_one_report_names_every_task_that_is_red(
     load_dag: Any, trainer: Any, monkeypatch: pytest.MonkeyPatch, dag_id: str, failing: set[str]

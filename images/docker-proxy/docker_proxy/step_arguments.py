@@ -18,12 +18,12 @@ from docker_proxy.strict_json import check_list_of_texts
 _LONGEST_TEXT = 500_000
 
 # A name in raw/ as receipts write it; `%2F` would become a slash.
-_FILE = re.compile(r"(?!\.)(?!.*%(?:2F|00))[^/\\\x00-\x1f]{1,1024}", re.IGNORECASE)
+_FILE = re.compile(r"(?!\.)(?!.*%(?:2F|00))[^/\x00-\x1f]{1,1024}", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}")
 _VERSION = re.compile(r"[0-9]{1,9}")
 _REPORT = re.compile(r"reports/(?!.*\.\.)[0-9A-Za-z_./-]{1,512}")
-_HELD_FILE = re.compile(r"raw/[^/\\\x00-\x1f]{1,1024}")
+_HELD_FILE = re.compile(r"raw/[^/\x00-\x1f]{1,1024}")
 _TEXT = re.compile(rf"[^\x00]{{0,{_LONGEST_TEXT}}}")
 
 

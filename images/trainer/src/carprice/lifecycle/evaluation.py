@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
     Metrics named `test_*` are on all test rows, `test_unflagged_*` on those whose price does not
     look like a typing error, `test_recent_*` on the newest of these. `interval_coverage` is the share
     of prices inside the interval, `interval_width` its mean width as a share of the price. A metric that is
-    no number, such as that of no rows, is left out of the run and is null in records.
+    no number, such as that of no rows, is NaN in the run and null in records.
     """
     import mlflow
     import mlflow.artifacts
@@ -97,7 +96,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
         metrics[f"test_{name}_interval_coverage"] = mean(covered[rows])
         metrics[f"test_{name}_interval_width"] = mean(((high - low) / predicted)[rows])
     with registry.run(run_id), tempfile.TemporaryDirectory() as folder:
-        mlflow.log_metrics({name: value for name, value in metrics.items() if math.isfinite(value)})
+        mlflow.log_metrics(metrics)
         mlflow.log_dict(finite({"metrics": metrics, "slices": slices}), "evaluation/evaluation.json")
         drawn = [
             draw(actual, predicted, flagged, folder)

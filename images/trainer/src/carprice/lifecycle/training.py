@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import tempfile
 from importlib.metadata import version
 from typing import Any
@@ -173,14 +172,12 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         )
         mlflow.log_dict(params.model_dump(), "params.yaml")
         # What all other training listings say of each one: honest, unlike the fit itself.
-        mlflow.log_metrics(
-            {f"train_loo_{name}": value for name, value in metrics.items() if math.isfinite(value)}
-        )
+        mlflow.log_metrics({f"train_loo_{name}": value for name, value in metrics.items()})
         mlflow.log_metrics({"train_rows": float(len(training)), "train_rows_partial": float(partial)})
         mlflow.log_metrics(
             {"train_rows_flagged": float(flagged.sum()), "train_rows_available": float(available)}
         )
-        mlflow.log_metrics({name: value for name, value in later.items() if math.isfinite(value)})
+        mlflow.log_metrics(later)
         mlflow.log_dict(finite({"folds": [fold.record() for fold in folds]}), "evaluation/out_of_time.json")
         # what holds of prices, learned or given
         mlflow.log_dict(finite(_effects(pipeline)), "effects/effects.json")
