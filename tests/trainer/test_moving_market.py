@@ -1,20 +1,57 @@
-"""The gates over months of a market that moves, on small tables; `make bench-market` takes larger ones."""
+"""Months of a market that moves, on small tables; `make bench-market` takes larger ones."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from carprice.params_file import parse_params
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # `benchmarks` is run from the repository
 
-from benchmarks.moving_market import history
+from benchmarks.moving_market import Month, history
+
+SMALL = parse_params("evaluation: {recent_rows: 100}")
 
 
-def test_every_month_of_a_rising_market_is_promoted_and_a_spoilt_candidate_is_not() -> None:
-    small = parse_params("evaluation: {recent_rows: 100}")
-    levels = [1.02**month for month in range(7)]
-    months = list(history(small, 350, levels, worse=6))
-    assert [month.promoted for month in months] == [True] * 5 + [False, True]
-    assert {month.gates[0].name for month in months[1:]} == {"not_worse_than_production"}
+@pytest.fixture(scope="module")
+def rising() -> list[Month]:
+    """Seven months of a market that rises by 2 % a month, with a spoilt candidate in the sixth."""
+    return list(history(SMALL, 350, [1.02**month for month in range(7)], worse=6))
+
+
+def test_every_month_of_a_rising_market_is_promoted_and_a_spoilt_candidate_is_not(
+    rising: list[Month],
+) -> None:
+    assert [month.promoted for month in rising] == [True] * 5 + [False, True]
+    assert {month.gates[0].name for month in rising[1:]} == {"not_worse_than_production"}
+
+
+def test_the_learned_level_follows_a_rising_market(rising: list[Month]) -> None:
+    found = [month.level_error for month in rising if not month.spoilt]
+    assert found[0] == 0
+    # without a level the oldest month would be off by 11 % in the end
+    assert np.mean(found) < 0.01
+    assert max(found) < 0.03
+
+
+def test_a_version_is_as_accurate_on_what_lands_next_as_at_its_promotion(rising: list[Month]) -> None:
+    later = [month for month in rising if month.number > 2]
+    assert np.mean([month.growth for month in later]) < 0.01
+    covered = [month.recent.covered for month in rising if not month.spoilt]
+    assert 0.85 < np.mean(covered) < 0.95
+
+
+def test_a_market_that_falls_by_a_tenth_is_followed_at_once() -> None:
+    before, fall, after = list(history(SMALL, 350, [1.0, 0.9, 0.9], worse=0))
+    assert before.promoted
+    assert fall.promoted
+    assert after.promoted
+    assert max(fall.level_error, after.level_error) < 0.03
+    assert fall.live is not None
+    assert after.live is not None
+    # nobody could know of the fall, and the next month shows nothing of it
+    assert after.live.error < fall.live.error
