@@ -46,6 +46,7 @@ INPUTS = (*FEATURES, ASKED_ON)
 TEXT_INPUTS = (*TEXT_FEATURES, ASKED_ON)
 DAYS_OF_A_MONTH = 365.25 / 12
 YEARS = 5  # of one unit of the column `year`
+# A change from year to year says nothing about a decade.
 MOST_YEARS_BEYOND = 5
 
 # Codes of the column `km_doubt` where nobody filled the mileage in, and where a listing has none;
