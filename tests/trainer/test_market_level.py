@@ -21,8 +21,9 @@ from carprice.model.comparables import Comparables
 from carprice.model.explanation import Explainer
 from carprice.model.features import COLUMNS, INPUTS, features_of
 from carprice.model.market import learned_days, market_level
-from carprice.model.price_model import is_known_signature, model_signature, price_records
+from carprice.model.price_model import price_records
 from carprice.model.price_warnings import STALE_DAYS, warnings_of, warnings_of_table
+from carprice.model.signature import is_known_signature, model_signature
 from carprice.params import Params
 
 FIRST, DAYS = pd.Timestamp("2026-01-01", tz="UTC"), 180

@@ -203,7 +203,7 @@ def test_a_zero_too_many_is_found_and_has_no_say(listings: pd.DataFrame) -> None
     assert flagged[np.setdiff1d(np.arange(len(clean)), wrong)].mean() <= 0.01
     before, after = (prices(p, clean)[:, 0] for p in (training.fit(clean, Params()), pipeline))
     assert np.median(np.abs(after / before - 1)) < 0.01
-    told = typing_errors(mistyped, expected_in_training(pipeline), flagged, 0.6)
+    told = typing_errors(mistyped[flagged], expected_in_training(pipeline)[flagged], 0.6)
     assert len(told) == flagged.sum()
     assert told["suggestion"].str.contains("looks like").mean() > 0.9
     assert looks_mistyped(pipeline, features_of(mistyped.iloc[wrong]), price[wrong]).mean() >= 0.9

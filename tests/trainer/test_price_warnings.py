@@ -14,7 +14,8 @@ from carprice.lifecycle import training
 from carprice.listings import sample
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES, TEXT_FEATURES
-from carprice.model.features import COLUMNS, CORE_CATEGORIES, NO_FUEL, NO_MILEAGE, UNSAID, plain
+from carprice.model.features import COLUMNS, NO_FUEL, NO_MILEAGE, UNSAID
+from carprice.model.plain_values import CORE_CATEGORIES, plain
 from carprice.model.price_warnings import MESSAGES, warnings_of, warnings_of_table
 from carprice.params import Params
 

@@ -62,7 +62,7 @@ def snapshot_of(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = {"id": "0123456789ab", "files": [received]}
     monkeypatch.setattr(snapshots, "manifest_of", lambda *_: manifest)
     monkeypatch.setattr(snapshots, "load", lambda *_: (manifest, table))
-    monkeypatch.setattr(snapshots, "rows", lambda _, __, chosen: table[chosen].reset_index(drop=True))
+    monkeypatch.setattr(snapshots, "rows", lambda _, __, chosen, *___: table[chosen].reset_index(drop=True))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from carprice.model.features import COLUMNS, plain
+from carprice.model.features import COLUMNS
+from carprice.model.plain_values import plain
 from price_contract.answers import AskingPrice, Verdict
 
 if TYPE_CHECKING:

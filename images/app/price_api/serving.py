@@ -16,7 +16,7 @@ from carprice.errors import CarpriceError
 from carprice.lifecycle.registry import MODEL
 from carprice.lifecycle.saved_models import LoadedModel
 from carprice.model.features import features_of
-from carprice.model.price_model import is_known_signature
+from carprice.model.signature import is_known_signature
 from price_contract.answers import ModelVersion
 
 if TYPE_CHECKING:

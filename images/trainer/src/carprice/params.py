@@ -184,7 +184,7 @@ class TrainingParams(Section):
     """How the model learns."""
 
     min_rows: int = Field(default=30, ge=10, description="Fewest distinct listings to train on.")
-    max_rows: int = Field(default=100_000, ge=100, le=1_000_000, description="Most listings to train on.")
+    max_rows: int = Field(default=800_000, ge=100, le=1_000_000, description="Most listings to train on.")
     drawing_seed: int = Field(
         default=0, ge=0, description="Seed of the draw of listings where there are more."
     )

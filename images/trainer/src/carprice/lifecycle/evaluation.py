@@ -119,7 +119,7 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
             artifact_uri=f"runs:/{run_id}/data/typing_errors.csv", dst_path=folder
         )
         limit = params.training.typing_error_log_distance
-        found = [read(in_training), typing_errors(listings, predicted, flagged, limit)]
+        found = [read(in_training), typing_errors(listings[flagged], predicted[flagged], limit)]
         publish(root, pd.concat(found), [entry["sha256"] for entry in manifest["files"]], run_id)
     log.info(
         "%d test rows, %d look like typing errors; on the others: mean error %.1f %%, median error %.1f %%",

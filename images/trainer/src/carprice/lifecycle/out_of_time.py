@@ -21,8 +21,9 @@ from sklearn.pipeline import Pipeline
 
 from carprice.lifecycle.drawing import drawn
 from carprice.listings.asked_days import ASKED_ON
-from carprice.model.features import EXTRA_CATEGORIES, features_of
+from carprice.model.features import features_of
 from carprice.model.metrics import Floats, regression_metrics
+from carprice.model.plain_values import EXTRA_CATEGORIES
 from carprice.model.price_model import looks_mistyped
 from carprice.params import Params
 

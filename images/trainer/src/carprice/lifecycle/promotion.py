@@ -18,7 +18,7 @@ from carprice.lifecycle.gates import Gate
 from carprice.lifecycle.registry import PRODUCTION, STAGING, Registry
 from carprice.model.features import features_of
 from carprice.model.metrics import Floats, regression_metrics
-from carprice.model.price_model import model_signature
+from carprice.model.signature import model_signature
 from carprice.params import Params, PromotionParams
 from carprice.store import DataRoot
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +23,7 @@ from carprice.lifecycle.out_of_time import out_of_time, together
 from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
+from carprice.listings.schema import FEATURES
 from carprice.model.features import INPUTS, features_of, partial_of
 from carprice.model.market import learned_days, market_level
 from carprice.model.metrics import regression_metrics
@@ -29,8 +31,8 @@ from carprice.model.price_model import (
     build_pipeline,
     expected_in_training,
     flagged_in_training,
-    model_signature,
 )
+from carprice.model.signature import model_signature
 from carprice.model.typing_errors import typing_errors
 from carprice.params import Params, TrainingParams
 from carprice.spreadsheets import csv_text
@@ -42,6 +44,9 @@ log = logging.getLogger(__name__)
 DRAWN_BY = ("listing_id", "make", "model", "scraped_at", "mileage_km_min", "mileage_km_max", "fuel")
 """The columns that decide which listings are learned (`rows_to_learn`)."""
 
+LEARNED_FROM = ("listing_id", "price_mad", "scraped_at", "source_sha256", *FEATURES)
+"""The columns that learning takes: links and titles take as much memory as all of these."""
+
 
 def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
     """Fit the pipeline on training listings (canonical columns, n rows).
@@ -50,7 +55,10 @@ def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
     """
     pipeline = build_pipeline(params.training)
     log.info("fitting on %d listings", len(listings))
-    return pipeline.fit(features_of(listings), listings["price_mad"].to_numpy(dtype=np.float64))
+    # Not `pipeline.fit`, which keeps the features of all listings until the end.
+    rows = pipeline.named_steps["features"].fit_transform(features_of(listings))
+    pipeline.named_steps["price"].fit(rows, listings["price_mad"].to_numpy(dtype=np.float64))
+    return pipeline
 
 
 def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFrame:
@@ -68,15 +76,19 @@ def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFram
 
 
 def listings_to_learn(
-    root: DataRoot, manifest: dict[str, Any], split: Split, params: TrainingParams
+    root: DataRoot,
+    manifest: dict[str, Any],
+    split: Split,
+    params: TrainingParams,
+    columns: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The listings of a snapshot that a model learns (canonical columns), by `listing_id`.
+    """The listings of a snapshot that a model learns (canonical columns, or some), by `listing_id`.
 
     Also the columns `listing_id` and `side` of all n listings. Only the learned ones are read as a whole.
     """
     listings, cars = split.of_snapshot(root, manifest["id"], DRAWN_BY)
     learned = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params)["listing_id"]
-    rows = snapshots.rows(root, manifest, listings["listing_id"].isin(learned).to_numpy())
+    rows = snapshots.rows(root, manifest, listings["listing_id"].isin(learned).to_numpy(), columns)
     return rows.sort_values("listing_id", kind="stable", ignore_index=True), cars[["listing_id", "side"]]
 
 
@@ -134,12 +146,14 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
 
     manifest = snapshots.manifest_of(root, snapshot_id)
     split = Split(params.evaluation.test_share, params.evaluation.split_seed)
-    training, cars = listings_to_learn(root, manifest, split, params.training)
+    training, cars = listings_to_learn(root, manifest, split, params.training, LEARNED_FROM)
     doubtful = snapshots.may_be_copies(root, manifest)
     training = dated(manifest, training)
     in_test = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
     rows_test = int(in_test.sum())
     available = int((cars["side"] == TRAINING).sum())
+    places = pd.Index(cars["listing_id"]).get_indexer(pd.Index(training["listing_id"]))
+    del cars
     if len(training) < params.training.min_rows:
         raise DataRefused(
             f"at least {params.training.min_rows} distinct training listings were expected "
@@ -154,8 +168,10 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     log.info("%d training prices look like typing errors and have no say", flagged.sum())
     metrics = regression_metrics(clean["price_mad"].to_numpy(dtype=np.float64), expected[~flagged])
     importance = importance_of(pipeline, clean)
-    errors = typing_errors(training, expected, flagged, params.training.typing_error_log_distance)
-    tested = dated(manifest, snapshots.rows(root, manifest, in_test))
+    doubted = np.isin(np.arange(len(in_test)), places[flagged])
+    errors = snapshots.rows(root, manifest, doubted).sort_values("listing_id", kind="stable")
+    errors = typing_errors(errors, expected[flagged], params.training.typing_error_log_distance)
+    tested = dated(manifest, snapshots.rows(root, manifest, in_test, LEARNED_FROM))
     folds = out_of_time(pipeline, training, tested, params)
     later = {f"oot_{name}": value for name, value in together(folds).items()}
 

@@ -26,13 +26,12 @@ from carprice.lifecycle.training import listings_to_learn
 from carprice.lifecycle.tuning_factors import FACTORS, ROUNDS, deviation_factor, matters, weight_factor
 from carprice.model.features import (
     COLUMNS,
-    EXTRA_CATEGORIES,
-    Floats,
     ListingFeatures,
     features_of,
     partial_of,
 )
 from carprice.model.metrics import regression_metrics
+from carprice.model.plain_values import EXTRA_CATEGORIES, Floats
 from carprice.model.price_model import build_pipeline, flagged_in_training
 from carprice.params import KernelTerm, Params, TrainingParams
 from carprice.store import DataRoot

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from carprice.history import snapshots
-from carprice.model.features import Floats, features_of
+from carprice.model.features import features_of
 from carprice.model.kernel_regression import Embedded
+from carprice.model.kernels import Floats
 from carprice.model.price_model import looks_mistyped
 from carprice.store import DataRoot
 

@@ -25,8 +25,9 @@ from sklearn.pipeline import Pipeline
 
 from carprice.listings.asked_days import ASKED_ON
 from carprice.listings.schema import EQUIPMENT
-from carprice.model.features import COLUMNS, Floats
+from carprice.model.features import COLUMNS
 from carprice.model.kernel_regression import Effect
+from carprice.model.kernels import Floats
 
 # Player -> the listing's columns it stands for, and those of the matrix of `ListingFeatures`.
 PLAYERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

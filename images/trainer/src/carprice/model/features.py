@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -12,9 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from carprice.listings.asked_days import ASKED_ON, day_numbers
-from carprice.listings.schema import EQUIPMENT, FEATURES, LONGEST_TEXT, TEXT_FEATURES
-from carprice.listings.text import ascii_words
+from carprice.listings.asked_days import ASKED_ON
+from carprice.listings.schema import FEATURES, TEXT_FEATURES
+from carprice.model.plain_values import (
+    CORE_CATEGORIES,
+    EXTRA_CATEGORIES,
+    Floats,
+    numbers_of_column,
+    read_records,
+    read_table,
+)
 from carprice.model.usual_values import (
     likely_fuel,
     likely_fuel_without_own,
@@ -26,10 +32,6 @@ from carprice.model.usual_values import (
     usual_words,
 )
 
-Floats = npt.NDArray[np.float64]
-
-CORE_CATEGORIES = ("fuel", "gearbox", "first_owner", "condition")
-EXTRA_CATEGORIES = ("city", "origin", "doors", *EQUIPMENT)
 NUMBERS = ("year", "km", "power", "rarity")
 # Saved models know the columns by their places: a new one comes after all others.
 COLUMNS = (
@@ -45,6 +47,7 @@ _GROUPS = ("make", "root", "model")
 INPUTS = (*FEATURES, ASKED_ON)
 TEXT_INPUTS = (*TEXT_FEATURES, ASKED_ON)
 DAYS_OF_A_MONTH = 365.25 / 12
+_ROWS_AT_ONCE = 50_000
 YEARS = 5  # of one unit of the column `year`
 # A change from year to year says nothing about a decade.
 MOST_YEARS_BEYOND = 5
@@ -73,7 +76,7 @@ def features_of(listings: pd.DataFrame) -> pd.DataFrame:
     numbers = np.full((rows, len(_NUMERIC_FEATURES)), np.nan)
     for i, column in enumerate(_NUMERIC_FEATURES):
         if column in listings.columns:
-            numbers[:, i] = _numbers(listings[column])
+            numbers[:, i] = numbers_of_column(listings[column])
     return pd.concat(
         [
             pd.DataFrame(text, index=listings.index, columns=list(TEXT_INPUTS), dtype=object),
@@ -88,13 +91,6 @@ def partial_of(listings: pd.DataFrame) -> npt.NDArray[np.int64]:
     no_mileage = listings[["mileage_km_min", "mileage_km_max"]].isna().all(axis=1).to_numpy()
     partial: npt.NDArray[np.int64] = NO_MILEAGE * no_mileage + NO_FUEL * listings["fuel"].isna().to_numpy()
     return partial
-
-
-def _numbers(column: pd.Series) -> Floats:
-    """The column as float64, NaN where it holds no number."""
-    if column.dtype == np.float64:
-        return column.to_numpy(copy=True)
-    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
 
 
 class ListingFeatures(TransformerMixin, BaseEstimator):
@@ -135,8 +131,11 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, listings: pd.DataFrame, y: Any = None) -> Self:
         """Learn codes, usual values and ranges from training listings (n rows)."""
-        words, numbers = _read_table(listings)
-        rows = len(listings)
+        self._learn(*read_table(listings))
+        return self
+
+    def _learn(self, words: dict[str, list[str]], numbers: dict[str, Floats]) -> None:
+        rows = len(words["make"])
         self.newest_year_ = float(np.nanmax(numbers["year"]))
         self.continues_years_ = True
         known = numbers["day"][np.isfinite(numbers["day"])]
@@ -175,23 +174,22 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         self.count_ = {
             str(model): int(count) for model, count in pd.Series(words["model"]).value_counts().items()
         }
-        return self
 
     def fit_transform(self, listings: pd.DataFrame, y: Any = None) -> Floats:
         """The matrix of the training rows; unlike `transform`, no row counts itself as one of its kind."""
-        self.fit(listings)
-        words, numbers = _read_table(listings)
-        return self._matrix(words, numbers, likely_fuel_without_own(words, numbers), own=1)
+        words, numbers = read_table(listings)
+        self._learn(words, numbers)
+        return self._in_parts(words, numbers, likely_fuel_without_own(words, numbers), own=1)
 
     def transform(self, listings: pd.DataFrame) -> Floats:
         """The matrix of rows that were not trained on."""
-        words, numbers = _read_table(listings)
+        words, numbers = read_table(listings)
         self._forget_unseen(words)
-        return self._matrix(words, numbers, self._likely_fuel(words, numbers))
+        return self._in_parts(words, numbers, self._likely_fuel(words, numbers))
 
     def transform_records(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """The same as `transform` for listings as mappings of FEATURES (None or absent: unknown)."""
-        words, numbers = _read_records(records)
+        words, numbers = read_records(records)
         self._forget_unseen(words)
         return self._matrix(words, numbers, self._likely_fuel(words, numbers))
 
@@ -201,7 +199,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         `mileage` in km and `fuel` as a plain word ("" where an old model assumes none); a key is absent where
         the listing says the value. A fuel that was never trained on says nothing.
         """
-        words, numbers = _read_records([record])
+        words, numbers = read_records([record])
         self._forget_unseen(words)
         found: dict[str, Any] = {}
         if np.isnan(numbers["km"][0]):
@@ -226,7 +224,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     def telling_apart(self, listings: pd.DataFrame) -> Self:
         """A copy that gives makes and models of `listings` that were not trained on codes of their own."""
-        words, _ = _read_table(listings)
+        words, _ = read_table(listings)
         other = copy.copy(self)
         other.codes_ = dict(self.codes_)
         for column in _GROUPS:
@@ -256,6 +254,22 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         day = np.where(np.isnan(day), self.newest_day_, day)
         months: Floats = np.clip(day, self.first_day_, self.newest_day_) - self.newest_day_
         return months / DAYS_OF_A_MONTH
+
+    def _in_parts(
+        self, words: dict[str, list[str]], numbers: dict[str, Floats], usual_fuel: list[str], own: int = 0
+    ) -> Floats:
+        """What `_matrix` gives; what it makes in between takes no memory for all rows at once."""
+        rows = len(words["make"])
+        matrix = np.zeros((rows, len(COLUMNS)))
+        for start in range(0, rows, _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            matrix[part] = self._matrix(
+                {column: found[part] for column, found in words.items()},
+                {column: found[part] for column, found in numbers.items()},
+                usual_fuel[part],
+                own,
+            )
+        return matrix
 
     def _matrix(
         self, words: dict[str, list[str]], numbers: dict[str, Floats], usual_fuel: list[str], own: int = 0
@@ -306,90 +320,3 @@ def _unsaid(km_high: Floats, age: Floats) -> npt.NDArray[np.bool_]:
 def _scaled_km(km: Floats) -> Floats:
     scaled: Floats = 2 * np.log((km + 30e3) / 150e3)
     return scaled
-
-
-def _read_table(listings: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, Floats]]:
-    """What `_read` gives, of a table with any of the columns of FEATURES."""
-
-    def words_of(column: str) -> list[str]:
-        if column not in listings.columns:
-            return [""] * len(listings)
-        codes, values = pd.factorize(listings[column].to_numpy(dtype=object))
-        words = np.array([*(plain(value) for value in values), ""], dtype=object)
-        found: list[str] = words[codes].tolist()  # a code of -1, the last, is an unknown value
-        return found
-
-    def numbers_of(column: str) -> Floats:
-        if column not in listings.columns:
-            return np.full(len(listings), np.nan)
-        return _numbers(listings[column])
-
-    if ASKED_ON not in listings.columns:
-        return _read(words_of, numbers_of, np.full(len(listings), np.nan))
-    codes, days = pd.factorize(listings[ASKED_ON].to_numpy(dtype=object))
-    return _read(words_of, numbers_of, np.append(day_numbers(days), np.nan)[codes])
-
-
-def _read_records(
-    records: Sequence[Mapping[str, Any]],
-) -> tuple[dict[str, list[str]], dict[str, Floats]]:
-    """What `_read` gives, of mappings of FEATURES; much faster than a table for a few listings."""
-
-    def words_of(column: str) -> list[str]:
-        values = [record.get(column) for record in records]
-        if column in TEXT_FEATURES:
-            return [_word(value) for value in values]
-        return [_word(_number(value)) for value in values]
-
-    def numbers_of(column: str) -> Floats:
-        return np.array([_number(record.get(column)) for record in records], dtype=np.float64)
-
-    return _read(words_of, numbers_of, day_numbers(record.get(ASKED_ON) for record in records))
-
-
-def _read(
-    words_of: Callable[[str], list[str]], numbers_of: Callable[[str], Floats], day: Floats
-) -> tuple[dict[str, list[str]], dict[str, Floats]]:
-    """Plain words of each category ("" unknown) and numbers (NaN unknown) of each listing."""
-    make, model = words_of("make"), words_of("model")
-    pairs = list(zip(make, model, strict=True))
-    words = {
-        "make": make,
-        "root": [f"{a}/{b.split(' ')[0]}" for a, b in pairs],
-        "model": [f"{a}/{b}" for a, b in pairs],
-    } | {column: words_of(column) for column in (*CORE_CATEGORIES, *EXTRA_CATEGORIES)}
-    low, high = numbers_of("mileage_km_min"), numbers_of("mileage_km_max")
-    low, high = np.where(np.isnan(low), high, low), np.where(np.isnan(high), low, high)
-    return words, {
-        "year": numbers_of("model_year"),
-        "km": (low + high) / 2,
-        "km_high": high,
-        "power": numbers_of("fiscal_power_cv"),
-        "day": day,
-    }
-
-
-def _number(value: Any) -> float:
-    """A number as `_numbers` reads it."""
-    try:
-        return np.nan if value is None else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return np.nan
-
-
-def _word(value: Any) -> str:
-    """`plain` of a value, "" where it is unknown."""
-    if value is None or value != value:
-        return ""
-    if isinstance(value, str | float) and len(str(value)) <= LONGEST_TEXT:
-        return _plain_of_short(value)
-    return plain(value)
-
-
-def plain(value: object) -> str:
-    """Case, accents, punctuation and doubled spaces do not make another car."""
-    return ascii_words(str(value), keep="+")
-
-
-# Few words come again and again; what strangers send must not fill the memory.
-_plain_of_short = lru_cache(maxsize=4096)(plain)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from carprice.listings.schema import EQUIPMENT
-from carprice.model.features import plain
+from carprice.model.plain_values import plain
 
 _LISTS = {
     "fuels": "fuel",

@@ -175,11 +175,17 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         altered: Altered | None,
     ) -> Self:
         self.levels_ = [int(level) + 2 for level in rows.max(axis=0)]
+        # Of a million rows with all columns a copy would take a third of a GiB.
+        used = [column for column in self.columns if column in self._used()]
+        places = [list(self.columns).index(column) for column in used]
         nested = NestedRegression(
-            self._terms(),
+            [
+                Term(spec, used, self.numeric, [self.levels_[place] for place in places])
+                for spec in self.terms
+            ],
             [self._level(spec) for spec in self.terms],
-            rows,
-            [list(self.columns).index(column) for column in self.nesting],
+            rows[:, places],
+            [used.index(column) for column in self.nesting],
             self.tolerance * self.noise**2,
             self.most_points,
         )
@@ -202,7 +208,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
                     noise[np.abs(error) > drop_at] = 1e6
         self.leave_one_out_ = target - error
         if altered is not None:
-            said, covariance = nested.altered(altered.places, altered.versions)
+            versions = [version[:, places] for version in altered.versions]
+            said, covariance = nested.altered(altered.places, versions)
             own_share = (error / used_noise)[altered.places]
             self.altered_leave_one_out_ = self.center_ + said - covariance * own_share[:, None]
         self.packed_ = nested.pack()
@@ -238,6 +245,10 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     def _level(self, spec: Mapping[str, Any]) -> int:
         """In how many of the nested columns rows of a term are equal."""
         return max((place + 1 for place, name in enumerate(self.nesting) if name in spec["same"]), default=0)
+
+    def _used(self) -> set[str]:
+        """The columns that terms or `nesting` look at."""
+        return {column for spec in self.terms for column in (*spec["same"], *spec["near"])} | {*self.nesting}
 
     def _terms(self, apart_from: Collection[str] = ()) -> list[Term]:
         return [

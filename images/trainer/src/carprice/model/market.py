@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from carprice.listings.asked_days import day_numbers, day_of_number
-from carprice.model.features import COLUMNS, DAYS_OF_A_MONTH, Floats
+from carprice.model.features import COLUMNS, DAYS_OF_A_MONTH
+from carprice.model.kernels import Floats
 
 MOST_DAYS = 120
 _MAKE, _MONTH = COLUMNS.index("make"), COLUMNS.index("month")

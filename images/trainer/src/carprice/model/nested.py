@@ -118,10 +118,11 @@ class NestedRegression:
         keys = [rows[:, column] for column in reversed(nesting)]
         self._order = np.lexsort(keys) if keys else np.arange(len(rows))
         self._rows = rows[self._order]
+        del rows  # so that a caller who keeps none has room for what follows
         self._nesting = list(nesting)
         self._kept: dict[int, Floats] = {}
-        self.untold = np.zeros(len(rows))
-        self._root = self._node(0, len(rows), 0)
+        self.untold = np.zeros(len(self._rows))
+        self._root = self._node(0, len(self._rows), 0)
         self._keeps = (
             4
             * sum(

@@ -13,19 +13,17 @@ from sklearn.pipeline import Pipeline
 
 from carprice.model.features import (
     COLUMNS,
-    EXTRA_CATEGORIES,
-    INPUTS,
     NO_FUEL,
     NO_MILEAGE,
     NUMERIC,
-    TEXT_INPUTS,
     UNKNOWN,
     YEARS,
-    Floats,
     ListingFeatures,
 )
 from carprice.model.kernel_regression import Altered, KernelRegressor
+from carprice.model.kernels import Floats
 from carprice.model.likelihood import Data, Hyperparameters, learned
+from carprice.model.plain_values import EXTRA_CATEGORIES
 from carprice.params import TrainingParams
 
 # An error smaller than this (log price) says nothing about how large errors are around it.
@@ -39,6 +37,8 @@ LEAST_FACTOR = 1.05
 LEAST_COMPLETE = 30
 # Complete listings whose mileage and fuel are hidden to see how much less is known of the price.
 HIDDEN = 500
+# The interval is widened until it covers enough listings that had no say in the factors of makes.
+CALIBRATION_FOLDS = 5
 # Each model lies inside one family, each family inside one make.
 NESTING = ("make", "root", "model")
 # Steps of the search for noise and effects. Twice as many changed the error by less than 0.02 points.
@@ -142,32 +142,49 @@ class PriceModel(RegressorMixin, BaseEstimator):
         self.flagged_ = np.abs(log_price - expected) > reach
         kept = ~self.flagged_
         calibrating = kept & complete if (kept & complete).sum() >= LEAST_COMPLETE else kept
-        self._calibrate(rows[calibrating], expected[calibrating], (log_price - expected)[calibrating])
+        self._calibrate(
+            rows[calibrating, MAKE].astype(int),
+            _with_price(rows, expected, calibrating),
+            (log_price - expected)[calibrating],
+        )
         self._calibrate_partial(rows, expected, log_price, hidden)
         return self
 
-    def _calibrate(self, rows: Floats, expected: Floats, error: Floats) -> None:
-        """Learn the interval from leave-one-out errors (log price), of shape (n,)."""
+    def _calibrate(self, make: npt.NDArray[np.int64], rows: Floats, error: Floats) -> None:
+        """Learn the interval from leave-one-out errors (log price), of shape (n,); `rows` have the price."""
         self.spread_ = KernelRegressor(
             list(self.spread_terms),
             (*COLUMNS, "price"),
             (*NUMERIC, "price"),
             noise=self.spread_noise,
             nesting=NESTING,
-        ).fit(_with_price(rows, expected), np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
+        ).fit(rows, np.log(np.maximum(np.abs(error), SMALLEST_ERROR)))
         score = error / np.exp(self.spread_.leave_one_out_)
         tail = (1 - self.coverage) / 2
         low, high = np.quantile(score, (tail, 1 - tail))
         width = np.maximum(score / low, score / high)  # 1: the price sits on an end of its interval
-        make = rows[:, MAKE].astype(int)
-        self.make_factor_ = np.ones(make.max() + 2)  # the last one is for a make never seen
+        self.make_factor_ = self._make_factors(width, make, make.max() + 2)
+        # The factors follow these very listings, so that their own coverage would be told too high.
+        # A fold has errors of all sizes, whatever the order of the rows.
+        fold, honest = np.argsort(np.argsort(error)) % CALIBRATION_FOLDS, width.copy()
+        for held in range(CALIBRATION_FOLDS):
+            others = self._make_factors(width[fold != held], make[fold != held], make.max() + 2)
+            honest[fold == held] /= others[make[fold == held]]
+        widened = np.quantile(honest, self.coverage)
+        self.quantiles_ = [float(low * widened), float(high * widened)]
+
+    def _make_factors(self, width: Floats, make: npt.NDArray[np.int64], makes: int) -> Floats:
+        """By how much the interval of each make is wider, of shape (makes,); the last one was never seen.
+
+        `width` and the code of the `make` of n listings: a width of 1 is a price on an end of its interval.
+        """
+        factors = np.ones(makes)
         for code in np.unique(make):
             own = width[make == code]
-            self.make_factor_[code] = (len(own) * np.quantile(own, self.coverage) + self.make_shrinkage) / (
+            factors[code] = (len(own) * np.quantile(own, self.coverage) + self.make_shrinkage) / (
                 len(own) + self.make_shrinkage
             )
-        widened = np.quantile(width / self.make_factor_[make], self.coverage)
-        self.quantiles_ = [float(low * widened), float(high * widened)]
+        return factors
 
     def _calibrate_partial(self, rows: Floats, expected: Floats, log_price: Floats, hidden: Altered) -> None:
         """Learn by how much the interval of partial listings is wider, from leave-one-out errors."""
@@ -342,39 +359,21 @@ def _hidden(rows: Floats, complete: npt.NDArray[np.int64]) -> Altered:
     return Altered(places, versions)
 
 
-def _with_price(rows: Floats, log_price: Floats) -> Floats:
-    """The rows with the price as a column more, in units of its logarithm against 100,000 MAD.
+def _with_price(rows: Floats, log_price: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """The rows, or the chosen ones, with the price as a column more.
 
+    It is in units of its logarithm against 100,000 MAD.
     An unknown mileage is one to believe here: `partial_factor_` says what it does to an interval.
     """
-    doubt = rows[:, KM_DOUBT]
-    rows = np.where((np.arange(rows.shape[1]) == KM_DOUBT) & (doubt == UNKNOWN)[:, None], 0, rows)
+    if chosen is None:
+        wider = np.empty((len(rows), rows.shape[1] + 1))
+        wider[:, :-1] = rows
+    else:  # column by column: all of a million rows at once would be there twice
+        log_price = log_price[chosen]
+        wider = np.empty((len(log_price), rows.shape[1] + 1))
+        for place in range(rows.shape[1]):
+            wider[:, place] = rows[chosen, place]
+    wider[wider[:, KM_DOUBT] == UNKNOWN, KM_DOUBT] = 0
     # Rounded, so that many rows of a batch are equal and computed once.
-    return np.column_stack([rows, np.round(log_price - np.log(1e5), 2)])
-
-
-def model_signature() -> Any:
-    """What the registered model takes and gives: every input optional, a price in MAD."""
-    return _signature_of(INPUTS)
-
-
-def is_known_signature(signature: Any) -> bool:
-    """Whether a registered model has the signature of this release, or of an earlier one that still prices.
-
-    Models of earlier releases do not take `asked_on`: they know no market level.
-    """
-    return any(signature == _signature_of(inputs) for inputs in (INPUTS, INPUTS[:-1]))
-
-
-def _signature_of(columns: Sequence[str]) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
-
-    inputs = [
-        ColSpec("string" if column in TEXT_INPUTS else "double", column, required=False) for column in columns
-    ]
-    return ModelSignature(
-        inputs=Schema(inputs),
-        outputs=Schema([ColSpec("double", "predicted_price_mad")]),
-        params=ParamSchema([ParamSpec("return_interval", "boolean", False)]),
-    )
+    wider[:, -1] = np.round(log_price - np.log(1e5), 2)
+    return wider

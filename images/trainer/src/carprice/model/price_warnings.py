@@ -12,7 +12,8 @@ import pandas as pd
 
 from carprice.listings.asked_days import ASKED_ON, day_numbers, day_of_number
 from carprice.listings.schema import TEXT_FEATURES
-from carprice.model.features import CORE_CATEGORIES, EXTRA_CATEGORIES, INPUTS, plain
+from carprice.model.features import INPUTS
+from carprice.model.plain_values import CORE_CATEGORIES, EXTRA_CATEGORIES, plain
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from carprice.formats import thousands
-from carprice.model.features import Floats
+from carprice.model.kernels import Floats
 
 # What people mistype: a zero too many or too few, centimes (or the old "riyal" of 5 centimes) for dirhams.
 _READINGS = (10, 100, 1000, 1 / 10, 1 / 100, 20, 1 / 20)
@@ -20,16 +19,14 @@ def suggestion(price_mad: float, expected_mad: float, limit: float) -> str:
     return f"{thousands(price_mad)} looks like {thousands(reading)}" if distance <= limit else ""
 
 
-def typing_errors(
-    listings: pd.DataFrame, expected_mad: Floats, flagged: npt.NDArray[np.bool_], limit: float
-) -> pd.DataFrame:
+def typing_errors(flagged: pd.DataFrame, expected_mad: Floats, limit: float) -> pd.DataFrame:
     """The flagged listings, one row each, with what comparable listings say and what may have been meant.
 
-    `listings` (canonical columns), `expected_mad` and `flagged` have n rows in the same order.
+    `flagged` (canonical columns) and `expected_mad`, of shape (n,), have n rows in the same order.
     """
     columns = ["listing_id", "url", "make", "model", "model_year", "price_mad", "source_sha256"]
-    found = listings.loc[flagged, columns].reset_index(drop=True)
-    found["expected_mad"] = np.round(expected_mad[flagged])
+    found = flagged[columns].reset_index(drop=True)
+    found["expected_mad"] = np.round(expected_mad)
     found["suggestion"] = [
         suggestion(price, expected, limit)
         for price, expected in zip(found["price_mad"], found["expected_mad"], strict=True)
