@@ -22,9 +22,10 @@ from carprice.store import DataRoot
 from price_api.problems import TYPE_PREFIX, Refusal
 from price_api.production import Follower, RefusedVersion
 from price_api.readiness import readiness, why_unavailable
-from price_app import language, markup, messages, screens
+from price_app import markup, screens
 from price_app.api_client import UNAVAILABLE, ApiClient, ApiProblem
 from price_app.settings import SettingError, Settings
+from price_contract import language, messages
 from price_contract.answers import UnavailableCode
 from price_contract.problem_kinds import PROBLEMS
 

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-import streamlit as st
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from conftest import REPOSITORY
 
-from price_app import formats, language
+from price_contract import formats, language
 
-SOURCES = REPOSITORY / "images" / "app" / "price_app"
+SOURCES = [REPOSITORY / "images" / "app" / name for name in ("price_app", "price_contract")]
 PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
@@ -24,7 +23,11 @@ def forms(message: str | tuple[str, ...]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def extracted() -> set[tuple[str, ...]]:
-    return {forms(found[2]) for found in extract_from_dir(str(SOURCES), [("**.py", "python")])}
+    return {
+        forms(found[2])
+        for folder in SOURCES
+        for found in extract_from_dir(str(folder), [("**.py", "python")])
+    }
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +38,8 @@ def translated() -> dict[tuple[str, ...], tuple[str, ...]]:
 
 @pytest.fixture
 def english() -> Iterator[None]:
-    st.session_state["language"] = "en"
-    yield
-    st.session_state.pop("language", None)
+    with language.speaking("en"):
+        yield
 
 
 def test_every_message_of_the_source_is_translated(
@@ -58,7 +60,8 @@ def test_no_message_hides_where_the_catalogue_does_not_look() -> None:
     """Babel does not look into f-strings."""
     hidden = [
         call.args[0].value
-        for path in SOURCES.rglob("*.py")
+        for folder in SOURCES
+        for path in folder.rglob("*.py")
         for text in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(text, ast.JoinedStr)
         for call in ast.walk(text)
@@ -112,5 +115,5 @@ def test_a_message_counts_as_its_language_does(english: None) -> None:
         return language.ngettext("{n} annonce", "{n} annonces", n, n=n)
 
     assert [said(n) for n in (0, 1, 2)] == ["0 listings", "1 listing", "2 listings"]
-    st.session_state["language"] = "fr"
-    assert [said(n) for n in (0, 1, 2)] == ["0 annonce", "1 annonce", "2 annonces"]
+    with language.speaking("fr"):
+        assert [said(n) for n in (0, 1, 2)] == ["0 annonce", "1 annonce", "2 annonces"]

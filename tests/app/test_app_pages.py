@@ -18,9 +18,10 @@ from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
 
 from carprice.lifecycle.registry import MODEL, STAGING
-from price_app import formats, screens
+from price_app import screens
 from price_app.api_client import ApiClient, ApiProblem
 from price_app.views import batch, estimate_answer, model, reports
+from price_contract import formats
 
 MAIN = str(REPOSITORY / "images" / "app" / "price_app" / "main.py")
 PAGE = """

@@ -10,9 +10,10 @@ import pytest
 from conftest import Api, carprice
 
 from carprice.listings import reading
-from price_app import messages, slices
+from price_app import slices
 from price_app.api_client import ApiClient
 from price_app.settings import Settings
+from price_contract import messages
 from price_contract.priced_csv import priced_csv
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Note\n"

@@ -7,14 +7,11 @@ from string import Formatter
 from typing import Any, get_args
 
 import pytest
-import streamlit as st
 
 from carprice.lifecycle import comparison
 from carprice.listings import problems as listing_problems
 from carprice.model import price_warnings
-from price_app import language, messages
-from price_app.api_client import ApiProblem
-from price_contract import problem_kinds
+from price_contract import language, messages, problem_kinds
 from price_contract.answers import BatchRow, FieldError, WarningCode
 
 UNTRANSLATED = "the English sentence of the API"
@@ -53,9 +50,8 @@ def params_of(*sentences: str) -> dict[str, Any]:
 
 @pytest.fixture(params=["fr", "en"])
 def lang(request: pytest.FixtureRequest) -> Iterator[str]:
-    st.session_state["language"] = request.param
-    yield request.param
-    st.session_state.pop("language", None)
+    with language.speaking(request.param):
+        yield request.param
 
 
 def check(sentence: str, french: str, lang: str) -> None:
@@ -87,7 +83,7 @@ def test_each_problem_of_the_api_has_its_sentences(code: Any, lang: str) -> None
     english = problem_kinds.PROBLEMS[code].sentence
     params = params_of(english) | params_of("{fields}")
     assert "{" not in problem_kinds.english(english, params).replace('{"listings"', "")
-    found = messages.problem(ApiProblem("refused", UNTRANSLATED, (), code, params))
+    found = messages.problem(code, params, UNTRANSLATED)
     check(found, messages.PROBLEMS[code], lang)
 
 
@@ -121,7 +117,7 @@ def test_each_reason_of_a_row_has_its_sentences(code: str, lang: str) -> None:
 def test_each_refusal_of_a_file_has_its_sentences(code: str, lang: str) -> None:
     params = params_of(*(f"{{{name}}}" for name in listing_problems.FILE_CODES[code]))
     check(messages.refused_file(code, params, UNTRANSLATED), messages.FILES[code], lang)
-    check(messages.problem(ApiProblem("refused", UNTRANSLATED, (), code, params)), messages.FILES[code], lang)
+    check(messages.problem(code, params, UNTRANSLATED), messages.FILES[code], lang)
 
 
 @pytest.mark.parametrize("code", get_args(WarningCode))
@@ -145,7 +141,7 @@ def test_each_reason_of_a_comparison_with_production_has_its_sentences(
 @pytest.mark.parametrize(
     "say",
     [
-        lambda code: messages.problem(ApiProblem("refused", UNTRANSLATED, (), code, {})),
+        lambda code: messages.problem(code, {}, UNTRANSLATED),
         lambda code: messages.refused_file(code, {}, UNTRANSLATED),
         lambda code: messages.unpriced_row({"row": 1, "problem": UNTRANSLATED, "code": code, "params": {}}),
     ],

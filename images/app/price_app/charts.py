@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from price_app import formats
-from price_app.language import _, current
+from price_contract import formats
 from price_contract.answers import CurvePoint, Priced
+from price_contract.language import _, current
 
 UP, DOWN, TOTAL, BAND, ASKED = "#0B6B4B", "#B8442B", "#4B5650", "#7DBFA2", "#2F45C5"
 # An asking price beyond this many times the range is drawn at the edge.

@@ -13,8 +13,8 @@ if _PACKAGE_PARENT not in sys.path:
 import streamlit as st  # noqa: E402
 
 from price_app import language, markup, screens  # noqa: E402
-from price_app.language import _  # noqa: E402
 from price_app.views import batch, estimate, history, model, reports  # noqa: E402
+from price_contract.language import _  # noqa: E402
 
 ICON = str(Path(__file__).with_name("icon.svg"))
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from price_app import markup, messages, settings, words
+from price_app import markup, settings
 from price_app.api_client import ApiClient, ApiProblem, Kind
-from price_app.language import N_, _
+from price_contract import messages, words
 from price_contract.answers import Comparison, FormOptions, ModelAbout, ModelVersion
+from price_contract.language import N_, _
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,9 @@ def log_problem(problem: ApiProblem) -> None:
 
 def refusal(problem: ApiProblem) -> None:
     """Say what the API does not accept, field by field."""
-    lines = [messages.field_error(error) for error in problem.errors] or [messages.problem(problem)]
+    lines = [messages.field_error(error) for error in problem.errors] or [
+        messages.problem(problem.code, problem.params, problem.sentence)
+    ]
     for line in lines:
         markup.notice(line, "bad")
 

@@ -11,9 +11,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from carprice.errors import DataRefused
 from carprice.listings import reading
-from price_app import formats, markup, messages, screens, slices
+from price_app import markup, screens, slices
 from price_app.api_client import ApiProblem
-from price_app.language import _, ngettext
+from price_contract import formats, messages
+from price_contract.language import _, ngettext
 from price_contract.priced_csv import priced_csv
 
 _ENDINGS = ["csv", "tsv", "txt", "xlsx", "json", "jsonl", "ndjson", "gz"]
@@ -81,7 +82,7 @@ def page() -> None:
         except ApiProblem as problem:
             if problem.kind != "refused":
                 raise
-            _refused(messages.problem(problem))
+            _refused(messages.problem(problem.code, problem.params, problem.sentence))
     done = st.session_state.get("priced file")
     if done is not None and done[0] == upload.file_id:
         _result(done[1], raw, name)

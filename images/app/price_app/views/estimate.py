@@ -6,12 +6,12 @@ import streamlit as st
 
 from price_app import markup, screens
 from price_app.api_client import ApiProblem, Listing
-from price_app.language import _
 from price_app.views.estimate_alternatives import comparables, price_curves
 from price_app.views.estimate_answer import Answer, answer_about
 from price_app.views.estimate_explanation import explanation
 from price_app.views.estimate_form import SENT, form
 from price_app.views.estimate_price import price, price_paid, welcome
+from price_contract.language import _
 
 
 @screens.guarded

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from price_app import charts, formats, markup, words
-from price_app.language import _, ngettext
+from price_app import charts, markup
 from price_app.views.estimate_answer import Answer
+from price_contract import formats, words
 from price_contract.answers import Comparable, CurvePoint
+from price_contract.language import _, ngettext
 
 
 def price_curves(answer: Answer) -> None:

@@ -7,11 +7,12 @@ from html import escape
 
 import streamlit as st
 
-from price_app import charts, formats, markup, words
+from price_app import charts, markup
 from price_app.api_client import Listing
-from price_app.language import _
 from price_app.views.estimate_answer import Answer
+from price_contract import formats, words
 from price_contract.answers import Explained
+from price_contract.language import _
 
 # contributions below this share of the price are added up under one name
 SMALLEST_SHARE = 0.004

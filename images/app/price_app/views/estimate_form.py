@@ -8,10 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from price_app import formats, markup, words
+from price_app import markup
 from price_app.api_client import Listing
-from price_app.language import _
+from price_contract import formats, words
 from price_contract.answers import CarModelOptions, FormOptions
+from price_contract.language import _
 
 OTHER = ""  # no make or model has an empty name
 UNKNOWN = ""  # nor has a fuel

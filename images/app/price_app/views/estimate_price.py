@@ -6,12 +6,13 @@ from html import escape
 
 import streamlit as st
 
-from price_app import charts, formats, markup, messages, screens, words
+from price_app import charts, markup, screens
 from price_app.api_client import ApiProblem
-from price_app.language import _
 from price_app.views.estimate_answer import Answer
 from price_app.views.estimate_form import LARGEST_PRICE_MAD
+from price_contract import formats, messages, words
 from price_contract.answers import AskingPrice
+from price_contract.language import _
 
 
 def welcome() -> None:

@@ -7,10 +7,11 @@ import math
 
 import streamlit as st
 
-from price_app import formats, markup, screens, words
+from price_app import markup, screens
 from price_app.api_client import ApiProblem
-from price_app.language import _, ngettext
+from price_contract import formats, words
 from price_contract.answers import LoggedPrediction, VersionErrors
+from price_contract.language import _, ngettext
 
 PAGE_SIZE = 20
 

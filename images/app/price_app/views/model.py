@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from price_app import charts, formats, markup, messages, screens, words
+from price_app import charts, markup, screens
 from price_app.api_client import ApiProblem
-from price_app.language import N_, _, ngettext
+from price_contract import formats, messages, words
 from price_contract.answers import ModelAbout, RefusedVersion, StagingState
+from price_contract.language import N_, _, ngettext
 
 EXAMPLE_MAD = 100_000
 MOST_IMPORTANT, SMALLEST_SHARE = 12, 0.0005

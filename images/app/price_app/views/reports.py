@@ -10,9 +10,10 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from carprice.listings.text import ascii_fold
-from price_app import formats, markup, screens, words
-from price_app.language import _, current, ngettext
+from price_app import markup, screens
+from price_contract import formats, words
 from price_contract.answers import Report
+from price_contract.language import _, current, ngettext
 
 MOST_SHOWN = 30
 # The query parameter that names a report: `?report=drift/NAME.html`.

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 
-from price_app.language import current
+from price_contract.language import current
 
 NBSP = "\u00a0"
 MINUS = "\u2212"

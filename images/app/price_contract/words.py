@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from price_app.formats import kilometres, mileage, number
-from price_app.language import N_, _
+from price_contract.formats import kilometres, mileage, number
+from price_contract.language import N_, _
 
 FIELDS = {
     "make": N_("Marque"),

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from price_app import formats, words
-from price_app.api_client import ApiProblem
-from price_app.language import N_, _, current
+from price_contract import formats, words
 from price_contract.answers import BatchRow, FieldError, Params, PriceWarning, WarningCode
+from price_contract.language import N_, _, current
 from price_contract.problem_kinds import FieldCode, ProblemCode
 
 LONGEST_VALUE = 80
@@ -209,11 +208,11 @@ WARNINGS: dict[WarningCode, str] = {
 }
 
 
-def problem(found: ApiProblem) -> str:
-    """Why the API refused a request."""
-    if found.code in FILES:
-        return refused_file(found.code, found.params, found.sentence)
-    return _sentence(PROBLEMS, found.code, found.params, found.sentence)
+def problem(code: str, params: Params, sentence: str) -> str:
+    """Why the API refused a request; `sentence` for a code that is not known here."""
+    if code in FILES:
+        return refused_file(code, params, sentence)
+    return _sentence(PROBLEMS, code, params, sentence)
 
 
 def field_error(found: FieldError) -> str:
