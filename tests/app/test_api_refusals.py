@@ -33,6 +33,8 @@ def problem_of(answer: requests.Response, status: int) -> dict[str, Any]:
     assert found["title"]
     assert len(found["detail"]) > 20
     assert found["type"] == f"urn:carprice:problem:{found['code']}"
+    assert found["request_id"] == answer.headers["X-Request-ID"]
+    assert found["instance"] == f"urn:carprice:request:{found['request_id']}"
     assert isinstance(found["params"], dict)
     for error in found.get("errors", []):
         assert error.keys() == {"field", "value", "accepted", "code", "params"}

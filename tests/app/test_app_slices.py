@@ -14,6 +14,7 @@ from price_app import slices
 from price_app.api_client import ApiClient
 from price_app.settings import Settings
 from price_contract import messages
+from price_contract.language import speaking
 from price_contract.priced_csv import priced_csv
 
 HEADER = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant;Note\n"
@@ -52,7 +53,9 @@ def test_slices_give_what_the_command_line_gives(
         priced, pieces = in_slices(api, content, rows)
         assert pieces == -(-len(priced.rows) // rows)
         raw = reading.read_raw(content)
-        assert table(priced_csv(raw.table, priced.rows, raw.delimiter)) == expected
+        with speaking("en"):
+            found = table(priced_csv(raw.table, priced.rows, raw.delimiter, priced.coverage, priced.version))
+        assert [row[: len(expected[0])] for row in found] == expected
 
 
 def table(text: str) -> list[list[str]]:

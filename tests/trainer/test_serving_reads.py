@@ -216,10 +216,22 @@ def test_every_required_field_that_is_missing_is_named() -> None:
 
 
 def test_a_field_that_nobody_knows_and_a_second_one_for_the_same_thing_are_reported() -> None:
-    found = read_one(GOOD | {"Marque": "Fiat", "colour": "red", "mileage_km_max": 5, "url": "x", "": 1})
+    found = read_one(GOOD | {"Marque": "dacia ", "colour": "red", "mileage_km_max": 5, "url": "x", "": 1})
     assert found.problems == []
     assert found.values["make"] == "Dacia"
-    assert sorted(found.unknown_fields) == ["Marque", "colour", "mileage_km_max"]
+    assert found.unknown_fields == ["colour"]
+    assert found.unused_fields == ["url"]
+    assert found.repeated_fields == [("Marque", "make"), ("mileage_km_max", "mileage")]
+
+
+def test_two_fields_for_the_same_thing_that_differ_are_a_problem() -> None:
+    (problem,) = read_one(GOOD | {"Marque": "Fiat"}).problems
+    assert (problem.field, problem.value, problem.code) == ("Marque", "Fiat", "given_twice")
+    assert problem.params["other"] == "make"
+    assert "make" in problem.sentence()
+    for year in (2017.0, "2017", "2017.0"):
+        found = read_one(GOOD | {"model_year": 2017, "Année-Modèle": year})
+        assert (found.problems, found.repeated_fields) == ([], [("Année-Modèle", "model_year")])
 
 
 JSON = st.recursive(

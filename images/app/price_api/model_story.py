@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from carprice.errors import CarpriceError
 from carprice.history import snapshots
+from carprice.lifecycle.drawing import at_market_prices
 from carprice.lifecycle.promotion import decisions_of
 from carprice.reports import paths
 from carprice.store import DataRoot
@@ -97,7 +98,8 @@ def tables_from(root: DataRoot, snapshot_id: str | None) -> Tables:
         raise NoSnapshot("the model was expected to name the snapshot it was trained on, found no name")
     try:
         _, listings = snapshots.load(root, snapshot_id)
-        return Tables(snapshot_id, listings, snapshots.reference(root, snapshot_id))
+        whole = listings[at_market_prices(listings)]
+        return Tables(snapshot_id, whole, snapshots.reference(root, snapshot_id))
     except (CarpriceError, OSError, ValueError, KeyError) as problem:
         raise NoSnapshot(
             f"the listings of snapshot {snapshot_id} were expected in the data root, found none that can be "

@@ -14,7 +14,7 @@ from carprice.listings import reading
 from price_app import markup, screens, slices
 from price_app.api_client import ApiProblem
 from price_contract import formats, messages
-from price_contract.language import _, ngettext
+from price_contract.language import _, current, ngettext, speaking
 from price_contract.priced_csv import priced_csv
 
 _ENDINGS = ["csv", "tsv", "txt", "xlsx", "json", "jsonl", "ndjson", "gz"]
@@ -145,9 +145,16 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
     else:
         summary += "."
     markup.notice(summary, "warning" if without else "good")
+    language = current()
+
+    def prices() -> bytes:
+        with speaking(language):
+            text = priced_csv(raw.table, priced.rows, raw.delimiter, priced.coverage, priced.version)
+        return text.encode("utf-8", "replace")
+
     st.download_button(
         _("Télécharger les prix (CSV)"),
-        lambda: priced_csv(raw.table, priced.rows, raw.delimiter).encode("utf-8", "replace"),
+        prices,
         f"{name}-prix.csv",
         "text/csv",
         type="primary",
@@ -163,7 +170,7 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
                 [
                     formats.number(row["row"]),
                     formats.money(row["price_mad"]),
-                    " ".join(map(messages.warning, row["warnings"])),
+                    messages.warnings(row["warnings"]),
                 ]
                 for row in doubtful[:PROBLEMS_SHOWN]
             ],

@@ -14,6 +14,8 @@ from price_contract import formats, words
 from price_contract.answers import Comparable, CurvePoint
 from price_contract.language import _, ngettext
 
+MOST_ALIKE = 0.99
+
 
 def price_curves(answer: Answer) -> None:
     """Draw the price over mileage and over model year, where the API gave it."""
@@ -39,6 +41,8 @@ def price_curves(answer: Answer) -> None:
 def _curve(
     points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str, here: int | None
 ) -> None:
+    # Beyond the data the model knows nothing.
+    points = [point for point in points if point["low_mad"] is not None]
     now = [point["price_mad"] for point in points if point.get(along) == here]
     mark = (here, now[0]) if here is not None and now else None
     if mark is not None or (here is None and points):
@@ -67,7 +71,8 @@ def comparables(answer: Answer) -> None:
 
 def _card(found: Comparable) -> str:
     listing: dict[str, Any] = dict(found)
-    alike = _("Ressemblance {share}", share=formats.share(found["similarity"]))
+    # Cars that differ in what the card shows are never the same.
+    alike = _("Ressemblance {share}", share=formats.share(min(found["similarity"], MOST_ALIKE)))
     link = markup.Link(_("Voir l'annonce"), found["url"])
     address = markup.cell_html(link) if markup.is_web_address(found["url"]) else ""
     return (

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carprice.listings.words import is_for_parts
+
 # A listing counts half as much as one that was seen so many days later.
 HALF_LIFE_DAYS = 180.0
 # The chances of a listing fall with this power of the number of listings of its model: of 100 times as many
@@ -31,6 +33,13 @@ def drawn(listings: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     key = _exponential(listings["listing_id"], seed) / _chances(listings)
     chosen = np.argsort(key, kind="stable")[: max(count, 0)]
     return listings.iloc[np.sort(chosen)]
+
+
+def at_market_prices(listings: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which listings (canonical columns, n rows) are of whole cars and not of parts: of shape (n,)."""
+    parts = {value for value in listings["condition"].dropna().unique() if is_for_parts(value)}
+    whole: npt.NDArray[np.bool_] = ~listings["condition"].isin(parts).to_numpy()
+    return whole
 
 
 def _chances(listings: pd.DataFrame) -> Floats:

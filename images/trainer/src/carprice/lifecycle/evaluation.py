@@ -15,6 +15,7 @@ from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import NEITHER, TEST, TRAINING
 from carprice.lifecycle import model_card
+from carprice.lifecycle.drawing import at_market_prices
 from carprice.lifecycle.recent import newest, seen_at
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish
@@ -129,13 +130,15 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     """The test listings of the first run's snapshot, without every car that another of the runs trained on.
 
     Also without the car groups of which that run trained on a part: two groups may have become one since.
-    A listing that may be a copy of another one is left out, so that no car counts twice. Raises `DataRefused`
+    A listing that may be a copy of another one is left out, so that no car counts twice, and so is a car for
+    parts, whose price no market knows. Raises `DataRefused`
     when there are fewer than two.
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
     listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id)
     doubtful = snapshots.may_be_copies(root, snapshots.manifest_of(root, snapshot_id))
     chosen = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
+    chosen = chosen & at_market_prices(listings)
     for run in runs[1:]:
         touched = cars.loc[cars["listing_id"].isin(_trained_ids(root, run, snapshot_id)), "group"]
         chosen = chosen & ~cars["group"].isin(touched).to_numpy()

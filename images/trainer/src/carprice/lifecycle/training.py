@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST, TRAINING
-from carprice.lifecycle.drawing import drawn
+from carprice.lifecycle.drawing import at_market_prices, drawn
 from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
@@ -48,8 +48,9 @@ def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFram
 
     Where there are more, they are drawn (see `carprice.lifecycle.drawing`). The order of `training` makes
     no difference. Partial listings only take the room that complete ones leave, and none where their weight
-    is 0.
+    is 0. Cars for parts are not learned: nobody asks a market price for them.
     """
+    training = training[at_market_prices(training)]
     ordered = training.sort_values("listing_id", kind="stable", ignore_index=True)
     partial = partial_of(ordered) != 0
     complete = drawn(ordered[~partial], params.max_rows, params.drawing_seed)
