@@ -187,9 +187,11 @@ class FeedbackIn(_Schema):
 REQUESTS: tuple[type[BaseModel], ...] = (Listing, BatchIn, WhatIfIn, FeedbackIn)
 
 _FIELD_CODES = {*ACCEPTED, *VALUE_CODES, *ROW_CODES, *TITLE_CODES, *ASIDE_CODES}
+# What is wrong with a body that is a file. A file with too many rows is one with too many listings.
+_BODY_CODES = FILE_CODES.keys() - {"too_many_rows"}
 # Schema -> the codes that its `code` may be.
 CODES: dict[str, set[str]] = {
-    "Problem": {*PROBLEMS, *FILE_CODES},
+    "Problem": {*PROBLEMS, *_BODY_CODES},
     "FieldError": _FIELD_CODES,
     "BatchRow": {*PROBLEMS, *_FIELD_CODES},
 }
