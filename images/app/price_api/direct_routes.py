@@ -126,7 +126,8 @@ def add_direct_route(
     """
     responses = answers_of(*statuses, *(_WITH_BODY if method == "POST" else ()))
     good = with_headers(answer or {"model": model}, kept)
-    responses |= dict.fromkeys(success, good)
+    for status in success:
+        responses[status] = good
     if answer is PAGE:
         more.setdefault("response_class", HTMLResponse)
     if kept:

@@ -94,6 +94,10 @@ _OPTIONAL: dict[str, tuple[Any, str]] = {
 }
 
 
+# Its overloads know no fields by names that are made.
+_created: Any = create_model
+
+
 def _described(name: str, said: str) -> str:
     also = ", ".join(f"`{header}`" for header in HEADERS.get(name, ()) if header != name)
     return f"{said} Also read under {also}." if also else said
@@ -107,7 +111,7 @@ def _optional(kind: Any, name: str, said: str) -> tuple[Any, Any]:
     return (kind | None, Field(default=None, description=_described(name, said)))
 
 
-ListingIn: type[BaseModel] = create_model(
+ListingIn: type[BaseModel] = _created(
     "ListingIn",
     __base__=_Schema,
     __doc__="One listing under canonical names. Without mileage or fuel the interval is wider and the answer "
@@ -134,7 +138,7 @@ _FRENCH_FIELDS: dict[str, tuple[str, Any]] = {
     "Climatisation": ("air_conditioning", _YesNo),
     "Prix": ("price_mad", _Price | _Written),
 }
-RawListingIn: type[BaseModel] = create_model(
+RawListingIn: type[BaseModel] = _created(
     "RawListingIn",
     __base__=_Schema,
     __doc__="One listing as the listing sites write it. The service reads every header that scrapers use; "
@@ -150,7 +154,7 @@ RawListingIn: type[BaseModel] = create_model(
             header: (kind | None, Field(default=None, description=f"The same as `{name}`."))
             for header, (name, kind) in _FRENCH_FIELDS.items()
         },
-    },  # type: ignore[call-overload]
+    },
 )
 RawListingIn.model_config["json_schema_extra"] = {"examples": [FRENCH]}
 
