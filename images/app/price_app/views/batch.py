@@ -14,6 +14,7 @@ from carprice.listings import reading
 from price_app import markup, screens, slices
 from price_app.api_client import ApiProblem
 from price_contract import formats, messages
+from price_contract.answers import BatchRow
 from price_contract.language import _, current, ngettext, speaking
 from price_contract.priced_csv import priced_csv
 
@@ -168,7 +169,7 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
             [_("Ligne"), _("Prix estimé"), _("Pourquoi")],
             [
                 [
-                    formats.number(row["row"]),
+                    _line(raw, row),
                     formats.money(row["price_mad"]),
                     messages.warnings(row["warnings"]),
                 ]
@@ -183,8 +184,13 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
         st.subheader(_("Lignes sans prix"), anchor=False)
         markup.table(
             [_("Ligne"), _("Pourquoi")],
-            [[formats.number(row["row"]), messages.unpriced_row(row)] for row in unpriced[:PROBLEMS_SHOWN]],
+            [[_line(raw, row), messages.unpriced_row(row)] for row in unpriced[:PROBLEMS_SHOWN]],
             "row-problems",
         )
         if without > PROBLEMS_SHOWN:
             st.caption(_("Toutes sont dans le fichier, colonne « problem »."))
+
+
+def _line(raw: reading.RawFile, row: BatchRow) -> str:
+    """The line of a row as an editor or a spreadsheet counts it."""
+    return formats.number(int(raw.lines[row["row"] - 1]))

@@ -47,6 +47,23 @@ def _curve(
     mark = (here, now[0]) if here is not None and now else None
     if mark is not None or (here is None and points):
         st.altair_chart(charts.curve(points, along, title, mark), width="stretch")
+        markup.unseen(_in_words(points, along, title))
+
+
+def _in_words(points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str) -> str:
+    """The drawing as text: a few of its points."""
+    some = points[:: max(len(points) // 6, 1)]
+    said = [
+        _(
+            "{place} : {price}",
+            place=str(point["model_year"])
+            if along == "model_year"
+            else formats.number(point.get("mileage_km", 0)),
+            price=formats.money(point["price_mad"]),
+        )
+        for point in some
+    ]
+    return _("{title} et prix estimé. {points}.", title=title, points=", ".join(said))
 
 
 def comparables(answer: Answer) -> None:

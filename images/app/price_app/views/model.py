@@ -250,9 +250,10 @@ def _importance(importance: list[dict[str, Any]]) -> None:
         shares[name] = shares.get(name, 0.0) + max(float(row["importance"]), 0.0) / total
     rows = [(name, value) for name, value in shares.items() if value >= SMALLEST_SHARE]
     st.header(_("Ce qui fait le prix"), anchor=False)
-    st.altair_chart(
-        charts.importance(sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]), width="stretch"
-    )
+    shown = sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]
+    st.altair_chart(charts.importance(shown), width="stretch")
+    said = [_("{name} : {share}", name=name, share=formats.share(value, 1)) for name, value in shown]
+    markup.unseen(", ".join(said))
     st.caption(_("Ce que l'estimation perd quand on cache une information, en part du total."))
 
 
