@@ -158,6 +158,9 @@ def _example(address: str, path: str, media: str, example: dict[str, Any]) -> st
     if media == "application/json":
         quoted = json.dumps(value, ensure_ascii=False).replace("'", "'\\''")
         curl = f"curl {address}{path} -H 'Content-Type: {media}' -d '{quoted}'"
+    elif media.startswith("multipart/"):
+        curl = f"curl {address}{path} -F file=@listings.csv"
+        return f"<p>{html.escape(media)}</p><pre>{html.escape(curl)}</pre>"
     else:
         curl = f"curl {address}{path} -H 'Content-Type: {media}' --data-binary @listings.csv"
     return (
