@@ -230,7 +230,7 @@ WARNINGS: dict[WarningCode, str] = {
         "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
     ),
     "ignored_field": N_("{field} : ce champ n'est pas connu, il n'est pas pris en compte."),
-    "duplicate_field": N_("{field} : ce champ répète « {other} », il n'est pas pris en compte."),
+    "duplicate_field": N_("{field} : ce champ n'est pas pris en compte, car « {other} » dit la même chose."),
     "not_used_by_model": N_("{field} : le modèle n'utilise pas cette information, elle ne change rien."),
 }
 

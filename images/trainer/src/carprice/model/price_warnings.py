@@ -37,7 +37,7 @@ MESSAGES: dict[str, str] = {
     "takes it as not filled in.",
     "outside_training_range": "The model knows no {name} as {side} as {value:.0f}: it uses {bound:.0f}.",
     "ignored_field": "The field '{value}' is not known: it is ignored.",
-    "duplicate_field": "The field '{value}' says again what '{other}' says: it is ignored.",
+    "duplicate_field": "The field '{value}' is ignored, because '{other}' stands for the same.",
     "not_used_by_model": "With this model the price does not depend on {name}.",
 }
 # What a listing may say without a model that uses it.
