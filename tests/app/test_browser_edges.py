@@ -99,7 +99,7 @@ def test_the_address_carries_the_car(page: Page, browser: Browser, app: RunningA
     price = estimate(page)
     page.wait_for_url(re.compile("marque=Dacia"))
     assert set(re.findall(r"[?&](\w+)=", page.url)) <= {
-        "marque", "modele", "annee", "km", "carburant", "cv", "boite", "etat", "main", "prix"
+        "marque", "modele", "annee", "km", "carburant", "cv", "boite", "etat", "main", "prix", "suppose"
     }  # fmt: skip
     page.reload()
     expect(page.get_by_test_id("price")).to_be_visible()

@@ -30,7 +30,7 @@ _NAMES = {
     "doors": "portes",
     "price_mad": "prix",
 }
-_EQUIPMENT = "equipement"
+_EQUIPMENT, _ASSUMED = "equipement", "suppose"
 _WHOLE = {"model_year", "mileage", "fiscal_power_cv", "doors", "price_mad"}
 _SHOWN = "car of the address"
 _LONGEST = 60
@@ -44,17 +44,22 @@ def take(options: FormOptions) -> None:
     st.session_state[_SHOWN] = car
     if not {"make", "model", "model_year"} <= car.keys():
         return
-    fill(car, options)
-    st.session_state[SENT] = Sent(car)
+    written = st.query_params.get(_ASSUMED, "").split(",")
+    assumed = frozenset(field for field, name in _NAMES.items() if name in written and field in car)
+    fill(car, options, assumed)
+    st.session_state[SENT] = Sent(car, assumed)
 
 
-def remember(listing: Listing) -> None:
+def remember(sent: Sent) -> None:
     """Write the car into the address."""
+    listing = sent.listing
     written = {_NAMES[name]: _text(listing[name]) for name in _NAMES if listing.get(name) is not None}
     there = [name for name in words.EQUIPMENT if listing.get(name)]
     if there:
         written[_EQUIPMENT] = ",".join(there)
-    ours = {*_NAMES.values(), _EQUIPMENT}
+    if sent.assumed:
+        written[_ASSUMED] = ",".join(_NAMES[field] for field in sorted(sent.assumed))
+    ours = {*_NAMES.values(), _EQUIPMENT, _ASSUMED}
     others = {name: text for name, text in st.query_params.items() if name not in ours}
     if dict(st.query_params.items()) != others | written:
         st.query_params.from_dict(others | written)

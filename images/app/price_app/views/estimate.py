@@ -45,7 +45,7 @@ def page() -> None:
                     raise
                 screens.refusal(problem)
                 return
-            address.remember(sent.listing)
+            address.remember(sent)
         answer: Answer | None = st.session_state.get("answer")
         if answer is None:
             welcome()

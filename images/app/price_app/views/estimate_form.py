@@ -177,8 +177,8 @@ def form(options: FormOptions) -> None:
     _fade(listing, bool(refused))
 
 
-def fill(car: Listing, options: FormOptions) -> None:
-    """Put a car into the form. Call it before the form is drawn."""
+def fill(car: Listing, options: FormOptions, assumed: frozenset[str] = frozenset()) -> None:
+    """Put a car into the form, whose fields `assumed` nobody said. Call it before the form is drawn."""
     make, model = str(car["make"]), str(car["model"])
     state = st.session_state
     makes = options["makes"]
@@ -204,7 +204,8 @@ def fill(car: Listing, options: FormOptions) -> None:
         unsaid = UNKNOWN if field == "fuel" else None
         value = car.get(field, unsaid)
         state[key] = value if value in offered else unsaid
-        _say(field, name)
+        if field not in assumed:
+            _say(field, name)
     state["car equipment"] = [field for field in words.EQUIPMENT if car.get(field)]
 
 
