@@ -212,7 +212,8 @@ def fill(car: Listing, options: FormOptions, assumed: frozenset[str] = frozenset
 def _fade(listing: Listing, refused: bool) -> None:
     """Let a price fade that is not the one of the form's car, and hide it beside a value that is refused."""
     answer = st.session_state.get("answer")
-    if answer is None or (answer.listing == listing and not refused):
+    settling = SENT in st.session_state or CLEARED in st.session_state
+    if answer is None or settling or (answer.listing == listing and not refused):
         return
     if refused:
         st.html(f"<style>{_RESULT} {{ display: none }}</style>")
