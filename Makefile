@@ -106,7 +106,7 @@ test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores
 	.venv/trainer/bin/pytest -m soak tests/stack
 
 .PHONY: test-setup
-test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to the virtual environments
+test-setup: setup $(TESTED:%=.venv/%/.test-ready) .venv/client/.ready ## add what the tests need to the virtual environments
 
 .PHONY: lint
 lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, the layers of the packages with import-linter, and types with mypy
@@ -187,7 +187,7 @@ bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=p
 
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
-	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests benchmarks; do \
+	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests tests/client benchmarks; do \
 		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--no-emit-index-url --no-header requirements.in -o requirements.txt); \
 	done
@@ -215,6 +215,11 @@ lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
 .venv/mlflow/.ready: images/mlflow/requirements.txt .venv/mlflow/.created
 	@echo "setting up the environment 'mlflow'"
 	@$(uv) pip install --quiet -p .venv/mlflow -r $<
+	@touch $@
+
+.venv/client/.ready: tests/client/requirements.txt .venv/client/.created
+	@echo "setting up the environment 'client'"
+	@$(uv) pip install --quiet -p .venv/client -r $<
 	@touch $@
 
 .venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml images/contract/pyproject.toml .venv/%/.created

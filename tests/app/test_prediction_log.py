@@ -24,7 +24,7 @@ from carprice.listings.schema import FEATURES
 from price_api import database
 from price_api.database import DatabaseAway, DatabaseRefused, engine_of, migrate, reading, writing
 from price_api.prediction_log.log import PredictionLog
-from price_api.prediction_log.records import FeedbackOfAnother, Filters, Logged, Prediction
+from price_api.prediction_log.records import Filters, Logged, Prediction
 from price_api.prediction_log.rows import without_personal_data
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -419,21 +419,17 @@ def test_feedback_is_taken_for_a_prediction_that_is_not_written_yet_and_again_re
     assert log.page(Filters(with_feedback=True)).total == 1
 
 
-def test_feedback_is_changed_only_with_the_key_that_it_came_with(
+def test_a_key_finds_the_predictions_that_it_asked_for_and_no_others(
     url: str, opened: Callable[..., PredictionLog]
 ) -> None:
     log = opened(url)
-    given = prediction()
-    log.record(given)
-    assert log.feedback(given.prediction_id, 80_000) is not None  # an API without keys
-    for paid in (90_000, 91_000):
-        assert log.feedback(given.prediction_id, paid, "shop") is not None
-    for key in ("another", None):
-        with pytest.raises(FeedbackOfAnother):
-            log.feedback(given.prediction_id, 10_000, key)
-    found = log.one(given.prediction_id)
-    assert found is not None
-    assert found.price_paid_mad == 91_000
+    of_shop, of_nobody = prediction(key_name="shop"), prediction()
+    log.record_many([of_shop, of_nobody])
+    assert [log.one(of_shop.prediction_id, key) is None for key in ("shop", "another", None)] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert log.one(of_nobody.prediction_id, "shop") is None
+    assert log.page(Filters(key_name="shop")).total == 1
 
 
 def test_feedback_given_many_times_at_once_is_kept_once(

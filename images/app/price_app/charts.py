@@ -21,6 +21,8 @@ _EDGE = 1.2
 def price_range(estimate: Priced) -> str:
     """The interval as a band, the price in it and, where one is known, the asking price; HTML."""
     low, high, price = estimate["low_mad"], estimate["high_mad"], estimate["price_mad"]
+    if low is None or high is None:
+        return ""
     asking = None if estimate["asking_price"] is None else estimate["asking_price"]["price_mad"]
     margin = max((high - low) * 0.35, 1.0)
     left, right = low - margin, high + margin

@@ -14,6 +14,8 @@ from price_contract import formats, words
 from price_contract.answers import Comparable, CurvePoint
 from price_contract.language import _, ngettext
 
+MOST_ALIKE = 0.99
+
 
 def price_curves(answer: Answer) -> None:
     """Draw the price over mileage and over model year, where the API gave it."""
@@ -39,10 +41,29 @@ def price_curves(answer: Answer) -> None:
 def _curve(
     points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str, here: int | None
 ) -> None:
+    # Beyond the data the model knows nothing.
+    points = [point for point in points if point["low_mad"] is not None]
     now = [point["price_mad"] for point in points if point.get(along) == here]
     mark = (here, now[0]) if here is not None and now else None
     if mark is not None or (here is None and points):
         st.altair_chart(charts.curve(points, along, title, mark), width="stretch")
+        markup.unseen(_in_words(points, along, title))
+
+
+def _in_words(points: Sequence[CurvePoint], along: Literal["mileage_km", "model_year"], title: str) -> str:
+    """The drawing as text: a few of its points."""
+    some = points[:: max(len(points) // 6, 1)]
+    said = [
+        _(
+            "{place} : {price}",
+            place=str(point["model_year"])
+            if along == "model_year"
+            else formats.number(point.get("mileage_km", 0)),
+            price=formats.money(point["price_mad"]),
+        )
+        for point in some
+    ]
+    return _("{title} et prix estimé. {points}.", title=title, points=", ".join(said))
 
 
 def comparables(answer: Answer) -> None:
@@ -67,7 +88,8 @@ def comparables(answer: Answer) -> None:
 
 def _card(found: Comparable) -> str:
     listing: dict[str, Any] = dict(found)
-    alike = _("Ressemblance {share}", share=formats.share(found["similarity"]))
+    # Cars that differ in what the card shows are never the same.
+    alike = _("Ressemblance {share}", share=formats.share(min(found["similarity"], MOST_ALIKE)))
     link = markup.Link(_("Voir l'annonce"), found["url"])
     address = markup.cell_html(link) if markup.is_web_address(found["url"]) else ""
     return (

@@ -16,6 +16,7 @@ from price_contract.language import _
 
 # contributions below this share of the price are added up under one name
 SMALLEST_SHARE = 0.004
+_FIELD_OF = {"fiscal_power": "fiscal_power_cv"}
 
 
 def explanation(answer: Answer) -> None:
@@ -24,7 +25,7 @@ def explanation(answer: Answer) -> None:
     if explained is None:
         return
     st.header(_("Pourquoi ce prix ?"), anchor=False)
-    steps = steps_of(explained, answer.listing)
+    steps = steps_of(explained, answer.listing, answer.assumed)
     left, right = st.columns([5, 6], gap="large")
     with left:
         markup.draw(_in_words(explained, steps))
@@ -48,9 +49,12 @@ def explanation(answer: Answer) -> None:
         )
 
 
-def steps_of(explained: Explained, listing: Listing) -> list[tuple[str, str, float]]:
+def steps_of(
+    explained: Explained, listing: Listing, assumed: frozenset[str] = frozenset()
+) -> list[tuple[str, str, float]]:
     """Name, reason in words and MAD of each contribution, largest first.
 
+    What the form filled in by itself (`assumed` fields) is told from what a person said.
     The small ones, and those of characteristics that the listing does not name, are added up in the last.
     """
     price = explained["price_mad"]
@@ -62,6 +66,8 @@ def steps_of(explained: Explained, listing: Listing) -> list[tuple[str, str, flo
         if abs(mad) < SMALLEST_SHARE * price or not said:
             rest += mad
             continue
+        if _FIELD_OF.get(group, group) in assumed:
+            said = _("{value}, supposé", value=said)
         reason = words.REASONS.get((group, mad >= 0))
         name = _(words.GROUPS[group]) if group in words.GROUPS else group
         large.append((name, f"{_(reason)} ({said})" if reason else said, mad))
