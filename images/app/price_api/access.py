@@ -83,7 +83,7 @@ class AccessMiddleware:
         finally:
             path = getattr(scope.get("route"), "path", "other")
             self._metrics.count_request(path, status)
-            if status >= 400:
+            if of_v1 and status >= 400:
                 log.info("%s %s was answered with status %d", scope["method"], path, status)
 
     def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:

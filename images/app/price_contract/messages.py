@@ -202,7 +202,7 @@ COMPLAINTS = {
 _NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed", "two_amounts", "in_the_future", "sold", "given_twice"}
 
 WARNINGS: dict[WarningCode, str] = {
-    "unknown_make": N_("La marque « {value} » n'est pas connue : le prix vient des autres caractéristiques."),
+    "unknown_make": N_("La marque « {value} » n'est pas connue : aucune annonce ne dit ce qu'elle vaut."),
     "unknown_model": N_("Le modèle « {value} » n'est pas connu : le prix est celui d'une {make} comparable."),
     "few_listings": N_(
         "Le modèle n'a appris que {count} annonces de « {value} » : la fourchette n'est qu'approximative."
