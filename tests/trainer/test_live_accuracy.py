@@ -154,7 +154,7 @@ def test_new_listings_are_compared_with_the_recent_window_of_a_version_that_has_
     listings = pd.DataFrame(
         {
             "source_sha256": [old] * 200 + [new] * 100,
-            "scraped_at": pd.Series(pd.NaT, index=range(300)).astype("datetime64[us, UTC]"),
+            "scraped_at": pd.Series(pd.NaT, index=range(300), dtype="datetime64[us, UTC]"),
         }
     )
     tested = replace(tested, listings=listings, flagged=flagged)

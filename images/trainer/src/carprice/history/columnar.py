@@ -21,6 +21,9 @@ Mask = npt.NDArray[np.bool_]
 _OWN_TEXTS = ("listing_id", "url", "new", "known", "group", "name")
 """Texts that hardly repeat: a dictionary of them would be as long as the table."""
 
+_FLAGS = frozenset(name for name, column in COLUMNS.items() if column.kind == "flag")
+"""Columns whose values are 1, 0 or unknown: a byte each in memory, and doubles in a file."""
+
 _MOST_CHUNKS = 32
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", "UTC")
@@ -31,14 +34,22 @@ def arrow_of(table: pd.DataFrame) -> pa.Table:
     return pa.table({name: _array(name, table[name]) for name in table.columns})
 
 
-def frame_of(table: pa.Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table, or some of its columns, as pandas: texts are object, numbers float64, times UTC.
+def frame_of(
+    table: pa.Table, columns: Sequence[str] | None = None, chosen: Mask | None = None, short: bool = False
+) -> pd.DataFrame:
+    """A table, or some of its columns and rows, as pandas: texts are object, numbers float64, times UTC.
 
-    A text that repeats is one object.
+    A text that repeats is one object. Where it is `short`, flags are float32.
     """
-    names = table.column_names if columns is None else columns
-    series = {name: _series(table.column(name)) for name in names}
-    return pd.DataFrame(series, index=pd.RangeIndex(len(table)), columns=list(names))
+    names = list(table.column_names if columns is None else columns)
+    rows = None if chosen is None or chosen.all() else pa.array(chosen)
+    series = {}
+    for name in names:
+        column = table.column(name) if rows is None else table.column(name).filter(rows)
+        values = _series(column)
+        series[name] = values.astype(np.float32) if short and name in _FLAGS else values
+    length = len(table) if rows is None else int(chosen.sum())  # type: ignore[union-attr]
+    return pd.DataFrame(series, index=pd.RangeIndex(length), columns=names, copy=False)
 
 
 def typed(table: pa.Table) -> pa.Table:
@@ -54,7 +65,11 @@ def typed(table: pa.Table) -> pa.Table:
 def plain(table: pa.Table) -> pa.Table:
     """A table whose texts are texts, as they are written: other engines need no type of Arrow's own."""
     columns = [
-        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        column.cast(pa.string())
+        if pa.types.is_dictionary(column.type)
+        else column.cast(pa.float64())
+        if pa.types.is_integer(column.type)
+        else column
         for column in table.itercolumns()
     ]
     return pa.table(columns, names=table.column_names)
@@ -116,6 +131,8 @@ _TEXT: Any = _Text
 def _array(name: str, values: pd.Series[Any]) -> pa.Array:
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         return pa.array(values, _TIME, from_pandas=True)
+    if name in _FLAGS:
+        return pa.array(values.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True).cast(pa.int8())
     if values.dtype == np.float64:
         return pa.array(values.to_numpy(), pa.float64(), from_pandas=True)
     texts = pa.array(values.to_numpy(dtype=object), pa.string(), from_pandas=True)
@@ -126,7 +143,9 @@ def _type_of(name: str, found: pa.DataType) -> pa.DataType:
     column = COLUMNS.get(name)
     if pa.types.is_timestamp(found) or (column is not None and column.kind == "time"):
         return _TIME
-    if pa.types.is_floating(found) or (column is not None and column.kind in ("number", "flag")):
+    if name in _FLAGS:
+        return pa.int8()
+    if pa.types.is_floating(found) or (column is not None and column.kind == "number"):
         return pa.float64()
     return pa.string() if name in _OWN_TEXTS else _REPEATED
 

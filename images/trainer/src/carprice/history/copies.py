@@ -63,7 +63,9 @@ def find_copies(known: pd.DataFrame, new: pd.DataFrame, cuts: Cuts = ()) -> Copi
     ids = pd.unique(new_side.ids[there])
     links = [pd.DataFrame({"new": ids, "known": ids, "rule": "same_id", "confidence": 1.0})]
     ambiguous = []
-    rest = known_side.take(~known_before), new_side.take(~there)
+    if there.any():
+        known_side, new_side = known_side.take(~known_before), new_side.take(~there)
+    rest = known_side, new_side
     if len(rest[0]) and len(rest[1]):
         model = _learn(*rest, next(_parts(rest[1], _ROWS_TO_LEARN)), cuts)
         for rows in _parts(rest[1], _ROWS_AT_ONCE):

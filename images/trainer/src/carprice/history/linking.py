@@ -67,4 +67,5 @@ def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: pd.Index) -> pd.
 def _prices(sightings: pd.DataFrame) -> pd.DataFrame:
     """One row for each listing, price and mileage; the newest of them."""
     seen = ["listing_id", "price_mad", "mileage_km_min", "mileage_km_max"]
-    return sightings.drop_duplicates(seen, keep="last").reset_index(drop=True)
+    repeated = sightings.duplicated(seen, keep="last")
+    return sightings[~repeated].reset_index(drop=True) if repeated.any() else sightings

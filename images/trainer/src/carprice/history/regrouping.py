@@ -56,7 +56,7 @@ def cars_after(
     affected = alike | _in_the_same_groups(cars, alike)
     # look-alikes are told apart by all listings of their model
     compared = alike if (affected == alike).all() else is_one_of(of, np.unique(of[affected]))
-    found = frame_of(rows_of(listings.select(GROUPED_BY), compared))
+    found = frame_of(listings, GROUPED_BY, compared, short=True)
     ids = found["listing_id"]
     links = frame_of(rows_of(pairs, among(pairs, "known", ids)))
     groups = group_cars(found, links)

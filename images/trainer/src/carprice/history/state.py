@@ -153,7 +153,7 @@ def _alike(state: State, rows: pd.DataFrame) -> pd.DataFrame:
     sightings = state.tables["sightings"].select(LOOKED_AT)
     chosen = is_one_of(families(sightings), families_of(rows))
     chosen = chosen | among(sightings, "listing_id", state.kept(rows["listing_id"]).unique())
-    return frame_of(rows_of(sightings, chosen))
+    return frame_of(sightings, chosen=chosen, short=True)
 
 
 def _taken_out(table: pa.Table, ids: pd.Series[Any]) -> tuple[pd.DataFrame, pa.Table]:
