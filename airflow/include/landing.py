@@ -85,18 +85,17 @@ class LandingTrigger(BaseEventTrigger):
 
 @dataclass(frozen=True)
 class WaitingFile:
-    """A file in raw/. `name` is its written name, `version` changes with its content.
+    """A file in raw/. `name` is its written name; `fingerprint`, that of receipts, changes with its content.
 
-    `fingerprint` does so, too, and is the one that receipts have. `modified_ns` and `changed_ns` are its
-    times in ns since the epoch. In an object store a file is complete when it appears, and both are None.
+    `modified_ns` and `changed_ns` are its times in ns since the epoch. In an object store a file is complete
+    when it appears, and both are None.
     """
 
     name: str
     size: int
-    version: str
+    fingerprint: str
     modified_ns: int | None = None
     changed_ns: int | None = None
-    fingerprint: str = ""
 
 
 class Folder(Protocol):
@@ -120,7 +119,7 @@ class Folder(Protocol):
 
 @dataclass
 class _Announced:
-    version: str
+    fingerprint: str
     due: float | None
     """When to announce it again (monotonic seconds); None: never, it has a receipt."""
     delay: float = REMIND_SECONDS
@@ -157,7 +156,7 @@ class Landing:
             before = self._announced.get(file.name)
             if (
                 before
-                and before.version == file.version
+                and before.fingerprint == file.fingerprint
                 and (before.due is None or self._clock() < before.due)
             ):
                 continue
@@ -166,7 +165,7 @@ class Landing:
         known = self._with_receipt() if len(unknown) > MOST_HASHED else set()
         for file in unknown:
             if (file.name, file.fingerprint) in known or self._has_receipt(file):
-                self._announced[file.name] = _Announced(file.version, due=None)
+                self._announced[file.name] = _Announced(file.fingerprint, due=None)
             else:
                 waiting.append(file)
         for name in self._announced.keys() - present:
@@ -177,9 +176,9 @@ class Landing:
         """Leave these out until their reminder is due."""
         for file in files:
             before = self._announced.get(file.name)
-            again = before is not None and before.version == file.version and before.due is not None
+            again = before is not None and before.fingerprint == file.fingerprint and before.due is not None
             delay = min(before.delay * 2, LONGEST_REMIND_SECONDS) if before and again else REMIND_SECONDS
-            self._announced[file.name] = _Announced(file.version, self._clock() + delay, delay)
+            self._announced[file.name] = _Announced(file.fingerprint, self._clock() + delay, delay)
 
     def _with_receipt(self) -> set[tuple[str, str]]:
         """The names and fingerprints of files that have a receipt, as far as the summaries tell."""
@@ -262,10 +261,9 @@ class LocalFolder:
                 yield WaitingFile(
                     name=written_name(entry.name),
                     size=seen.st_size,
-                    version=f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}",
+                    fingerprint=local_fingerprint(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns),
                     modified_ns=seen.st_mtime_ns,
                     changed_ns=seen.st_ctime_ns,
-                    fingerprint=local_fingerprint(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns),
                 )
 
     def sha256(self, name: str) -> str:
@@ -311,13 +309,7 @@ class ObjectStore:
         for entry in entries:
             name = entry["name"].rsplit("/", 1)[-1]
             if entry["type"] == "file" and is_listed(name):
-                stamps = (entry.get(key) for key in ("ETag", "LastModified", "mtime", "created"))
-                yield WaitingFile(
-                    written_name(name),
-                    int(entry["size"] or 0),
-                    "-".join(map(str, (entry["size"], *stamps))),
-                    fingerprint=object_fingerprint(entry),
-                )
+                yield WaitingFile(written_name(name), int(entry["size"] or 0), object_fingerprint(entry))
 
     def sha256(self, name: str) -> str:
         """See `Folder`."""

@@ -56,10 +56,19 @@ def registry(root: DataRoot) -> Registry:
     return Registry(root)
 
 
+def snapshot_of(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every snapshot holds the listings of the table."""
+    received = {"sha256": "0" * 64, "received_at": "2026-01-01T00:00:00+00:00"}
+    manifest = {"id": "0123456789ab", "files": [received]}
+    monkeypatch.setattr(snapshots, "manifest_of", lambda *_: manifest)
+    monkeypatch.setattr(snapshots, "load", lambda *_: (manifest, table))
+    monkeypatch.setattr(snapshots, "rows", lambda _, __, chosen: table[chosen].reset_index(drop=True))
+
+
 @pytest.fixture
 def tune(root: DataRoot, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Tune:
     def small(table: pd.DataFrame, **options: Any) -> dict[str, Any]:
-        monkeypatch.setattr(snapshots, "load", lambda *_: ({"id": "0123456789ab"}, table))
+        snapshot_of(table, monkeypatch)
         wanted = {"trials": 3, "folds": 2, "seed": 0} | options
         return tuning.tune(root, PARAMS, registry, "latest", **wanted)
 
@@ -142,7 +151,7 @@ def test_the_command_prints_the_section_and_leaves_the_settings_file_alone(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", root.location)
     monkeypatch.delenv("CARPRICE_PARAMS_FILE", raising=False)
-    monkeypatch.setattr(snapshots, "load", lambda *_: ({"id": "0123456789ab"}, listings))
+    snapshot_of(listings, monkeypatch)
     assert cli.main(["tune", "--trials", "2", "--folds", "2", "--rows", "120"]) == 0
     assert isinstance(parse_params(capsys.readouterr().out), Params)
     assert file.read_bytes() == (REPOSITORY / "params.yaml").read_bytes()

@@ -350,6 +350,9 @@ def test_a_proxy_for_an_object_store_mounts_nothing(
 ) -> None:
     proxy = start(DATA_DIR="s3://bucket/prefix")
     step["Labels"]["carprice.data"] = "s3://bucket/prefix"
+    step["Env"] = [
+        "DATA_DIR=s3://bucket/prefix" if each.startswith("DATA_DIR=") else each for each in step["Env"]
+    ]
 
     answer = proxy.create(step)
     assert (answer.status, answer.reached_engine) == (403, [])

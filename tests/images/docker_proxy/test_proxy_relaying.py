@@ -46,11 +46,11 @@ def test_a_real_step_runs_from_start_to_result(proxy: RunningProxy, data: Path, 
 def test_a_step_follows_its_output_and_is_told_its_exit_status(
     proxy: RunningProxy, data: Path, tmp_path: Path
 ) -> None:
-    done = run_step(proxy, data, tmp_path, "no-such-step")
+    done = run_step(proxy, data, tmp_path, "check-data-quality")
 
     assert done.returncode == 1
     assert "The step was called wrongly: " in done.stderr
-    assert "no-such-step" in done.stderr
+    assert "--sha256" in done.stderr
 
 
 def test_a_step_that_is_refused_says_why(proxy: RunningProxy, data: Path, tmp_path: Path) -> None:

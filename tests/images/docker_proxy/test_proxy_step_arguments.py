@@ -142,12 +142,11 @@ def test_what_a_worker_may_not_have_run_is_refused(arguments: list[str]) -> None
     ],
 )
 def test_a_step_sends_its_secrets_nowhere_else(variable: str) -> None:
+    file = "MLFLOW_TRACKING_PASSWORD_FILE=/run/secrets/mlflow_password"
     with pytest.raises(
         Refusal, match=f'^Env m(ust|ay) have "{re.escape(variable.partition("=")[0])}" as '
     ) as no:
-        asked(
-            ["train-model", *RESULT], "MLFLOW_TRACKING_PASSWORD_FILE=/run/secrets/mlflow_password", variable
-        )
+        asked(["train-model", *RESULT], file, variable)
     assert "elsewhere" not in str(no.value)
 
 

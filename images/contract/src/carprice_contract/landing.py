@@ -5,6 +5,7 @@ The landing trigger, which wakes the pipeline up, and the claim, which takes the
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -58,8 +59,12 @@ def local_fingerprint(size: int, modified_ns: int, changed_ns: int) -> str:
 
 
 def object_fingerprint(entry: Mapping[str, Any]) -> str:
-    """The same for an object, from its entry in a listing of fsspec."""
-    return f"{entry.get('size')}-{next((entry[key] for key in _VERSION_KEYS if key in entry), '')}"
+    """The same for an object, from its entry in a listing of fsspec or from what fsspec tells of it alone."""
+    version = next((entry[key] for key in _VERSION_KEYS if key in entry), "")
+    # stores differ between the two: quotation marks around an ETag, a moment or its seconds
+    moment = version.timestamp() if isinstance(version, datetime) else version
+    text = f"{moment:.6f}" if isinstance(moment, float) else str(moment).strip('"')
+    return f"{entry.get('size')}-{text}"
 
 
 # what object stores call the version of an object

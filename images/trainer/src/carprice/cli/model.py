@@ -69,7 +69,11 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("--version", help="which one (default: the one before that in production)")
     added.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
     added.add_argument("--reason", default="rolled back by hand", help="why, for the history")
-    added.add_argument("--run", help="the run that asks; asked again by the same run, nothing more changes")
+    added.add_argument(
+        "--run",
+        dest="asking_run",
+        help="the run that asks; asked again by the same run, nothing more changes",
+    )
 
     added = commands.step("send-pipeline-report", _send_pipeline_report, "write and send the report of a run")
     added.add_argument("--run-id")
@@ -152,7 +156,9 @@ def _promote_to_production(arguments: argparse.Namespace, context: Context) -> A
 
 
 def _rollback(arguments: argparse.Namespace, context: Context) -> Any:
-    return model_steps.rollback(context, arguments.by, arguments.reason, arguments.version, arguments.run)
+    return model_steps.rollback(
+        context, arguments.by, arguments.reason, arguments.version, arguments.asking_run
+    )
 
 
 def _send_pipeline_report(arguments: argparse.Namespace, context: Context) -> Any:

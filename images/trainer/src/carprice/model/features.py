@@ -46,6 +46,8 @@ INPUTS = (*FEATURES, ASKED_ON)
 TEXT_INPUTS = (*TEXT_FEATURES, ASKED_ON)
 DAYS_OF_A_MONTH = 365.25 / 12
 YEARS = 5  # of one unit of the column `year`
+# A change from year to year says nothing about a decade.
+MOST_YEARS_BEYOND = 5
 
 # Codes of the column `km_doubt` where nobody filled the mileage in, and where a listing has none;
 # 0 is a mileage to believe, 1 one that is too small for the age.
@@ -115,7 +117,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
 
     `month` is the day of the price in months, 0 on the newest day that was learned and negative before. An
     unknown day and every later one count as the newest day, an earlier one than the first as the first.
-    `years_beyond` is by how many years a car is newer than all that were learned.
+    `years_beyond` is by how many years a car is newer than all that were learned, at most MOST_YEARS_BEYOND.
     """
 
     # A model that an earlier release saved has learned neither.
@@ -290,7 +292,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             "usual_km": _scaled_km(usual_km),
             "usual_fuel": [self.codes_["fuel"].get(word, -1) for word in usual_fuel],
             "month": self._months(numbers["day"]),
-            "years_beyond": np.maximum(numbers["year"] - self.newest_year_, 0),
+            "years_beyond": np.clip(numbers["year"] - self.newest_year_, 0, MOST_YEARS_BEYOND),
         }
         for column, codes in self.codes_.items():
             columns[column] = [codes.get(word, -1) for word in words[column]]
