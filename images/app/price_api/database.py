@@ -120,6 +120,8 @@ feedback = sa.Table(
     ),
     sa.Column("price_paid_mad", sa.Double(), nullable=False),
     sa.Column("recorded_at", Moment(), nullable=False),
+    # the name of the API key that it came with; null where the API asks for none
+    sa.Column("recorded_by", sa.String(60)),
     # far from the estimate: somebody confirmed it, and no comparison counts it
     sa.Column("unlikely", sa.Boolean(), nullable=False, server_default=sa.false()),
 )

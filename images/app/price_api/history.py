@@ -19,7 +19,7 @@ from carprice.listings.values import parse_price
 from carprice.spreadsheets import SpreadsheetWriter
 from price_api.direct_routes import add_direct_route, answers_of, body_schema, with_headers
 from price_api.prediction_log.queries import can_be_an_id
-from price_api.prediction_log.records import Cursor, Filters, Logged
+from price_api.prediction_log.records import Cursor, FeedbackOfAnother, Filters, Logged
 from price_api.pricing import Json, json_body, object_body
 from price_api.problems import (
     Refusal,
@@ -57,7 +57,8 @@ def add_history(app: FastAPI, services: Services) -> None:
         return str(request.state.key_name) if services.settings.asks_for_keys else None
 
     async def feedback(request: Request) -> Response:
-        """Record the price that was paid for a car that was priced. A second price replaces the first.
+        """Record the price that was paid for a car that was priced. A second price replaces the first, if it
+        comes with the same API key.
 
         A price that is less than half of the interval's low end, or more than twice its high end, needs
         `confirmed` true; it is kept apart and no comparison counts it. The answer is 201, and 200 where the
@@ -80,7 +81,12 @@ def add_history(app: FastAPI, services: Services) -> None:
         if unlikely and not confirmed:
             prices = {"price_mad": round(made.price_mad), "price_paid_mad": round(paid)}
             raise Refusal("feedback-unlikely", prices)
-        found = await services.read(lambda: log.feedback(prediction_id, paid, unlikely))
+        try:
+            found = await services.read(
+                lambda: log.feedback(prediction_id, paid, request.state.key_name, unlikely)
+            )
+        except FeedbackOfAnother as problem:
+            raise Refusal("feedback-of-another", {"prediction_id": prediction_id}) from problem
         if found is None:
             raise _unknown(prediction_id)
         services.metrics.count_feedback()
@@ -99,8 +105,13 @@ def add_history(app: FastAPI, services: Services) -> None:
         prediction_id = str(request.path_params["prediction_id"])
         key_name = owner(request)
         made = await services.read(lambda: log.one(prediction_id, key_name))
-        if made is None or not await services.read(lambda: log.withdraw(prediction_id)):
-            raise _unknown(prediction_id)
+        try:
+            if made is None or not await services.read(
+                lambda: log.withdraw(prediction_id, request.state.key_name)
+            ):
+                raise _unknown(prediction_id)
+        except FeedbackOfAnother as problem:
+            raise Refusal("feedback-of-another", {"prediction_id": prediction_id}) from problem
         return Response(status_code=204)
 
     async def one(request: Request) -> Response:
@@ -183,7 +194,7 @@ def add_history(app: FastAPI, services: Services) -> None:
     )  # fmt: skip
     identified = {"name": "prediction_id", "in": "path", "required": True, "schema": {"type": "string"}}
     add_direct_route(
-        app, "/v1/feedback/{prediction_id}", withdraw, "DELETE", None, (404,), tag=tag, success=(204,),
+        app, "/v1/feedback/{prediction_id}", withdraw, "DELETE", None, (404, 409), tag=tag, success=(204,),
         answer={"description": "It is removed."}, summary="Take it back",
         openapi_extra={"parameters": [identified]},
     )  # fmt: skip

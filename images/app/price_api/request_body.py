@@ -27,8 +27,8 @@ async def whole_body(scope: Scope, receive: Receive, most_bytes: int) -> tuple[R
             return receive, _too_large(most_bytes, int(value) if len(value) <= 15 else None)
     encoding = _encoding(scope["headers"])
     if encoding not in _KNOWN_ENCODINGS:
-        params = {"expected": "gzip", "found": shown(encoding)}
-        return receive, Refusal("unsupported-encoding", params, headers={"Accept-Encoding": "gzip"})
+        wanted = {"expected": "gzip", "found": shown(encoding)}
+        return receive, Refusal("unsupported-encoding", wanted, headers={"Accept-Encoding": "gzip"})
     parts: list[bytes] = []
     size = 0
     more = True

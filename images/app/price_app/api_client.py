@@ -192,6 +192,8 @@ def _problem(answer: requests.Response) -> ApiProblem:
     code = str(found.get("code") or "")
     if code == "listings-gone":
         kind = "listings-gone"
+    elif code == "feedback-of-another":
+        kind = "refused"
     # A 503 without a code comes from a proxy in front of the API.
     if code in UNAVAILABLE:
         kind = cast(Kind, code)

@@ -38,6 +38,7 @@ PROBLEMS: dict[ProblemCode, str] = {
     "invalid-file": N_("Ce fichier ne peut pas être lu."),
     "model-card-missing": N_("Cette version n'a pas de fiche."),
     "prediction-unknown": N_("Cette estimation n'est pas, ou n'est plus, dans le journal."),
+    "feedback-of-another": N_("Le prix payé de cette estimation a été donné avec une autre clé."),
     "report-unknown": N_("Ce rapport n'existe pas."),
     "listings-gone": N_("Les annonces dont le modèle a appris les prix ne peuvent pas être lues."),
     "query-too-long": N_("La demande est trop longue : {most_bytes} octets au plus."),

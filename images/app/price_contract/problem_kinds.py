@@ -18,10 +18,10 @@ ProblemCode = (
     | Literal[
         "service-error", "path-unknown", "method-not-allowed", "http-error", "invalid-values",
         "invalid-json", "unsupported-media-type", "not-an-object", "not-a-list", "too-many-rows",
-        "invalid-file", "model-card-missing", "prediction-unknown", "report-unknown", "listings-gone",
-        "query-too-long", "too-many-requests", "key-missing", "key-unknown", "key-revoked",
-        "body-too-slow", "body-too-large", "unsupported-encoding", "invalid-gzip", "key-unneeded",
-        "feedback-unlikely", "invalid-cursor",
+        "invalid-file", "model-card-missing", "prediction-unknown", "feedback-of-another",
+        "report-unknown", "listings-gone", "query-too-long", "too-many-requests", "key-missing",
+        "key-unknown", "key-revoked", "body-too-slow", "body-too-large", "unsupported-encoding",
+        "invalid-gzip", "key-unneeded", "feedback-unlikely", "invalid-cursor",
     ]
 )  # fmt: skip
 FieldCode = Literal[
@@ -108,6 +108,11 @@ PROBLEMS: dict[str, ProblemKind] = {
         404,
         "expected the id of a logged prediction, found '{prediction_id}'; the log removes predictions that "
         "are older than its retention",
+    ),
+    "feedback-of-another": ProblemKind(
+        409,
+        "expected feedback on '{prediction_id}' that came with this API key, found that of another; only "
+        "that key changes it",
     ),
     "report-unknown": ProblemKind(404, "expected a report that /v1/reports lists, found '{kind}/{name}'"),
     "listings-gone": ProblemKind(409, "{reason}"),

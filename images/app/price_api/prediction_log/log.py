@@ -120,25 +120,33 @@ class PredictionLog:
         """Why the database could not be written to, one sentence; None once it can again."""
         return self._last_error
 
-    def feedback(self, prediction_id: str, price_paid_mad: float, unlikely: bool = False) -> Feedback | None:
+    def feedback(
+        self, prediction_id: str, price_paid_mad: float, key: str | None = None, unlikely: bool = False
+    ) -> Feedback | None:
         """Keep the price paid, in place of an earlier one; None when there is no such prediction.
 
-        Waits for a prediction that is still in the queue. Raises ValueError for a price that is not a
-        positive number.
+        Waits for a prediction that is still in the queue. `key` is the name of the caller's API key. Raises
+        `FeedbackOfAnother` when the earlier one came with another key, and ValueError for a price that is not
+        a positive number.
         """
         if not (math.isfinite(price_paid_mad) and price_paid_mad > 0):
             raise ValueError(f"the price paid must be more than 0 MAD, found {price_paid_mad}")
         if not queries.can_be_an_id(prediction_id):
             return None
-        found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, unlikely)
+        found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, key, unlikely)
         if found is None:
             self._catch_up()
-            found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, unlikely)
+            found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, key, unlikely)
         return found
 
-    def withdraw(self, prediction_id: str) -> bool:
-        """Remove the price paid for the car of a prediction; whether there was one."""
-        return queries.can_be_an_id(prediction_id) and queries.remove_feedback(self._engine, prediction_id)
+    def withdraw(self, prediction_id: str, key: str | None = None) -> bool:
+        """Remove the price paid for the car of a prediction; whether there was one.
+
+        Raises `FeedbackOfAnother` when it came with another key than the caller's.
+        """
+        if not queries.can_be_an_id(prediction_id):
+            return False
+        return queries.remove_feedback(self._engine, prediction_id, key)
 
     def one(self, prediction_id: str, key_name: str | None = None) -> Logged | None:
         """The prediction of this id, waited for as in `feedback`; None when there is none.

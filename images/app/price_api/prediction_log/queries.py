@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from price_api.database import feedback, insert_into, predictions, reading, writing
-from price_api.prediction_log.records import Cursor, Feedback, Filters, Logged, Page
+from price_api.prediction_log.records import Cursor, Feedback, FeedbackOfAnother, Filters, Logged, Page
 from price_api.prediction_log.rows import amount, folded, logged_of
 
 CHUNK_ROWS = 1_000
@@ -72,20 +72,37 @@ def _older_than(last: Cursor) -> sa.ColumnElement[bool]:
     return older
 
 
-def remove_feedback(engine: sa.Engine, prediction_id: str) -> bool:
-    """Remove the price paid; whether there was one."""
+def remove_feedback(engine: sa.Engine, prediction_id: str, key: str | None = None) -> bool:
+    """Remove the price paid; whether there was one. Raises `FeedbackOfAnother`, see `write_feedback`."""
+    given = feedback.c.prediction_id == prediction_id
+    of_caller = sa.or_(feedback.c.recorded_by.is_(None), feedback.c.recorded_by == key)
     with writing(engine) as connection:
-        done = connection.execute(sa.delete(feedback).where(feedback.c.prediction_id == prediction_id))
-    return done.rowcount > 0
+        if connection.execute(sa.delete(feedback).where(given, of_caller)).rowcount:
+            return True
+        if connection.scalar(sa.select(feedback.c.prediction_id).where(given)) is None:
+            return False
+    raise FeedbackOfAnother(prediction_id)
 
 
 def write_feedback(
-    engine: sa.Engine, prediction_id: str, price_paid_mad: float, unlikely: bool = False
+    engine: sa.Engine,
+    prediction_id: str,
+    price_paid_mad: float,
+    key: str | None = None,
+    unlikely: bool = False,
 ) -> Feedback | None:
-    """Store the price paid in place of an earlier one; None when there is no such prediction."""
+    """Store the price paid in place of an earlier one; None when there is no such prediction.
+
+    `key` is the name of the caller's API key. Raises `FeedbackOfAnother` when the earlier one came with
+    another key.
+    """
     now = datetime.now(UTC)
     statement = insert_into(feedback, engine.dialect.name).values(
-        prediction_id=prediction_id, price_paid_mad=float(price_paid_mad), recorded_at=now, unlikely=unlikely
+        prediction_id=prediction_id,
+        price_paid_mad=float(price_paid_mad),
+        recorded_at=now,
+        recorded_by=key,
+        unlikely=unlikely,
     )
     earlier = sa.select(feedback.c.prediction_id).where(feedback.c.prediction_id == prediction_id)
     statement = statement.on_conflict_do_update(
@@ -93,15 +110,21 @@ def write_feedback(
         set_={
             "price_paid_mad": statement.excluded.price_paid_mad,
             "recorded_at": statement.excluded.recorded_at,
+            "recorded_by": statement.excluded.recorded_by,
             "unlikely": statement.excluded.unlikely,
         },
+        where=sa.or_(
+            feedback.c.recorded_by.is_(None), feedback.c.recorded_by == statement.excluded.recorded_by
+        ),
     )
     try:
         with writing(engine) as connection:
             replaced = connection.scalar(earlier) is not None
-            connection.execute(statement)
+            stored = connection.execute(statement.returning(feedback.c.prediction_id)).first()
     except sa.exc.IntegrityError:  # the foreign key: there is no such prediction
         return None
+    if stored is None:
+        raise FeedbackOfAnother(prediction_id)
     return Feedback(prediction_id, amount(price_paid_mad), now, unlikely, replaced)
 
 

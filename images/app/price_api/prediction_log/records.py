@@ -64,6 +64,10 @@ class Feedback:
     replaced: bool = False
 
 
+class FeedbackOfAnother(Exception):
+    """The feedback on a prediction came with another API key; its text is the id of the prediction."""
+
+
 @dataclass(frozen=True)
 class Filters:
     """Selects the predictions that fit every filter that is not None.

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -15,6 +15,11 @@ def upgrade() -> None:
     op.add_column("predictions", sa.Column("evidence", sa.String(8)))
     op.create_index(op.f("ix_predictions_key_name_at"), "predictions", ["key_name", "at"])
     op.add_column("feedback", sa.Column("unlikely", sa.Boolean(), nullable=False, server_default=sa.false()))
+    # Who asked before this revision is not known. A price paid stays with the key that gave it.
+    op.execute(
+        "UPDATE predictions SET key_name = (SELECT recorded_by FROM feedback"
+        " WHERE feedback.prediction_id = predictions.prediction_id)"
+    )
 
 
 def downgrade() -> None:
