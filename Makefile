@@ -141,6 +141,10 @@ bench: setup ## compare the pipeline in Airflow with its bare steps, and measure
 bench-accuracy: setup .venv/trainer/.bench-ready ## compare the model with the reference recipe, LightGBM and CatBoost on the same rows DATA=path [SEEDS=5 SIZES="500 4000" PICTURE=path PARTIAL=0.3 WEIGHTS="1 0.7"]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
 
+.PHONY: bench-edges
+bench-edges: setup ## check that the interval holds for rare models, the oldest, the newest and the most driven cars DATA=path [SEEDS=5]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.edges
+
 .PHONY: bench-ingest
 bench-ingest: setup ## measure what checking large files costs, about 10 minutes [ROWS="1000000 5000000"]
 	.venv/trainer/bin/python -m benchmarks.ingest

@@ -20,6 +20,8 @@ from demo.browser import amount, choose, describe_logan, estimate, give, settled
 from playwright.sync_api import Browser, Page, expect
 from running_app import running_app
 
+from price_contract import formats
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 RAW = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant\n"
@@ -46,7 +48,9 @@ def test_an_estimate_is_the_apis_and_the_command_lines(
         writer.writerow(known)
     carprice(trained_data, "predict", str(raw), "-o", str(priced))
     with open(priced, newline="") as file:
-        assert shown == int(next(csv.DictReader(file))["predicted_price_mad"])
+        row = next(csv.DictReader(file))
+    price, low, high = (int(row[name]) for name in ("predicted_price_mad", "low_mad", "high_mad"))
+    assert shown == formats.rounded(price, formats.step_of(price, low, high))
     expect(page.get_by_text("Modèle CarPricePredictor, version 1")).to_be_visible()
 
 
@@ -58,7 +62,7 @@ def test_the_explanation_is_in_words_and_adds_up(page: Page) -> None:
     expect(lines.first).to_be_visible()
     amounts = [amount(text) for text in lines.all_inner_texts()]
     assert amounts[-1] == price
-    assert abs(sum(amounts[:-1]) - price) <= 1
+    assert sum(amounts[:-1]) == price
     expect(page.get_by_test_id("contributions")).to_contain_text("Dacia Logan")
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
     expect(page.get_by_test_id("comparables").locator("h3").nth(2)).to_be_visible()

@@ -170,7 +170,7 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
             [
                 [
                     _line(raw, row),
-                    formats.money(row["price_mad"]),
+                    _estimate(row),
                     messages.warnings(row["warnings"]),
                 ]
                 for row in doubtful[:PROBLEMS_SHOWN]
@@ -189,6 +189,12 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
         )
         if without > PROBLEMS_SHOWN:
             st.caption(_("Toutes sont dans le fichier, colonne « problem »."))
+
+
+def _estimate(row: BatchRow) -> str:
+    """The price of a row, as exact as its range."""
+    price = row["price_mad"] or 0
+    return formats.money(formats.rounded(price, formats.step_of(price, row["low_mad"], row["high_mad"])))
 
 
 def _line(raw: reading.RawFile, row: BatchRow) -> str:

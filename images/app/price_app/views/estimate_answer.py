@@ -12,6 +12,7 @@ import streamlit as st
 from price_app import screens
 from price_app.api_client import ApiClient, ApiProblem, Listing
 from price_app.views.estimate_form import OLDEST_YEAR, newest_year
+from price_contract import formats
 from price_contract.answers import Comparable, Explained, Priced, WhatIf
 
 BELIEVED_KM_A_YEAR = 5_000
@@ -39,6 +40,16 @@ class Answer:
         """Whether the page may show an amount: the model knows the make, and the car is whole."""
         codes = {warning["code"] for warning in self.estimate["warnings"]}
         return not codes & {"unknown_make", "for_parts"}
+
+    @property
+    def step_mad(self) -> int:
+        """The step that amounts of this estimate are rounded to where people read them."""
+        estimate = self.estimate
+        return formats.step_of(estimate["price_mad"], estimate["low_mad"], estimate["high_mad"])
+
+    def money(self, mad: float | None) -> str:
+        """An amount of this estimate in words."""
+        return formats.money(formats.rounded(mad or 0, self.step_mad))
 
     @property
     def mileage_km(self) -> int:

@@ -11,7 +11,7 @@ from price_app.api_client import ApiProblem
 from price_app.views.estimate_answer import Answer
 from price_app.views.estimate_form import LARGEST_PRICE_MAD
 from price_contract import formats, messages, words
-from price_contract.answers import AskingPrice, PriceWarning
+from price_contract.answers import PriceWarning
 from price_contract.language import _
 
 
@@ -78,13 +78,13 @@ def _usual(answer: Answer) -> str:
     said = _(
         "{n} annonces comparables sur 10 demandent entre {low} et {high}.",
         n=formats.number((estimate["interval_coverage"] or 0) * 10),
-        low=formats.money(estimate["low_mad"] or 0),
-        high=formats.money(estimate["high_mad"] or 0),
+        low=answer.money(estimate["low_mad"]),
+        high=answer.money(estimate["high_mad"]),
     )
     return (
-        f'<div class="cp-big" data-testid="price">{escape(formats.money(estimate["price_mad"]))}</div>'
-        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate)}'
-        f"{_verdict(estimate['asking_price'])}"
+        f'<div class="cp-big" data-testid="price">{escape(answer.money(estimate["price_mad"]))}</div>'
+        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate, answer.step_mad)}'
+        f"{_verdict(answer)}"
     )
 
 
@@ -93,13 +93,14 @@ def _rough(answer: Answer) -> str:
     estimate = answer.estimate
     said = _(
         "À titre indicatif, entre {low} et {high}.",
-        low=formats.money(estimate["low_mad"] or 0),
-        high=formats.money(estimate["high_mad"] or 0),
+        low=answer.money(estimate["low_mad"]),
+        high=answer.money(estimate["high_mad"]),
     )
     return (
         _doubts(_("Peu d'annonces ressemblent à cette voiture."), answer)
-        + f'<div class="cp-rough" data-testid="price">{escape(formats.money(estimate["price_mad"]))}</div>'
-        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate)}{_no_verdict(answer)}'
+        + f'<div class="cp-rough" data-testid="price">{escape(answer.money(estimate["price_mad"]))}</div>'
+        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate, answer.step_mad)}'
+        + _no_verdict(answer)
     )
 
 
@@ -108,7 +109,7 @@ def _unknown(answer: Answer) -> str:
     estimate = answer.estimate
     parts = [_doubts(_("Le modèle ne connaît pas de voiture comme celle-ci."), answer)]
     if answer.is_priced:
-        amount = f'<span data-testid="price">{escape(formats.money(estimate["price_mad"]))}</span>'
+        amount = f'<span data-testid="price">{escape(answer.money(estimate["price_mad"]))}</span>'
         label = escape(_("Un ordre de grandeur, sans fourchette :"))
         parts.append(f'<p class="cp-sub">{label} {amount}</p>')
     else:
@@ -135,13 +136,17 @@ def _no_verdict(answer: Answer) -> str:
     return f'<p class="cp-sub" data-testid="no-verdict">{escape(said)}</p>'
 
 
-def _verdict(asking: AskingPrice | None) -> str:
+def _verdict(answer: Answer) -> str:
+    asking = answer.estimate["asking_price"]
     if asking is None or asking["verdict"] is None:
         return ""
-    verdict, difference = asking["verdict"], asking["difference_mad"]
-    amount, part = formats.money(abs(difference)), formats.share(abs(asking["difference_share"]))
-    if difference == 0:
-        said = _("Le prix demandé est exactement le prix estimé.")
+    verdict = asking["verdict"]
+    # What is shown adds up: the difference is that to the estimate as it is shown.
+    estimated = formats.rounded(answer.estimate["price_mad"], answer.step_mad)
+    difference = round(asking["price_mad"]) - estimated
+    amount, part = formats.money(abs(difference)), formats.share(abs(difference) / max(estimated, 1))
+    if abs(difference) < answer.step_mad:
+        said = _("Le prix demandé est celui de l'estimation.")
     elif difference > 0:
         said = _(
             "Le prix demandé est {amount} ({share}) au-dessus du prix estimé.", amount=amount, share=part

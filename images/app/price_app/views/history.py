@@ -96,8 +96,8 @@ def _table(predictions: list[LoggedPrediction]) -> None:
             formats.moment(found["at"]),
             words.car(found["listing"]),
             words.details(found["listing"]),
-            _amount(found["price_mad"]),
-            _range(found["low_mad"], found["high_mad"]),
+            _estimate(found),
+            _range(found),
             _amount(found["asking_price_mad"]),
             _amount(found["price_paid_mad"]),
             words.source(found["source"]),
@@ -112,9 +112,22 @@ def _table(predictions: list[LoggedPrediction]) -> None:
     markup.table(columns, rows, "predictions")
 
 
-def _range(low: float | None, high: float | None) -> markup.Cell:
-    known = low is not None and high is not None
-    return markup.Figure(f"{formats.number(low)} – {formats.money(high)}" if known else "")  # type: ignore[arg-type]
+def _estimate(found: LoggedPrediction) -> markup.Cell:
+    """The price, as exact as its range."""
+    return _amount(formats.rounded(found["price_mad"], _step(found)))
+
+
+def _range(found: LoggedPrediction) -> markup.Cell:
+    low, high, step = found["low_mad"], found["high_mad"], _step(found)
+    if low is None or high is None:
+        return markup.Figure("")
+    return markup.Figure(
+        f"{formats.number(formats.rounded(low, step))} – {formats.money(formats.rounded(high, step))}"
+    )
+
+
+def _step(found: LoggedPrediction) -> int:
+    return formats.step_of(found["price_mad"], found["low_mad"], found["high_mad"])
 
 
 def _amount(mad: float | None) -> markup.Cell:
@@ -134,7 +147,7 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
             format_func=lambda key: " · ".join(
                 (
                     words.car(by_id[key]["listing"]),
-                    formats.money(by_id[key]["price_mad"]),
+                    formats.money(formats.rounded(by_id[key]["price_mad"], _step(by_id[key]))),
                     formats.moment(by_id[key]["at"]),
                 )
             ),

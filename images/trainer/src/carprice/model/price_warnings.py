@@ -13,6 +13,7 @@ import pandas as pd
 from carprice.listings.asked_days import ASKED_ON, day_numbers, day_of_number
 from carprice.listings.schema import TEXT_FEATURES
 from carprice.listings.words import is_for_parts
+from carprice.model.edges import LEAST_LISTINGS
 from carprice.model.features import CORE_CATEGORIES, EXTRA_CATEGORIES, INPUTS, plain
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 MOST_IGNORED_FIELDS = 20
 LONGEST_VALUE = 60
-# A model with fewer listings is priced by those of other models.
-LEAST_LISTINGS = 5
 
 # The placeholders are `field` and the parameters of the warning.
 MESSAGES: dict[str, str] = {
