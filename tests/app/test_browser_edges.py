@@ -152,6 +152,34 @@ def test_the_page_and_its_components_speak_the_language_of_the_page(page: Page) 
     expect(uploader).to_contain_text("per file")
 
 
+def test_the_result_is_announced_and_every_drawing_has_its_text(page: Page) -> None:
+    page.goto("/")
+    describe_logan(page, asking=90_000)
+    estimate(page)
+    expect(page.locator("#cp-result")).to_have_attribute("role", "status")
+    expect(
+        page.get_by_role("img", name=re.compile("Fourchette de .* prix estimé .* Prix demandé"))
+    ).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
+    expect(page.get_by_test_id("contributions")).to_be_visible()  # the text of the first drawing
+    for curve in ("Kilométrage", "Année-modèle"):
+        said = page.locator(".cp-unseen", has_text=f"{curve}")
+        expect(said).to_contain_text(re.compile(r"et prix estimé\. .*\d.*MAD"))
+    page.goto("/modele")
+    expect(page.locator(".cp-unseen").first).to_contain_text("%")
+
+
+def test_no_other_car_is_shown_as_the_same(page: Page) -> None:
+    page.goto("/")
+    describe_logan(page)
+    estimate(page)
+    cards = page.get_by_test_id("comparables").get_by_text(re.compile("^Ressemblance"))
+    expect(cards.first).to_be_visible()
+    alike = [int("".join(filter(str.isdigit, text))) for text in cards.all_inner_texts()]
+    assert alike == sorted(alike, reverse=True)
+    assert max(alike) < 100
+
+
 def test_a_path_that_does_not_exist_says_so(page: Page) -> None:
     page.goto("/rien")
     expect(page.get_by_text("Cette adresse n'existe pas")).to_be_visible()

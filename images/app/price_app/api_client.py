@@ -187,12 +187,10 @@ def _problem(answer: requests.Response) -> ApiProblem:
     if not isinstance(found, dict):
         found = {}
     sentence = str(found.get("detail") or found.get("title") or f"status {answer.status_code}")
-    kinds: dict[int, Kind] = {401: "key", 403: "key", 404: "not found"}
+    kinds: dict[int, Kind] = {401: "key", 403: "key", 404: "not found", 409: "listings-gone"}
     kind = kinds.get(answer.status_code, "away" if answer.status_code >= 500 else "refused")
     code = str(found.get("code") or "")
-    if code == "listings-gone":
-        kind = "listings-gone"
-    elif code == "feedback-of-another":
+    if answer.status_code == 409 and code not in {"", "listings-gone"}:
         kind = "refused"
     # A 503 without a code comes from a proxy in front of the API.
     if code in UNAVAILABLE:

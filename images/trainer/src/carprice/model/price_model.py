@@ -173,7 +173,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         score = error / np.exp(self.spread_.leave_one_out_)
         tail = (1 - self.coverage) / 2
         low, high = np.quantile(score, (tail, 1 - tail))
-        width = np.maximum(score / low, score / high)  # 1: the price sits on an end of its interval
+        width: Floats = np.maximum(score / low, score / high)  # 1: a price on an end of its interval
         make = rows[:, MAKE].astype(int)
         self.make_factor_ = np.ones(make.max() + 2)  # the last one is for a make never seen
         for code in np.unique(make):
@@ -182,9 +182,10 @@ class PriceModel(RegressorMixin, BaseEstimator):
                 len(own) + self.make_shrinkage
             )
         width /= self.make_factor_[make]
-        widened = np.quantile(width, self.coverage)
+        widened = float(np.quantile(width, self.coverage))
         self.quantiles_ = [float(low * widened), float(high * widened)]
-        return width / widened
+        width /= widened
+        return width
 
     def _calibrate_partial(self, rows: Floats, expected: Floats, log_price: Floats, hidden: Altered) -> None:
         """Learn by how much the interval of partial listings is wider, from leave-one-out errors."""
