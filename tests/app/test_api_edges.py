@@ -78,6 +78,14 @@ def test_a_field_that_changes_nothing_says_so(api: Api, field: str) -> None:
     assert found["price_mad"] == priced(api)["price_mad"]
 
 
+@pytest.mark.parametrize("least", [{}, {"mileage": None}])
+def test_a_largest_mileage_alone_changes_nothing_and_says_so(api: Api, least: dict[str, Any]) -> None:
+    car = {name: value for name, value in LOGAN.items() if name != "mileage"} | least
+    found = api.post("/v1/predict", car | {"mileage_km_max": 50_000})
+    assert codes(found.json()) == [("unknown_mileage", "mileage"), ("not_used_by_model", "mileage_km_max")]
+    assert api.post("/v1/explain", car | {"mileage_km_max": 50_000}).status_code == 200
+
+
 def test_explanation_and_what_if_and_comparables_warn_as_a_prediction_does(api: Api) -> None:
     odd = LOGAN | {"model": "Zorglub", "colour": "red", "district": "Agdal"}
     expected = priced(api, **odd)["warnings"]

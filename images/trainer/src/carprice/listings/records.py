@@ -178,7 +178,10 @@ class _Record:
             high_field = "mileage_km_max" if "mileage_km_max" in self.keys else low_field
         for other in ("mileage_km_min", "mileage_km_max"):
             if other in self.given and other not in (low_field, high_field):
-                self.repeated.append((shown(self.keys[other]), shown(self.keys[low_field])))
+                if low_field in self.given:
+                    self.repeated.append((shown(self.keys[other]), shown(self.keys[low_field])))
+                else:  # a largest mileage alone says nothing about the least
+                    self.unused.append(shown(self.keys[other]))
         lowest, highest = self.value(low_field), self.value(high_field)
         low = None if lowest is None else lowest[0]
         # without a field of its own, the largest is the least, or the end of the bracket
