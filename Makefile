@@ -99,6 +99,12 @@ test: test-setup lint current-images ## what every change must pass, 30 minutes 
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
 
+.PHONY: edge-cars
+edge-cars: test-setup ## draw what the app says about cars at the edges of a file, in both languages, and write a table DATA=path TO=folder
+	EDGE_CARS_DATA="$(abspath $(or $(DATA),$(error make edge-cars needs DATA=path, a CSV file of listings)))" \
+	EDGE_CARS_TO="$(abspath $(or $(TO),$(error make edge-cars needs TO=folder, where the pictures go)))" \
+		.venv/app/bin/pytest tests/app/test_edge_cars.py
+
 .PHONY: test-soak
 test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores: every service killed in turn, bursts of files with kills, two Docker engines, backup and restore, a minute of load on the API
 	.venv/app/bin/pytest -m soak tests/app
