@@ -99,6 +99,12 @@ test: test-setup lint current-images ## what every change must pass, 30 minutes 
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
 
+.PHONY: edge-cars
+edge-cars: test-setup ## draw what the app says about cars at the edges of a file, in both languages, and write a table DATA=path TO=folder
+	EDGE_CARS_DATA="$(abspath $(or $(DATA),$(error make edge-cars needs DATA=path, a CSV file of listings)))" \
+	EDGE_CARS_TO="$(abspath $(or $(TO),$(error make edge-cars needs TO=folder, where the pictures go)))" \
+		.venv/app/bin/pytest tests/app/test_edge_cars.py
+
 .PHONY: test-soak
 test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores: every service killed in turn, bursts of files with kills, two Docker engines, backup and restore, a minute of load on the API
 	.venv/app/bin/pytest -m soak tests/app
@@ -106,7 +112,7 @@ test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores
 	.venv/trainer/bin/pytest -m soak tests/stack
 
 .PHONY: test-setup
-test-setup: setup $(TESTED:%=.venv/%/.test-ready) ## add what the tests need to the virtual environments
+test-setup: setup $(TESTED:%=.venv/%/.test-ready) .venv/client/.ready ## add what the tests need to the virtual environments
 
 .PHONY: lint
 lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, the layers of the packages with import-linter, and types with mypy
@@ -140,6 +146,10 @@ bench: setup ## compare the pipeline in Airflow with its bare steps, and measure
 .PHONY: bench-accuracy
 bench-accuracy: setup .venv/trainer/.bench-ready ## compare the model with the reference recipe, LightGBM and CatBoost on the same rows DATA=path [SEEDS=5 SIZES="500 4000" PICTURE=path PARTIAL=0.3 WEIGHTS="1 0.7"]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.accuracy
+
+.PHONY: bench-edges
+bench-edges: setup ## check that the interval holds for rare models, the oldest, the newest and the most driven cars DATA=path [SEEDS=5]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.edges
 
 .PHONY: bench-ingest
 bench-ingest: setup ## measure what checking large files costs, about 10 minutes [ROWS="1000000 5000000"]
@@ -187,7 +197,7 @@ bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=p
 
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
-	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests benchmarks; do \
+	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests tests/client benchmarks; do \
 		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--no-emit-index-url --no-header requirements.in -o requirements.txt); \
 	done
@@ -215,6 +225,11 @@ lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
 .venv/mlflow/.ready: images/mlflow/requirements.txt .venv/mlflow/.created
 	@echo "setting up the environment 'mlflow'"
 	@$(uv) pip install --quiet -p .venv/mlflow -r $<
+	@touch $@
+
+.venv/client/.ready: tests/client/requirements.txt .venv/client/.created
+	@echo "setting up the environment 'client'"
+	@$(uv) pip install --quiet -p .venv/client -r $<
 	@touch $@
 
 .venv/trainer/.ready .venv/app/.ready: .venv/%/.ready: images/%/requirements.txt images/trainer/pyproject.toml images/contract/pyproject.toml .venv/%/.created

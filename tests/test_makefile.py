@@ -39,6 +39,7 @@ class Clone:
             "Makefile",
             "*/*requirements.txt",
             "images/*/*requirements.txt",
+            "tests/*/requirements.txt",
             "images/*/pyproject.toml",
         ):
             for file in REPOSITORY.glob(pattern):

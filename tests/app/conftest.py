@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -27,6 +27,10 @@ from demo.services import mlflow_service
 from demo.settings import Settings as DemoSettings
 from demo.settings import free_port
 from forked_api import ForkedApi
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+    from running_app import RunningApp
 
 SECONDS = 120
 LOGAN: dict[str, Any] = {
@@ -254,3 +258,45 @@ def own_data(trained_data: Path, tmp_path: Path) -> Path:
     """A copy of `trained_data` for this test alone."""
     shutil.copytree(trained_data, tmp_path / "data")
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    from browsing import a_browser
+
+    yield from a_browser()
+
+
+@pytest.fixture(scope="module")
+def served(
+    trained_data: Path, mlflow_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """An API of this module's own: its history is empty at first."""
+    with running_api(tmp_path_factory.mktemp("served"), trained_data, mlflow_address) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def app(served: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app that asks `served`."""
+    from running_app import running_app
+
+    with running_app(tmp_path_factory.mktemp("app"), served.address) as app:
+        yield app
+
+
+@pytest.fixture
+def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
+    """A page of the app."""
+    from browsing import opened
+
+    yield from opened(browser, app)
+
+
+@pytest.fixture
+def phone(browser: Browser, app: RunningApp) -> Iterator[Page]:
+    """A page of the app on a phone."""
+    from browsing import opened
+
+    yield from opened(browser, app, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)

@@ -22,6 +22,7 @@ OPERATIONS = {
     "GET /v1/model",
     "GET /v1/model/card",
     "POST /v1/feedback",
+    "DELETE /v1/feedback/{prediction_id}",
     "GET /v1/predictions",
     "GET /v1/predictions/{prediction_id}",
     "GET /v1/comparison",
@@ -37,7 +38,7 @@ NEVER_INVALID = {
         "choices", "model", "model/card", "comparison", "reports", "predictions/{prediction_id}",
         "reports/{kind}/{name}",
     )
-}  # fmt: skip
+} | {"DELETE /v1/feedback/{prediction_id}"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,4 +111,9 @@ def test_answers_have_the_shape_that_the_document_gives(api: Api) -> None:
     check("PredictionsPage", api.get("/v1/predictions"))
     check("Reports", api.get("/v1/reports"))
     prediction_id = api.post("/v1/predict", LOGAN).json()["prediction_id"]
-    check("Feedback", api.post("/v1/feedback", {"prediction_id": prediction_id, "price_paid_mad": 90_000}))
+    check(
+        "Feedback",
+        api.post(
+            "/v1/feedback", {"prediction_id": prediction_id, "price_paid_mad": 9_000_000, "confirmed": True}
+        ),
+    )

@@ -14,6 +14,7 @@ from conftest import LOGAN, REPOSITORY, Api, running_api
 from databases import locked
 from demo.supervisor import GRACE_SECONDS
 
+from price_api.api_keys import ApiKeys
 from price_api.services import REQUEST_SECONDS, STOP_SECONDS
 
 DOCKERS_GRACE_SECONDS = 10
@@ -38,9 +39,9 @@ def test_a_prediction_can_be_found_again_and_told_what_was_paid(api: Api, model:
     assert logged["listing"]["model"] == model
     assert (logged["version"], logged["source"], logged["asking_price_mad"]) == ("1", "predict", 99_000)
     assert logged["price_paid_mad"] is None
-    for paid in (91_000, "92 000 DH"):
+    for paid, status in ((91_000, 201), ("92 000 DH", 200)):
         told = api.post("/v1/feedback", {"prediction_id": answer["prediction_id"], "price_paid_mad": paid})
-        assert told.status_code == 201
+        assert told.status_code == status
     assert api.get(path).json()["price_paid_mad"] == 92_000
     assert api.get("/v1/comparison").json()["production"]["feedback"] >= 1
 
@@ -79,6 +80,98 @@ def test_history_is_paged_filtered_and_exported_newest_first(api: Api, model: st
     rows = list(csv.DictReader(io.StringIO(export.text)))
     assert {row["prediction_id"] for row in rows} == set(ids)
     assert {row["price_paid_mad"] for row in rows} == {"", "50000"}
+
+
+def test_pages_by_cursor_show_no_row_twice_while_the_log_grows(api: Api, model: str) -> None:
+    ids = [predicted(api, model, model_year=2010 + n)["prediction_id"] for n in range(5)]
+    api.get(f"/v1/predictions/{ids[-1]}")
+    query: dict[str, Any] = {"model": model, "page_size": 2}
+    seen: list[str] = []
+    while True:
+        answer = api.get("/v1/predictions", params=query)
+        page = answer.json()
+        seen += [row["prediction_id"] for row in page["predictions"]]
+        new = predicted(api, model)["prediction_id"]
+        api.get(f"/v1/predictions/{new}")  # waits until it is written
+        if page["next_cursor"] is None:
+            break
+        assert answer.links["next"]["url"].endswith(f"cursor={page['next_cursor']}")
+        query["cursor"] = page["next_cursor"]
+    assert seen == ids[::-1]
+    assert "next" not in answer.links
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "code"),
+    [
+        ("pages=2", "pages", "known_parameter"),
+        ("since=2026-05-04T12:00:00+01:00", "since", "plus_not_encoded"),
+        ("until=2026-05-04T12:00+0100", "until", "plus_not_encoded"),
+        ("page=2&cursor=x", "page", "not_with_cursor"),
+    ],
+)
+def test_a_query_that_means_something_else_is_explained(api: Api, query: str, field: str, code: str) -> None:
+    refused = api.get(f"/v1/predictions?{query}")
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["field"], error["code"]) == (field, code)
+    assert api.get("/v1/predictions?since=2026-05-04T12:00:00%2B01:00").status_code == 200
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "é", "MjAyNg", "MjAyNi0wMS0wMSB4w6k"])
+def test_a_cursor_that_is_none_is_refused(api: Api, cursor: str) -> None:
+    refused = api.get("/v1/predictions", params={"cursor": cursor})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid-cursor")
+
+
+def test_a_price_paid_that_is_far_from_the_estimate_is_asked_back_kept_apart_and_can_be_withdrawn(
+    api: Api,
+) -> None:
+    made = api.post("/v1/predict", LOGAN).json()
+    prediction_id = made["prediction_id"]
+    path = f"/v1/predictions/{prediction_id}"
+    compared = api.get("/v1/comparison").json()["production"]["feedback"]
+    paid = {"prediction_id": prediction_id, "price_paid_mad": 1_000}
+    refused = api.post("/v1/feedback", paid)
+    assert (refused.status_code, refused.json()["code"]) == (409, "feedback-unlikely")
+    assert refused.json()["params"] == {"price_mad": made["price_mad"], "price_paid_mad": 1_000}
+    assert api.get(path).json()["price_paid_mad"] is None
+    kept = api.post("/v1/feedback", paid | {"confirmed": True})
+    assert (kept.status_code, kept.json()["unlikely"]) == (201, True)
+    assert api.get(path).json()["feedback_unlikely"] is True
+    assert api.get("/v1/comparison").json()["production"]["feedback"] == compared
+    mended = api.post("/v1/feedback", paid | {"price_paid_mad": made["price_mad"]})
+    assert (mended.status_code, mended.json()["unlikely"]) == (200, False)
+    assert api.get("/v1/comparison").json()["production"]["feedback"] == compared + 1
+    address = f"{api.address}/v1/feedback/{prediction_id}"
+    assert api.session.delete(address, timeout=60).status_code == 204
+    assert api.get(path).json()["price_paid_mad"] is None
+    assert api.session.delete(address, timeout=60).status_code == 404
+
+
+def test_where_keys_are_in_use_each_sees_its_own_predictions_only(
+    trained_data: Path, mlflow_address: str, tmp_path: Path
+) -> None:
+    with running_api(tmp_path, trained_data, mlflow_address, CARPRICE_API_KEYS="required") as api:
+        keys = ApiKeys(f"sqlite:///{api.state / 'predictions.db'}")
+        one, other = ({"X-API-Key": keys.create(name)} for name in ("one", "other"))
+        keys.close()
+        made = api.post("/v1/predict", LOGAN, headers=one).json()["prediction_id"]
+        batch = api.post("/v1/predict/batch", [LOGAN], headers=other).json()["predictions"]
+        path, paid = f"/v1/predictions/{made}", {"prediction_id": made, "price_paid_mad": 90_000}
+        assert api.get(path, headers=one).status_code == 200
+        assert api.get(path, headers=other).status_code == 404
+        assert api.post("/v1/feedback", paid, headers=other).status_code == 404
+        address = f"{api.address}/v1/feedback/{made}"
+        assert api.post("/v1/feedback", paid, headers=one).status_code == 201
+        assert api.session.delete(address, headers=other, timeout=60).status_code == 404
+        api.get(f"/v1/predictions/{batch[0]['prediction_id']}", headers=other)
+        for headers, ids in ((one, [made]), (other, [batch[0]["prediction_id"]])):
+            page = api.get("/v1/predictions", headers=headers).json()
+            assert [row["prediction_id"] for row in page["predictions"]] == ids
+            assert page["total"] == 1
+            export = api.get("/v1/predictions", headers=headers | {"Accept": "text/csv"})
+            assert [row["prediction_id"] for row in csv.DictReader(io.StringIO(export.text))] == ids
 
 
 def test_text_of_strangers_is_kept_as_text_and_no_formula(api: Api) -> None:

@@ -33,6 +33,8 @@ def problem_of(answer: requests.Response, status: int) -> dict[str, Any]:
     assert found["title"]
     assert len(found["detail"]) > 20
     assert found["type"] == f"urn:carprice:problem:{found['code']}"
+    assert found["request_id"] == answer.headers["X-Request-ID"]
+    assert found["instance"] == f"urn:carprice:request:{found['request_id']}"
     assert isinstance(found["params"], dict)
     for error in found.get("errors", []):
         assert error.keys() == {"field", "value", "accepted", "code", "params"}
@@ -331,9 +333,9 @@ def test_a_key_does_not_change_the_feedback_of_another(guarded: Api) -> None:
     prediction_id = guarded.post("/v1/predict", LOGAN, headers=one).json()["prediction_id"]
     paid = {"prediction_id": prediction_id, "price_paid_mad": 90_000}
     assert guarded.post("/v1/feedback", paid, headers=one).status_code == 201
-    problem = problem_of(guarded.post("/v1/feedback", paid | {"price_paid_mad": 20_000}, headers=other), 409)
-    assert problem["code"] == "feedback-of-another"
-    logged = guarded.get(f"/v1/predictions/{prediction_id}", headers=other).json()
+    problem = problem_of(guarded.post("/v1/feedback", paid | {"price_paid_mad": 80_000}, headers=other), 404)
+    assert problem["code"] == "prediction-unknown"
+    logged = guarded.get(f"/v1/predictions/{prediction_id}", headers=one).json()
     assert logged["price_paid_mad"] == 90_000
 
 

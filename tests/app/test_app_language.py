@@ -11,6 +11,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from conftest import REPOSITORY
 
+from price_app.views.estimate_explanation import in_whole
 from price_contract import formats, language
 
 SOURCES = [REPOSITORY / "images" / "app" / name for name in ("price_app", "price_contract")]
@@ -103,6 +104,31 @@ def test_both_languages_write_the_same_number(write, french: str, other: str, re
     assert write() == french
     request.getfixturevalue("english")
     assert write() == other
+
+
+@pytest.mark.parametrize(
+    ("price", "low", "high", "shown"),
+    [
+        (134_684, 115_100, 159_400, 135_000),
+        (22_470, 18_900, 26_600, 22_500),
+        (1_234_567, 900_000, 1_700_000, 1_230_000),
+        (3_321, 2_900, 3_900, 3_300),
+        (67_292, None, None, 67_000),
+        (40, None, None, 0),
+    ],
+)
+def test_an_estimate_is_rounded_to_what_its_range_can_carry(
+    price: int, low: int | None, high: int | None, shown: int
+) -> None:
+    assert formats.rounded(price, formats.step_of(price, low, high)) == shown
+
+
+def test_an_explanation_adds_up_as_it_is_shown() -> None:
+    steps = [("a", "", 12_449.6), ("b", "", 12_449.6), ("c", "", -2_300.0), ("d", "", 499.9)]
+    base, added, price = in_whole(1_000, 80_400.4, steps)
+    assert (base, price) == (80_000, 103_000)
+    assert base + sum(mad for *_, mad in added) == price
+    assert all(mad % 1_000 == 0 for *_, mad in added)
 
 
 def test_french_punctuation_does_not_begin_a_line() -> None:

@@ -382,6 +382,17 @@ def test_a_file_with_too_many_rows_is_refused_in_plain_words() -> None:
     assert [b.label for b in at.button] == []
 
 
+def test_rows_are_named_by_their_line_in_the_file(api: Api) -> None:
+    header = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant\n"
+    file = f"{header}\nDacia;Logan;2015;9;Diesel\nDacia;Logan;;9;Diesel\n".encode()
+    at = page("batch")
+    at.file_uploader(key="upload").set_value(("cars.csv", file, "text/csv")).run()
+    button(at, "Estimer ces annonces").click().run()  # type: ignore[attr-defined]
+    assert not at.exception
+    lines = re.findall(r"<td[^>]*>(\d+)</td>", html_of(at))
+    assert lines == ["3", "4"]  # a price that is less sure, and none
+
+
 def test_a_file_without_the_needed_columns_is_refused_and_nothing_seems_to_go_on() -> None:
     at = page("batch")
     at.file_uploader(key="upload").set_value(("cars.csv", b"Marque;Prix\nDacia;3\n", "text/csv")).run()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import select
-import shutil
 import socket
 import socketserver
 import threading
@@ -16,66 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from browsing import opened
 from conftest import Api, carprice, free_port, running_api, running_mlflow, wait_until
 from demo.browser import amount, choose, describe_logan, estimate, give, settled
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from running_app import MILLISECONDS, RunningApp, running_app
+from playwright.sync_api import Browser, Page, expect
+from running_app import running_app
+
+from price_contract import formats
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 RAW = "Marque;Modèle;Année-Modèle;Kilométrage;Type de carburant\n"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not os.access(CHROMIUM, os.X_OK):
-        sentence = "Chromium is not installed (Debian's `chromium`)."
-        (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip)(sentence)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--no-proxy-server"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def served(
-    trained_data: Path, mlflow_address: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
-    """An API of this module's own: its history is empty at first."""
-    with running_api(tmp_path_factory.mktemp("served"), trained_data, mlflow_address) as api:
-        yield api
-
-
-@pytest.fixture(scope="module")
-def app(served: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("app"), served.address) as app:
-        yield app
-
-
-@pytest.fixture
-def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    yield from opened(browser, app)
-
-
-@pytest.fixture
-def phone(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    yield from opened(browser, app, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-
-
-def opened(browser: Browser, app: RunningApp, **options: object) -> Iterator[Page]:
-    settings = {"viewport": {"width": 1240, "height": 900}, "accept_downloads": True} | options
-    context = browser.new_context(base_url=app.address, **settings)  # type: ignore[arg-type]
-    context.set_default_timeout(MILLISECONDS)
-    expect.set_options(timeout=MILLISECONDS)
-    # Chromium gives up what it is loading whenever a network interface of the machine comes or goes, as
-    # those of containers do; Playwright loads the page's parts from the same server and does not.
-    context.route("**/static/**", lambda route: route.fulfill(response=route.fetch(max_retries=5)))
-    yield context.new_page()
-    context.unroute_all(behavior="ignoreErrors")
-    context.close()
 
 
 def test_an_empty_history_says_so(page: Page) -> None:
@@ -99,7 +48,9 @@ def test_an_estimate_is_the_apis_and_the_command_lines(
         writer.writerow(known)
     carprice(trained_data, "predict", str(raw), "-o", str(priced))
     with open(priced, newline="") as file:
-        assert shown == int(next(csv.DictReader(file))["predicted_price_mad"])
+        row = next(csv.DictReader(file))
+    price, low, high = (int(row[name]) for name in ("predicted_price_mad", "low_mad", "high_mad"))
+    assert shown == formats.rounded(price, formats.step_of(price, low, high))
     expect(page.get_by_text("Modèle CarPricePredictor, version 1")).to_be_visible()
 
 
@@ -111,7 +62,7 @@ def test_the_explanation_is_in_words_and_adds_up(page: Page) -> None:
     expect(lines.first).to_be_visible()
     amounts = [amount(text) for text in lines.all_inner_texts()]
     assert amounts[-1] == price
-    assert abs(sum(amounts[:-1]) - price) <= 1
+    assert sum(amounts[:-1]) == price
     expect(page.get_by_test_id("contributions")).to_contain_text("Dacia Logan")
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(3)
     expect(page.get_by_test_id("comparables").locator("h3").nth(2)).to_be_visible()

@@ -27,7 +27,7 @@ EXAMPLES: dict[str, Any] = {
     **dict.fromkeys(
         ("low", "high", "longest", "most", "most_rows", "found_rows", "most_bytes", "found_bytes", "rows",
          "refused", "usable", "distinct", "least", "values", "columns", "bytes", "line", "wait_seconds",
-         "value", "bound", "usual", "year", "newer"),
+         "value", "bound", "usual", "year", "newer", "price_mad", "price_paid_mad", "count"),
         12_345,
     ),
     "confidence_share": 0.8, "allowed_share": 1.025, "since": "2026-11-27",

@@ -25,7 +25,7 @@ from price_api import database
 from price_api.database import DatabaseAway, DatabaseRefused, engine_of, migrate, reading, writing
 from price_api.prediction_log.log import PredictionLog
 from price_api.prediction_log.records import FeedbackOfAnother, Filters, Logged, Prediction
-from price_api.prediction_log.rows import without_personal_data
+from price_api.prediction_log.rows import row_of, without_personal_data
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LOGAN = {"make": "Dacia", "model": "Logan", "model_year": 2015.0, "mileage_km_min": 120_000.0, "gps": 1.0}
@@ -419,6 +419,19 @@ def test_feedback_is_taken_for_a_prediction_that_is_not_written_yet_and_again_re
     assert log.page(Filters(with_feedback=True)).total == 1
 
 
+def test_a_key_finds_the_predictions_that_it_asked_for_and_no_others(
+    url: str, opened: Callable[..., PredictionLog]
+) -> None:
+    log = opened(url)
+    of_shop, of_nobody = prediction(key_name="shop"), prediction()
+    log.record_many([of_shop, of_nobody])
+    assert [log.one(of_shop.prediction_id, key) is None for key in ("shop", "another", None)] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert log.one(of_nobody.prediction_id, "shop") is None
+    assert log.page(Filters(key_name="shop")).total == 1
+
+
 def test_feedback_is_changed_only_with_the_key_that_it_came_with(
     url: str, opened: Callable[..., PredictionLog]
 ) -> None:
@@ -431,9 +444,12 @@ def test_feedback_is_changed_only_with_the_key_that_it_came_with(
     for key in ("another", None):
         with pytest.raises(FeedbackOfAnother):
             log.feedback(given.prediction_id, 10_000, key)
+        with pytest.raises(FeedbackOfAnother):
+            log.withdraw(given.prediction_id, key)
     found = log.one(given.prediction_id)
     assert found is not None
     assert found.price_paid_mad == 91_000
+    assert [log.withdraw(given.prediction_id, "shop") for _ in range(2)] == [True, False]
 
 
 def test_feedback_given_many_times_at_once_is_kept_once(
@@ -618,6 +634,32 @@ def test_the_migrations_make_the_tables_that_the_code_knows_also_when_run_twice(
         )
         assert compare_metadata(context, database.metadata) == []
     engine.dispose()
+
+
+def test_a_log_of_the_release_before_keeps_its_rows_and_who_told_what_was_paid(
+    url: str, opened: Callable[..., PredictionLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        upgrade = database.command.upgrade
+        earlier.setattr(database.command, "upgrade", lambda config, _: upgrade(config, "0002"))
+        migrate(url)
+    told, untold = prediction(), prediction()
+    engine = engine_of(url)
+    with writing(engine) as connection:
+        for one in (told, untold):
+            row = row_of(one)
+            del row["key_name"], row["evidence"]
+            connection.execute(sa.insert(database.predictions).values(row))
+        paid = {"price_paid_mad": 90_000, "recorded_at": NOW, "recorded_by": "shop"}
+        statement = sa.insert(database.feedback).values(prediction_id=told.prediction_id, **paid)
+        connection.execute(statement)
+    engine.dispose()
+    log = opened(url)
+    kept = log.one(told.prediction_id, "shop")
+    assert kept is not None
+    assert (kept.price_paid_mad, kept.feedback_unlikely, kept.evidence) == (90_000, False, None)
+    assert log.one(untold.prediction_id, "shop") is None
+    assert log.one(untold.prediction_id) is not None
 
 
 MIGRATE = "import sys; from price_api.database import migrate; migrate(sys.argv[1])"

@@ -10,6 +10,7 @@ from typing import Any
 
 from conftest import LOGAN, Api, carprice
 
+from carprice.lifecycle.prediction import sentences_of
 from carprice.listings.schema import EQUIPMENT
 
 PRICES = {"price_mad": "predicted_price_mad", "low_mad": "low_mad", "high_mad": "high_mad"}
@@ -38,7 +39,8 @@ def records() -> list[dict[str, Any]]:
 
 
 def said(answer: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(answer[name] for name in PRICES), [w["message"] for w in answer["warnings"]]
+    words = answer["evidence"], [w["message"] for w in answer["warnings"]]
+    return tuple(answer[name] for name in PRICES), *words
 
 
 def test_a_batch_of_one_and_a_file_say_what_a_single_prediction_says(
@@ -69,8 +71,11 @@ def test_a_batch_of_one_and_a_file_say_what_a_single_prediction_says(
     with open(target, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row, (record, answer) in zip(rows, good, strict=True):
-        assert [row[name] for name in PRICES.values()] == [str(answer[name]) for name in PRICES], record
-        assert row["warnings"] == " ".join(w["message"] for w in answer["warnings"]), record
+        prices = ["" if answer[name] is None else str(answer[name]) for name in PRICES]
+        assert [row[name] for name in PRICES.values()] == prices, record
+        assert row["evidence"] == answer["evidence"]
+        assert row["warnings"] == sentences_of(answer["warnings"]), record
     headers = {"Content-Type": "text/csv", "Accept": "text/csv"}
     sent = api.post("/v1/predict/batch", data=source.read_bytes(), headers=headers)
-    assert list(csv.DictReader(io.StringIO(sent.text))) == rows
+    answered = csv.DictReader(io.StringIO(sent.text))
+    assert [{name: row[name] for name in rows[0]} for row in answered] == rows

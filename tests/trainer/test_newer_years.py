@@ -15,6 +15,7 @@ from carprice.listings import sample
 from carprice.listings.records import read_one
 from carprice.model.explanation import Explainer
 from carprice.model.features import features_of
+from carprice.model.price_evidence import evidence_of
 from carprice.model.price_model import looks_mistyped, price_records
 from carprice.model.price_warnings import warnings_of
 from carprice.params import Params
@@ -67,6 +68,7 @@ def test_a_car_that_is_newer_than_all_learned_has_a_warning(fitted: training.Pip
     (warning,) = warnings_of(fitted, car(NEWEST + 1))
     assert (warning["code"], warning["field"]) == ("newer_than_learned", "model_year")
     assert warning["params"] == {"value": NEWEST + 1, "bound": NEWEST}
+    assert evidence_of([warning]) == "none"
     assert warnings_of(fitted, car(NEWEST)) == []
 
 

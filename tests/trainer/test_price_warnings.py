@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,12 +16,17 @@ from carprice.lifecycle import training
 from carprice.listings import sample
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES, TEXT_FEATURES
+from carprice.listings.words import is_for_parts
 from carprice.model.features import COLUMNS, NO_FUEL, NO_MILEAGE, UNSAID
-from carprice.model.plain_values import CORE_CATEGORIES, plain
-from carprice.model.price_warnings import MESSAGES, warnings_of, warnings_of_table
+from carprice.model.plain_values import CORE_CATEGORIES, EXTRA_CATEGORIES, plain
+from carprice.model.price_evidence import evidence_of
+from carprice.model.price_warnings import LEAST_LISTINGS, MESSAGES, warnings_of, warnings_of_table
 from carprice.params import Params
 
-WORDS = ("Dacia", "DACIA", "Logan", "Zorglub", "داسيا", "--", "Diesel", "Manuelle", "Très bon", "?", "5")
+WORDS = (
+    "Dacia", "DACIA", "Logan", "Zorglub", "داسيا", "--", "Diesel", "Manuelle", "Très bon", "Pour Pièces", "?",
+    "5",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,16 @@ def test_warnings_are_those_that_the_model_calls_for(
     assert told_fuel >= bool(partial & NO_FUEL)
     assert ("unknown_fuel" in codes) == (listing["fuel"] is None or ("unknown_value", "fuel") in fields)
     assert ("doubtful_mileage" in codes) == (row["km_doubt"] == UNSAID)
+    assert ("low_mileage" in codes) == (row["km_doubt"] == 1)
+    few = knows_make and knows_model and math.exp(row["rarity"]) - 1 < LEAST_LISTINGS - 0.5
+    assert ("few_listings" in codes) == few
+    assert ("for_parts" in codes) == is_for_parts(listing["condition"])
+    for column in ("district", *EXTRA_CATEGORIES):
+        unused = column not in features.codes_ and listing[column] is not None
+        assert (("not_used_by_model", column) in fields) == unused
+    evidence = evidence_of(found)
+    assert (evidence == "none") >= bool(codes & {"unknown_make", "unknown_model", "for_parts"})
+    assert (evidence == "little") <= few
     for warning in found:
         if warning["code"] == "outside_training_range":
             name = {"model_year": "year", "mileage": "km", "fiscal_power_cv": "power"}[warning["field"]]
@@ -103,3 +120,15 @@ def test_fields_that_nobody_knows_are_named_and_only_some_of_them(pipeline: trai
     read = read_one({"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 9e4, "fuel": "Diesel"})
     found = warnings_of(pipeline, read.values, [f"field {i}" for i in range(50)])
     assert [warning["code"] for warning in found] == ["ignored_field"] * 20
+
+
+@pytest.mark.parametrize("condition", ["Pour Pièces", "pour pieces", "Épave", "for parts"])
+def test_ads_of_cars_for_parts_are_not_learned(condition: str, tmp_path: Path) -> None:
+    path = tmp_path / "synthetic.csv"
+    sample.write_sample(str(path), 200, 5)
+    listings = distinct(path.read_bytes())
+    parts = listings.index[::4]
+    listings.loc[parts, "condition"] = condition
+    learned = training.rows_to_learn(listings, Params().training)
+    assert set(learned["listing_id"]) == set(listings.drop(parts)["listing_id"])
+    assert training.rows_to_learn(listings.drop(parts), Params().training).equals(learned)

@@ -216,10 +216,32 @@ def test_every_required_field_that_is_missing_is_named() -> None:
 
 
 def test_a_field_that_nobody_knows_and_a_second_one_for_the_same_thing_are_reported() -> None:
-    found = read_one(GOOD | {"Marque": "Fiat", "colour": "red", "mileage_km_max": 5, "url": "x", "": 1})
+    found = read_one(GOOD | {"Marque": "dacia ", "colour": "red", "mileage_km_max": 5, "url": "x", "": 1})
     assert found.problems == []
     assert found.values["make"] == "Dacia"
-    assert sorted(found.unknown_fields) == ["Marque", "colour", "mileage_km_max"]
+    assert found.unknown_fields == ["colour"]
+    assert found.unused_fields == ["url"]
+    assert found.repeated_fields == [("Marque", "make"), ("mileage_km_max", "mileage")]
+
+
+def test_two_fields_for_the_same_thing_that_differ_are_a_problem() -> None:
+    (problem,) = read_one(GOOD | {"Marque": "Fiat"}).problems
+    assert (problem.field, problem.value, problem.code) == ("Marque", "Fiat", "given_twice")
+    assert problem.params["other"] == "make"
+    assert "make" in problem.sentence()
+    for year in (2017.0, "2017", "2017.0"):
+        found = read_one(GOOD | {"model_year": 2017, "Année-Modèle": year})
+        assert (found.problems, found.repeated_fields) == ([], [("Année-Modèle", "model_year")])
+
+
+def test_a_second_day_is_a_repeated_field_like_any_other() -> None:
+    found = read_one(GOOD | {"asked_on": "2026-05-14", "Asked on": "14/05/2026"})
+    assert (found.asked_on, found.problems) == ("2026-05-14", [])
+    assert (found.unknown_fields, found.repeated_fields) == ([], [("Asked on", "asked_on")])
+    (problem,) = read_one(GOOD | {"asked_on": "2026-05-14", "Asked on": "2026-05-15"}).problems
+    assert (problem.field, problem.code) == ("Asked on", "given_twice")
+    assert problem.params == {"expected": "date", "other": "asked_on"}
+    assert read_one(GOOD | {"asked_on": None, "Asked on": "2026-05-15"}).asked_on == "2026-05-15"
 
 
 JSON = st.recursive(
@@ -229,7 +251,11 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*FEATURES, "mileage", "Prix", "url"]) | st.text(), JSON, max_size=12))
+@given(
+    st.dictionaries(
+        st.sampled_from([*FEATURES, "mileage", "Prix", "url", "asked_on"]) | st.text(), JSON, max_size=12
+    )
+)
 def test_no_json_object_makes_reading_fail_and_all_it_says_can_be_sent(record: Record) -> None:
     found = read_one(record)
     assert list(found.values) == [*FEATURES, "price_mad"]

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from asgi_correlation_id import CorrelationIdFilter
+
 from carprice.errors import CarpriceError
 from price_api.settings import SettingError, Settings
 
@@ -19,11 +21,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     arguments = _parser().parse_args(argv)
     _prepare()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(CorrelationIdFilter(default_value="-"))
     logging.basicConfig(
         level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
+        format="%(asctime)s %(levelname)s [%(correlation_id)s] %(message)s",
         datefmt="%H:%M:%S",
-        stream=sys.stderr,
+        handlers=[handler],
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -20,11 +21,11 @@ from price_api.settings import Settings
 if TYPE_CHECKING:
     from price_api.api_keys import ApiKeys
 
+log = logging.getLogger(__name__)
+
 BATCH = "/v1/predict/batch"
 LARGEST_SINGLE = 64 * 1024
 LONGEST_QUERY = 16 * 1024
-KEY_NAME = "key_name"
-"""The name of the caller's key in the state of a request; None, or missing, where the API asks for no key."""
 _REMEMBERED_KEYS = 1_000
 _KEY_SECONDS = 2.0
 
@@ -32,12 +33,20 @@ _KEY_SECONDS = 2.0
 class AccessMiddleware:
     """ASGI middleware: checks key, rate and body size, and counts, before the application sees a request."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys | None, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys, metrics: Metrics) -> None:
         self._app = app
         self._settings = settings
         self._keys = keys
         self._metrics = metrics
+        self._asks_for_keys = settings.asks_for_keys
         self._buckets = TokenBuckets(settings.requests_per_second, settings.burst)
+        self._limits = [
+            (b"ratelimit-limit", b"%d" % settings.burst),
+            (
+                b"ratelimit-policy",
+                b"%d;w=%d" % (settings.burst, math.ceil(settings.burst / settings.requests_per_second)),
+            ),
+        ]
         # SHA-256 of a key -> moment until which the answer counts, its state, its name
         self._known_keys: OrderedDict[bytes, tuple[float, str, str]] = OrderedDict()
 
@@ -47,17 +56,20 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         status = 0
+        of_v1 = _is_of_v1(scope)
 
         async def counting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if of_v1:
+                    message["headers"] = [*message.get("headers", ()), *self._headers(scope)]
             await send(message)
 
         try:
             refusal = await self._refusal(scope)
             # Only paths under /v1/ take a body; elsewhere the service does not wait for one.
-            if refusal is None and _is_of_v1(scope) and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            if refusal is None and of_v1 and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 most = self._settings.max_body_bytes
                 if scope["path"] != BATCH:
                     most = min(most, LARGEST_SINGLE)
@@ -69,8 +81,20 @@ class AccessMiddleware:
             else:
                 await refusal.response()(scope, receive, counting)
         finally:
-            route = scope.get("route")
-            self._metrics.count_request(getattr(route, "path", "other"), status)
+            path = getattr(scope.get("route"), "path", "other")
+            self._metrics.count_request(path, status)
+            if of_v1 and status >= 400:
+                log.info("%s %s was answered with status %d", scope["method"], path, status)
+
+    def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """The headers that tell the caller how much of its rate is left."""
+        left = self._buckets.left(scope["state"]["caller"]) if "caller" in scope.get("state", ()) else 0.0
+        full = math.ceil((self._buckets.burst - left) / self._buckets.rate)
+        return [
+            *self._limits,
+            (b"ratelimit-remaining", b"%d" % max(0, math.floor(left))),
+            (b"ratelimit-reset", b"%d" % full),
+        ]
 
     async def _refusal(self, scope: Scope) -> Refusal | None:
         if not _is_of_v1(scope):
@@ -81,10 +105,15 @@ class AccessMiddleware:
         client = scope.get("client")
         caller = f"address {client[0] if client else 'unknown'}"
         denied: Refusal | None = None
-        if self._keys is not None:
-            denied, name = await self._checked(self._keys, scope["headers"])
-            caller = caller if denied else f"key {name}"
-            scope.setdefault("state", {})[KEY_NAME] = None if denied else name
+        key = _key_in(scope["headers"])
+        name = ""
+        # A browser's question before its request has no key.
+        if (key or self._asks_for_keys) and scope["method"] != "OPTIONS":
+            denied, name = await self._checked(key)
+            if name and not denied:
+                caller = f"key {name}"
+        state = scope.setdefault("state", {})
+        state["caller"], state["key_name"] = caller, name or None
         wait = self._buckets.take(caller, time.monotonic())
         if wait:
             seconds = math.ceil(wait)
@@ -92,9 +121,8 @@ class AccessMiddleware:
             return Refusal("too-many-requests", params, headers={"Retry-After": str(seconds)})
         return denied
 
-    async def _checked(self, keys: ApiKeys, headers: list[tuple[bytes, bytes]]) -> tuple[Refusal | None, str]:
+    async def _checked(self, plain: bytes) -> tuple[Refusal | None, str]:
         """Why the caller's key does not open the API, or None, and the name of the key."""
-        plain = _key_in(headers)
         if not plain:
             return Refusal("key-missing", headers={"WWW-Authenticate": "Bearer"}), ""
         digest = hashlib.sha256(plain).digest()
@@ -103,9 +131,11 @@ class AccessMiddleware:
         if until < now:
             # The database of the keys may be slow or away; other requests do not wait for it.
             found = await asyncio.get_running_loop().run_in_executor(
-                None, keys.check, plain.decode("utf-8", "replace")
+                None, self._keys.check, plain.decode("utf-8", "replace")
             )
             if found.state == "unavailable":
+                if not self._asks_for_keys:
+                    return None, ""
                 return Refusal("keys-away", headers={"Retry-After": "2"}), ""
             state, name = found.state, found.name or ""
             self._known_keys[digest] = (now + _KEY_SECONDS, state, name)
@@ -116,6 +146,8 @@ class AccessMiddleware:
             return None, name
         if state == "revoked":
             return Refusal("key-revoked"), name
+        if not self._asks_for_keys:
+            return Refusal("key-unneeded"), ""
         return Refusal("key-unknown", headers={"WWW-Authenticate": "Bearer"}), ""
 
 

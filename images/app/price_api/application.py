@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from price_api import batch, documentation, history, insight, problems, report_pages, routes, schemas
 from price_api.access import AccessMiddleware
+from price_api.conventions import with_conventions
 from price_api.services import Services
 from price_api.settings import Settings
 from price_contract.answers import Problem
@@ -41,6 +42,7 @@ def build(settings: Settings) -> ASGIApp:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     problems.install(app)
     routes.add_pricing(app, services)
@@ -52,7 +54,8 @@ def build(settings: Settings) -> ASGIApp:
     routes.add_health(app, services)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     documentation.add_docs(app, app.openapi)
-    return AccessMiddleware(app, settings, services.keys, services.metrics)
+    guarded = AccessMiddleware(app, settings, services.keys, services.metrics)
+    return with_conventions(guarded, settings)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -66,7 +69,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         ]
         _, found = TypeAdapter.json_schemas(described, ref_template="#/components/schemas/{model}")
         components = document.setdefault("components", {})
-        components.setdefault("schemas", {}).update(found["$defs"])
+        described_schemas = components.setdefault("schemas", {})
+        described_schemas.update(found["$defs"])
+        for name, codes in schemas.CODES.items():
+            described_schemas[name]["properties"]["code"]["enum"] = sorted(codes)
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from fastapi import FastAPI, Request, Response
+from starlette.datastructures import UploadFile
 
 from carprice.errors import DataRefused
 from carprice.listings import columns, reading, tables
@@ -16,9 +17,11 @@ from carprice.listings.asked_days import ASKED_ON, asked_days
 from carprice.listings.problems import Problem, RowProblem, accepted, complaint
 from carprice.listings.records import read_one, shown
 from carprice.listings.schema import FEATURES
+from carprice.model.price_evidence import evidence_of
 from carprice.model.price_model import price_records
 from price_api import schemas
 from price_api.access import BATCH
+from price_api.direct_routes import add_direct_route, body_schema
 from price_api.prediction_log.records import Prediction
 from price_api.pricing import (
     JSON,
@@ -30,21 +33,30 @@ from price_api.pricing import (
     now,
     parsed_json,
     request_of,
+    verdict_of,
     warnings_of,
     whole_mad,
     wrong_content_type,
 )
-from price_api.problems import Refusal, field_error, field_error_of, refused_fields, refused_file
-from price_api.routes import add_direct_route, body_schema
+from price_api.problems import (
+    Refusal,
+    field_error,
+    field_error_of,
+    refuse_unknown_fields,
+    refused_fields,
+    refused_file,
+)
 from price_api.services import Services
 from price_api.serving import Serving
 from price_contract.answers import Batch, BatchRow, FieldError, Params
+from price_contract.language import asked_for, speaking
 from price_contract.priced_csv import priced_csv
 
-MOST_ROWS = 10_000
+MOST_ROWS = schemas.MOST_ROWS
 # Between two slices the requests of others are answered.
 SLICE_ROWS = 250
 CSV = "text/csv"
+FORM = "multipart/form-data"
 _LOG_SECONDS = 10.0
 
 
@@ -96,33 +108,46 @@ def add_batch(app: FastAPI, services: Services) -> None:
         """Price up to 10,000 listings: JSON, or a CSV file as a scraper writes it.
 
         The answer has a price or a problem for each row. With `Accept: text/csv` it is the rows as they
-        were sent, each with price, interval and problem.
+        were sent, each with what JSON has: price, interval, verdict, prediction id, and sentences in the
+        language of `Accept-Language`. The file may also come as the one file of a form.
         """
         serving = services.serving()
         content_type = content_type_of(request)
-        if content_type not in (JSON, CSV):
-            raise wrong_content_type(content_type, JSON, CSV)
-        content = await request.body()
+        if content_type not in (JSON, CSV, FORM):
+            raise wrong_content_type(content_type, JSON, CSV, FORM)
+        content = await (_file_of_form(request) if content_type == FORM else request.body())
         reader = from_json if content_type == JSON else from_csv
         sent = await services.work(lambda: reader(content))
         answers: list[BatchRow] = []
         until = time.monotonic() + _LOG_SECONDS
+        key_name = request.state.key_name
         for first in range(0, sent.rows, SLICE_ROWS):
             part = slice(first, min(first + SLICE_ROWS, sent.rows))
-            done = await services.work(lambda part=part: price_slice(serving, sent, part))  # type: ignore[misc]
+            done = await services.work(lambda part=part: price_slice(serving, sent, part, key_name))  # type: ignore[misc]
             answers += done.answers
             await _record(services, done.predictions, until)
         priced = sum("price_mad" in answer for answer in answers)
         services.metrics.count_predictions(serving.version, serving.alias, "batch", priced)
         if CSV in request.headers.get("accept", ""):
-            text = await services.work(
-                lambda: priced_csv(sent.table(), answers, sent.delimiter).encode("utf-8", "replace")
+            language = asked_for(request.headers.get("accept-language", ""))
+
+            def written() -> bytes:
+                with speaking(language):
+                    text = priced_csv(
+                        sent.table(), answers, sent.delimiter, serving.interval_coverage, serving.version
+                    )
+                return text.encode("utf-8", "replace")
+
+            return Response(
+                await services.work(written),
+                media_type=f"{CSV}; charset=utf-8",
+                headers={"Content-Language": language, "Vary": "Accept, Accept-Language"},
             )
-            return Response(text, media_type=f"{CSV}; charset=utf-8")
         document: Batch = {
             "model": serving.named,
             "rows": sent.rows,
             "priced": priced,
+            "interval_coverage": serving.interval_coverage,
             "predictions": answers,
         }
         return await services.work(lambda: Json(document))
@@ -134,10 +159,20 @@ def add_batch(app: FastAPI, services: Services) -> None:
         "Dacia;Logan;2015;120 000 - 129 999;Diesel\n",
     }
     add_direct_route(
-        app, BATCH, batch, "POST", None, (400, 413, 415, 422, 503),
-        summary="Price many listings", openapi_extra=body_schema(schemas.BatchIn, examples, **{CSV: text}),
+        app, BATCH, batch, "POST", None, (422,),
+        summary="Price many listings",
+        openapi_extra=body_schema("BatchIn", examples, **{CSV: text, FORM: schemas.FILE_FORM}),
         answer={"model": Batch, "content": {CSV: {"schema": {"type": "string"}}}},
     )  # fmt: skip
+
+
+async def _file_of_form(request: Request) -> bytes:
+    """The one file of a form. Raises `Refusal`."""
+    async with request.form() as form:
+        files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
+        if len(files) != 1:
+            raise refused_fields([field_error("one_file", "file", f"{len(files)} files")])
+        return await files[0].read()
 
 
 async def _record(services: Services, predictions: list[Prediction], until: float) -> None:
@@ -160,6 +195,7 @@ def from_json(content: bytes) -> Sent:
     """The listings of a JSON body. Raises `Refusal`."""
     document = parsed_json(content)
     if isinstance(document, dict):
+        refuse_unknown_fields(document, ("listings",))
         document = document.get("listings")
     if not isinstance(document, list):
         found = None if document is None else shown(document)
@@ -229,7 +265,7 @@ def _rows_of(
         elif problem is None:
             asking = float(prices[row]) if prices[row] > 0 else None
             listing = {name: listings[row][name] for name in FEATURES}
-            yield PricingRequest(listing | ({ASKED_ON: days[row]} if days[row] else {}), asking, [])
+            yield PricingRequest(listing | ({ASKED_ON: days[row]} if days[row] else {}), asking)
         elif row in faults:
             yield Unpriced(str(problem), faults[row].code, dict(faults[row].params), [])
         else:
@@ -246,8 +282,8 @@ def _of_value(problem: RowProblem, row: Mapping[Hashable, Any]) -> Problem:
     return Problem(column, shown(row.get(column, "")), takes, problem.code, params)
 
 
-def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
-    """Price the rows of `part`: their answers, and their predictions for the log."""
+def price_slice(serving: Serving, sent: Sent, part: slice, key_name: str | None = None) -> Slice:
+    """Price the rows of `part`: their answers, and their predictions for the log, asked for by `key_name`."""
     begun = time.perf_counter()
     rows = sent.read(part)
     good = [row for row in rows if isinstance(row, PricingRequest)]
@@ -258,15 +294,20 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
         if isinstance(row, Unpriced):
             answers.append(row.answer(number))
             continue
-        price, low, high = whole_mad(next(prices))
+        estimate = next(prices)
+        price, low, high = whole_mad(estimate)
         prediction_id = new_id()
+        warnings = warnings_of(serving, row)
+        evidence = evidence_of(warnings)
         answer: BatchRow = {
             "row": number,
             "prediction_id": prediction_id,
             "price_mad": price,
-            "low_mad": low,
-            "high_mad": high,
-            "warnings": warnings_of(serving, row),
+            "low_mad": None if evidence == "none" else low,
+            "high_mad": None if evidence == "none" else high,
+            "evidence": evidence,
+            "warnings": warnings,
+            "asking_price": verdict_of(serving, row, estimate, evidence),
         }
         answers.append(answer)
         predictions.append(
@@ -282,6 +323,8 @@ def price_slice(serving: Serving, sent: Sent, part: slice) -> Slice:
                 alias=serving.alias,
                 source="batch",
                 latency_ms=0.0,
+                key_name=key_name,
+                evidence=evidence,
             )
         )
     each = round(1000 * (time.perf_counter() - begun) / max(1, len(rows)), 3)

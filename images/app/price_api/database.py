@@ -98,10 +98,15 @@ predictions = sa.Table(
     sa.Column("latency_ms", sa.Double(), nullable=False),
     sa.Column("shadow_version", sa.String(32)),
     sa.Column("shadow_price_mad", sa.Double()),
+    # the name of the API key that asked, where keys are in use
+    sa.Column("key_name", sa.String(60)),
+    # how much is known of such cars; where it is none, the interval was not answered
+    sa.Column("evidence", sa.String(8)),
     sa.Index(None, "at", "prediction_id"),
     sa.Index(None, "make", "model", "at"),
     sa.Index(None, "version", "at"),
     sa.Index(None, "shadow_version", "at"),
+    sa.Index(None, "key_name", "at"),
 )
 
 feedback = sa.Table(
@@ -117,6 +122,8 @@ feedback = sa.Table(
     sa.Column("recorded_at", Moment(), nullable=False),
     # the name of the API key that it came with; null where the API asks for none
     sa.Column("recorded_by", sa.String(60)),
+    # far from the estimate: somebody confirmed it, and no comparison counts it
+    sa.Column("unlikely", sa.Boolean(), nullable=False, server_default=sa.false()),
 )
 
 api_keys = sa.Table(

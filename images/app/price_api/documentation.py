@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
-from price_api.routes import DirectRoute
+from price_api.direct_routes import DirectRoute
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -126,10 +126,21 @@ def _parameters(operation: dict[str, Any]) -> str:
 
 def _fields(operation: dict[str, Any], document: dict[str, Any]) -> str:
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    name = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
-    properties = document["components"]["schemas"].get(name, {}).get("properties", {})
-    rows = "".join(_row(field, schema.get("description", "")) for field, schema in properties.items())
+    rows = "".join(
+        _row(field, schema.get("description", ""))
+        for field, schema in _properties(content.get("schema", {}), document).items()
+    )
     return f"<details><summary>Fields</summary><table>{rows}</table></details>" if rows else ""
+
+
+def _properties(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a schema, or of the schemas that it may be."""
+    name = schema.get("$ref", "").rsplit("/", 1)[-1]
+    found = document["components"]["schemas"].get(name, schema)
+    fields = dict(found.get("properties", {}))
+    for each in found.get("anyOf", ()):
+        fields |= _properties(each, document)
+    return fields
 
 
 def _text(said: str) -> str:
@@ -147,6 +158,9 @@ def _example(address: str, path: str, media: str, example: dict[str, Any]) -> st
     if media == "application/json":
         quoted = json.dumps(value, ensure_ascii=False).replace("'", "'\\''")
         curl = f"curl {address}{path} -H 'Content-Type: {media}' -d '{quoted}'"
+    elif media.startswith("multipart/"):
+        curl = f"curl {address}{path} -F file=@listings.csv"
+        return f"<p>{html.escape(media)}</p><pre>{html.escape(curl)}</pre>"
     else:
         curl = f"curl {address}{path} -H 'Content-Type: {media}' --data-binary @listings.csv"
     return (

@@ -13,11 +13,21 @@ from carprice.listings.asked_days import ASKED_ON
 from carprice.listings.records import shown
 from carprice.listings.schema import COLUMNS, FIRST_YEAR
 from carprice.model.market import learned_days
+from carprice.model.price_evidence import evidence_of
 from carprice.model.price_model import price_records
 from price_api import schemas
-from price_api.pricing import LISTING_EXAMPLE, Json, json_body, object_body, pricing_request, whole_mad
-from price_api.problems import field_error, refused_fields
-from price_api.routes import add_direct_route, body_schema
+from price_api.direct_routes import add_direct_route, body_schema
+from price_api.pricing import (
+    LISTING_EXAMPLE,
+    Json,
+    PricingRequest,
+    json_body,
+    object_body,
+    pricing_request,
+    warnings_of,
+    whole_mad,
+)
+from price_api.problems import field_error, refuse_unknown_fields, refused_fields
 from price_api.services import Services
 from price_api.serving import Serving
 from price_contract.answers import Comparable, Comparables, Contribution, CurvePoint, Explained, WhatIf
@@ -25,7 +35,7 @@ from price_contract.answers import Comparable, Comparables, Contribution, CurveP
 if TYPE_CHECKING:
     from carprice.model.explanation import Explanation
 
-MOST_POINTS = 60
+MOST_POINTS = schemas.MOST_POINTS
 MOST_COMPARABLES = 50
 BASE_MEANING = (
     "The model's average price (geometric mean) of a hundred listings drawn from those it was trained on, "
@@ -41,7 +51,7 @@ def add_insight(app: FastAPI, services: Services) -> None:
         """What each group of values adds to the price, in MAD: Shapley values that add up to the price."""
         serving = services.serving()
         requested = pricing_request(await json_body(request))
-        return Json(await services.work(lambda: explained(serving, requested.listing)))
+        return Json(await services.work(lambda: explained(serving, requested)))
 
     async def what_if(request: Request) -> Response:
         """The price of the same car with other mileages or model years."""
@@ -49,12 +59,13 @@ def add_insight(app: FastAPI, services: Services) -> None:
         document = object_body(
             await json_body(request), f'{{"listing": {LISTING_EXAMPLE}, "mileage_km": [50000]}}'
         )
+        refuse_unknown_fields(document, ("listing", "mileage_km", "model_year"))
         newest = datetime.datetime.now(datetime.UTC).year + 1
         longest = float(COLUMNS["mileage_km_min"].high or 0)
         mileages = _points(document, "mileage_km", 0, longest)
         years = _points(document, "model_year", FIRST_YEAR, newest)
         requested = pricing_request(document.get("listing"))
-        return Json(await services.work(lambda: curves(serving, requested.listing, mileages, years)))
+        return Json(await services.work(lambda: curves(serving, requested, mileages, years)))
 
     async def comparables(request: Request) -> Response:
         """The listings of the training snapshot that the model finds most similar, with links."""
@@ -62,11 +73,11 @@ def add_insight(app: FastAPI, services: Services) -> None:
         query: dict[str, Any] = dict(request.query_params)
         count = _count(query.pop("count", "8"))
         requested = pricing_request(query)
-        return Json(await services.work(lambda: similar(serving, requested.listing, count)))
+        return Json(await services.work(lambda: similar(serving, requested, count)))
 
     add_direct_route(
-        app, "/v1/explain", explain, "POST", Explained, (400, 409, 413, 415, 422, 503),
-        summary="Why this price", openapi_extra=body_schema(schemas.ListingIn, schemas.LISTING_EXAMPLES),
+        app, "/v1/explain", explain, "POST", Explained, (409, 422),
+        summary="Why this price", openapi_extra=body_schema("Listing", schemas.LISTING_EXAMPLES),
     )  # fmt: skip
     example = {
         "listing": schemas.ENGLISH,
@@ -74,18 +85,19 @@ def add_insight(app: FastAPI, services: Services) -> None:
         "model_year": [2014, 2015, 2016],
     }
     add_direct_route(
-        app, "/v1/what-if", what_if, "POST", WhatIf, (400, 413, 415, 422, 503),
+        app, "/v1/what-if", what_if, "POST", WhatIf, (422,),
         summary="Other mileages and years",
-        openapi_extra=body_schema(schemas.WhatIfIn, {"both": {"summary": "Both", "value": example}}),
+        openapi_extra=body_schema("WhatIfIn", {"both": {"summary": "Both", "value": example}}),
     )  # fmt: skip
     add_direct_route(
-        app, "/v1/comparables", comparables, "GET", Comparables, (409, 422, 503),
+        app, "/v1/comparables", comparables, "GET", Comparables, (409, 422),
         summary="Similar listings", openapi_extra={"parameters": _parameters()},
     )  # fmt: skip
 
 
-def explained(serving: Serving, listing: Mapping[str, Any]) -> Explained:
+def explained(serving: Serving, requested: PricingRequest) -> Explained:
     """The answer of /v1/explain."""
+    listing = requested.listing
     found = serving.training_data.explainer.explain(dict(listing))
     price, base = round(found.price_mad), round(found.base_mad)
     return {
@@ -102,6 +114,7 @@ def explained(serving: Serving, listing: Mapping[str, Any]) -> Explained:
             )
             for each, share in zip(found.contributions, whole_shares(found, price - base), strict=True)
         ],
+        "warnings": warnings_of(serving, requested),
     }
 
 
@@ -142,16 +155,27 @@ def _word(name: str, value: Any) -> str:
 
 
 def curves(
-    serving: Serving, listing: Mapping[str, Any], mileages: Sequence[float], years: Sequence[float]
+    serving: Serving, requested: PricingRequest, mileages: Sequence[float], years: Sequence[float]
 ) -> WhatIf:
-    """The answer of /v1/what-if."""
+    """The answer of /v1/what-if. A point has the warnings that its own mileage or year adds."""
+    listing = requested.listing
+    own = warnings_of(serving, requested)
     records = [{**listing, "mileage_km_min": km, "mileage_km_max": km} for km in mileages]
     records += [{**listing, "model_year": year} for year in years]
     prices = price_records(serving.pipeline, records)
     points: list[CurvePoint] = []
-    for row in prices:
+    for record, row in zip(records, prices, strict=True):
         price, low, high = whole_mad(row)
-        points.append({"price_mad": price, "low_mad": low, "high_mad": high})
+        found = warnings_of(serving, PricingRequest(record, None))
+        known = evidence_of(found) != "none"
+        points.append(
+            {
+                "price_mad": price,
+                "low_mad": low if known else None,
+                "high_mad": high if known else None,
+                "warnings": [each for each in found if each not in own],
+            }
+        )
     by_mileage, by_year = points[: len(mileages)], points[len(mileages) :]
     return {
         "model": serving.named,
@@ -160,13 +184,14 @@ def curves(
             for x, point in zip(mileages, by_mileage, strict=True)
         ],
         "model_year": [{"model_year": int(x), **point} for x, point in zip(years, by_year, strict=True)],
+        "warnings": own,
     }
 
 
-def similar(serving: Serving, listing: Mapping[str, Any], count: int) -> Comparables:
+def similar(serving: Serving, requested: PricingRequest, count: int) -> Comparables:
     """The answer of /v1/comparables."""
     training_data = serving.training_data
-    found = training_data.comparables.nearest(dict(listing), count).astype(object)
+    found = training_data.comparables.nearest(dict(requested.listing), count).astype(object)
     rows = found.where(found.notna(), None).to_dict("records")
     return {
         "model": serving.named,
@@ -175,6 +200,7 @@ def similar(serving: Serving, listing: Mapping[str, Any], count: int) -> Compara
             cast(Comparable, {str(name): _plain(str(name), value) for name, value in row.items()})
             for row in rows
         ],
+        "warnings": warnings_of(serving, requested),
     }
 
 
@@ -217,6 +243,7 @@ def _parameters() -> list[dict[str, Any]]:
         "city",
         "origin",
         "doors",
+        "asked_on",
     )
     examples = schemas.ENGLISH
     parameters: list[dict[str, Any]] = [

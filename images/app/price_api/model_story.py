@@ -13,6 +13,7 @@ from carprice.errors import CarpriceError
 from carprice.history import snapshots
 from carprice.lifecycle.promotion import decisions_of
 from carprice.lifecycle.recent import dated
+from carprice.listings.market_prices import at_market_prices
 from carprice.reports import paths
 from carprice.store import DataRoot
 from price_api.serving import NoSnapshot, Tables
@@ -103,6 +104,7 @@ def tables_from(root: DataRoot, snapshot_id: str | None) -> Tables:
         manifest = snapshots.manifest_of(root, snapshot_id)
         listings, options = dated(manifest, most_comparable(root, snapshot_id)), None
         everything = snapshots.load(root, snapshot_id, OPTIONS_OF)[1]
+        everything = everything[at_market_prices(everything)]
         if len(everything) > len(listings):
             equipped = form_options_of(listings)["has_equipment"]
             options = form_options_of(everything) | {"has_equipment": equipped}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
 import orjson
+from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:carprice:problem:"
+INSTANCE_PREFIX = "urn:carprice:request:"
+RETRY_SECONDS = "5"
+MOST_NAMED = 20
 
 # The framework's own checks of a query, and the field code that says the same.
 _FRAMEWORK_CODES: dict[str, FieldCode] = {
@@ -35,6 +40,8 @@ _FRAMEWORK_CODES: dict[str, FieldCode] = {
     "datetime_parsing": "moment",
     "datetime_from_date_parsing": "moment",
 }
+# A plus in a query means a space: what comes before a zone was `+`.
+_PLUS_AS_SPACE = re.compile(r"T\d\d(:?\d\d){0,2}(\.\d+)? \d\d:?\d\d$")
 _FRAMEWORK_PARAMS = {"ge": "low", "le": "high", "max_length": "most"}
 
 
@@ -60,6 +67,8 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
         self.detail = english(PROBLEMS[code].sentence, self.params) if detail is None else detail
         self.status = status or PROBLEMS[code].status
+        if self.status == 503:
+            self.headers.setdefault("Retry-After", RETRY_SECONDS)
         super().__init__(self.detail)
 
     def response(self) -> Response:
@@ -74,6 +83,10 @@ class Refusal(Exception):
         }
         if self.errors:
             document["errors"] = self.errors
+        request_id = correlation_id.get()
+        if request_id:
+            document["instance"] = f"{INSTANCE_PREFIX}{request_id}"
+            document["request_id"] = request_id
         return Response(orjson.dumps(document), self.status, media_type=MEDIA_TYPE, headers=self.headers)
 
 
@@ -107,6 +120,25 @@ def refused_fields(errors: Sequence[FieldError]) -> Refusal:
     return Refusal("invalid-values", {"fields": fields}, errors, detail=sentence_of(errors))
 
 
+def refuse_unknown_fields(document: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raises a `Refusal` (422) that names each field of a body that is none of `known`."""
+    refuse_unknown(list(document), known, "known_field")
+
+
+def refuse_unknown_parameters(request: Request, known: Sequence[str]) -> None:
+    """Raises a `Refusal` (422) that names each parameter of the query that is none of `known`."""
+    refuse_unknown(list(request.query_params), known, "known_parameter")
+
+
+def refuse_unknown(given: Sequence[str], known: Sequence[str], code: FieldCode) -> None:
+    """Raises a `Refusal` (422) that names each of `given` that is none of `known`."""
+    errors = [
+        field_error(code, shown(name), shown(name), known=list(known)) for name in given if name not in known
+    ]
+    if errors:
+        raise refused_fields(errors[:MOST_NAMED])
+
+
 def refused_file(refused: DataRefused) -> Refusal:
     """A 422 for a CSV body that can't be read as a table of listings, with the code of `refused`."""
     sentence = str(refused)
@@ -136,10 +168,19 @@ def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return Refusal("path-unknown", params, headers=error.headers).response()
     if error.status_code == 405:
-        params["allowed"] = (error.headers or {}).get("Allow", "another method")
-        return Refusal("method-not-allowed", params, headers=error.headers).response()
+        allowed = _allowed((error.headers or {}).get("Allow", ""))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": allowed})
+        params["allowed"] = allowed
+        return Refusal("method-not-allowed", params, headers={"Allow": allowed}).response()
     params["reason"] = str(error.detail)
     return Refusal("http-error", params, headers=error.headers, status=error.status_code).response()
+
+
+def _allowed(methods: str) -> str:
+    """The methods of a path, with those that every path takes."""
+    found = [method.strip() for method in methods.split(",") if method.strip()]
+    return ", ".join([*found, *(["HEAD"] if "GET" in found else []), "OPTIONS"])
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -150,12 +191,15 @@ def _invalid(request: Request, error: Exception) -> Response:
         value = None if found["type"] == "missing" else shown(found.get("input"))
         limits = found.get("ctx") or {}
         params = {ours: limits[theirs] for theirs, ours in _FRAMEWORK_PARAMS.items() if theirs in limits}
-        errors.append(field_error(_FRAMEWORK_CODES.get(found["type"], "not_accepted"), name, value, **params))
+        code = _FRAMEWORK_CODES.get(found["type"], "not_accepted")
+        if code == "moment" and _PLUS_AS_SPACE.search(str(found.get("input"))):
+            code = "plus_not_encoded"
+        errors.append(field_error(code, name, value, **params))
     return refused_fields(errors).response()
 
 
 def _database_away(request: Request, error: Exception) -> Response:
-    return Refusal("database-away", {"reason": str(error)}, headers={"Retry-After": "5"}).response()
+    return Refusal("database-away", {"reason": str(error)}).response()
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

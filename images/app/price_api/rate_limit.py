@@ -28,3 +28,7 @@ class TokenBuckets:
         if len(self._buckets) > self.most:
             self._buckets.popitem(last=False)
         return wait
+
+    def left(self, client: str) -> float:
+        """The tokens of `client` after its last request."""
+        return self._buckets.get(client, (self.burst, 0.0))[0]

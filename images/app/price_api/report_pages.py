@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request, Response
 
@@ -15,9 +15,10 @@ from carprice.listings.records import shown
 from carprice.reports.records import documents, modified_at, time_of
 from carprice.store import DataRoot
 from carprice_contract.data_root import RECEIPTS, REPORT_KINDS, REPORTS
+from price_api.direct_routes import PAGE, add_direct_route
 from price_api.pricing import Json
 from price_api.problems import Refusal
-from price_api.routes import add_direct_route, pipeline_page
+from price_api.routes import pipeline_page
 from price_api.services import Services
 from price_contract.answers import Report, Reports
 
@@ -46,16 +47,16 @@ def add_reports(app: FastAPI, services: Services) -> None:
             raise Refusal("report-unknown", {"kind": shown(kind), "name": shown(name)})
         return pipeline_page(page)
 
-    add_direct_route(
-        app, "/v1/reports", reports, "GET", Reports, (503,), tag="reports", summary="All reports"
-    )
+    add_direct_route(app, "/v1/reports", reports, "GET", Reports, (), tag="reports", summary="All reports")
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("kind", "name")
-    ]
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in (
+            ("kind", {"type": "string", "enum": list(REPORT_KINDS)}), ("name", {"type": "string"})
+        )
+    ]  # fmt: skip
     add_direct_route(
-        app, "/v1/reports/{kind}/{name}", report, "GET", None, (404, 503), tag="reports",
-        answer={"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+        app, "/v1/reports/{kind}/{name}", report, "GET", None, (404,), tag="reports",
+        answer=PAGE,
         summary="One report", openapi_extra={"parameters": parameters},
     )  # fmt: skip
 
@@ -108,7 +109,7 @@ def _of_kind(root: DataRoot, kind: str) -> Iterator[Report]:
         record = records.get(stem, {})
         at = time_of(record) or written[page]
         yield {
-            "kind": kind,
+            "kind": cast(Any, kind),
             "name": page,
             "title": _title(kind, stem, record) + (" · Evidently" if page.endswith(EVIDENTLY) else ""),
             "verdict": _text(record.get("status") if kind == "quality" else record.get("verdict")),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from carprice.listings.records import shown
 from price_api.problems import Refusal
 
 BODY_SECONDS = 30.0
 _DISCARD_BYTES = 16 * 1024 * 1024
 _DISCARD_SECONDS = 2.0
+_GZIP = {"gzip", "x-gzip"}
+_KNOWN_ENCODINGS = {"", "identity", *_GZIP}
 
 
 async def whole_body(scope: Scope, receive: Receive, most_bytes: int) -> tuple[Receive, Refusal | None]:
@@ -21,6 +25,10 @@ async def whole_body(scope: Scope, receive: Receive, most_bytes: int) -> tuple[R
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and (len(value) > 15 or int(value) > most_bytes):
             return receive, _too_large(most_bytes, int(value) if len(value) <= 15 else None)
+    encoding = _encoding(scope["headers"])
+    if encoding not in _KNOWN_ENCODINGS:
+        wanted = {"expected": "gzip", "found": shown(encoding)}
+        return receive, Refusal("unsupported-encoding", wanted, headers={"Accept-Encoding": "gzip"})
     parts: list[bytes] = []
     size = 0
     more = True
@@ -39,7 +47,33 @@ async def whole_body(scope: Scope, receive: Receive, most_bytes: int) -> tuple[R
         parts.append(part)
         more = message.get("more_body", False)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if encoding in _GZIP:
+        unpack = asyncio.get_running_loop().run_in_executor(None, unpacked, body, most_bytes)
+        try:
+            body = await unpack
+        except zlib.error:
+            return receive, Refusal("invalid-gzip")
+        if len(body) > most_bytes:
+            return receive, _too_large(most_bytes, None)
+        # The application sees the body as if it had come without the encoding.
+        plain = [(n, v) for n, v in scope["headers"] if n not in (b"content-encoding", b"content-length")]
+        scope["headers"] = [*plain, (b"content-length", b"%d" % len(body))]
     return _once({"type": "http.request", "body": body, "more_body": False}, receive), None
+
+
+def unpacked(body: bytes, most_bytes: int) -> bytes:
+    """The bytes of a gzip body, at most one more than `most_bytes` of them. Raises zlib.error."""
+    parts: list[bytes] = []
+    size = 0
+    while body and size <= most_bytes:
+        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        part = member.decompress(body, most_bytes + 1 - size)
+        parts.append(part)
+        size += len(part)
+        if not member.eof and size <= most_bytes:
+            raise zlib.error("the body ends too early")
+        body = member.unused_data
+    return b"".join(parts)
 
 
 async def refuse_and_discard(refusal: Refusal, receive: Receive, send: Send) -> None:
@@ -62,6 +96,12 @@ async def refuse_and_discard(refusal: Refusal, receive: Receive, send: Send) -> 
         if not message.get("more_body", False):
             break
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _encoding(headers: list[tuple[bytes, bytes]]) -> str:
+    """The header `Content-Encoding` in lower case; "" where there is none."""
+    found = [value for name, value in headers if name == b"content-encoding"]
+    return b", ".join(found).decode("latin-1").strip().casefold()
 
 
 def _once(message: Message, receive: Receive) -> Receive:

@@ -3,92 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
-from fastapi.routing import APIRoute
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from carprice.lifecycle.registry import MODEL, PRODUCTION
 from price_api import metrics, schemas
+from price_api.caching import cacheable
+from price_api.direct_routes import (
+    PAGE,
+    STICKY_KEY,
+    DirectRoute,
+    Endpoint,
+    add_direct_route,
+    body_schema,
+    path_name,
+)
 from price_api.model_story import promoted
 from price_api.prediction_log.records import Prediction
 from price_api.pricing import Json, answer_of, json_body, new_id, now, pricing_request
-from price_api.problems import Refusal
+from price_api.problems import RETRY_SECONDS, Refusal
 from price_api.readiness import readiness
 from price_api.services import Services, log_state
-from price_contract.answers import FormOptions, ModelAbout, Priced
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-_REFUSALS: dict[int, str] = {
-    400: "The body can't be read.",
-    401: "No key, or an unknown one.",
-    403: "A revoked key.",
-    404: "Nothing has this name.",
-    409: "What is there already does not allow it: listings-gone, feedback-of-another.",
-    413: "The body is too large.",
-    415: "Another content type.",
-    422: "Values that can't be used; `errors` names them.",
-    429: "Too many requests.",
-    503: "The answer needs something that is missing; `code` says what: no-model, database-away, …",
-}
-
-
-class DirectRoute(APIRoute):
-    """A route that hands the request to its endpoint and returns the endpoint's response.
-
-    It leaves out the framework's reading and checking of bodies, which costs more than a price does.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint itself."""
-        return self.endpoint
-
-
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals as /openapi.json describes them."""
-    problem = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {
-            "description": _REFUSALS[status],
-            "content": {"application/problem+json": {"schema": problem}},
-        }
-        for status in statuses
-    }
-
-
-def body_schema(model: type[Any], examples: dict[str, Any], **other: Any) -> dict[str, Any]:
-    """A JSON body (and `other` content types) as /openapi.json describes it."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {"application/json": {"schema": schema, "examples": examples}} | other
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def add_direct_route(
-    app: FastAPI,
-    path: str,
-    endpoint: Endpoint,
-    method: str,
-    model: Any,
-    statuses: tuple[int, ...],
-    **more: Any,
-) -> None:
-    """Add a `DirectRoute`; the docstring of its endpoint becomes its description."""
-    responses = refusals(*statuses, 401, 403, 429)
-    responses[more.pop("success", 200)] = more.pop("answer", None) or {"model": model}
-    app.router.routes.append(
-        DirectRoute(
-            path,
-            endpoint,
-            methods=[method],
-            response_model=None,
-            responses=responses,
-            tags=[more.pop("tag", "prices")],
-            **more,
-        )
-    )
+from price_contract.answers import FormOptions, Health, ModelAbout, Priced, Readiness
 
 
 def add_pricing(app: FastAPI, services: Services) -> None:
@@ -119,22 +57,24 @@ def add_pricing(app: FastAPI, services: Services) -> None:
                 listing=requested.listing,
                 asking_price_mad=requested.asking_price_mad,
                 price_mad=answer["price_mad"],
-                low_mad=answer["low_mad"],
-                high_mad=answer["high_mad"],
+                low_mad=round(price[1]),
+                high_mad=round(price[2]),
+                evidence=answer["evidence"],
                 version=serving.version,
                 alias=serving.alias,
                 source="predict",
                 latency_ms=round(1000 * taken, 3),
                 shadow_version=None,
                 shadow_price_mad=None,
+                key_name=request.state.key_name,
             )
         )
         return Json(answer)
 
     add_direct_route(
-        app, "/v1/predict", predict, "POST", Priced, (400, 413, 415, 422, 503),
+        app, "/v1/predict", predict, "POST", Priced, (422,),
         summary="Price one listing",
-        openapi_extra=body_schema(schemas.ListingIn, schemas.LISTING_EXAMPLES),
+        openapi_extra=body_schema("Listing", schemas.LISTING_EXAMPLES) | {"parameters": [STICKY_KEY]},
     )  # fmt: skip
 
 
@@ -146,7 +86,7 @@ def add_model(app: FastAPI, services: Services) -> None:
         serving = services.serving()
         about = serving.about
         refused = services.follower.refused
-        return Json(
+        about_it = Json(
             ModelAbout(
                 name=MODEL,
                 version=serving.version,
@@ -165,30 +105,32 @@ def add_model(app: FastAPI, services: Services) -> None:
                 staging=services.staging.state(),
             )
         )
+        return cacheable(request, about_it)
 
     async def card(request: Request) -> Response:
         """The model card, as a page."""
         serving = services.serving()
         if serving.card is None:
             raise Refusal("model-card-missing", {"version": serving.version})
-        return pipeline_page(serving.card)
+        return cacheable(request, pipeline_page(serving.card))
 
     async def choices(request: Request) -> Response:
         """What a form can offer: makes with their models, years, fuels and more, most frequent first."""
         serving = services.serving()
         found = await services.work(lambda: serving.training_data.form_options)
-        return Json({**found, "model": serving.named})
+        return cacheable(request, Json({**found, "model": serving.named}))
 
-    page = {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}
     add_direct_route(
-        app, "/v1/model", model, "GET", ModelAbout, (503,), tag="model", summary="The model in production"
-    )
+        app, "/v1/model", model, "GET", ModelAbout, (), tag="model", summary="The model in production",
+        kept=True,
+    )  # fmt: skip
     add_direct_route(
-        app, "/v1/model/card", card, "GET", None, (404, 503), tag="model", summary="Its card", answer=page
-    )
+        app, "/v1/model/card", card, "GET", None, (404,), tag="model", summary="Its card", answer=PAGE,
+        kept=True,
+    )  # fmt: skip
     add_direct_route(
-        app, "/v1/choices", choices, "GET", FormOptions, (409, 503), tag="model",
-        summary="What a form can offer",
+        app, "/v1/choices", choices, "GET", FormOptions, (409,), tag="model",
+        summary="What a form can offer", kept=True,
     )  # fmt: skip
 
 
@@ -203,16 +145,33 @@ def add_health(app: FastAPI, services: Services) -> None:
         """Whether the service can give prices, where the model comes from, and the state of the log."""
         state = readiness(services.follower)
         state["prediction_log"] = log_state(services.predictions)
-        return Json(state, 503 if state["status"] == "unavailable" else 200)
+        if state["status"] == "unavailable":
+            return Json(state, 503, headers={"Retry-After": RETRY_SECONDS})
+        return Json(state)
 
     async def counted(request: Request) -> Response:
         """All metrics, in Prometheus's text format."""
         page = await services.read(services.metrics_page)
         return Response(page, headers={"Content-Type": metrics.CONTENT_TYPE})
 
-    for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", counted)):
+    text = {"description": "All metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    paths: tuple[tuple[str, Endpoint, dict[int | str, dict[str, Any]], type[Response]], ...] = (
+        ("/healthz", healthz, {200: {"model": Health}}, JSONResponse),
+        ("/readyz", readyz, {200: {"model": Readiness}, 503: {"model": Readiness}}, JSONResponse),
+        ("/metrics", counted, {200: text}, Response),
+    )
+    for path, endpoint, answers, kind in paths:
         app.router.routes.append(
-            DirectRoute(path, endpoint, methods=["GET"], response_model=None, tags=["health"])
+            DirectRoute(
+                path,
+                endpoint,
+                methods=["GET"],
+                response_model=None,
+                responses=answers,
+                response_class=kind,
+                tags=["health"],
+                operation_id=path_name(path),
+            )
         )
 
 

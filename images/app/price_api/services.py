@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from carprice.store import DataRoot
 from carprice_contract.data_root import GAUGES
+from price_api.api_keys import ApiKeys
 from price_api.listing_export import ListingExport
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
@@ -24,9 +25,6 @@ from price_api.readiness import why_unavailable
 from price_api.serving import NoSnapshot, Serving
 from price_api.settings import Settings
 from price_api.staging import Staging
-
-if TYPE_CHECKING:
-    from price_api.api_keys import ApiKeys
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class Services:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="read")
         self.predictions = PredictionLog(settings.log_url, settings.log_queue, settings.retention_days)
         self.listing_export = ListingExport(self.predictions, self.root, settings.retention_days)
-        self.keys = _keys(settings)
+        self.keys = ApiKeys(settings.log_url)
         self.predictor = Predictor()
         self.staging = Staging(settings, self.follower, self.predictions, self.metrics, self._readers)
         self.metrics.add_values(self._gauges)
@@ -151,14 +149,6 @@ class Services:
                 float(predictions.written),
             ),
         }
-
-
-def _keys(settings: Settings) -> ApiKeys | None:
-    if not settings.asks_for_keys:
-        return None
-    from price_api.api_keys import ApiKeys
-
-    return ApiKeys(settings.log_url)
 
 
 def _number(text: str) -> float | None:

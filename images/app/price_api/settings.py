@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -13,6 +14,7 @@ from carprice_settings import DataRootSettings, SettingError, setting
 
 __all__ = ["SettingError", "Settings"]
 
+_ORIGIN = re.compile(r"https?://[^/\s,]+")
 MOST = 1e12
 """Above any sensible number."""
 
@@ -60,6 +62,11 @@ class Settings(DataRootSettings):
     max_body_bytes: int = setting(
         "CARPRICE_API_MAX_BODY_BYTES", 4 * 1024 * 1024, "The largest request body in bytes.", gt=0, lt=MOST
     )
+    cors_origins: str = setting(
+        "CARPRICE_API_CORS_ORIGINS",
+        "",
+        "Origins whose pages may call the API from a browser, with commas between them; *: any; empty: none.",
+    )
     log_queue: int = setting(
         "CARPRICE_API_LOG_QUEUE",
         10_000,
@@ -96,12 +103,23 @@ class Settings(DataRootSettings):
                 "listen on 127.0.0.1, or leave CARPRICE_API_KEYS out and make a key with "
                 "`python -m price_api keys create NAME`."
             )
+        for origin in self.origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "CARPRICE_API_CORS_ORIGINS must name origins such as https://shop.example, with commas "
+                    f"between them, or be *, found {origin!r}."
+                )
         if not self.state_dir and not self.data_is_local:
             raise ValueError(
                 f"CARPRICE_API_STATE_DIR must name a folder when the data root is not one, found none with "
                 f"DATA_DIR={self.data_dir}."
             )
         return self
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may call the API."""
+        return [origin.strip().rstrip("/") for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def state_folder(self) -> str:

@@ -122,10 +122,14 @@ class ApiClient:
         """The model card, a whole HTML page."""
         return self._answer("GET", "/v1/model/card").content.decode("utf-8")
 
-    def feedback(self, prediction_id: str, price_paid_mad: float) -> Feedback:
-        """Record the price that was paid."""
-        body = {"prediction_id": prediction_id, "price_paid_mad": price_paid_mad}
+    def feedback(self, prediction_id: str, price_paid_mad: float, confirmed: bool = False) -> Feedback:
+        """Record the price that was paid. One that is far from the estimate must be `confirmed`."""
+        body = {"prediction_id": prediction_id, "price_paid_mad": price_paid_mad, "confirmed": confirmed}
         return cast(Feedback, self._json("POST", "/v1/feedback", json=body))
+
+    def withdraw(self, prediction_id: str) -> None:
+        """Take back the price that was paid."""
+        self._answer("DELETE", f"/v1/feedback/{quote(prediction_id, safe='')}")
 
     def predictions(self, filters: Mapping[str, str], page: int, page_size: int) -> PredictionsPage:
         """One page of the past predictions that match, newest first."""
@@ -186,11 +190,11 @@ def _problem(answer: requests.Response) -> ApiProblem:
     kinds: dict[int, Kind] = {401: "key", 403: "key", 404: "not found", 409: "listings-gone"}
     kind = kinds.get(answer.status_code, "away" if answer.status_code >= 500 else "refused")
     code = str(found.get("code") or "")
+    if answer.status_code == 409 and code not in {"", "listings-gone"}:
+        kind = "refused"
     # A 503 without a code comes from a proxy in front of the API.
     if code in UNAVAILABLE:
         kind = cast(Kind, code)
-    elif code == "feedback-of-another":
-        kind = "refused"
     errors = [_field_error(error) for error in found.get("errors") or [] if isinstance(error, dict)]
     params = found.get("params")
     return ApiProblem(kind, sentence, errors, code, params if isinstance(params, dict) else None)

@@ -18,9 +18,14 @@ UP, DOWN, TOTAL, BAND, ASKED = "#0B6B4B", "#B8442B", "#4B5650", "#7DBFA2", "#2F4
 _EDGE = 1.2
 
 
-def price_range(estimate: Priced) -> str:
-    """The interval as a band, the price in it and, where one is known, the asking price; HTML."""
+def price_range(estimate: Priced, step: int) -> str:
+    """The interval as a band, the price in it and, where one is known, the asking price; HTML.
+
+    Amounts of the estimate are written in whole `step`s of MAD.
+    """
     low, high, price = estimate["low_mad"], estimate["high_mad"], estimate["price_mad"]
+    if low is None or high is None:
+        return ""
     asking = None if estimate["asking_price"] is None else estimate["asking_price"]["price_mad"]
     margin = max((high - low) * 0.35, 1.0)
     left, right = low - margin, high + margin
@@ -32,21 +37,24 @@ def price_range(estimate: Priced) -> str:
     def place(mad: float) -> float:
         return round(min(max((mad - left) / (right - left), 0.0), 1.0) * 100, 2)
 
+    def written(mad: float) -> str:
+        return formats.money(formats.rounded(mad, step))
+
     parts = [
         '<div class="cp-line"></div>',
         f'<div class="cp-band" style="left:{place(low)}%;width:{round(place(high) - place(low), 2)}%"></div>',
         f'<div class="cp-here" style="left:{place(price)}%"></div>',
         *(
-            f'<div class="cp-end" style="left:{place(mad)}%">{escape(formats.money(mad))}'
+            f'<div class="cp-end" style="left:{place(mad)}%">{escape(written(mad))}'
             f"<small>{escape(word)}</small></div>"
             for mad, word in ((low, _("bas")), (high, _("haut")))
         ),
     ]
     said = _(
         "Fourchette de {low} à {high}, prix estimé {price}.",
-        low=formats.money(low),
-        high=formats.money(high),
-        price=formats.money(price),
+        low=written(low),
+        high=written(high),
+        price=written(price),
     )
     if asking is not None:
         at = place(asking)
@@ -109,18 +117,19 @@ def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, floa
 
 
 def curve(
-    points: Sequence[CurvePoint], field: str, title: str, here: tuple[int, int] | None
+    points: Sequence[CurvePoint], field: str, title: str, here: tuple[int, int] | None, step: int
 ) -> alt.LayerChart:
     """The price (with its interval) over `field` (mileage_km or model_year).
 
-    `here` is (place, MAD) of the car, None where nobody knows its place.
+    `here` is (place, MAD) of the car, None where nobody knows its place. Amounts are written in
+    whole `step`s.
     """
     data = pd.DataFrame(points)
     unit = formats.kilometres if field == "mileage_km" else str
     data["where"] = [unit(int(value)) for value in data[field]]
-    data["price"] = [formats.money(mad) for mad in data["price_mad"]]
+    data["price"] = [formats.money(formats.rounded(mad, step)) for mad in data["price_mad"]]
     data["between"] = [
-        f"{formats.number(low)} – {formats.money(high)}"
+        f"{formats.number(formats.rounded(low, step))} – {formats.money(formats.rounded(high, step))}"
         for low, high in zip(data["low_mad"], data["high_mad"], strict=True)
     ]
     axis = (
@@ -142,7 +151,9 @@ def curve(
     touch = base.mark_point(opacity=0, size=300).encode(y="price_mad:Q", tooltip=tooltip)
     if here is None:
         return _styled((band + line + touch).properties(height=270))
-    now = pd.DataFrame([{field: here[0], "price_mad": here[1], "text": formats.money(here[1])}])
+    now = pd.DataFrame(
+        [{field: here[0], "price_mad": here[1], "text": formats.money(formats.rounded(here[1], step))}]
+    )
     mark = (
         alt.Chart(now)
         .mark_point(filled=True, size=130, color=UP, stroke="white", strokeWidth=2, opacity=1)

@@ -12,7 +12,7 @@ if _PACKAGE_PARENT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from price_app import language, markup, screens  # noqa: E402
+from price_app import component_words, language, markup, screens  # noqa: E402
 from price_app.views import batch, estimate, history, model, reports  # noqa: E402
 from price_contract.language import _  # noqa: E402
 
@@ -34,6 +34,7 @@ def main() -> None:
         position="top",
     )
     st.html(screens.STYLE)
+    component_words.translate()
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="frame"
     ):

@@ -65,6 +65,11 @@ def paragraph(text: str, name: str = "cp-text") -> None:
     draw(f'<p class="{name}">{escape(text)}</p>')
 
 
+def unseen(text: str) -> None:
+    """A sentence for whoever has the page read aloud: what a drawing shows."""
+    draw(f'<p class="cp-unseen">{escape(text)}</p>')
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], testid: str = "") -> None:
     """A table that becomes a stack of cards on a narrow screen."""
     head = "".join(f"<th scope='col'>{escape(column)}</th>" for column in columns)

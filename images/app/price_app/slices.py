@@ -36,6 +36,8 @@ class PricedRows:
     """The answers about the rows of a file so far; `row` counts from 1 in the whole file."""
 
     rows: list[BatchRow] = field(default_factory=list)
+    coverage: float = 0.0
+    version: str = ""
 
     @property
     def unpriced(self) -> list[BatchRow]:
@@ -44,8 +46,12 @@ class PricedRows:
 
     @property
     def with_warnings(self) -> list[BatchRow]:
-        """The rows whose price is less certain than usual."""
-        return [row for row in self.rows if row.get("warnings")]
+        """The rows whose price is less certain than usual; a field without use makes none less certain."""
+        return [
+            row
+            for row in self.rows
+            if any(each["code"] != "not_used_by_model" for each in row.get("warnings", []))
+        ]
 
     @property
     def priced(self) -> int:
@@ -55,6 +61,8 @@ class PricedRows:
     def add(self, piece: Slice, batch: Batch | None) -> None:
         """Append the answers about the next slice; `batch` is None where nothing of it was sent."""
         first = len(self.rows)
+        if batch is not None:
+            self.coverage, self.version = batch["interval_coverage"], batch["model"]["version"]
         answers = iter(batch["predictions"] if batch is not None else ())
         for position in range(piece.rows):
             fault = piece.faults.get(position)

@@ -15,9 +15,14 @@ Scalar = str | float | bool | None
 Params = dict[str, Any]
 
 Verdict = Literal["low", "fair", "high", "implausible"]
+# How much the training listings say about a car; see `carprice.model.price_evidence`.
+Evidence = Literal["usual", "little", "none"]
 WarningCode = Literal[
     "unknown_make",
     "unknown_model",
+    "few_listings",
+    "for_parts",
+    "low_mileage",
     "unknown_value",
     "unknown_mileage",
     "unknown_fuel",
@@ -28,6 +33,8 @@ WarningCode = Literal[
     "asked_after_learned",
     "no_market_level",
     "ignored_field",
+    "duplicate_field",
+    "not_used_by_model",
 ]
 # A 503 with one of these codes says which part is missing.
 UnavailableCode = Literal[
@@ -60,7 +67,7 @@ class Problem(TypedDict):
     """Why a request was refused, in one sentence, and the fields at fault (RFC 9457).
 
     `code` names the reason and `params` the values of its sentence; `type` is `urn:carprice:problem:` and
-    the code.
+    the code. `request_id` is the header `X-Request-ID` of the answer, `instance` the same as a URN.
     """
 
     type: str
@@ -70,6 +77,8 @@ class Problem(TypedDict):
     code: str
     params: Params
     errors: NotRequired[list[FieldError]]
+    instance: NotRequired[str]
+    request_id: NotRequired[str]
 
 
 class PriceWarning(TypedDict):
@@ -82,23 +91,32 @@ class PriceWarning(TypedDict):
 
 
 class AskingPrice(TypedDict):
-    """A verdict on the asking price: below, in or above the interval, or too far off to be meant."""
+    """A verdict on the asking price: below, in or above the interval, or too far off to be meant.
+
+    It is null where too little is known of such cars.
+    """
 
     price_mad: int
-    verdict: Verdict
+    verdict: Verdict | None
     difference_mad: int
     difference_share: float
 
 
 class Priced(TypedDict):
-    """A price in MAD with its interval."""
+    """A price in MAD with its interval.
+
+    `evidence` says how much is known of such cars. Where it is `little` the interval is a rough one, and
+    `interval_coverage` is null; where it is `none` there is no interval, and the price is not to be relied
+    on.
+    """
 
     prediction_id: str
     price_mad: int
-    low_mad: int
-    high_mad: int
+    low_mad: int | None
+    high_mad: int | None
     currency: Literal["MAD"]
-    interval_coverage: float
+    interval_coverage: float | None
+    evidence: Evidence
     model: ModelVersion
     listing: dict[str, Scalar]
     warnings: list[PriceWarning]
@@ -115,9 +133,11 @@ class BatchRow(TypedDict):
     row: int
     prediction_id: NotRequired[str]
     price_mad: NotRequired[int]
-    low_mad: NotRequired[int]
-    high_mad: NotRequired[int]
+    low_mad: NotRequired[int | None]
+    high_mad: NotRequired[int | None]
+    evidence: NotRequired[Evidence]
     warnings: NotRequired[list[PriceWarning]]
+    asking_price: NotRequired[AskingPrice | None]
     errors: NotRequired[list[FieldError]]
     problem: NotRequired[str]
     code: NotRequired[str]
@@ -130,6 +150,7 @@ class Batch(TypedDict):
     model: ModelVersion
     rows: int
     priced: int
+    interval_coverage: float
     predictions: list[BatchRow]
 
 
@@ -150,16 +171,18 @@ class Explained(TypedDict):
     base_meaning: str
     model: ModelVersion
     contributions: list[Contribution]
+    warnings: list[PriceWarning]
 
 
 class CurvePoint(TypedDict):
-    """The price with another mileage or model year."""
+    """The price with another mileage or model year; `warnings` are those that the listing does not have."""
 
     mileage_km: NotRequired[float]
     model_year: NotRequired[int]
     price_mad: int
-    low_mad: int
-    high_mad: int
+    low_mad: int | None
+    high_mad: int | None
+    warnings: list[PriceWarning]
 
 
 class WhatIf(TypedDict):
@@ -168,6 +191,7 @@ class WhatIf(TypedDict):
     model: ModelVersion
     mileage_km: list[CurvePoint]
     model_year: list[CurvePoint]
+    warnings: list[PriceWarning]
 
 
 class Comparable(TypedDict):
@@ -193,6 +217,7 @@ class Comparables(TypedDict):
     model: ModelVersion
     snapshot_id: str
     comparables: list[Comparable]
+    warnings: list[PriceWarning]
 
 
 class CarModelOptions(TypedDict):
@@ -265,11 +290,12 @@ class ModelAbout(TypedDict):
 
 
 class Feedback(TypedDict):
-    """A price that was paid, as the log holds it."""
+    """A price that was paid, as the log holds it; `unlikely` ones are kept apart from comparisons."""
 
     prediction_id: str
     price_paid_mad: float
     recorded_at: str
+    unlikely: bool
 
 
 class ShadowPrice(TypedDict):
@@ -287,24 +313,30 @@ class LoggedPrediction(TypedDict):
     listing: dict[str, Scalar]
     asking_price_mad: float | None
     price_mad: float
-    low_mad: float
-    high_mad: float
+    low_mad: float | None
+    high_mad: float | None
+    evidence: Evidence | None
     version: str
     alias: str
-    source: str
+    source: Literal["predict", "batch"]
     latency_ms: float
     shadow: ShadowPrice | None
     price_paid_mad: float | None
     feedback_at: str | None
+    feedback_unlikely: bool | None
 
 
 class PredictionsPage(TypedDict):
-    """A page of the log, newest first."""
+    """A page of the log, newest first. `next_cursor` is the `cursor` of the next page, null on the last.
 
-    page: int
+    `page` is null where a cursor was given.
+    """
+
+    page: int | None
     page_size: int
     total: int
     predictions: list[LoggedPrediction]
+    next_cursor: str | None
 
 
 class VersionErrors(TypedDict):
@@ -325,6 +357,32 @@ class Agreement(TypedDict):
     within_5_percent: float | None
 
 
+class Health(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class LogState(TypedDict):
+    """Predictions that wait, that were written and that were lost, and why the log can't be written to."""
+
+    waiting: int
+    written: int
+    dropped: int
+    last_error: str | None
+
+
+class Readiness(TypedDict):
+    """Whether the service can give prices; without a version it can't."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    version: NotRequired[str]
+    model_source: NotRequired[Literal["registry", "cache"]]
+    detail: str
+    mlflow: Literal["answers", "away", "not asked yet"]
+    prediction_log: LogState
+
+
 class Comparison(TypedDict):
     """Production and staging on the prices that were paid, and on the listings that both priced."""
 
@@ -336,7 +394,7 @@ class Comparison(TypedDict):
 class Report(TypedDict):
     """A page that the pipeline wrote."""
 
-    kind: str
+    kind: Literal["quality", "pipeline", "drift", "models", "live"]
     name: str
     title: str
     verdict: str | None

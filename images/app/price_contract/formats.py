@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.dates import format_date
@@ -12,6 +13,8 @@ from price_contract.language import current
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
+# An estimate is shown in steps of at most this part of its range, and of at least so many MAD.
+_STEPS_OF_A_RANGE, _SMALLEST_STEP_MAD = 20, 100
 
 
 def number(value: float, decimals: int = 0) -> str:
@@ -23,6 +26,21 @@ def number(value: float, decimals: int = 0) -> str:
 def money(mad: float) -> str:
     """`95 300 MAD` or `95,300 MAD`."""
     return f"{number(round(mad))}{NBSP}MAD"
+
+
+def step_of(price_mad: float, low_mad: float | None, high_mad: float | None) -> int:
+    """The power of ten, in MAD, that an estimate is rounded to: more digits say more than its range knows.
+
+    Without a range it is an order of magnitude: of about one digit and a half.
+    """
+    width = price_mad if low_mad is None or high_mad is None else high_mad - low_mad
+    power = math.floor(math.log10(max(width, 1.0) / _STEPS_OF_A_RANGE))
+    return int(max(10**power if power > 0 else 1, _SMALLEST_STEP_MAD))
+
+
+def rounded(mad: float, step: int) -> int:
+    """An amount in whole steps of an estimate (`step_of`)."""
+    return round(mad / step) * step
 
 
 def signed_money(mad: float) -> str:

@@ -6,7 +6,7 @@ the code. A code that is not here gets the English sentence that came with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from price_contract import formats, words
@@ -47,6 +47,14 @@ PROBLEMS: dict[ProblemCode, str] = {
     "key-unknown": N_("Le service de prix ne connaît pas cette clé."),
     "key-revoked": N_("Cette clé n'est plus valable."),
     "body-too-slow": N_("L'envoi a duré plus de {most_seconds} s. Réessayez."),
+    "unsupported-encoding": N_("Le service de prix lit {expected}, et a reçu {found}."),
+    "invalid-gzip": N_("L'envoi compressé ne peut pas être lu. Compressez-le à nouveau."),
+    "key-unneeded": N_("Le service de prix ne demande pas de clé, et ne connaît pas celle qu'il a reçue."),
+    "feedback-unlikely": N_(
+        "{price_paid_mad} MAD est loin de l'estimation de {price_mad} MAD. Confirmez si c'est bien le prix "
+        "payé."
+    ),
+    "invalid-cursor": N_("Cette page de l'historique n'existe pas. Revenez au début."),
     "body-too-large": N_("L'envoi est trop gros : {most_bytes} octets au plus. Envoyez moins d'annonces."),
 }
 
@@ -132,6 +140,12 @@ ACCEPTED: dict[FieldCode, str] = {
     "text_length": N_("un texte d'au plus {most} caractères"),
     "list_of_listings": N_("une liste d'annonces"),
     "not_accepted": N_("une autre valeur"),
+    "repeated_key": N_("une seule fois le même champ"),
+    "plus_not_encoded": N_("une date dont le + est écrit %2B"),
+    "known_field": N_("l'un des champs {known}"),
+    "known_parameter": N_("l'un des paramètres {known}"),
+    "not_with_cursor": N_("pas de numéro de page à côté d'un curseur"),
+    "one_file": N_("un fichier d'annonces"),
 }
 
 # What is wrong with one value or with the shape of a row, or why a row without a fault is no listing
@@ -162,6 +176,7 @@ COMPLAINTS = {
     "not_a_link": N_("n'est pas l'adresse d'une page"),
     "no_known_make": N_("ne nomme aucune marque connue"),
     "no_known_model": N_("ne nomme aucun modèle connu"),
+    "given_twice": N_("une autre valeur que « {other} », qui dit la même chose"),
     "title_names_no_make": N_("le titre ne nomme aucune marque connue"),
     "title_names_no_model": N_("le titre ne nomme aucun modèle connu"),
     "title_names_another_make": N_("le titre nomme une autre marque que la colonne des marques"),
@@ -185,11 +200,21 @@ COMPLAINTS = {
     "not_a_used_car": N_("pas une voiture d'occasion à vendre : {found}"),
 }
 # Codes whose complaint says more than what the field takes.
-_NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed", "two_amounts", "in_the_future", "sold"}
+_NOT_ABOUT_THE_VALUE = {"mileage_bounds_reversed", "two_amounts", "in_the_future", "sold", "given_twice"}
 
 WARNINGS: dict[WarningCode, str] = {
-    "unknown_make": N_("La marque « {value} » n'est pas connue : le prix vient des autres caractéristiques."),
+    "unknown_make": N_("La marque « {value} » n'est pas connue : aucune annonce ne dit ce qu'elle vaut."),
     "unknown_model": N_("Le modèle « {value} » n'est pas connu : le prix est celui d'une {make} comparable."),
+    "few_listings": N_(
+        "Le modèle n'a appris que {count} annonces de « {value} » : la fourchette n'est qu'approximative."
+    ),
+    "for_parts": N_(
+        "Une voiture vendue pour pièces n'a pas de prix de marché : le modèle n'en a appris aucun."
+    ),
+    "low_mileage": N_(
+        "{value} km, c'est peu pour une voiture de {year} : les annonces qui l'affirment demandent moins que "
+        "ce kilométrage ne le laisse attendre, et ce prix en tient compte."
+    ),
     "unknown_value": N_("{field} « {value} » n'a jamais été vu : le prix est donc moins sûr."),
     "unknown_mileage": N_(
         "Le kilométrage n'est pas connu : le modèle suppose {usual} km, habituels pour cette année, et la "
@@ -220,7 +245,9 @@ WARNINGS: dict[WarningCode, str] = {
     "no_market_level": N_(
         "Le modèle ne sait pas de quels jours datent les prix : la date {value} ne change rien."
     ),
-    "ignored_field": N_("{field} : ce champ n'est pas pris en compte."),
+    "ignored_field": N_("{field} : ce champ n'est pas connu, il n'est pas pris en compte."),
+    "duplicate_field": N_("{field} : ce champ n'est pas pris en compte, car « {other} » dit la même chose."),
+    "not_used_by_model": N_("{field} : le modèle n'utilise pas cette information, elle ne change rien."),
 }
 
 
@@ -266,6 +293,17 @@ def warning(found: PriceWarning) -> str:
     if found["field"] == ASKED_ON:
         params |= {name: _day(value) for name, value in found["params"].items()}
     return _sentence(WARNINGS, found["code"], params, found["message"])
+
+
+def warnings(found: Sequence[PriceWarning]) -> str:
+    """Why an estimate is less certain than usual, in one text; one sentence names all fields without use."""
+    unused = [each for each in found if each["code"] == "not_used_by_model"]
+    sentences = [warning(each) for each in found if each["code"] != "not_used_by_model"]
+    if unused:
+        names = ", ".join(words.field(each["field"]) for each in unused)
+        template = WARNINGS["not_used_by_model"]
+        sentences.append(_(template, field=names))
+    return " ".join(sentences)
 
 
 def reason(found: Mapping[str, Any]) -> str:

@@ -20,12 +20,14 @@ ProblemCode = (
         "invalid-json", "unsupported-media-type", "not-an-object", "not-a-list", "too-many-rows",
         "invalid-file", "model-card-missing", "prediction-unknown", "feedback-of-another",
         "report-unknown", "listings-gone", "query-too-long", "too-many-requests", "key-missing",
-        "key-unknown", "key-revoked", "body-too-slow", "body-too-large",
+        "key-unknown", "key-revoked", "body-too-slow", "body-too-large", "unsupported-encoding",
+        "invalid-gzip", "key-unneeded", "feedback-unlikely", "invalid-cursor",
     ]
 )  # fmt: skip
 FieldCode = Literal[
     "not_finite", "prediction_id", "price_paid", "number_list", "number", "whole_number", "at_least",
     "at_most", "moment", "flag", "text_length", "list_of_listings", "not_accepted",
+    "repeated_key", "plus_not_encoded", "known_field", "known_parameter", "one_file", "not_with_cursor",
 ]  # fmt: skip
 
 
@@ -74,6 +76,20 @@ PROBLEMS: dict[str, ProblemKind] = {
     "unsupported-media-type": ProblemKind(
         415, "expected a body of type {expected}, found {found}; name the type in the header `Content-Type`"
     ),
+    "unsupported-encoding": ProblemKind(
+        415, "expected a body as it is or compressed with {expected}, found the encoding {found}; send it so"
+    ),
+    "invalid-gzip": ProblemKind(
+        400, "expected a gzip body, found one that can't be unpacked; compress and send it again"
+    ),
+    "feedback-unlikely": ProblemKind(
+        409,
+        "expected a price near the estimate of {price_mad:,} MAD, found {price_paid_mad:,} MAD; if it is "
+        "right, send it again with `confirmed` true",
+    ),
+    "invalid-cursor": ProblemKind(
+        422, "expected a `cursor` that an answer of this path gave as `next_cursor`, found '{found}'"
+    ),
     "not-an-object": ProblemKind(
         422, "expected a JSON object such as {example}, found {found}; /docs has examples"
     ),
@@ -110,6 +126,11 @@ PROBLEMS: dict[str, ProblemKind] = {
     ),
     "key-missing": ProblemKind(401, f"expected an API key, found none; {_SEND_A_KEY}"),
     "key-unknown": ProblemKind(401, f"expected a known API key, found another; {_SEND_A_KEY}"),
+    "key-unneeded": ProblemKind(
+        401,
+        "expected no API key, because this service asks for none, or a known one, found another; leave the "
+        "key out, or send a known one",
+    ),
     "key-revoked": ProblemKind(
         403,
         "expected an API key that is in force, found a revoked one; ask for another "
@@ -139,6 +160,12 @@ ACCEPTED: dict[FieldCode, str] = {
     "flag": "true or false",
     "text_length": "text of at most {most} characters",
     "list_of_listings": "a list of listings",
+    "repeated_key": "the field once",
+    "plus_not_encoded": "a moment with its + written as %2B, such as 2026-05-04T12:00:00%2B01:00",
+    "known_field": "one of the fields {known}",
+    "known_parameter": "one of the parameters {known}",
+    "not_with_cursor": "no page beside a cursor",
+    "one_file": "one file with listings",
     "not_accepted": "a value that /docs describes",
 }
 

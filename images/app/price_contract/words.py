@@ -112,6 +112,9 @@ KINDS = {
 
 ACTIONS = {"promotion": N_("Promotion"), "rollback": N_("Retour en arrière")}
 
+# What asked for a price of the history.
+SOURCES = {"predict": N_("page ou API"), "batch": N_("lot")}
+
 # The phrases that the system writes into its history.
 HISTORY_PHRASES = {
     "gates": N_("contrôles automatiques"),
@@ -148,7 +151,7 @@ CONDITIONS = (
     N_("Correct"),
     N_("Neuf"),
     N_("Endommagé"),
-    N_("Pour Pièces"),
+    N_("Pour pièces"),
 )
 ORIGINS = (N_("WW au Maroc"), N_("Dédouanée"), N_("Importée neuve"), N_("Pas encore dédouanée"))
 VALUES = {*FUELS, *GEARBOXES, *CONDITIONS, *ORIGINS}
@@ -172,6 +175,11 @@ def fuel(plain: str) -> str:
 def history_phrase(text: str) -> str:
     """A phrase of the history in the language that is on; what a person wrote stays as it is."""
     return _(HISTORY_PHRASES[text]) if text in HISTORY_PHRASES else text
+
+
+def source(code: str) -> str:
+    """What asked for a price of the history."""
+    return _(SOURCES[code]) if code in SOURCES else code
 
 
 def yes_or_no(flag: Any) -> str:

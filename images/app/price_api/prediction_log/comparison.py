@@ -22,7 +22,8 @@ def comparison_of(
 
     A version's predictions are those that it answered and those that it made in the shadow of another.
     Errors and differences are shares (0.1 is 10 %), None where there is nothing to compare. They cover
-    the newest COMPARED_ROWS predictions that have the compared prices.
+    the newest COMPARED_ROWS predictions that have the compared prices. A price paid that is far from the
+    estimate does not count.
     """
     with reading(engine) as connection:
         return {
@@ -48,9 +49,10 @@ def _errors_of(connection: sa.Connection, version: str | None) -> VersionErrors:
         (predictions.c.shadow_version == version, predictions.c.shadow_price_mad),
     ):
         counted = sa.select(sa.func.count()).where(made)
+        likely = feedback.c.unlikely.is_(False)
         found["predictions"] += connection.scalar(counted.select_from(predictions)) or 0
-        found["feedback"] += connection.scalar(counted.select_from(both)) or 0
-        newest = sa.select(feedback.c.recorded_at, price, paid).select_from(both).where(made)
+        found["feedback"] += connection.scalar(counted.where(likely).select_from(both)) or 0
+        newest = sa.select(feedback.c.recorded_at, price, paid).select_from(both).where(made, likely)
         newest = newest.order_by(feedback.c.recorded_at.desc()).limit(COMPARED_ROWS)
         pairs += [(row[0], row[1], row[2]) for row in connection.execute(newest)]
     pairs.sort(reverse=True)

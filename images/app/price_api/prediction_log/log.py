@@ -24,7 +24,7 @@ from price_api.database import (
 from price_api.prediction_log import queries
 from price_api.prediction_log.comparison import comparison_of
 from price_api.prediction_log.queue import GATHER_SECONDS, PredictionQueue
-from price_api.prediction_log.records import Feedback, Filters, Logged, Page, Prediction
+from price_api.prediction_log.records import Cursor, Feedback, Filters, Logged, Page, Prediction
 from price_api.prediction_log.rows import row_of
 from price_contract.answers import Comparison
 
@@ -120,7 +120,9 @@ class PredictionLog:
         """Why the database could not be written to, one sentence; None once it can again."""
         return self._last_error
 
-    def feedback(self, prediction_id: str, price_paid_mad: float, key: str | None = None) -> Feedback | None:
+    def feedback(
+        self, prediction_id: str, price_paid_mad: float, key: str | None = None, unlikely: bool = False
+    ) -> Feedback | None:
         """Keep the price paid, in place of an earlier one; None when there is no such prediction.
 
         Waits for a prediction that is still in the queue. `key` is the name of the caller's API key. Raises
@@ -131,25 +133,37 @@ class PredictionLog:
             raise ValueError(f"the price paid must be more than 0 MAD, found {price_paid_mad}")
         if not queries.can_be_an_id(prediction_id):
             return None
-        found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, key)
+        found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, key, unlikely)
         if found is None:
             self._catch_up()
-            found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, key)
+            found = queries.write_feedback(self._engine, prediction_id, price_paid_mad, key, unlikely)
         return found
 
-    def one(self, prediction_id: str) -> Logged | None:
-        """The prediction of this id, waited for as in `feedback`; None when there is none."""
+    def withdraw(self, prediction_id: str, key: str | None = None) -> bool:
+        """Remove the price paid for the car of a prediction; whether there was one.
+
+        Raises `FeedbackOfAnother` when it came with another key than the caller's.
+        """
+        if not queries.can_be_an_id(prediction_id):
+            return False
+        return queries.remove_feedback(self._engine, prediction_id, key)
+
+    def one(self, prediction_id: str, key_name: str | None = None) -> Logged | None:
+        """The prediction of this id, waited for as in `feedback`; None when there is none.
+
+        With `key_name`, only a prediction that this key asked for.
+        """
         if not queries.can_be_an_id(prediction_id):
             return None
-        found = queries.prediction_of(self._engine, prediction_id)
+        found = queries.prediction_of(self._engine, prediction_id, key_name)
         if found is None:
             self._catch_up()
-            found = queries.prediction_of(self._engine, prediction_id)
+            found = queries.prediction_of(self._engine, prediction_id, key_name)
         return found
 
-    def page(self, filters: Filters, page: int = 1, page_size: int = 50) -> Page:
-        """Page number `page` (from 1) of the predictions that fit, newest first."""
-        return queries.page_of(self._engine, filters, page, page_size)
+    def page(self, filters: Filters, page: int = 1, page_size: int = 50, after: Cursor | None = None) -> Page:
+        """Page number `page` (from 1) of the predictions that fit, or the page `after` one; newest first."""
+        return queries.page_of(self._engine, filters, page, page_size, after)
 
     def stream(self, filters: Filters) -> Iterator[Logged]:
         """All predictions that fit, newest first; see `queries.stream_of`."""

@@ -53,6 +53,8 @@ def row_of(prediction: Prediction) -> dict[str, Any]:
         "latency_ms": _required(prediction.latency_ms),
         "shadow_version": str(prediction.shadow_version) if shadowed else None,
         "shadow_price_mad": _number(prediction.shadow_price_mad) if shadowed else None,
+        "key_name": prediction.key_name,
+        "evidence": prediction.evidence,
     }
 
 

@@ -14,7 +14,8 @@ from carprice.listings import reading
 from price_app import markup, screens, slices
 from price_app.api_client import ApiProblem
 from price_contract import formats, messages
-from price_contract.language import _, ngettext
+from price_contract.answers import BatchRow
+from price_contract.language import _, current, ngettext, speaking
 from price_contract.priced_csv import priced_csv
 
 _ENDINGS = ["csv", "tsv", "txt", "xlsx", "json", "jsonl", "ndjson", "gz"]
@@ -145,9 +146,16 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
     else:
         summary += "."
     markup.notice(summary, "warning" if without else "good")
+    language = current()
+
+    def prices() -> bytes:
+        with speaking(language):
+            text = priced_csv(raw.table, priced.rows, raw.delimiter, priced.coverage, priced.version)
+        return text.encode("utf-8", "replace")
+
     st.download_button(
         _("Télécharger les prix (CSV)"),
-        lambda: priced_csv(raw.table, priced.rows, raw.delimiter).encode("utf-8", "replace"),
+        prices,
         f"{name}-prix.csv",
         "text/csv",
         type="primary",
@@ -161,9 +169,9 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
             [_("Ligne"), _("Prix estimé"), _("Pourquoi")],
             [
                 [
-                    formats.number(row["row"]),
-                    formats.money(row["price_mad"]),
-                    " ".join(map(messages.warning, row["warnings"])),
+                    _line(raw, row),
+                    _estimate(row),
+                    messages.warnings(row["warnings"]),
                 ]
                 for row in doubtful[:PROBLEMS_SHOWN]
             ],
@@ -176,8 +184,19 @@ def _result(priced: slices.PricedRows, raw: reading.RawFile, name: str) -> None:
         st.subheader(_("Lignes sans prix"), anchor=False)
         markup.table(
             [_("Ligne"), _("Pourquoi")],
-            [[formats.number(row["row"]), messages.unpriced_row(row)] for row in unpriced[:PROBLEMS_SHOWN]],
+            [[_line(raw, row), messages.unpriced_row(row)] for row in unpriced[:PROBLEMS_SHOWN]],
             "row-problems",
         )
         if without > PROBLEMS_SHOWN:
             st.caption(_("Toutes sont dans le fichier, colonne « problem »."))
+
+
+def _estimate(row: BatchRow) -> str:
+    """The price of a row, as exact as its range."""
+    price = row["price_mad"] or 0
+    return formats.money(formats.rounded(price, formats.step_of(price, row["low_mad"], row["high_mad"])))
+
+
+def _line(raw: reading.RawFile, row: BatchRow) -> str:
+    """The line of a row as an editor or a spreadsheet counts it."""
+    return formats.number(int(raw.lines[row["row"] - 1]))

@@ -12,6 +12,7 @@ import streamlit as st
 from price_app import screens
 from price_app.api_client import ApiClient, ApiProblem, Listing
 from price_app.views.estimate_form import OLDEST_YEAR, newest_year
+from price_contract import formats
 from price_contract.answers import Comparable, Explained, Priced, WhatIf
 
 BELIEVED_KM_A_YEAR = 5_000
@@ -29,6 +30,26 @@ class Answer:
     comparables: list[Comparable] = field(default_factory=list)
     new: bool = True
     paid_mad: int | None = None
+    # a price paid that the API asks to confirm
+    asked_back_mad: int | None = None
+    # what the form filled in by itself
+    assumed: frozenset[str] = frozenset()
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the page may show an amount: the model knows the make, and the car is whole."""
+        codes = {warning["code"] for warning in self.estimate["warnings"]}
+        return not codes & {"unknown_make", "for_parts"}
+
+    @property
+    def step_mad(self) -> int:
+        """The step that amounts of this estimate are rounded to where people read them."""
+        estimate = self.estimate
+        return formats.step_of(estimate["price_mad"], estimate["low_mad"], estimate["high_mad"])
+
+    def money(self, mad: float | None) -> str:
+        """An amount of this estimate in words."""
+        return formats.money(formats.rounded(mad or 0, self.step_mad))
 
     @property
     def mileage_km(self) -> int:
@@ -38,17 +59,24 @@ class Answer:
         return int(given if given is not None else round(assumed[0]["params"]["usual"]) if assumed else 0)
 
 
-def answer_about(client: ApiClient, listing: Listing) -> Answer:
-    """Ask for the price of `listing` and everything around it. Raises `ApiProblem` without a price."""
-    answer = Answer(listing, client.predict(listing, _sticky_key()))
+def answer_about(client: ApiClient, listing: Listing, assumed: frozenset[str] = frozenset()) -> Answer:
+    """Ask for the price of `listing` and everything around it. Raises `ApiProblem` without a price.
+
+    Nothing explains the price of a car that the model can't know.
+    """
+    answer = Answer(listing, client.predict(listing, _sticky_key()), assumed=assumed)
+    evidence = answer.estimate["evidence"]
+    if evidence == "none" and not answer.is_priced:
+        return answer
     car = {name: value for name, value in listing.items() if name != "price_mad"}
     # The price stands by itself: each of the other parts may fail.
-    with optional():
-        answer.explanation = client.explain(car)
-    with optional():
-        answer.what_if = client.what_if(
-            car, _mileages(answer.mileage_km, listing["model_year"]), _years(listing["model_year"])
-        )
+    if evidence != "none":
+        with optional():
+            answer.explanation = client.explain(car)
+        with optional():
+            answer.what_if = client.what_if(
+                car, _mileages(answer.mileage_km, listing["model_year"]), _years(listing["model_year"])
+            )
     with optional():
         answer.comparables = client.comparables(car, COMPARABLES)["comparables"]
     return answer

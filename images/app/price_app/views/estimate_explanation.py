@@ -16,6 +16,9 @@ from price_contract.language import _
 
 # contributions below this share of the price are added up under one name
 SMALLEST_SHARE = 0.004
+# Name, reason in words and MAD.
+Step = tuple[str, str, float]
+_FIELD_OF = {"fiscal_power": "fiscal_power_cv"}
 
 
 def explanation(answer: Answer) -> None:
@@ -24,15 +27,14 @@ def explanation(answer: Answer) -> None:
     if explained is None:
         return
     st.header(_("Pourquoi ce prix ?"), anchor=False)
-    steps = steps_of(explained, answer.listing)
+    steps = steps_of(explained, answer.listing, answer.assumed)
+    base_mad, steps, price_mad = in_whole(answer.step_mad, explained["base_mad"], steps)
     left, right = st.columns([5, 6], gap="large")
     with left:
-        markup.draw(_in_words(explained, steps))
+        markup.draw(_in_words(base_mad, steps, price_mad))
     with right:
         st.altair_chart(
-            charts.waterfall(
-                explained["base_mad"], explained["price_mad"], [(name, mad) for name, _, mad in steps]
-            ),
+            charts.waterfall(base_mad, price_mad, [(name, mad) for name, _, mad in steps]),
             width="stretch",
         )
     priced_by, explained_by = answer.estimate["model"]["version"], explained["model"]["version"]
@@ -48,13 +50,14 @@ def explanation(answer: Answer) -> None:
         )
 
 
-def steps_of(explained: Explained, listing: Listing) -> list[tuple[str, str, float]]:
+def steps_of(explained: Explained, listing: Listing, assumed: frozenset[str] = frozenset()) -> list[Step]:
     """Name, reason in words and MAD of each contribution, largest first.
 
+    What the form filled in by itself (`assumed` fields) is told from what a person said.
     The small ones, and those of characteristics that the listing does not name, are added up in the last.
     """
     price = explained["price_mad"]
-    large: list[tuple[str, str, float]] = []
+    large: list[Step] = []
     rest = 0.0
     for found in explained["contributions"]:
         group, mad = found["group"], found["contribution_mad"]
@@ -62,6 +65,8 @@ def steps_of(explained: Explained, listing: Listing) -> list[tuple[str, str, flo
         if abs(mad) < SMALLEST_SHARE * price or not said:
             rest += mad
             continue
+        if _FIELD_OF.get(group, group) in assumed:
+            said = _("{value}, supposé", value=said)
         reason = words.REASONS.get((group, mad >= 0))
         name = _(words.GROUPS[group]) if group in words.GROUPS else group
         large.append((name, f"{_(reason)} ({said})" if reason else said, mad))
@@ -71,14 +76,29 @@ def steps_of(explained: Explained, listing: Listing) -> list[tuple[str, str, flo
     return large
 
 
-def _in_words(explained: Explained, steps: Sequence[tuple[str, str, float]]) -> str:
+def in_whole(step: int, base_mad: float, steps: Sequence[Step]) -> tuple[int, list[Step], int]:
+    """Base, contributions and price in whole `step`s of MAD: they add up as they are shown.
+
+    A contribution is the difference of the rounded sums before and after it.
+    """
+    exact, shown = base_mad, formats.rounded(base_mad, step)
+    first, found = shown, []
+    for name, reason, mad in steps:
+        exact += mad
+        after = formats.rounded(exact, step)
+        found.append((name, reason, float(after - shown)))
+        shown = after
+    return first, found, shown
+
+
+def _in_words(base_mad: int, steps: Sequence[Step], price_mad: int) -> str:
     def line(amount: str, text: str, style: str = "", note: str = "") -> str:
         small = f" <small>{escape(note)}</small>" if note else ""
         return f'<li class="{style}"><b>{escape(amount)}</b><span>{escape(text)}{small}</span></li>'
 
     lines = [
         line(
-            formats.money(explained["base_mad"]),
+            formats.money(base_mad),
             _("prix typique du marché"),
             "cp-total",
             _("toutes voitures confondues, d'où part le calcul"),
@@ -88,5 +108,5 @@ def _in_words(explained: Explained, steps: Sequence[tuple[str, str, float]]) -> 
         line(formats.signed_money(mad), text, "cp-up" if mad >= 0 else "cp-down")
         for _name, text, mad in steps
     ]
-    lines.append(line(formats.money(explained["price_mad"]), _("prix estimé"), "cp-total"))
+    lines.append(line(formats.money(price_mad), _("prix estimé"), "cp-total"))
     return f'<ul class="cp-words" data-testid="contributions">{"".join(lines)}</ul>'

@@ -11,7 +11,7 @@ from price_app.api_client import ApiProblem
 from price_app.views.estimate_answer import Answer
 from price_app.views.estimate_form import LARGEST_PRICE_MAD
 from price_contract import formats, messages, words
-from price_contract.answers import AskingPrice
+from price_contract.answers import PriceWarning
 from price_contract.language import _
 
 
@@ -43,25 +43,17 @@ def welcome() -> None:
 
 
 def price(answer: Answer) -> None:
-    """Draw the price with its range, the verdict and the warnings."""
+    """Draw the price with its range and a verdict, or that too little is known of such cars."""
     estimate = answer.estimate
-    said = _(
-        "{n} annonces comparables sur 10 demandent entre {low} et {high}.",
-        n=formats.number(estimate["interval_coverage"] * 10),
-        low=formats.money(estimate["low_mad"]),
-        high=formats.money(estimate["high_mad"]),
-    )
     title = " · ".join(filter(None, (words.car(answer.listing), words.details(answer.listing))))
     version = _(
         "Modèle {name}, version {version}",
         name=estimate["model"]["name"],
         version=estimate["model"]["version"],
     )
+    said = {"usual": _usual, "little": _rough, "none": _unknown}[estimate["evidence"]](answer)
     markup.draw(
-        f'<div class="cp-price" id="cp-result"><h2>{escape(title)}</h2>'
-        f'<div class="cp-big" data-testid="price">{escape(formats.money(estimate["price_mad"]))}</div>'
-        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate)}'
-        f"{_verdict(estimate['asking_price'])}"
+        f'<div class="cp-price" id="cp-result" role="status"><h2>{escape(title)}</h2>{said}'
         f'<p class="cp-version">{escape(version)}</p></div>'
     )
     if answer.new:
@@ -71,17 +63,90 @@ def price(answer: Answer) -> None:
             unsafe_allow_javascript=True,
         )
         answer.new = False
-    for warning in estimate["warnings"]:
-        markup.notice(messages.warning(warning), "warning")
+    if estimate["evidence"] == "usual":
+        for warning in estimate["warnings"]:
+            markup.notice(messages.warning(warning), tone_of(warning))
 
 
-def _verdict(asking: AskingPrice | None) -> str:
-    if asking is None:
+def tone_of(warning: PriceWarning) -> markup.Tone:
+    """A field without use makes a price no less certain."""
+    return "plain" if warning["code"] == "not_used_by_model" else "warning"
+
+
+def _usual(answer: Answer) -> str:
+    estimate = answer.estimate
+    said = _(
+        "{n} annonces comparables sur 10 demandent entre {low} et {high}.",
+        n=formats.number((estimate["interval_coverage"] or 0) * 10),
+        low=answer.money(estimate["low_mad"]),
+        high=answer.money(estimate["high_mad"]),
+    )
+    return (
+        f'<div class="cp-big" data-testid="price">{escape(answer.money(estimate["price_mad"]))}</div>'
+        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate, answer.step_mad)}'
+        f"{_verdict(answer)}"
+    )
+
+
+def _rough(answer: Answer) -> str:
+    """A car of which few listings tell: why first, then a rough range, and no verdict."""
+    estimate = answer.estimate
+    said = _(
+        "À titre indicatif, entre {low} et {high}.",
+        low=answer.money(estimate["low_mad"]),
+        high=answer.money(estimate["high_mad"]),
+    )
+    return (
+        _doubts(_("Peu d'annonces ressemblent à cette voiture."), answer)
+        + f'<div class="cp-rough" data-testid="price">{escape(answer.money(estimate["price_mad"]))}</div>'
+        f'<p class="cp-sub">{escape(said)}</p>{charts.price_range(estimate, answer.step_mad)}'
+        + _no_verdict(answer)
+    )
+
+
+def _unknown(answer: Answer) -> str:
+    """A car that the model can't know: why first, then at most an order of magnitude."""
+    estimate = answer.estimate
+    parts = [_doubts(_("Le modèle ne connaît pas de voiture comme celle-ci."), answer)]
+    if answer.is_priced:
+        amount = f'<span data-testid="price">{escape(answer.money(estimate["price_mad"]))}</span>'
+        label = escape(_("Un ordre de grandeur, sans fourchette :"))
+        parts.append(f'<p class="cp-sub">{label} {amount}</p>')
+    else:
+        nothing = _("Aucun prix ne peut être donné.")
+        parts.append(f'<p class="cp-sub" data-testid="no-price">{escape(nothing)}</p>')
+    return "".join(parts) + _no_verdict(answer)
+
+
+def _doubts(title: str, answer: Answer) -> str:
+    """Why little is known, before any amount."""
+    reasons = "".join(
+        f"<li>{escape(messages.warning(warning))}</li>" for warning in answer.estimate["warnings"]
+    )
+    return (
+        f'<div class="cp-notice cp-warning cp-doubts" data-testid="doubts"><strong>{escape(title)}</strong>'
+        f"<ul>{reasons}</ul></div>"
+    )
+
+
+def _no_verdict(answer: Answer) -> str:
+    if answer.estimate["asking_price"] is None:
         return ""
-    verdict, difference = asking["verdict"], asking["difference_mad"]
-    amount, part = formats.money(abs(difference)), formats.share(abs(asking["difference_share"]))
-    if difference == 0:
-        said = _("Le prix demandé est exactement le prix estimé.")
+    said = _("Trop peu d'annonces comparables pour juger le prix demandé.")
+    return f'<p class="cp-sub" data-testid="no-verdict">{escape(said)}</p>'
+
+
+def _verdict(answer: Answer) -> str:
+    asking = answer.estimate["asking_price"]
+    if asking is None or asking["verdict"] is None:
+        return ""
+    verdict = asking["verdict"]
+    # What is shown adds up: the difference is that to the estimate as it is shown.
+    estimated = formats.rounded(answer.estimate["price_mad"], answer.step_mad)
+    difference = round(asking["price_mad"]) - estimated
+    amount, part = formats.money(abs(difference)), formats.share(abs(difference) / max(estimated, 1))
+    if abs(difference) < answer.step_mad:
+        said = _("Le prix demandé est celui de l'estimation.")
     elif difference > 0:
         said = _(
             "Le prix demandé est {amount} ({share}) au-dessus du prix estimé.", amount=amount, share=part
@@ -125,12 +190,35 @@ def price_paid(answer: Answer) -> None:
             step=1_000,
             key=f"paid {answer.estimate['prediction_id']}",
         )
-        if st.button(_("Enregistrer ce prix"), icon=":material/check:") and paid is not None:
+        prediction_id = answer.estimate["prediction_id"]
+        unlikely = answer.asked_back_mad is not None and answer.asked_back_mad == paid
+        if unlikely:
+            markup.notice(
+                _(
+                    "{price} est loin de l'estimation. Si c'est bien le prix payé, confirmez-le ; "
+                    "il est gardé à part.",
+                    price=formats.money(paid or 0),
+                ),
+                "warning",
+            )
+        label = _("Confirmer ce prix") if unlikely else _("Enregistrer ce prix")
+        if st.button(label, icon=":material/check:") and paid is not None:
             try:
-                screens.client().feedback(answer.estimate["prediction_id"], paid)
+                screens.client().feedback(prediction_id, paid, confirmed=unlikely)
             except ApiProblem as problem:
-                screens.show(problem)
-                return
-            answer.paid_mad = paid
+                if problem.code != "feedback-unlikely":
+                    screens.show(problem)
+                    return
+                answer.asked_back_mad = paid
+                st.rerun(scope="fragment")
+            answer.paid_mad, answer.asked_back_mad = paid, None
         if answer.paid_mad is not None:
             markup.notice(_("Merci ! {price} enregistré.", price=formats.money(answer.paid_mad)), "good")
+            if st.button(_("Retirer ce prix"), icon=":material/undo:"):
+                try:
+                    screens.client().withdraw(prediction_id)
+                except ApiProblem as problem:
+                    screens.show(problem)
+                    return
+                answer.paid_mad = None
+                st.rerun(scope="fragment")

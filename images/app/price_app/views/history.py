@@ -96,19 +96,38 @@ def _table(predictions: list[LoggedPrediction]) -> None:
             formats.moment(found["at"]),
             words.car(found["listing"]),
             words.details(found["listing"]),
-            _amount(found["price_mad"]),
-            markup.Figure(f"{formats.number(found['low_mad'])} – {formats.money(found['high_mad'])}"),
+            _estimate(found),
+            _range(found),
             _amount(found["asking_price_mad"]),
             _amount(found["price_paid_mad"]),
+            words.source(found["source"]),
             found["version"],
         ]
         for found in predictions
     ]
     columns = [
         _("Quand"), _("Voiture"), _("Détails"), _("Prix estimé"), _("Fourchette"), _("Prix demandé"),
-        _("Prix payé"), _("Version"),
+        _("Prix payé"), _("Demandé par"), _("Version"),
     ]  # fmt: skip
     markup.table(columns, rows, "predictions")
+
+
+def _estimate(found: LoggedPrediction) -> markup.Cell:
+    """The price, as exact as its range."""
+    return _amount(formats.rounded(found["price_mad"], _step(found)))
+
+
+def _range(found: LoggedPrediction) -> markup.Cell:
+    low, high, step = found["low_mad"], found["high_mad"], _step(found)
+    if low is None or high is None:
+        return markup.Figure("")
+    return markup.Figure(
+        f"{formats.number(formats.rounded(low, step))} – {formats.money(formats.rounded(high, step))}"
+    )
+
+
+def _step(found: LoggedPrediction) -> int:
+    return formats.step_of(found["price_mad"], found["low_mad"], found["high_mad"])
 
 
 def _amount(mad: float | None) -> markup.Cell:
@@ -119,7 +138,7 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
     """A form for the price that was paid for one of the cars of this page."""
     st.subheader(_("Donner le prix réellement payé"), anchor=False)
     by_id = {found["prediction_id"]: found for found in predictions}
-    with st.form("paid", clear_on_submit=True, border=True):
+    with st.form("paid", border=True):
         left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
         chosen = left.selectbox(
             _("Estimation"),
@@ -128,7 +147,7 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
             format_func=lambda key: " · ".join(
                 (
                     words.car(by_id[key]["listing"]),
-                    formats.money(by_id[key]["price_mad"]),
+                    formats.money(formats.rounded(by_id[key]["price_mad"], _step(by_id[key]))),
                     formats.moment(by_id[key]["at"]),
                 )
             ),
@@ -139,12 +158,25 @@ def _paid(predictions: list[LoggedPrediction]) -> None:
             _("Prix réellement payé (MAD)"), 1_000, 100_000_000, value=None, step=1_000, key="paid how much"
         )
         sent = right.form_submit_button(_("Enregistrer"), type="primary", width="stretch")
+    asked_back = st.session_state.get("asked back")
+    confirmed = asked_back is not None and asked_back == (chosen, paid)
     if sent and (chosen is None or paid is None):
         markup.notice(_("Choisissez une estimation et donnez un prix."), "warning")
     elif sent and chosen is not None and paid is not None:
         try:
-            screens.client().feedback(chosen, paid)
+            screens.client().feedback(chosen, paid, confirmed)
         except ApiProblem as problem:
+            if problem.code == "feedback-unlikely":
+                st.session_state["asked back"] = (chosen, paid)
+                markup.notice(
+                    _(
+                        "{price} est loin de l'estimation. Si c'est bien le prix payé, "
+                        "enregistrez-le encore une fois ; il est gardé à part.",
+                        price=formats.money(paid),
+                    ),
+                    "warning",
+                )
+                return
             if problem.kind not in {"refused", "not found"}:
                 raise
             screens.refusal(problem)

@@ -36,6 +36,37 @@ _GATES = {
     "prediction_cpu_ms": N_("Temps de calcul d'un prix (ms)"),
 }
 
+# What a metric measures, and on which listings: the longest beginning of its key counts.
+_METRICS = {
+    "mape": N_("Erreur moyenne"),
+    "median_ape": N_("Erreur médiane"),
+    "mae_mad": N_("Écart moyen (MAD)"),
+    "rmse_mad": N_("Écart quadratique (MAD)"),
+    "r2": N_("Part du prix expliquée (R²)"),
+    "r2_log": N_("Part du prix expliquée (R², logarithme)"),
+    "interval_coverage": N_("Annonces dans la fourchette"),
+    "mae_share": N_("Écart moyen, en part du prix moyen"),
+    "within_10": N_("Estimations à moins de 10 % du prix demandé"),
+    "within_20": N_("Estimations à moins de 20 % du prix demandé"),
+    "cod": N_("Dispersion des rapports (COD)"),
+    "prd": N_("Équité entre voitures chères et bon marché (PRD)"),
+    "prb": N_("Équité entre voitures chères et bon marché (PRB)"),
+    "interval_width": N_("Largeur de la fourchette"),
+    "rows": N_("Nombre d'annonces"),
+    "rows_flagged": N_("Prix qui ressemblent à des fautes de frappe"),
+    "rows_partial": N_("Annonces sans kilométrage ou sans carburant"),
+    "rows_available": N_("Annonces disponibles"),
+}
+_GROUPS = {
+    "test_unflagged_": N_("test, sans les fautes de frappe"),
+    "test_recent_": N_("test, annonces récentes"),
+    "test_complete_": N_("test, annonces complètes"),
+    "test_partial_": N_("test, annonces incomplètes"),
+    "test_": N_("test, toutes les annonces"),
+    "train_loo_": N_("apprentissage, chaque annonce par les autres"),
+    "train_": N_("apprentissage"),
+}
+
 _SHARES = {
     "mape",
     "median_ape",
@@ -116,16 +147,55 @@ def _figures(model: ModelAbout) -> None:
                 error=formats.money(typical * EXAMPLE_MAD),
             )
         )
+    _left_out(metrics)
     with st.expander(_("Toutes les mesures")):
         markup.table(
             [_("Mesure"), _("Valeur")],
             [
-                [name, formats.number(value, 4)]
+                [metric_name(name), formats.number(value, 4)]
                 for name, value in metrics.items()
                 if isinstance(value, int | float)
             ],
             "metrics",
         )
+
+
+def _left_out(metrics: dict[str, Any]) -> None:
+    """How many test listings the figures leave out, and what they are with them."""
+    every, kept = metrics.get("test_rows"), metrics.get("test_unflagged_rows")
+    if every is None or kept is None or every <= kept:
+        return
+    with_all = [
+        _(
+            "{name} {value}",
+            name=_(_METRICS[name]).casefold(),
+            value=formats.share(metrics[f"test_{name}"], 1),
+        )
+        for name in ("median_ape", "mape", "interval_coverage", "r2")
+        if isinstance(metrics.get(f"test_{name}"), int | float)
+    ]
+    n = int(every - kept)
+    markup.paragraph(
+        ngettext(
+            "Ces chiffres laissent de côté {n} annonce de test sur {all}, dont le prix ressemble à une "
+            "faute de frappe. Avec elle : {figures}.",
+            "Ces chiffres laissent de côté {n} annonces de test sur {all}, dont le prix ressemble à une "
+            "faute de frappe. Avec elles : {figures}.",
+            n,
+            n=formats.number(n),
+            all=formats.number(every),
+            figures=", ".join(with_all),
+        ),
+        "cp-small",
+    )
+
+
+def metric_name(key: str) -> str:
+    """A name for a metric: what it measures, and on which listings."""
+    for prefix, group in _GROUPS.items():
+        if key.startswith(prefix) and key.removeprefix(prefix) in _METRICS:
+            return f"{_(_METRICS[key.removeprefix(prefix)])} · {_(group)}"
+    return key.replace("_", " ")
 
 
 def first_of(metrics: dict[str, Any], *names: str) -> float | None:
@@ -180,9 +250,10 @@ def _importance(importance: list[dict[str, Any]]) -> None:
         shares[name] = shares.get(name, 0.0) + max(float(row["importance"]), 0.0) / total
     rows = [(name, value) for name, value in shares.items() if value >= SMALLEST_SHARE]
     st.header(_("Ce qui fait le prix"), anchor=False)
-    st.altair_chart(
-        charts.importance(sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]), width="stretch"
-    )
+    shown = sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]
+    st.altair_chart(charts.importance(shown), width="stretch")
+    said = [_("{name} : {share}", name=name, share=formats.share(value, 1)) for name, value in shown]
+    markup.unseen(", ".join(said))
     st.caption(_("Ce que l'estimation perd quand on cache une information, en part du total."))
 
 

@@ -19,6 +19,7 @@ from carprice.lifecycle import model_card
 from carprice.lifecycle.recent import dated, seen_at, window
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish, read
+from carprice.listings.market_prices import at_market_prices
 from carprice.model.features import features_of
 from carprice.model.market import market_level
 from carprice.model.metrics import Floats, mean, regression_metrics, slice_metrics
@@ -140,15 +141,16 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     """The test listings of the first run's snapshot, without every car that another of the runs trained on.
 
     Also without the car groups of which that run trained on a part: two groups may have become one since.
-    A listing that may be a copy of another one is left out, so that no car counts twice. The listings have
-    the day that their price was asked on, because a model is judged on the price of that day. Raises
-    `DataRefused` when there are fewer than two.
+    A listing that may be a copy of another one is left out, so that no car counts twice, and so is a car for
+    parts, whose price no market knows. The listings have the day that their price was asked on, because a
+    model is judged on the price of that day. Raises `DataRefused` when there are fewer than two.
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
-    _, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id, ["listing_id"])
+    listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id, ["listing_id", "condition"])
     manifest = snapshots.manifest_of(root, snapshot_id)
     doubtful = snapshots.may_be_copies(root, manifest)
     chosen = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
+    chosen = chosen & at_market_prices(listings)
     for run in runs[1:]:
         touched = cars.loc[cars["listing_id"].isin(_trained_ids(root, run, snapshot_id)), "group"]
         chosen = chosen & ~cars["group"].isin(touched).to_numpy()

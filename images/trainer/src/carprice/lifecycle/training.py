@@ -23,6 +23,7 @@ from carprice.lifecycle.out_of_time import out_of_time, together
 from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
+from carprice.listings.market_prices import at_market_prices
 from carprice.listings.schema import FEATURES
 from carprice.model.features import INPUTS, features_of, partial_of
 from carprice.model.market import learned_days, market_level
@@ -41,7 +42,9 @@ from carprice.strict_json import finite
 
 log = logging.getLogger(__name__)
 
-DRAWN_BY = ("listing_id", "make", "model", "scraped_at", "mileage_km_min", "mileage_km_max", "fuel")
+DRAWN_BY = (
+    "listing_id", "make", "model", "scraped_at", "mileage_km_min", "mileage_km_max", "fuel", "condition",
+)  # fmt: skip
 """The columns that decide which listings are learned (`rows_to_learn`)."""
 
 LEARNED_FROM = ("listing_id", "price_mad", "scraped_at", "source_sha256", *FEATURES)
@@ -66,8 +69,9 @@ def rows_to_learn(training: pd.DataFrame, params: TrainingParams) -> pd.DataFram
 
     Where there are more, they are drawn (see `carprice.lifecycle.drawing`). The order of `training` makes
     no difference. Partial listings only take the room that complete ones leave, and none where their weight
-    is 0.
+    is 0. Cars for parts are not learned: nobody asks a market price for them.
     """
+    training = training[at_market_prices(training)]
     partial = partial_of(training) != 0
     complete = drawn(training[~partial], params.max_rows, params.drawing_seed)
     room = params.max_rows - len(complete) if params.partial_weight else 0
@@ -84,12 +88,14 @@ def listings_to_learn(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The listings of a snapshot that a model learns (canonical columns, or some), by `listing_id`.
 
-    Also the columns `listing_id` and `side` of all n listings. Only the learned ones are read as a whole.
+    Also the columns `listing_id`, `side` and `at_market_price` (not a car for parts) of all n listings. Only
+    the learned ones are read as a whole.
     """
     listings, cars = split.of_snapshot(root, manifest["id"], DRAWN_BY)
     learned = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params)["listing_id"]
     rows = snapshots.rows(root, manifest, listings["listing_id"].isin(learned).to_numpy(), columns)
-    return rows.sort_values("listing_id", kind="stable", ignore_index=True), cars[["listing_id", "side"]]
+    sides = cars[["listing_id", "side"]].assign(at_market_price=at_market_prices(listings))
+    return rows.sort_values("listing_id", kind="stable", ignore_index=True), sides
 
 
 def learned_listings(root: DataRoot, run: Any) -> pd.DataFrame:
@@ -150,6 +156,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     doubtful = snapshots.may_be_copies(root, manifest)
     training = dated(manifest, training)
     in_test = (cars["side"] == TEST).to_numpy() & ~cars["listing_id"].isin(doubtful).to_numpy()
+    in_test &= cars["at_market_price"].to_numpy()
     rows_test = int(in_test.sum())
     available = int((cars["side"] == TRAINING).sum())
     places = pd.Index(cars["listing_id"]).get_indexer(pd.Index(training["listing_id"]))

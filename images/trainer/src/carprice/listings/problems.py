@@ -53,6 +53,7 @@ VALUE_CODES: dict[str, str] = {
     "not_a_link": "not the address of a page",
     "no_known_make": "names no make that is known",
     "no_known_model": "names no model that is known",
+    "given_twice": "another value than {other}, which stands for the same",
 }
 """What is wrong with one value of a row or of a record. Every problem of these codes has `expected`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -26,60 +26,77 @@ class OneRead:
     """One listing, read.
 
     `values` holds every one of FEATURES and `price_mad`: str for text, float for the rest, None where
-    unknown or unreadable. `asked_on` is the day that the price is asked for, where the record names one.
-    `unknown_fields` are the caller's fields that were not used. Use the values
-    only when there are no `problems`.
+    unknown or unreadable. `asked_on` is the day that the price is asked for, where the record names one. Use
+    them only when there are no `problems`.
+
+    Of the caller's fields, `unknown_fields` are those that nobody knows, `unused_fields` those of a listing
+    that no price rests on (its link, its id), and `repeated_fields` those that say again what another field
+    says, each with that field.
     """
 
     values: dict[str, str | float | None]
     problems: list[Problem]
     unknown_fields: list[str]
+    unused_fields: list[str] = field(default_factory=list)
+    repeated_fields: list[tuple[str, str]] = field(default_factory=list)
     asked_on: str | None = None
 
 
 def read_one(record: Mapping[str, Any]) -> OneRead:
     """Read one listing of JSON scalars under any known headers, as `parse(require_price=False)` reads a row.
 
-    A null counts as not given. The price is optional, but a price that is given must be readable. No record
-    makes this raise; the problems name what can't be used.
+    A null counts as not given. The price is optional, but a price that is given must be readable. Two fields
+    for one thing that say the same count once; where they say different things, nothing tells which one is
+    meant, and that is a problem. No record makes this raise; the problems name what can't be used.
     """
     keys: dict[str, str] = {}  # raw field -> the caller's key
     given: dict[str, Any] = {}  # raw field -> the value, where it is not null
-    unused: list[str] = []
-    asked_on: tuple[str, Any] | None = None  # the caller's key and value
+    found = _Record(keys, given)
     for key, value in record.items():
         raw_field = _field_of_key(key)
         if raw_field is None:
-            if is_asked_on(key) and asked_on is None:
-                asked_on = (key, value)
-            elif not is_index_header(key):
-                unused.append(shown(key))
+            if not is_index_header(key):
+                found.unknown.append(shown(key))
         elif value is None:
             keys.setdefault(raw_field, key)
+        elif raw_field not in _USED:
+            found.unused.append(shown(key))
         elif raw_field in given:
-            unused.append(shown(key))
+            found.second(raw_field, key, value)
         else:
             keys[raw_field] = key
             given[raw_field] = value
-    return _Record(keys, given, unused, asked_on).read()
+    return found.read()
+
+
+_USED = {COLUMNS[name].field for name in (*FEATURES, "price_mad")} | {
+    "mileage_km_min", "mileage_km_max", ASKED_ON,
+}  # fmt: skip
 
 
 class _Record:
     """Collects the values and problems of one listing; the first problem of a field counts."""
 
-    def __init__(
-        self,
-        keys: Mapping[str, str],
-        given: Mapping[str, Any],
-        unused: list[str],
-        asked_on: tuple[str, Any] | None,
-    ) -> None:
-        self.asked_on = asked_on
+    def __init__(self, keys: Mapping[str, str], given: Mapping[str, Any]) -> None:
         self.keys = keys
         self.given = given
-        self.unused = unused
+        self.unknown: list[str] = []
+        self.unused: list[str] = []
+        self.repeated: list[tuple[str, str]] = []
         self.newest = newest_year()
         self.problems: dict[str, Problem] = {}
+
+    def second(self, raw_field: str, key: str, value: Any) -> None:
+        """A second field for what another field gives already."""
+        other = self.keys[raw_field]
+        if _same(raw_field, self.given[raw_field], value):
+            self.repeated.append((shown(key), shown(other)))
+            return
+        params = {**_expectation(raw_field, self.newest), "other": shown(other)}
+        takes = f"nothing beside {shown(other)}, which gives another value,"
+        self.problems.setdefault(
+            f"{raw_field}, again", Problem(shown(key), shown(value), takes, "given_twice", params)
+        )
 
     def read(self) -> OneRead:
         values: dict[str, str | float | None] = dict.fromkeys((*FEATURES, "price_mad"))
@@ -90,20 +107,14 @@ class _Record:
         values["mileage_km_min"], values["mileage_km_max"] = self.mileage()
         self.give_names_one_spelling(values)
         day = self.day()
-        return OneRead(values, list(self.problems.values()), self.unused, day)
+        return OneRead(values, list(self.problems.values()), self.unknown, self.unused, self.repeated, day)
 
     def day(self) -> str | None:
         """The day that the price is asked for; None where the record names none, or no day."""
-        if self.asked_on is None:
-            return None
-        key, value = self.asked_on
         try:
-            return read_asked_on(value)
+            return read_asked_on(self.given.get(ASKED_ON))
         except ValueError:
-            params = {"expected": "date"}
-            self.problems[ASKED_ON] = Problem(
-                shown(key), shown(value), accepted(params), "not_a_date", params
-            )
+            self.refuse(ASKED_ON, UNREADABLE["date"])
             return None
 
     def give_names_one_spelling(self, values: dict[str, str | float | None]) -> None:
@@ -117,7 +128,7 @@ class _Record:
 
     def refuse(self, raw_field: str, code: str, takes: str = "") -> None:
         found = self.given.get(raw_field)
-        params = expectation(raw_field, self.newest)
+        params = _expectation(raw_field, self.newest)
         problem = Problem(
             shown(self.keys.get(raw_field, raw_field)),
             None if found is None else shown(found),
@@ -167,7 +178,10 @@ class _Record:
             high_field = "mileage_km_max" if "mileage_km_max" in self.keys else low_field
         for other in ("mileage_km_min", "mileage_km_max"):
             if other in self.given and other not in (low_field, high_field):
-                self.unused.append(shown(self.keys[other]))
+                if low_field in self.given:
+                    self.repeated.append((shown(self.keys[other]), shown(self.keys[low_field])))
+                else:  # a largest mileage alone says nothing about the least
+                    self.unused.append(shown(self.keys[other]))
         lowest, highest = self.value(low_field), self.value(high_field)
         low = None if lowest is None else lowest[0]
         # without a field of its own, the largest is the least, or the end of the bracket
@@ -183,12 +197,32 @@ class _Record:
         return low, high
 
 
-_field_of_short_key = lru_cache(maxsize=1024)(field_of)
+@lru_cache(maxsize=1024)
+def _field_of_short_key(key: str) -> str | None:
+    return field_of(key) or (ASKED_ON if is_asked_on(key) else None)
 
 
 def _field_of_key(key: str) -> str | None:
     # callers choose the keys, and a cache of long ones would fill the memory
     return _field_of_short_key(key) if len(key) <= LONGEST_SHOWN else None
+
+
+def _expectation(raw_field: str, newest: int) -> Mapping[str, Any]:
+    return {"expected": "date"} if raw_field == ASKED_ON else expectation(raw_field, newest)
+
+
+def _same(raw_field: str, one: Any, other: Any) -> bool:
+    """Whether two values of a field say the same: `2017`, `2017.0` and `"2017"` do."""
+    try:
+        if raw_field == ASKED_ON:
+            return read_asked_on(one) == read_asked_on(other)
+        read = reader_of(raw_field).read
+        first, second = (read(_as_written(value, raw_field)) for value in (one, other))
+    except (ValueError, OverflowError):
+        return False
+    if isinstance(first, str) and isinstance(second, str):
+        return first.casefold() == second.casefold()
+    return bool(first == second)
 
 
 def _as_written(value: Any, raw_field: str) -> str:

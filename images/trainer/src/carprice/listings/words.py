@@ -92,6 +92,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "Endommagé": ("endommage", "endommagee", "damaged", "accidente", "accidentee", "متضررة"),
     "Pour pièces": ("pour pieces", "pour piece", "for parts", "epave", "salvage"),
 }  # fmt: skip
+FOR_PARTS = "Pour pièces"
 ORIGINS: dict[str, tuple[str, ...]] = {
     "WW au Maroc": (
         "ww au maroc", "ww", "ww maroc", "achetee au maroc", "bought in morocco", "registered in morocco",
@@ -182,6 +183,11 @@ def fuel(value: str) -> str | None:
 def gearbox(value: str) -> str | None:
     """The gearbox that a text as a whole stands for, or None."""
     return _gearboxes().get(_key(value))
+
+
+def is_for_parts(value: object) -> bool:
+    """Whether a condition says that the car is sold for its parts, which no market price is asked for."""
+    return isinstance(value, str) and condition(value) == FOR_PARTS
 
 
 def condition(value: str) -> str | None:

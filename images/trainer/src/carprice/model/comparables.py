@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from carprice.history import snapshots
+from carprice.listings.market_prices import at_market_prices
 from carprice.model.features import features_of
 from carprice.model.kernel_regression import Embedded
 from carprice.model.kernels import Floats
@@ -41,10 +42,11 @@ def most_comparable(root: DataRoot, snapshot_id: str, most: int = MOST) -> pd.Da
     """The listings of a snapshot (canonical columns) that cars are compared with: at most `most`.
 
     Where there are more, the newest of each make and model are taken, as many of each as there is room for,
-    so that each of a rare model is there. Raises what `snapshots.load` raises.
+    so that each of a rare model is there. Cars for parts are compared with none. Raises what `snapshots.load`
+    raises.
     """
-    manifest, listings = snapshots.load(root, snapshot_id, ["make", "model", "scraped_at"])
-    newest_first = _by_time(listings)
+    manifest, listings = snapshots.load(root, snapshot_id, ["make", "model", "scraped_at", "condition"])
+    newest_first = _by_time(listings[at_market_prices(listings)])
     place = newest_first.groupby(["make", "model"], sort=False, dropna=False).cumcount()
     chosen = np.zeros(len(listings), dtype=bool)
     chosen[place.sort_values(kind="stable").index[:most]] = True

@@ -55,6 +55,7 @@ MOST_YEARS_BEYOND = 5
 # Codes of the column `km_doubt` where nobody filled the mileage in, and where a listing has none;
 # 0 is a mileage to believe, 1 one that is too small for the age.
 UNSAID, UNKNOWN = 2, 3
+DOUBTED_KM_A_YEAR = 3000
 # Values of the column `partial`, which add up: the listing has no mileage, it has no fuel.
 NO_MILEAGE, NO_FUEL = 1, 2
 
@@ -216,6 +217,11 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         age = self.newest_year_ + 1 - self._within("year", np.array([year]))
         return bool(_unsaid(np.array([km_high]), age)[0])
 
+    def is_doubted(self, km: float, year: float) -> bool:
+        """Whether a mileage of `km` is small for the model year: `km_doubt` tells such cars apart."""
+        age = self.newest_year_ + 1 - float(self._within("year", np.array([year]))[0])
+        return age > 3 and float(self._within("km", np.array([km]))[0]) < DOUBTED_KM_A_YEAR * age
+
     def _forget_unseen(self, words: dict[str, list[str]]) -> None:
         """Leave out values of the core categories that were never trained on: they tell nothing."""
         for column in CORE_CATEGORIES:
@@ -289,7 +295,7 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         km = np.where(no_mileage, usual_km, km)
         age = np.maximum(self.newest_year_ + 1 - year, 0)
         unsaid = _unsaid(numbers["km_high"], age)
-        doubt = np.where(unsaid, UNSAID, (km < 3000 * age) & (age > 3))
+        doubt = np.where(unsaid, UNSAID, (km < DOUBTED_KM_A_YEAR * age) & (age > 3))
         columns: dict[str, Any] = {
             "year": (year - 2012) / YEARS,
             "km": _scaled_km(np.where(unsaid, 150e3, km)),

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
+from carprice.model import edges
 from carprice.model.features import (
     COLUMNS,
     NO_FUEL,
@@ -65,7 +66,8 @@ class PriceModel(RegressorMixin, BaseEstimator):
     what all other listings say of it is flagged in `flagged_` and has no say; `expected_mad_` holds what
     they say. The interval covers `coverage` of asking prices: quantiles of the leave-one-out errors, each
     divided by the error size that `spread_terms` predict for its kind of car, and by a factor of its make,
-    shrunk towards 1 with the weight of `make_shrinkage` listings.
+    shrunk towards 1 with the weight of `make_shrinkage` listings. The interval of cars at an edge of what was
+    learned is wider by the factor of that edge (see `carprice.model.edges`).
 
     From `learning_rows` listings on, a search by marginal likelihood starts at `terms` and `noise` and
     changes them (see `carprice.model.likelihood`). With fewer listings, and with None, they hold as given.
@@ -87,6 +89,8 @@ class PriceModel(RegressorMixin, BaseEstimator):
     learning_rows: int | None = None
     market_terms: Sequence[Mapping[str, Any]] = ()
     partial_factor_: Sequence[float] = (1.0, 1.1, 1.1, 1.1)
+    edge_bounds_: Sequence[float] | None = None
+    edge_factors_: Sequence[float] = ()
 
     def __init__(
         self,
@@ -139,19 +143,29 @@ class PriceModel(RegressorMixin, BaseEstimator):
         )
         expected = self.level_.leave_one_out_
         self.expected_mad_ = np.exp(expected)
-        self.flagged_ = np.abs(log_price - expected) > reach
+        error = log_price - expected
+        self.flagged_ = np.abs(error) > reach
         kept = ~self.flagged_
-        calibrating = kept & complete if (kept & complete).sum() >= LEAST_COMPLETE else kept
-        self._calibrate(
-            rows[calibrating, MAKE].astype(int),
-            _with_price(rows, expected, calibrating),
-            (log_price - expected)[calibrating],
+        if (kept & complete).sum() < LEAST_COMPLETE:
+            complete = np.ones(len(rows), dtype=bool)
+        calibrating = kept & complete
+        width = np.full(len(rows), np.inf)
+        width[calibrating] = self._calibrate(
+            rows[calibrating, MAKE].astype(int), _with_price(rows, expected, calibrating), error[calibrating]
+        )
+        whole = rows[complete]
+        self.edge_bounds_ = edges.bounds_of(whole)
+        self.edge_factors_ = edges.factors_of(
+            whole, width[complete], self.edge_bounds_, self.coverage, self.make_shrinkage
         )
         self._calibrate_partial(rows, expected, log_price, hidden)
         return self
 
-    def _calibrate(self, make: npt.NDArray[np.int64], rows: Floats, error: Floats) -> None:
-        """Learn the interval from leave-one-out errors (log price), of shape (n,); `rows` have the price."""
+    def _calibrate(self, make: npt.NDArray[np.int64], rows: Floats, error: Floats) -> Floats:
+        """Learn the interval from leave-one-out errors (log price), of shape (n,); `rows` have the price.
+
+        Returns how far each price is from the expected one: 1 on an end of the interval.
+        """
         self.spread_ = KernelRegressor(
             list(self.spread_terms),
             (*COLUMNS, "price"),
@@ -162,7 +176,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
         score = error / np.exp(self.spread_.leave_one_out_)
         tail = (1 - self.coverage) / 2
         low, high = np.quantile(score, (tail, 1 - tail))
-        width = np.maximum(score / low, score / high)  # 1: the price sits on an end of its interval
+        width: Floats = np.maximum(score / low, score / high)  # 1: a price on an end of its interval
         self.make_factor_ = self._make_factors(width, make, make.max() + 2)
         # The factors follow these very listings, so that their own coverage would be told too high.
         # A fold has errors of all sizes, whatever the order of the rows.
@@ -170,8 +184,10 @@ class PriceModel(RegressorMixin, BaseEstimator):
         for held in range(CALIBRATION_FOLDS):
             others = self._make_factors(width[fold != held], make[fold != held], make.max() + 2)
             honest[fold == held] /= others[make[fold == held]]
-        widened = np.quantile(honest, self.coverage)
+        widened = float(np.quantile(honest, self.coverage))
         self.quantiles_ = [float(low * widened), float(high * widened)]
+        honest /= widened
+        return honest
 
     def _make_factors(self, width: Floats, make: npt.NDArray[np.int64], makes: int) -> Floats:
         """By how much the interval of each make is wider, of shape (makes,); the last one was never seen.
@@ -216,6 +232,8 @@ class PriceModel(RegressorMixin, BaseEstimator):
         """The size of an error (log price) in complete listings of the kind of each row, of shape (n,)."""
         make = np.clip(rows[:, MAKE].astype(int), -1, len(self.make_factor_) - 2)
         spread: Floats = np.exp(self.spread_.predict(_with_price(rows, log_price))) * self.make_factor_[make]
+        if self.edge_bounds_ is not None:
+            spread = spread * edges.widening(rows, self.edge_bounds_, self.edge_factors_)
         return spread
 
     def predict(self, rows: Floats, return_interval: bool = False) -> Floats:

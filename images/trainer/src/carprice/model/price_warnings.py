@@ -12,6 +12,8 @@ import pandas as pd
 
 from carprice.listings.asked_days import ASKED_ON, day_numbers, day_of_number
 from carprice.listings.schema import TEXT_FEATURES
+from carprice.listings.words import is_for_parts
+from carprice.model.edges import LEAST_LISTINGS
 from carprice.model.features import INPUTS
 from carprice.model.plain_values import CORE_CATEGORIES, EXTRA_CATEGORIES, plain
 
@@ -25,6 +27,10 @@ LONGEST_VALUE = 60
 MESSAGES: dict[str, str] = {
     "unknown_make": "The model does not know the make '{value}': the price comes from the other values.",
     "unknown_model": "The model does not know the model '{value}': the price is that of the make.",
+    "few_listings": "The model has learned only {count:.0f} listings of '{value}': the range is a rough one.",
+    "for_parts": "A car for parts has no market price: the model has learned none.",
+    "low_mileage": "{value:.0f} km are few for a car of {year:.0f}: listings that say so ask less than their "
+    "mileage promises, and so does this price.",
     "unknown_value": "The model has never seen '{value}' as {name}: the price is less certain.",
     "unknown_mileage": "The mileage is unknown: the model assumes {usual:.0f} km, as is usual for the model "
     "year, and the range is wider.",
@@ -41,7 +47,11 @@ MESSAGES: dict[str, str] = {
     "no_market_level": "The model does not know on which days prices were asked: the day {value} changes "
     "nothing.",
     "ignored_field": "The field '{value}' is not known: it is ignored.",
+    "duplicate_field": "The field '{value}' is ignored, because '{other}' stands for the same.",
+    "not_used_by_model": "With this model the price does not depend on {name}.",
 }
+# What a listing may say without a model that uses it.
+_OPTIONAL = ("district", *EXTRA_CATEGORIES)
 
 _CHECKED_WORDS = tuple(
     column for column in (*CORE_CATEGORIES, *EXTRA_CATEGORIES) if column in TEXT_FEATURES or column == "doors"
@@ -69,13 +79,25 @@ class PriceWarning(TypedDict):
 
 
 def warnings_of(
-    pipeline: Pipeline, listing: Mapping[str, Any], unknown_fields: Sequence[str] = ()
+    pipeline: Pipeline,
+    listing: Mapping[str, Any],
+    unknown_fields: Sequence[str] = (),
+    unused_fields: Sequence[str] = (),
+    repeated_fields: Sequence[tuple[str, str]] = (),
 ) -> list[PriceWarning]:
     """Why the price of `listing`, values of FEATURES (None or NaN: unknown), is less certain than usual.
 
-    `unknown_fields` are fields that the caller sent and that no listing has; each has a warning of its own.
+    The other fields are those of `carprice.listings.records.OneRead`; each has a warning of its own.
     """
-    return [*_of_values(pipeline.named_steps["features"], listing), *map(_ignored, _few(unknown_fields))]
+    return [
+        *_of_values(pipeline.named_steps["features"], listing),
+        *(_warning("not_used_by_model", field, name=field) for field in _few(unused_fields)),
+        *(
+            _warning("duplicate_field", field, value=_short(field), other=_short(other))
+            for field, other in repeated_fields[:MOST_IGNORED_FIELDS]
+        ),
+        *map(_ignored, _few(unknown_fields)),
+    ]
 
 
 def warnings_of_table(pipeline: Pipeline, listings: pd.DataFrame) -> Iterator[list[PriceWarning]]:
@@ -95,6 +117,12 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
         yield _warning(
             "unknown_model", "model", value=_short(listing.get("model")), make=_short(listing["make"])
         )
+    else:
+        count = features.count_.get(f"{make}/{model}", 0)
+        if count < LEAST_LISTINGS:
+            yield _warning("few_listings", "model", value=_short(listing["model"]), count=count)
+    if is_for_parts(listing.get("condition")):
+        yield _warning("for_parts", "condition", value=_short(listing["condition"]))
     for column in _CHECKED_WORDS:
         value = listing.get(column)
         codes = features.codes_.get(column)
@@ -117,6 +145,8 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
     doubtful = not no_mileage and not _is_unknown(year) and features.is_unsaid(km_high, year)
     if doubtful:
         yield _warning("doubtful_mileage", "mileage", value=km, year=year)
+    elif not no_mileage and not _is_unknown(year) and features.is_doubted(km, year):
+        yield _warning("low_mileage", "mileage", value=km, year=year)
     numbers = {"year": year, "km": None if doubtful else km, "power": listing.get("fiscal_power_cv")}
     for column, field, name in _RANGES:
         value = numbers[column]
@@ -128,6 +158,9 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
             yield _warning(
                 "outside_training_range", field, value=value, bound=float(bound), side=side, name=name
             )
+    for column in _OPTIONAL:
+        if column not in features.codes_ and not _is_unknown(listing.get(column)):
+            yield _warning("not_used_by_model", column, name=column.replace("_", " "))
 
 
 def _of_day(features: Any, asked_on: Any) -> Iterator[PriceWarning]:
