@@ -6,13 +6,23 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
 from demo.replica.market import Market
 from demo.replica.server import Replica
+from running import Operator
 
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
     with Replica(Market(size=90)) as running:
         yield running
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    """Delays are short; a test of time sets its own."""
+    return Operator(
+        tmp_path,
+        {"CARPRICE_COLLECT_CONTACT": "ops@example.ma", "CARPRICE_COLLECT_DELAY_SECONDS": "0"},
+    )
