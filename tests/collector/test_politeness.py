@@ -193,7 +193,12 @@ def test_a_redirect_to_another_host_is_not_followed(operator: Operator, replica:
 
 
 def huge(number: int) -> Answer:
-    return Answer(200, gzip.compress(b"<html>" + b"x" * 200_000_000, 1), (("Content-Encoding", "gzip"),))
+    return Answer(200, b"<html>", (("Content-Length", "200000000"),), close_early=True)
+
+
+def bomb(number: int) -> Answer:
+    """200 MB when it is unpacked."""
+    return Answer(200, gzip.compress(b"x" * 1_000_000) * 200, (("Content-Encoding", "gzip"),))
 
 
 def truncated(number: int) -> Answer:
@@ -206,7 +211,8 @@ def cut_short(number: int) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("broken", "most"), [(huge, 1), (truncated, 3), (cut_short, 3), (lambda number: Answer(500), 3)]
+    ("broken", "most"),
+    [(huge, 1), (bomb, 1), (truncated, 3), (cut_short, 3), (lambda number: Answer(500), 3)],
 )
 def test_a_page_that_can_not_be_read_is_lost_and_the_rest_is_landed(
     operator: Operator, replica: Replica, broken: Callable[[int], Answer], most: int
