@@ -57,9 +57,8 @@ def findings(
         found.append(_finding("no_ads", sentence, []))
     if filled.ads >= _FEWEST_ADS:
         for field, least in least_filled.items():
-            sentence = _fallen(field, filled.share(field), least, before)
-            if sentence:
-                found.append(_finding("field_missing", sentence, filled.without[field]) | {"field": field})
+            if fallen := _fallen(field, filled.share(field), least, before):
+                found.append(_finding("field_missing", fallen, filled.without[field]) | {"field": field})
     found += _halved(manifest, before)
     return found
 
