@@ -190,6 +190,10 @@ bench-report: setup ## measure the cost of drift reports on a large landing [ROW
 bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=path DURATION=10]
 	.venv/trainer/bin/python -m benchmarks.serving
 
+.PHONY: bench-collect
+bench-collect: setup collector ## measure how fast the collector reads the replica, and its memory [ADS=100000 SOURCE=avito]
+	.venv/trainer/bin/python -m benchmarks.collecting
+
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
 	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests benchmarks images/collector; do \

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,22 +24,24 @@ PER_PAGE = {AVITO: 35, MOTEUR: 30, JSONLD: 20}
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server sends."""
+    """What the server sends: `body`, or many `times` the body, in chunks and without a length."""
 
     status: int = 200
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     close_early: bool = False
+    times: int = 1
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request: when it came and when it was answered, in seconds of one clock."""
+    """A request: when it came and when it was answered, by one clock, and the bytes of the answer."""
 
     path: str
     agent: str
     came: float
     answered: float
+    sent: int = 0
 
 
 Fault = Callable[[str, int], Answer | None]
@@ -94,6 +97,10 @@ class Replica:
         """The paths of the requests, the one for robots.txt aside."""
         return [arrival.path for arrival in self.arrivals if arrival.path != "/robots.txt"]
 
+    def is_asked_for(self, path: str) -> bool:
+        """Whether a request for a path came, answered or not."""
+        return path in self._counts
+
     def ads(self) -> list[MarketAd]:
         """The ads of the present day."""
         if self.day not in self._ads:
@@ -110,16 +117,18 @@ class Replica:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             number = self._counts[path] = self._counts.get(path, 0) + 1
+        sent = 0
         try:
-            answer = self.fault(path, number) or self._answer(path)
-            _send(handler, answer)
+            for piece in _pieces(handler, self.fault(path, number) or self._answer(path)):
+                handler.wfile.write(piece)
+                sent += len(piece)
         except (BrokenPipeError, ConnectionResetError):
             handler.close_connection = True
         finally:
             with self._lock:
                 self._at_once -= 1
                 agent = handler.headers.get("User-Agent", "")
-                self.arrivals.append(Arrival(path, agent, came, time.monotonic()))
+                self.arrivals.append(Arrival(path, agent, came, time.monotonic(), sent))
 
     def _answer(self, path: str) -> Answer:
         if path == "/robots.txt":
@@ -156,15 +165,23 @@ def _html(text: str) -> Answer:
     return Answer(200, text.encode(), (("Content-Type", "text/html; charset=utf-8"),))
 
 
-def _send(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+def _pieces(handler: BaseHTTPRequestHandler, answer: Answer) -> Iterator[bytes]:
+    """Send the head of an answer, and give its body piece by piece."""
     handler.send_response(answer.status)
     names = {name.lower() for name, _ in answer.headers}
     for name, value in answer.headers:
         handler.send_header(name, value)
-    if "content-length" not in names:
+    if answer.times > 1:
+        handler.send_header("Transfer-Encoding", "chunked")
+    elif "content-length" not in names:
         handler.send_header("Content-Length", str(len(answer.body)))
     handler.end_headers()
-    handler.wfile.write(answer.body)
+    if answer.times > 1:
+        piece = b"%x\r\n%b\r\n" % (len(answer.body), answer.body)
+        yield from itertools.repeat(piece, answer.times)
+        yield b"0\r\n\r\n"
+    else:
+        yield answer.body
     if answer.close_early:
         handler.wfile.flush()
         handler.close_connection = True

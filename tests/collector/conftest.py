@@ -15,8 +15,10 @@ from running import Operator
 
 @pytest.fixture
 def replica() -> Iterator[Replica]:
+    """A site of 90 ads. Whatever goes wrong on it, it is never asked for two pages at once."""
     with Replica(Market(size=90)) as running:
         yield running
+        assert running.most_at_once <= 1
 
 
 @pytest.fixture

@@ -201,6 +201,11 @@ def bomb(number: int) -> Answer:
     return Answer(200, gzip.compress(b"x" * 1_000_000) * 200, (("Content-Encoding", "gzip"),))
 
 
+def endless(number: int) -> Answer:
+    """200 MB that no header announces."""
+    return Answer(200, b"x" * 1_000_000, times=200)
+
+
 def truncated(number: int) -> Answer:
     body = gzip.compress(Replica().page(AVITO).body)
     return Answer(200, body[: len(body) // 2], (("Content-Encoding", "gzip"),))
@@ -212,7 +217,7 @@ def cut_short(number: int) -> Answer:
 
 @pytest.mark.parametrize(
     ("broken", "most"),
-    [(huge, 1), (bomb, 1), (truncated, 3), (cut_short, 3), (lambda number: Answer(500), 3)],
+    [(huge, 1), (bomb, 1), (endless, 1), (truncated, 3), (cut_short, 3), (lambda number: Answer(500), 3)],
 )
 def test_a_page_that_can_not_be_read_is_lost_and_the_rest_is_landed(
     operator: Operator, replica: Replica, broken: Callable[[int], Answer], most: int
@@ -224,6 +229,8 @@ def test_a_page_that_can_not_be_read_is_lost_and_the_rest_is_landed(
     assert done.result["complete"] is False
     assert len(operator.landed()) == 35
     assert replica.pages.count(AVITO + "?o=2") <= most
+    # no more than the largest page and what was on its way
+    assert max(arrival.sent for arrival in replica.arrivals) < 25_000_000
 
 
 def test_a_page_in_an_encoding_that_the_server_does_not_name_is_read(

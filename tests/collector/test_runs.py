@@ -1,6 +1,9 @@
 """A run against the replica: what it lands, and what it does when it is killed."""
 
 import json
+import os
+import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -10,7 +13,10 @@ from demo.replica.market import Market
 from demo.replica.server import AVITO, JSONLD, MOTEUR, SITEMAP, Answer, Replica
 from running import Operator
 
+from carprice.store import DataRoot
+from carprice_collector import collecting, delivery
 from carprice_collector.ads import COLUMNS
+from carprice_collector.journal import Journal
 
 STARTS = {"avito": AVITO, "moteur": MOTEUR + "?per_page=30&page=1", "jsonld": JSONLD}
 
@@ -95,16 +101,83 @@ def test_a_run_that_is_killed_goes_on_and_no_ad_is_lost_or_there_twice(operator:
         assert len(replica.pages) - before <= 10 - before + 2
 
 
+def test_a_run_that_is_killed_again_and_again_ends_with_every_ad_once(operator: Operator) -> None:
+    dice = random.Random(17)
+    with Replica(Market(size=350)) as replica:
+        replica.fault = lambda path, number: time.sleep(0.15)  # type: ignore[func-returns-value]
+        for kill in range(1, 5):
+            run = operator.start("--source", "avito", "--start", replica.address + AVITO)
+            deadline = time.monotonic() + 60
+            while len(replica.pages) < 2 * kill and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(dice.uniform(0, 0.2))
+            run.kill()
+            run.join()
+        done = operator.collect(replica)
+
+        assert done.status == 0, done.said
+        assert done.result["complete"] is True
+        found = [row["listing_id"] for row in operator.landed()]
+        assert sorted(found) == sorted(str(ad.number) for ad in replica.ads())
+        assert len(operator.files()) == 1
+        # at most the page in hand is asked for again, after each kill
+        assert len(replica.pages) <= 10 + 4
+
+
+@pytest.mark.parametrize(
+    "moment", ["land", "land+", "write_json", "write_json+", "Journal.remove", "write_csv+"]
+)
+def test_a_run_that_is_killed_while_it_lands_is_landed_once(
+    operator: Operator, replica: Replica, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, name = {
+        "land": (delivery, "land"),
+        "write_json": (DataRoot, "write_json"),
+        "write_csv": (collecting, "write_csv"),
+        "Journal.remove": (Journal, "remove"),
+    }[moment.rstrip("+")]
+    real, operators_own = getattr(place, name), os.getpid()
+
+    def killed(*arguments: object, **named: object) -> None:
+        if moment.endswith("+") or os.getpid() == operators_own:
+            real(*arguments, **named)
+        if os.getpid() != operators_own:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, name, killed)
+        run = operator.ended(operator.start("--source", "avito", "--start", replica.address + AVITO))
+        assert run.status == -signal.SIGKILL
+
+    done = operator.collect(replica, "--pages", "1")
+
+    assert done.status == 0, done.said
+    first, second = operator.files()
+    assert second.stem == done.result["run"]
+    manifest = json.loads((operator.data / f"collected/{first.stem}.json").read_text())
+    assert (manifest["complete"], manifest["ads"]) == (True, len(replica.ads()))
+    rows = [row["listing_id"] for row in operator.landed()]
+    assert len(rows) == len(replica.ads()) + 35
+    assert sorted(set(rows)) == sorted(str(ad.number) for ad in replica.ads())
+
+
+def test_arabic_titles_are_landed_as_they_are(operator: Operator) -> None:
+    with Replica(Market(size=60, arabic=1.0, rentals=0)) as replica:
+        done = operator.collect(replica)
+        assert done.status == 0, done.said
+        truth = {str(ad.number): ad.title for ad in replica.ads()}
+    assert {row["listing_id"]: row["title"] for row in operator.landed()} == truth
+    assert all(re.search("[\u0600-\u06ff]", title) for title in truth.values())
+
+
 def test_another_run_lands_what_a_killed_one_has(operator: Operator, replica: Replica) -> None:
     replica.fault = lambda path, number: time.sleep(1) if "o=2" in path else None  # type: ignore[func-returns-value]
     run = operator.start("--source", "avito", "--start", replica.address + AVITO)
     deadline = time.monotonic() + 200
-    while len(replica.pages) < 1 and time.monotonic() < deadline:
+    while not replica.is_asked_for(AVITO + "?o=2") and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.5)
     run.kill()
     run.join()
-    time.sleep(1.1)  # the name of a run has its second
 
     done = operator.collect(replica, "--pages", "1")
 
@@ -147,13 +220,13 @@ def test_two_runs_never_ask_one_site_at_once(operator: Operator, replica: Replic
 
 
 def test_nothing_personal_is_written_anywhere(operator: Operator) -> None:
-    with Replica(Market(size=60, telephones_everywhere=True)) as replica:
+    with Replica(Market(size=40, telephones_everywhere=True)) as replica:
         done = operator.collect(replica, "--details")
         assert done.status == 65  # nobody asks a price
         run = done.result["run"]
         released = operator.ended(operator.start("--release", run))
         assert released.status == 0, released.said
-    assert len(operator.landed()) == 60
+    assert len(operator.landed()) == 40
     written = operator.written().replace(replica.address.rpartition(":")[2], "")
     digits = "".join(letter for letter in written if letter.isdecimal())
     assert "66123456" not in digits

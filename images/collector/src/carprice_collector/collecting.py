@@ -12,7 +12,7 @@ from typing import Any
 from carprice.errors import DataRefused, NothingToDo
 from carprice.store import DataRoot
 from carprice_collector.crawl import crawl
-from carprice_collector.delivery import deliver, earlier_runs, hold, run_prefix, write_csv
+from carprice_collector.delivery import deliver, earlier_runs, hold, new_run, write_csv
 from carprice_collector.findings import findings
 from carprice_collector.journal import Journal
 from carprice_collector.politeness.ledger import Ledger, SiteBusy, only_run
@@ -60,7 +60,7 @@ def _collect(
     journal = Journal(path)
     if journal.get("run") is None:
         facts = {
-            "run": f"{run_prefix(source.name)}-{now:%Y%m%dT%H%M%SZ}",
+            "run": new_run(root, source.name, now),
             "kind": source.kind,
             "source": source.name,
             "site": source.site,

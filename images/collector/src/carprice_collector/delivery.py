@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 from carprice.errors import UsageProblem
@@ -76,7 +77,7 @@ def discard(root: DataRoot, run: str) -> None:
 
 def earlier_runs(root: DataRoot, source: str, scope: dict[str, Any]) -> list[dict[str, Any]]:
     """The manifests of landed runs of a source with the same scope, oldest first; the newest ten."""
-    prefix = f"{run_prefix(source)}-"
+    prefix = f"{_run_prefix(source)}-"
     names = [name for name in root.names(COLLECTED, ".json") if name.startswith(prefix)]
     found = (root.read_json(f"{COLLECTED}/{name}") for name in reversed(names))
     same: list[dict[str, Any]] = []
@@ -88,8 +89,16 @@ def earlier_runs(root: DataRoot, source: str, scope: dict[str, Any]) -> list[dic
     return same[::-1]
 
 
-def run_prefix(source: str) -> str:
-    """How the names of a source's runs begin."""
+def new_run(root: DataRoot, source: str, now: datetime) -> str:
+    """A name that no run of a source has yet: the source and the second, or the next one that is free."""
+    while True:
+        name = f"{_run_prefix(source)}-{now:%Y%m%dT%H%M%SZ}"
+        if not any(root.exists(f"{folder}/{name}.json") for folder in (COLLECTED, _HELD)):
+            return name
+        now += timedelta(seconds=1)
+
+
+def _run_prefix(source: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "_", source.lower())
 
 
