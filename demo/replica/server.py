@@ -93,6 +93,11 @@ class Replica:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its answer."""
+        return self._at_once > 0
+
+    @property
     def pages(self) -> list[str]:
         """The paths of the requests, the one for robots.txt aside."""
         return [arrival.path for arrival in self.arrivals if arrival.path != "/robots.txt"]

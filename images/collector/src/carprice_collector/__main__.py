@@ -15,6 +15,7 @@ from carprice.store import DataRoot
 from carprice_collector.settings import SettingError, Settings
 from carprice_collector.sources import SOURCES
 from carprice_collector.sources.source import SourceProblem
+from carprice_contract.steps import StepName
 
 DESCRIPTION = """\
 Read used-car listings from a site, politely, and land them as a file in the data root.
@@ -32,8 +33,9 @@ exit status:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    given = parser().parse_args(arguments)
+    """Run the command; returns its exit status. In Airflow the name of the step stands before the options."""
+    words = sys.argv[1:] if arguments is None else arguments
+    given = parser().parse_args(words[1:] if words[:1] == [StepName.COLLECT_LISTINGS] else words)
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
