@@ -1,4 +1,4 @@
-"""What the collector's container may be: it reads the sites of the setting and nothing else. Needs no engine."""
+"""What the collector's container may be: it reads the sites of the setting alone. Needs no engine."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_collector_that_would_do_anything_else_is_refused(changes: dict[str, A
 
 
 def test_there_is_no_collector_until_it_has_a_network() -> None:
-    with pytest.raises(Refusal, match="CARPRICE_COLLECT_CONTACT|carprice-collector"):
+    with pytest.raises(Refusal, match=r"CARPRICE_COLLECT_CONTACT|carprice-collector"):
         asked(collector(), CARPRICE_COLLECTOR_NETWORK="")
 
 

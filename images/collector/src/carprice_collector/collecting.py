@@ -11,6 +11,7 @@ from typing import Any
 
 from carprice.errors import DataRefused, NothingToDo
 from carprice.store import DataRoot
+from carprice_collector import gauges
 from carprice_collector.crawl import crawl
 from carprice_collector.delivery import deliver, earlier_runs, hold, new_run, write_csv
 from carprice_collector.findings import findings
@@ -126,6 +127,9 @@ def _deliver(journal: Journal, root: DataRoot, folder: str) -> dict[str, Any]:
     changed = findings(
         made, filled, least, journal.pages_in("moved"), earlier_runs(root, made["source"], made["scope"])
     )
+    if changed:
+        made = made | {"findings": changed}
+    gauges.write(root, made)
     if not changed and not filled.ads:
         lost = [why for state in ("forbidden", "failed") for _, why in journal.pages_in(state, 1)]
         why = made["stopped_why"] or (lost[0] if lost else "no page has an ad.")
@@ -134,7 +138,6 @@ def _deliver(journal: Journal, root: DataRoot, folder: str) -> dict[str, Any]:
     path = f"{folder}/{made['run']}.csv"
     write_csv(journal, path)
     if changed:
-        made = made | {"findings": changed}
         hold(root, path, made)
     else:
         made = deliver(root, path, made)

@@ -64,6 +64,10 @@ class Journal:
             for name, value in facts.items():
                 self._set(name, value)
 
+    def count_refusal(self) -> None:
+        """The site asked to wait or to stop once more."""
+        self.set(refusals=(self.get("refusals") or 0) + 1)
+
     def next_page(self) -> WaitingPage | None:
         """The first page that waits."""
         found = self._database.execute(

@@ -109,6 +109,7 @@ class ListingsSpider(scrapy.Spider):
     def stop_at_challenge(self, address: str) -> Stopped:
         """Ask nothing more of the site today: it wants to know whether we are a person, and we are none."""
         why = f"{self.site} answered with a test for people at {address}."
+        self.journal.count_refusal()
         self.ledger.stop(why, datetime.now(UTC))
         return Stopped(StopCode.CHALLENGE, why)
 

@@ -63,6 +63,7 @@ def manifest(journal: Journal, filled: Filling) -> dict[str, Any]:
         "pages_read": counts.get("read", 0),
         "pages_waiting": counts.get("waiting", 0),
         "pages_lost": lost,
+        "refusals": journal.get("refusals") or 0,
         "search_pages": search_pages,
         "ads_on_search_pages": on_them,
         "said_total": journal.get("said_total"),

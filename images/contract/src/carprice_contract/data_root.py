@@ -53,6 +53,7 @@ LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
 REPORT_INDEX = f"{REPORTS}/index.html"
 GAUGES = f"{METRICS}/carprice.prom"
+COLLECTOR_GAUGES = f"{METRICS}/collector.prom"
 EVIDENTLY_WORKSPACE = f"{MONITORING}/evidently"
 
 REPORT_KINDS = ("quality", "pipeline", "drift", "models", "live")

@@ -84,6 +84,8 @@ class Gate:
         """Obey what the site asks. Raises `Stopped`."""
         self._set_pace()
         site = self._spider.site
+        if response.status in (403, 429, 503):
+            self._spider.journal.count_refusal()
         if response.status == 403:
             raise self._stop(StopCode.REFUSED, f"{site} answered 403 (forbidden).")
         if response.status not in (429, 503):
