@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ENVIRONMENTS := airflow trainer mlflow app
-TESTED := airflow trainer app
+TESTED := airflow trainer app collector
 uv := .venv/tools/bin/uv
 # Each step is a new process; compiled bytecode saves seconds at its start.
 export UV_COMPILE_BYTECODE := 1
@@ -23,6 +23,9 @@ demo: setup ## start everything on this machine, land a file and follow it into 
 
 .PHONY: setup
 setup: $(ENVIRONMENTS:%=.venv/%/.ready) ## make the virtual environments or bring them up to date
+
+.PHONY: collector
+collector: .venv/collector/.ready ## make the environment of `carprice collect`, which nothing else needs
 
 .PHONY: clean
 clean: ## remove the virtual environments and the state of the demo; data/ stays
@@ -95,6 +98,7 @@ test: test-setup lint current-images ## what every change must pass, 30 minutes 
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/trainer tests/demo tests/test_makefile.py tests/test_documents.py
 	PYTHONPATH=airflow .venv/airflow/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/airflow
 	.venv/app/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/app
+	.venv/collector/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/collector
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
@@ -115,14 +119,15 @@ test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores
 test-setup: setup $(TESTED:%=.venv/%/.test-ready) .venv/client/.ready ## add what the tests need to the virtual environments
 
 .PHONY: lint
-lint: .venv/trainer/.test-ready .venv/app/.test-ready ## check style with ruff, the layers of the packages with import-linter, and types with mypy
+lint: .venv/trainer/.test-ready .venv/app/.test-ready .venv/collector/.test-ready ## check style with ruff, the layers of the packages with import-linter, and types with mypy
 	.venv/trainer/bin/ruff check
 	.venv/trainer/bin/ruff format --check
-	PYTHONPATH=airflow:images/app:images/docker-proxy .venv/trainer/bin/lint-imports
+	PYTHONPATH=airflow:images/app:images/docker-proxy:images/collector/src .venv/trainer/bin/lint-imports
 	.venv/trainer/bin/mypy images/contract/src images/trainer/src/carprice demo benchmarks docs/write_settings.py
 	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
 		stack/make_worker.py stack/reports/serve_reports.py
 	.venv/app/bin/mypy images/app
+	.venv/collector/bin/mypy images/collector/src
 	MYPYPATH=images/docker-proxy .venv/trainer/bin/mypy -p docker_proxy
 	.venv/app/bin/mypy stack/api/ensure_key.py
 	@# One file at a time, because two of them have the same name.
@@ -195,9 +200,13 @@ bench-report: setup ## measure the cost of drift reports on a large landing [ROW
 bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=path DURATION=10]
 	.venv/trainer/bin/python -m benchmarks.serving
 
+.PHONY: bench-collect
+bench-collect: setup collector ## measure how fast the collector reads the replica, and its memory [ADS=100000 SOURCE=avito]
+	.venv/trainer/bin/python -m benchmarks.collecting
+
 .PHONY: lock
 lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
-	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy tests tests/client benchmarks; do \
+	for folder in airflow images/trainer images/mlflow images/app images/docker-proxy images/collector tests tests/client benchmarks; do \
 		(cd $$folder && $(CURDIR)/$(uv) pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--no-emit-index-url --no-header requirements.in -o requirements.txt); \
 	done
@@ -236,6 +245,12 @@ lock: .venv/tools/.ready ## compile every requirements.in to the newest versions
 	@echo "setting up the environment '$*'"
 	@$(uv) pip install --quiet -p .venv/$* -r $<
 	@$(uv) pip install --quiet -p .venv/$* --no-deps -e images/contract -e images/trainer
+	@touch $@
+
+.venv/collector/.ready: images/collector/requirements.txt images/collector/pyproject.toml images/trainer/pyproject.toml images/contract/pyproject.toml .venv/collector/.created
+	@echo "setting up the environment 'collector'"
+	@$(uv) pip install --quiet -p .venv/collector -r $<
+	@$(uv) pip install --quiet -p .venv/collector --no-deps -e images/contract -e images/trainer -e images/collector
 	@touch $@
 
 .venv/trainer/.bench-ready: benchmarks/requirements.txt .venv/trainer/.ready

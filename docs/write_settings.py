@@ -41,12 +41,17 @@ DOCKER_PROXY = """\
 Variables without `PROXY` in their name are also [Airflow's](#airflow) or the steps'; set each once, for both.
 [security.md](security.md#the-docker-api) says what the proxy allows."""
 
+COLLECTOR = """\
+[collecting.md](collecting.md) says how sites are asked and what an operator must check first. The data root
+is the same as that of [`carprice`](#the-command-carprice)."""
+
 SECTIONS = {
     "carprice": ("The command carprice", CARPRICE),
     "include": ("Airflow", AIRFLOW),
     "price_api": ("API", ""),
     "price_app": ("App", APP),
     "docker_proxy": ("Docker proxy", DOCKER_PROXY),
+    "carprice_collector": ("Collector", COLLECTOR),
     "demo": ("make demo", "`make` takes these as arguments, too: `make demo ONCE=1`."),
 }
 """The package of each settings class, with its heading and what else there is to say."""
@@ -117,7 +122,8 @@ def default_in_words(value: object) -> str:
 def main() -> int:
     """Write the page, or compare it; returns the exit status."""
     sys.path[:0] = [
-        str(REPOSITORY / folder) for folder in ("", "airflow", "images/app", "images/docker-proxy")
+        str(REPOSITORY / folder)
+        for folder in ("", "airflow", "images/app", "images/docker-proxy", "images/collector/src")
     ]
     text = page()
     if "--check" in sys.argv[1:]:

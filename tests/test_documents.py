@@ -65,7 +65,8 @@ def test_every_carprice_command_takes_the_options_it_is_shown_with(
 ) -> None:
     shown: dict[str, set[str]] = {}
     for _, (command, *words) in calls("bin/carprice"):
-        if not command.startswith("-"):
+        # The collector has an environment and tests of its own.
+        if not command.startswith("-") and command != "collect":
             shown.setdefault(command, set()).update(
                 word.split("=")[0] for word in words if word.startswith("-")
             )

@@ -14,6 +14,9 @@ raw_listings = Asset(
 )
 """A CSV landed in raw/. The event only wakes the pipeline; the receipts decide what is left to do."""
 
+collected_listings = Asset(name="collected_listings", uri="carprice://data/collected")
+"""The collector landed the ads of a source; the event says which part of the market the file covers."""
+
 listings = Asset(name="listings", uri="carprice://data/snapshots")
 """A snapshot of all accepted listings was made."""
 

@@ -59,11 +59,13 @@ class Step(DecoratedOperator, SkipMixin):
         *,
         background: bool = False,
         serving: bool = False,
+        collecting: bool = False,
         skip_unless: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         self.background = background
         self.serving = serving
+        self.collecting = collecting
         self.skip_unless = dict(skip_unless or {})
         super().__init__(**kwargs)
 

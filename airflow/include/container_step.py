@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from docker.errors import APIError, NotFound
 from docker.types import Mount
 
@@ -34,13 +34,15 @@ class ContainerStep(Step, OpenDockerOperator):
         "command": "json",
     }
 
-    def __init__(self, *, serving: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, serving: bool = False, collecting: bool = False, **kwargs: Any) -> None:
         here = settings()
+        image = here.serving_image if serving else here.trainer_image
         super().__init__(
             serving=serving,
+            collecting=collecting,
             # Works for images with and without an ENTRYPOINT.
-            entrypoint=[containers.PROGRAM],
-            image=here.serving_image if serving else here.trainer_image,
+            entrypoint=[containers.COLLECTOR_PROGRAM if collecting else containers.PROGRAM],
+            image=here.collector_image if collecting else image,
             # Images are built or pulled when the system is set up, not in the middle of a run.
             force_pull=False,
             # The engine may be on another machine, where a folder in Airflow's /tmp means nothing.
@@ -57,7 +59,8 @@ class ContainerStep(Step, OpenDockerOperator):
             ],
             # Files in the data folder belong to whoever runs the system, never to root.
             user=here.container_user,
-            network_mode=here.docker_network,
+            # Only the collector's network reaches the sites, and it reaches nothing of ours.
+            network_mode=here.collector_network if collecting else here.docker_network,
             # A step that eats all memory must not take Airflow and MLflow with it.
             mem_limit=here.step_memory,
             # Leave nothing behind, not after a failure either: log and result are in Airflow by then.
@@ -71,13 +74,20 @@ class ContainerStep(Step, OpenDockerOperator):
         """Run the step's container to its end. Raises `AirflowException` when it can't be started."""
         here = settings()
         self.command = [*arguments, "--result", str(self.retrieve_output_path)]
-        self.environment = {**here.step_environment(), "HOME": containers.SCRATCH}
+        environment = here.collector_environment() if self.collecting else here.step_environment()
+        self.environment = {**environment, "HOME": containers.SCRATCH}
+        if self.collecting and not self.network_mode:
+            raise AirflowFailException(
+                "CARPRICE_COLLECTOR_NETWORK must name a network that reaches the sites, found nothing: make "
+                "one with `docker network create` and name it."
+            )
         self.labels = labels(context)
         task, attempt = self.labels[containers.TASK_LABEL], self.labels[containers.TRY_LABEL]
         self.container_name = f"carprice-{task}-{attempt}-{uuid.uuid4().hex[:8]}"
         self._remove_earlier_tries()
         try:
-            outcome: Outcome = self.pull_and_run(context, here.step_secrets(os.environ))
+            secrets = {} if self.collecting else here.step_secrets(os.environ)
+            outcome: Outcome = self.pull_and_run(context, secrets)
             return outcome
         except APIError as problem:
             if self.cli.images(name=self.image):
@@ -86,7 +96,8 @@ class ContainerStep(Step, OpenDockerOperator):
                 ) from problem
             raise AirflowException(
                 f"The engine has no image {self.image} and can't pull it ({problem.explanation}): "
-                "build it with `make images`, or set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE."
+                "build it with `make images`, or set CARPRICE_TRAINER_IMAGE, CARPRICE_SERVING_IMAGE and "
+                "CARPRICE_COLLECTOR_IMAGE."
             ) from problem
 
     def _remove_earlier_tries(self) -> None:

@@ -152,7 +152,7 @@ def step_states(ti: TaskInstance) -> dict[str, str]:
     )
     found = {name: states[name] or "none" for name in names}
     for name, state in found.items():
-        # only the check of a file is mapped
+        # only the checks of files and the reading of sites are mapped
         ended_early = state == "failed" or (state == "skipped" and name not in order)
         result = _xcom_of(ti, name, "return_value") if ended_early else None
         if isinstance(result, dict) and result.get("status") in ("refused", "held"):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import fsspec
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes.client import ApiException, V1ContainerState, V1Pod
 from kubernetes.client import models as k8s
 from kubernetes.config import ConfigException
@@ -105,6 +105,11 @@ class PodStep(Step, KubernetesPodOperator):
     def run_step(self, arguments: list[str], context: Context) -> Outcome:
         """Run the step's pod to its end. Raises `AirflowException` when it can't be started or vanishes."""
         here = settings()
+        if self.collecting:
+            raise AirflowFailException(
+                "The collector needs a folder that stays between its runs, and a pod has none: start "
+                "`carprice collect` on a machine of its own (docs/collecting.md)."
+            )
         found = labels(context)
         key = _key(without_try(found))
         task = re.sub("[^a-z0-9]+", "-", found[containers.TASK_LABEL].lower())[:40].strip("-")

@@ -18,9 +18,10 @@ import psutil  # type: ignore[import-untyped]
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from carprice_contract import variables
 from include.airflow_internals import DecoratedOperator
 from include.base_step import Json, LineLog, Outcome, Step, labels, without_try
-from include.settings import settings
+from include.settings import Settings, settings
 
 BACKGROUND_NICE = 15
 
@@ -48,11 +49,11 @@ class ProcessStep(Step, BaseOperator):
             "CARPRICE_RUNTIME=process: this step runs as a plain process, "
             "without the memory limit and the isolation of a container."
         )
-        python = here.serving_python if self.serving else here.trainer_python
+        variable, python = self._python(here)
         if not python:
             raise AirflowFailException(
-                "CARPRICE_RUNTIME=process needs CARPRICE_TRAINER_PYTHON and CARPRICE_SERVING_PYTHON, found "
-                "one of them empty: set them to the pythons of the trainer's and the app's environments."
+                f"CARPRICE_RUNTIME=process needs {variable}, found it empty: set it to the python of that "
+                "environment."
             )
         key = " ".join(f"{name}={value}" for name, value in without_try(labels(context)).items())
         _kill_earlier_tries(key, self.log.warning)
@@ -63,11 +64,9 @@ class ProcessStep(Step, BaseOperator):
                 # A process group can be killed as a whole. Not a session: Linux's autogrouping would then
                 # ignore the nice value.
                 self._process = subprocess.Popen(
-                    [python, "-m", "carprice", *self.command],
+                    [python, "-m", "carprice_collector" if self.collecting else "carprice", *self.command],
                     env={
-                        **_without_airflow(os.environ),
-                        **here.step_environment(),
-                        **here.step_secrets(os.environ),
+                        **self._environment(here),
                         "CARPRICE_STEP_KEY": key,
                         "PYTHONUNBUFFERED": "1",
                     },
@@ -79,8 +78,7 @@ class ProcessStep(Step, BaseOperator):
                 )
             except OSError as problem:
                 raise AirflowFailException(
-                    f"{'CARPRICE_SERVING_PYTHON' if self.serving else 'CARPRICE_TRAINER_PYTHON'}={python} "
-                    f"can't be started: {problem.strerror}."
+                    f"{variable}={python} can't be started: {problem.strerror}."
                 ) from problem
             try:
                 last_words = self._follow(self._process)
@@ -88,6 +86,21 @@ class ProcessStep(Step, BaseOperator):
             finally:
                 self.on_kill()
             return Outcome(exit_code, self._result(result_file), last_words)
+
+    def _python(self, here: Settings) -> tuple[str, str]:
+        """The setting that names the python of this step, and its value."""
+        if self.collecting:
+            return "CARPRICE_COLLECTOR_PYTHON", here.collector_python
+        if self.serving:
+            return "CARPRICE_SERVING_PYTHON", here.serving_python
+        return "CARPRICE_TRAINER_PYTHON", here.trainer_python
+
+    def _environment(self, here: Settings) -> dict[str, str]:
+        inherited = _without_airflow(os.environ)
+        if self.collecting:
+            open_ones = {name: value for name, value in inherited.items() if not variables.is_private(name)}
+            return {**open_ones, **here.collector_environment()}
+        return {**inherited, **here.step_environment(), **here.step_secrets(os.environ)}
 
     def _follow(self, process: subprocess.Popen[bytes]) -> str:
         lines = LineLog(self.log.info)

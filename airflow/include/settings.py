@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from carprice_contract import variables
+from carprice_contract.collecting import collected_sources
 from carprice_settings import DataRootSettings, SettingError, setting
 
 __all__ = ["SettingError", "Settings", "settings"]
@@ -27,6 +28,7 @@ class Settings(DataRootSettings):
         *variables.PRIVATE_PREFIXES,
         "CARPRICE_API_",
         "CARPRICE_APP_",
+        "CARPRICE_COLLECT_",
         "CARPRICE_REAL_DATA",
         variables.PARAMS,
     )
@@ -50,6 +52,34 @@ class Settings(DataRootSettings):
     serving_python: str = setting(
         "CARPRICE_SERVING_PYTHON", "", "In process mode, the python of the app's environment."
     )
+    collector_image: str = setting(
+        "CARPRICE_COLLECTOR_IMAGE", "carprice-collector:latest", "The image that reads listings from sites."
+    )
+    collector_python: str = setting(
+        "CARPRICE_COLLECTOR_PYTHON", "", "In process mode, the python of the collector's environment."
+    )
+    collector_network: str = setting(
+        "CARPRICE_COLLECTOR_NETWORK",
+        "",
+        "The Docker network of the collector's containers; it must reach the sites. Empty: no collector.",
+    )
+    collector_schedule: str = setting(
+        "CARPRICE_COLLECTOR_SCHEDULE", "", "Cron times in Morocco at which sites are read; empty: never."
+    )
+    collector_sources: str = setting(
+        "CARPRICE_COLLECTOR_SOURCES",
+        "",
+        "What is read, separated by spaces: a source, or one with its first page: avito jsonld=https://….",
+    )
+    collector_pages: int = setting(
+        "CARPRICE_COLLECTOR_PAGES", 0, "The most pages of a run of a source; 0: all.", ge=0, le=100_000
+    )
+    collect_contact: str = setting(
+        "CARPRICE_COLLECT_CONTACT", "", "Handed on to the [collector](#collector), which tells what it is."
+    )
+    collect_delay_seconds: str = setting("CARPRICE_COLLECT_DELAY_SECONDS", "", "Handed on in the same way.")
+    collect_pages_per_day: str = setting("CARPRICE_COLLECT_PAGES_PER_DAY", "", "Handed on in the same way.")
+    collect_hours: str = setting("CARPRICE_COLLECT_HOURS", "", "Handed on in the same way.")
     params_file: str = setting(
         "CARPRICE_PARAMS_FILE", "params.yaml", "The pipeline's params.yaml, read anew by every task."
     )
@@ -119,6 +149,22 @@ class Settings(DataRootSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_collector_needs_a_folder_that_stays(self) -> Self:
+        _ = self.sources
+        if self.collector_schedule and not self.data_is_local:
+            raise ValueError(
+                "CARPRICE_COLLECTOR_SCHEDULE needs a folder as DATA_DIR, where unfinished runs and what was "
+                f"asked of each site stay, not {self.data_dir!r}: leave it empty, and start `carprice "
+                "collect` on a machine of its own (docs/collecting.md)."
+            )
+        return self
+
+    @property
+    def sources(self) -> list[dict[str, str]]:
+        """What the collector reads: `source`, and `start` where a first page is named."""
+        return collected_sources(self.collector_sources)
+
     @property
     def container_user(self) -> str:
         """uid:gid of the step containers, never root's uid."""
@@ -134,6 +180,12 @@ class Settings(DataRootSettings):
             variables.REPORTS_URL: self.reports_url,
         }
         return {name: value for name, value in found.items() if value}
+
+    def collector_environment(self) -> dict[str, str]:
+        """The collector's environment. It has no secret."""
+        pace = self.collect_delay_seconds, self.collect_pages_per_day, self.collect_hours
+        found = dict(zip(variables.COLLECT_VARIABLES, (self.collect_contact, *pace), strict=True))
+        return {name: value for name, value in found.items() if value} | {variables.DATA_DIR: self.data_root}
 
     def step_secrets(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What a step gets and nobody sees: `environment`'s secrets and the text of params.yaml.

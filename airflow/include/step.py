@@ -18,11 +18,12 @@ from include.settings import settings
 def step(function: Callable[..., Sequence[str]] | None = None, **kwargs: Any) -> Callable[..., Any]:
     """Make a task of a function that returns the argument list of `carprice`.
 
-    Takes the arguments of any Airflow operator, and three of its own:
+    Takes the arguments of any Airflow operator, and four of its own:
 
     - `background=True`: the step gives way to others when the machine is busy.
     - `serving=True`: the step runs in the app's image or environment, where prices are served, instead
       of the trainer's.
+    - `collecting=True`: the step runs in the collector's image or environment, without any secret.
     - `skip_unless={task: key}`: Airflow skips the following `task` unless `key` of the result is true.
 
     The setting CARPRICE_RUNTIME says how the step runs.

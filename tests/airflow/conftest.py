@@ -39,6 +39,9 @@ os.environ.update(
     DATA_DIR=f"{_home.name}/data",
     CARPRICE_TRAINER_PYTHON=f"{_home.name}/trainer-python",
     CARPRICE_SERVING_PYTHON=f"{_home.name}/trainer-python",
+    CARPRICE_COLLECTOR_PYTHON=f"{_home.name}/trainer-python",
+    CARPRICE_COLLECTOR_SOURCES="avito jsonld=https://cars.example/all?page=1",
+    CARPRICE_COLLECT_CONTACT="ops@example.ma",
     MLFLOW_TRACKING_PASSWORD="hidden-password",
 )
 sys.path.insert(0, str(ROOT / "airflow"))

@@ -14,6 +14,7 @@ from typing import Any
 
 DEFAULTS: dict[str, Any] = {
     "claim-files": [{"file": "a.csv", "sha256": "aa"}, {"file": "b.csv", "sha256": "bb"}],
+    "collect-listings": {"run": "avito-20261127T010000Z", "ads": 35, "complete": True},
     "assemble-listings": {"snapshot_id": "snap1", "rows_accepted": 7},
     "score-new-listings": {"verdict": "as promised", "report": "reports/live/x.html"},
     "train-model": {"run_id": "run1", "metrics": {"mae": 1.5}},
@@ -38,11 +39,21 @@ def option(name: str) -> str:
 
 
 def main() -> int:
-    args = sys.argv[3:] if sys.argv[1] == "-m" else sys.argv[1:]
+    # In process mode a python runs a module; in a container the program itself runs.
+    in_process = sys.argv[1] == "-m"
+    args = sys.argv[3:] if in_process else sys.argv[1:]
+    program = sys.argv[2] if in_process else os.path.basename(sys.argv[0])
     command, data = args[0], os.environ["DATA_DIR"]
     with open(f"{data}/calls.jsonl", "a") as calls:
-        names = ("DATA_DIR", "CARPRICE_PARAMS", "MLFLOW_TRACKING_PASSWORD", "AIRFLOW_HOME", "PYTHONPATH")
-        call = {"args": args, "pid": os.getpid(), "uid": os.getuid(), "nice": os.nice(0)}
+        names = (
+            "DATA_DIR",
+            "CARPRICE_PARAMS",
+            "MLFLOW_TRACKING_PASSWORD",
+            "AIRFLOW_HOME",
+            "PYTHONPATH",
+            "CARPRICE_COLLECT_CONTACT",
+        )
+        call = {"args": args, "program": program, "pid": os.getpid(), "uid": os.getuid(), "nice": os.nice(0)}
         calls.write(json.dumps({**call, "env": {n: os.environ.get(n) for n in names}}) + "\n")
     with open(f"{data}/plan.json") as file:
         plan = json.load(file).get(command, {})

@@ -17,6 +17,7 @@ DAGS = Path(__file__).parents[2] / "airflow/dags"
 NAMES = sorted(file.stem for file in DAGS.glob("*.py"))
 
 TASKS = {
+    "collect_listings": {"collect_listings", "no_step_failed", "send_pipeline_report"},
     "ingest_listings": {
         "claim_files",
         "check_freshness",
@@ -97,6 +98,7 @@ def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
     }
 
     assert emitted == {
+        "collect_listings": {"collected_listings"},
         "ingest_listings": {"listings"},
         "train_car_price": {"candidate_model"},
         "promote_car_price": {"production_model"},
@@ -111,6 +113,21 @@ def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
     assert waits["train_car_price"] == ["listings"]
     assert waits["promote_car_price"] == ["candidate_model"]
     assert waits["monitor_drift"] == ["listings"]
+
+
+def test_sites_are_read_when_a_setting_says_so_and_otherwise_never(
+    load_dag: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_dag("collect_listings").timetable.can_be_scheduled is False
+    monkeypatch.setenv("CARPRICE_COLLECTOR_SCHEDULE", "30 2 * * *")
+    settings_module.settings.cache_clear()
+    try:
+        dag = load_dag("collect_listings")
+    finally:
+        settings_module.settings.cache_clear()
+    assert dag.timetable.can_be_scheduled
+    assert "30 2 * * *" in repr(dag.timetable)
+    assert "Africa/Casablanca" in repr(dag.timetable)
 
 
 def test_a_failure_of_any_step_is_told_by_a_last_task(dag: Any) -> None:

@@ -100,6 +100,56 @@ def test_ingest_checks_every_claimed_file_and_announces_the_snapshot(run: Any, t
     assert last_event_extra("listings") == {"snapshot_id": "snap1", "rows_accepted": 7}
 
 
+def test_each_source_is_collected_by_a_task_of_its_own_and_announced(run: Any, trainer: Any) -> None:
+    done = run("collect_listings")
+
+    assert done.state == "success", done.tasks
+    assert trainer.args("collect-listings") == [
+        ["--source", "avito"],
+        ["--source", "jsonld", "--start", "https://cars.example/all?page=1"],
+    ]
+    calls = [call for call in trainer.calls if call["args"][0] == "collect-listings"]
+    assert {call["program"] for call in calls} == {"carprice_collector"}
+    for call in calls:
+        assert call["env"]["CARPRICE_COLLECT_CONTACT"] == "ops@example.ma"
+        assert call["env"]["MLFLOW_TRACKING_PASSWORD"] is None, "the collector needs no secret"
+        assert call["env"]["CARPRICE_PARAMS"] is None
+    assert last_event_extra("collected_listings")["ads"] == 35
+    assert done.tasks["send_pipeline_report"] == "skipped"
+
+
+def test_a_site_that_changed_is_told_and_does_not_stop_the_other_one(run: Any, trainer: Any) -> None:
+    changed = "carprice: The pages of avito were expected as before, found changed: See https://a.example/1 ."
+    trainer.plan(
+        collect_listings=[
+            {
+                "exit": 65,
+                "stderr": changed,
+                "result": {"run": "avito-1", "findings": [{"code": "page_moved"}]},
+            },
+            {},
+        ]
+    )
+
+    done = run("collect_listings")
+
+    assert done.state == "failed"
+    ended = sorted(done.tasks[f"collect_listings[{index}]"] for index in (0, 1))
+    assert ended == ["failed", "success"]
+    assert len(trainer.args("collect-listings")) == 2, "a site that changed is not asked again"
+    (told,) = option_reported(trainer, "--problems").values()
+    assert told == changed
+
+
+def test_a_site_that_is_not_to_be_asked_now_is_skipped_without_a_word(run: Any, trainer: Any) -> None:
+    trainer.plan(collect_listings={"exit": 99, "no_result": True, "stderr": "avito is left alone."})
+
+    done = run("collect_listings")
+
+    assert done.state == "success"
+    assert done.tasks["collect_listings[0]"] == done.tasks["send_pipeline_report"] == "skipped"
+
+
 def test_a_refused_file_turns_the_run_red_but_does_not_stop_the_good_one(run: Any, trainer: Any) -> None:
     trainer.plan(check_data_quality={"refuse": ["a.csv"]})
 
@@ -480,6 +530,7 @@ NOTHING_TO_CLAIM = {"exit": 99, "no_result": True}
         ("ingest_listings", {"check_data_quality", "held_files"}),
         ("ingest_listings", {"assemble_listings", "held_files"}),
         ("ingest_listings", {"assemble_listings", "ask_about_held_files"}),
+        ("collect_listings", {"collect_listings"}),
         ("train_car_price", {"score_new_listings"}),
         ("train_car_price", {"train_model"}),
         ("train_car_price", {"evaluate_model"}),

@@ -86,6 +86,42 @@ def test_pods_need_a_data_root_that_every_machine_reaches() -> None:
     assert Settings.from_environment(there).runtime == "kubernetes"
 
 
+def test_the_collector_is_told_what_to_read_and_gets_no_secret() -> None:
+    settings = Settings.from_environment(
+        {
+            "CARPRICE_COLLECTOR_SOURCES": " avito  moteur=https://cars.example/a?b=c ",
+            "CARPRICE_COLLECT_CONTACT": "ops@example.ma",
+            "CARPRICE_COLLECT_HOURS": "01:00-06:00",
+            "CARPRICE_COLLECT_JITTER": "1",
+            "DATA_DIR": "/srv/data",
+        }
+    )
+    assert settings.sources == [
+        {"source": "avito"},
+        {"source": "moteur", "start": "https://cars.example/a?b=c"},
+    ]
+    assert settings.collector_environment() == {
+        "CARPRICE_COLLECT_CONTACT": "ops@example.ma",
+        "CARPRICE_COLLECT_HOURS": "01:00-06:00",
+        "DATA_DIR": "/srv/data",
+    }
+    assert Settings().sources == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"CARPRICE_COLLECTOR_SOURCES": "Avito.ma"}, "must be sources like avito"),
+        ({"CARPRICE_COLLECTOR_SOURCES": "avito=file:///etc/passwd"}, "must be sources like avito"),
+        ({"CARPRICE_COLLECTOR_SOURCES": "avito=https://me:secret@host/"}, "must be sources like avito"),
+        ({"CARPRICE_COLLECTOR_SCHEDULE": "@daily", "DATA_DIR": "s3://b/x"}, "needs a folder as DATA_DIR"),
+    ],
+)
+def test_a_collector_that_can_not_be_started_is_refused(environment: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        Settings.from_environment(environment)
+
+
 def test_a_step_gets_the_secrets_it_needs_and_no_others(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("a: 1")

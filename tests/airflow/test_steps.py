@@ -69,7 +69,8 @@ def docker() -> Any:
         no_docker("the engine has no image with a Python in it: run `make base-image`")
     files = {
         "Dockerfile": f"FROM {base}\nUSER root\nCOPY carprice /usr/local/bin/carprice\n"
-        "RUN chmod 755 /usr/local/bin/carprice\nENV PATH=/usr/local/bin:/usr/bin:/bin\n",
+        "RUN cd /usr/local/bin && chmod 755 carprice && ln -s carprice carprice-collect\n"
+        "ENV PATH=/usr/local/bin:/usr/bin:/bin\n",
         "carprice": Path(__file__).with_name("fake_carprice.py").read_text(),
     }
     context = io.BytesIO()
@@ -348,6 +349,33 @@ def test_a_serving_container_is_made_of_the_image_of_the_app(in_container: Any, 
 
 
 @pytest.mark.docker
+def test_a_collecting_container_has_a_network_and_a_program_of_its_own_and_no_secret(
+    in_container: Any, trainer: Any, monkeypatch: Any
+) -> None:
+    network = f"carprice-collect-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("CARPRICE_COLLECTOR_IMAGE", TEST_IMAGE)
+    monkeypatch.setenv("CARPRICE_COLLECTOR_NETWORK", network)
+    in_container.networks.create(network, internal=True)
+    try:
+        for _ in with_settings(monkeypatch):
+            done = execute_step(("collect-listings", "--source", "avito"), collecting=True)
+    finally:
+        in_container.networks.get(network).remove()
+    assert done.error is None
+    assert done.result["ads"] == 35
+    (call,) = trainer.calls
+    assert call["program"] == "carprice-collect"
+    assert call["env"]["CARPRICE_COLLECT_CONTACT"] == "ops@example.ma"
+    assert call["env"]["MLFLOW_TRACKING_PASSWORD"] is None
+    assert done.operator.network_mode == network
+
+
+def test_without_a_network_for_it_no_collector_starts(in_container: Any, monkeypatch: Any) -> None:
+    for _ in with_settings(monkeypatch, CARPRICE_COLLECTOR_NETWORK=""):
+        done = execute_step(("collect-listings", "--source", "avito"), collecting=True)
+    assert "CARPRICE_COLLECTOR_NETWORK must name" in str(done.error)
+
+
 def test_a_container_has_its_labels_and_limits_and_is_no_root(in_container: Any, trainer: Any) -> None:
     trainer.plan(train_model={"sleep": 4})
     thread = threading.Thread(target=execute_step)

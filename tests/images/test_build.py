@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-IMAGES = ["trainer", "airflow", "app", "mlflow", "docker-proxy", "postgres", "redis"]
+IMAGES = ["trainer", "airflow", "app", "mlflow", "docker-proxy", "collector", "postgres", "redis"]
 
 # Knows the images that exist as files in $ENGINE/images, each holding its label of inputs.
 ENGINE = r"""#!/usr/bin/env bash
@@ -118,14 +118,21 @@ def test_only_the_images_named_are_built(workshop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("changed", "rebuilt"),
     [
-        ("images/contract/src/carprice_contract/steps.py", ["trainer", "airflow", "app", "docker-proxy"]),
-        ("images/trainer/src/carprice/__init__.py", ["trainer", "app"]),
+        (
+            "images/contract/src/carprice_contract/steps.py",
+            ["trainer", "airflow", "app", "docker-proxy", "collector"],
+        ),
+        ("images/trainer/src/carprice/__init__.py", ["trainer", "app", "collector"]),
         ("images/trainer/requirements.txt", ["trainer"]),
         ("airflow/dags/ingest_listings.py", ["airflow"]),
         ("airflow/Dockerfile", ["airflow"]),
         ("images/app/requirements.txt", ["app"]),
         ("images/docker-proxy/requirements.txt", ["docker-proxy"]),
-        ("images/base/build-requirements.txt", ["trainer", "airflow", "app", "mlflow", "docker-proxy"]),
+        ("images/collector/requirements.txt", ["collector"]),
+        (
+            "images/base/build-requirements.txt",
+            ["trainer", "airflow", "app", "mlflow", "docker-proxy", "collector"],
+        ),
         ("images/certs/ours.crt", IMAGES),
         ("images/trainer/src/carprice/__pycache__/x.pyc", []),
         ("images/trainer/src/carprice/.mypy_cache/x.json", []),

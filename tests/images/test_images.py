@@ -15,7 +15,7 @@ import pytest
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(2400)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-IMAGES = ("trainer", "airflow", "app")
+IMAGES = ("trainer", "airflow", "app", "collector")
 
 
 def run(arguments: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
@@ -122,6 +122,8 @@ def test_an_image_holds_nothing_of_another_ones_work(image: str, absent: tuple[s
         ("trainer", "carprice_contract", "contract"),
         ("airflow", "carprice_contract", "contract"),
         ("app", "carprice_contract", "contract"),
+        ("collector", "carprice", "trainer"),
+        ("collector", "carprice_collector", "collector"),
     ],
 )
 def test_a_package_in_an_image_is_the_package_of_this_tree(image: str, package: str, folder: str) -> None:

@@ -14,7 +14,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def lint_imports(first_on_path: Path) -> subprocess.CompletedProcess[str]:
     folders = [
         first_on_path,
-        *(REPOSITORY / name for name in ("airflow", "images/app", "images/docker-proxy")),
+        *(
+            REPOSITORY / name
+            for name in ("airflow", "images/app", "images/docker-proxy", "images/collector/src")
+        ),
     ]
     return subprocess.run(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from carprice.store import DataRoot
-from carprice_contract.data_root import GAUGES
+from carprice_contract.data_root import COLLECTOR_GAUGES, GAUGES
 from price_api.api_keys import ApiKeys
 from price_api.listing_export import ListingExport
 from price_api.metrics import Metrics
@@ -104,12 +105,12 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self._readers, task)
 
     def metrics_page(self) -> bytes:
-        """The metrics of this process, and those that the pipeline wrote to the data root."""
-        try:
-            left = self.root.read_bytes(GAUGES)
-        except OSError:
-            left = b""
-        return self.metrics.exposition() + left
+        """The metrics of this process, and those that pipeline and collector wrote to the data root."""
+        page = self.metrics.exposition()
+        for name in (GAUGES, COLLECTOR_GAUGES):
+            with contextlib.suppress(OSError):
+                page += self.root.read_bytes(name)
+        return page
 
     def _gauges(self) -> dict[str, tuple[str, float | None]]:
         serving = self.follower.production

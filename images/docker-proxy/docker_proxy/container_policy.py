@@ -13,7 +13,14 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-from carprice_contract.containers import DATA_LABEL, PROGRAM, PROXY_LABEL, SCRATCH, STEP_LABELS
+from carprice_contract.containers import (
+    COLLECTOR_PROGRAM,
+    DATA_LABEL,
+    PROGRAM,
+    PROXY_LABEL,
+    SCRATCH,
+    STEP_LABELS,
+)
 from carprice_contract.variables import (
     PARAMS,
     PINNED_VARIABLES,
@@ -24,12 +31,13 @@ from carprice_contract.variables import (
 )
 from docker_proxy.refusal import Json, Refusal, quoted
 from docker_proxy.settings import Settings
-from docker_proxy.step_arguments import check_arguments
+from docker_proxy.step_arguments import check_collection, check_step
 from docker_proxy.strict_json import (
     Check,
     check_boolean,
     check_equal,
     check_integer,
+    check_list_of_texts,
     check_object,
     check_one_of,
     check_text,
@@ -67,10 +75,10 @@ class ContainerPolicy:
             "User": self._check_user,
             # Another program, or a shell, could do anything.
             "Entrypoint": partial(check_equal, [PROGRAM]),
-            "Cmd": check_arguments,
+            "Cmd": check_step,
             "Env": self._check_variables,
             "Labels": self._check_labels,
-            "HostConfig": self._check_host_config,
+            "HostConfig": partial(self._check_host_config, settings.network),
             "Tty": partial(check_equal, False),
             "OpenStdin": partial(check_equal, False),
             "StdinOnce": partial(check_equal, False),
@@ -80,7 +88,7 @@ class ContainerPolicy:
             "NetworkDisabled": partial(check_equal, False),
         }
         self._host_config: dict[str, Check] = {
-            "NetworkMode": partial(check_equal, settings.network),
+            "NetworkMode": check_text,
             "Memory": partial(check_integer, _MIN_MEMORY_BYTES, settings.memory_bytes),
             # The same as Memory, which means: no swap in addition to it.
             "MemorySwap": partial(check_integer, _MIN_MEMORY_BYTES, settings.memory_bytes),
@@ -91,12 +99,22 @@ class ContainerPolicy:
             "Mounts": self._check_mounts,
             **{key: partial(check_equal, value) for key, value in HARDENING.items()},
         }
+        # The collector reaches the sites instead of MLflow, and gets no secret.
+        self._collector = self._container | {
+            "Image": partial(check_equal, settings.collector_image),
+            "Entrypoint": partial(check_equal, [COLLECTOR_PROGRAM]),
+            "Cmd": partial(check_collection, settings.collected),
+            "Env": self._check_collector_variables,
+            "HostConfig": partial(self._check_host_config, settings.collector_network),
+        }
 
     def body_for_engine(self, body: bytes) -> bytes:
         """The body that the engine gets for the client's `body`. Raises `Refusal`."""
         container = parse(body)
         required = ("Image", "User", "Entrypoint", "Cmd", "Labels", "HostConfig")
-        check_object("", container, self._container, required)
+        check_object(
+            "", container, self._collector if self._collects(container) else self._container, required
+        )
         host_config = {**container["HostConfig"], **HARDENING}
         mounts = host_config.get("Mounts") or []
         if all(mount["Target"] != SCRATCH for mount in mounts):
@@ -107,9 +125,16 @@ class ContainerPolicy:
             {**container, "Labels": labels, "HostConfig": {**host_config, "Mounts": mounts}}
         ).encode()
 
-    def _check_host_config(self, where: str, value: Json) -> None:
+    def _collects(self, container: Json) -> bool:
+        """Whether the container is the collector's, and there may be one."""
+        settings = self._settings
+        image = container.get("Image") if isinstance(container, dict) else None
+        return bool(settings.collector_network) and image == settings.collector_image
+
+    def _check_host_config(self, network: str, where: str, value: Json) -> None:
         required = ("NetworkMode", "Memory", "MemorySwap", "CpuPeriod", "CpuQuota", "PidsLimit")
         check_object(where, value, self._host_config, required)
+        check_equal(network, f"{where}.NetworkMode", value["NetworkMode"])
         if value["MemorySwap"] != value["Memory"]:
             raise wrong_value(f"{where}.MemorySwap", value["MemorySwap"], f"be Memory, {value['Memory']}")
         most = int(self._settings.step_cpus * value["CpuPeriod"])
@@ -123,6 +148,17 @@ class ContainerPolicy:
         if not isinstance(value, str) or not _USER.fullmatch(value):
             # The image says what user a name is, so a name may well be root.
             raise wrong_value(where, value, "be uid:gid in numbers with a uid above 0")
+
+    def _check_collector_variables(self, where: str, value: Json) -> None:
+        check_list_of_texts(where, value)
+        given = self._settings.collector_variables
+        for entry in value:
+            name, equals_sign, text = entry.partition("=")
+            if not equals_sign or text != given.get(name):
+                raise Refusal(
+                    f"{where} may have the variables of the collector with this proxy's values only, found "
+                    f"{quoted(name)}: leave it out, or set it of docker-proxy, too."
+                )
 
     def _check_variables(self, where: str, value: Json) -> None:
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):

@@ -103,11 +103,12 @@ class Endpoints:
         _check_arguments(request, {"only_ids": _NO, "all": _NO, "filters": None})
         filters = _filters(request)
         wanted = filters.get("reference")
-        images = self._settings.images
+        images = self._settings.all_images
         if set(filters) != {"reference"} or not wanted or any(image not in images for image in wanted):
             raise Refusal(
                 f"A list of images may be filtered for {' and '.join(images)} only, found {quoted(filters)}: "
-                "set CARPRICE_TRAINER_IMAGE and CARPRICE_SERVING_IMAGE to the same here as in Airflow."
+                "set CARPRICE_TRAINER_IMAGE, CARPRICE_SERVING_IMAGE and CARPRICE_COLLECTOR_IMAGE to the same "
+                "here as in Airflow."
             )
         return EngineRequest("GET", path, (("filters", json.dumps({"reference": wanted})),))
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from carprice_contract import variables
+from carprice_contract.collecting import collected_sources
 from carprice_contract.containers import SCRATCH
 from carprice_settings import ServiceSettings, SettingError, setting
 
@@ -68,6 +69,25 @@ class Settings(ServiceSettings):
     serving_image: str = setting(
         "CARPRICE_SERVING_IMAGE", "carprice-app:latest", "The image that serves prices; it validates staging."
     )
+    collector_image: str = setting(
+        "CARPRICE_COLLECTOR_IMAGE", "carprice-collector:latest", "The image that reads listings from sites."
+    )
+    collector_network: str = setting(
+        "CARPRICE_COLLECTOR_NETWORK",
+        "",
+        "The Docker network of the collector's containers; it must reach the sites. Empty: no collector.",
+    )
+    collector_sources: str = setting(
+        "CARPRICE_COLLECTOR_SOURCES",
+        "",
+        "What is read, separated by spaces: a source, or one with its first page: avito jsonld=https://….",
+    )
+    collect_contact: str = setting(
+        "CARPRICE_COLLECT_CONTACT", "", "Handed on to the [collector](#collector), which tells what it is."
+    )
+    collect_delay_seconds: str = setting("CARPRICE_COLLECT_DELAY_SECONDS", "", "Handed on in the same way.")
+    collect_pages_per_day: str = setting("CARPRICE_COLLECT_PAGES_PER_DAY", "", "Handed on in the same way.")
+    collect_hours: str = setting("CARPRICE_COLLECT_HOURS", "", "Handed on in the same way.")
     network: str = setting(
         "CARPRICE_DOCKER_NETWORK", "", "The Docker network of the step containers; never the host's."
     )
@@ -105,8 +125,13 @@ class Settings(ServiceSettings):
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The images that a step may run, by their exact names."""
+        """The images of the steps but the collector's, by their exact names."""
         return (self.trainer_image, self.serving_image)
+
+    @property
+    def all_images(self) -> tuple[str, ...]:
+        """The images of all steps, the collector's among them where there may be one."""
+        return (*self.images, self.collector_image) if self.collector_network else self.images
 
     @property
     def step_variables(self) -> dict[str, str]:
@@ -124,6 +149,19 @@ class Settings(ServiceSettings):
         own = zip(variables.PINNED_VARIABLES, values, strict=True)
         found = {name: value for name, value in own if value}
         return found | {variables.DATA_DIR: self.data_root, "HOME": SCRATCH}
+
+    @property
+    def collector_variables(self) -> dict[str, str]:
+        """The variables that the collector may have, with their values, without those that are not set."""
+        pace = self.collect_delay_seconds, self.collect_pages_per_day, self.collect_hours
+        own = zip(variables.COLLECT_VARIABLES, (self.collect_contact, *pace), strict=True)
+        found = {name: value for name, value in own if value}
+        return found | {variables.DATA_DIR: self.data_root, "HOME": SCRATCH}
+
+    @property
+    def collected(self) -> list[dict[str, str]]:
+        """What the collector may read: `source`, and `start` where a first page is named."""
+        return collected_sources(self.collector_sources)
 
     @property
     def data_is_local(self) -> bool:
@@ -159,6 +197,7 @@ class Settings(ServiceSettings):
         for variable, image in (
             ("CARPRICE_TRAINER_IMAGE", self.trainer_image),
             ("CARPRICE_SERVING_IMAGE", self.serving_image),
+            ("CARPRICE_COLLECTOR_IMAGE", self.collector_image),
         ):
             if not _IMAGE.fullmatch(image):
                 raise ValueError(f"{variable} must be the name of one image, not {image!r}.")
@@ -167,6 +206,8 @@ class Settings(ServiceSettings):
                 "CARPRICE_DOCKER_NETWORK must name a network made for the steps, "
                 f"found {self.network or 'nothing'!r}: make one with `docker network create` and name it."
             )
+        if self.collector_network:
+            self._check_collector()
         if self.step_user and not _USER.fullmatch(self.step_user):
             raise ValueError(
                 f"CARPRICE_STEP_USER must be uid:gid in numbers with a uid above 0, not {self.step_user!r}."
@@ -177,6 +218,21 @@ class Settings(ServiceSettings):
         if self.step_secrets_dir:
             self._check_step_secrets_dir()
         return self
+
+    def _check_collector(self) -> None:
+        network = self.collector_network
+        if not _NAME.fullmatch(network) or network in (*_SHARED_NAMESPACES, self.network):
+            # On the steps' network it would reach MLflow, and a step would reach what it asks.
+            raise ValueError(
+                "CARPRICE_COLLECTOR_NETWORK must name a network made for the collector alone, "
+                f"found {network!r}: make one with `docker network create` and name it."
+            )
+        if self.collector_image in self.images:
+            raise ValueError(
+                "CARPRICE_COLLECTOR_IMAGE must be another image than the steps', "
+                f"not {self.collector_image!r}."
+            )
+        _ = self.collected
 
     def _check_data_root(self) -> None:
         if not self.data_root:

@@ -24,6 +24,8 @@ _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}")
 _VERSION = re.compile(r"[0-9]{1,9}")
 _REPORT = re.compile(r"reports/(?!.*\.\.)[0-9A-Za-z_./-]{1,512}")
 _HELD_FILE = re.compile(r"raw/[^/\x00-\x1f]{1,1024}")
+_SOURCE = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_ADDRESS = re.compile(r"https?://[^\s\x00-\x1f]{1,2000}")
 _TEXT = re.compile(rf"[^\x00]{{0,{_LONGEST_TEXT}}}")
 
 
@@ -53,6 +55,9 @@ STEP_ARGUMENTS: Mapping[StepName, Arguments] = {
     StepName.CHECK_DATA_QUALITY: Arguments({"--file": Option(_FILE), "--sha256": Option(_SHA256)}),
     StepName.ASSEMBLE_LISTINGS: Arguments({"--sha256": Option(_SHA256, None)}),
     StepName.CHECK_FRESHNESS: Arguments(),
+    StepName.COLLECT_LISTINGS: Arguments(
+        {"--source": Option(_SOURCE), "--start": Option(_ADDRESS), "--pages": Option(_VERSION)}
+    ),
     StepName.SCORE_NEW_LISTINGS: _SNAPSHOT,
     StepName.TRAIN_MODEL: _SNAPSHOT,
     StepName.EVALUATE_MODEL: _RUN,
@@ -85,7 +90,27 @@ STEP_ARGUMENTS: Mapping[StepName, Arguments] = {
 }
 
 
-def check_arguments(where: str, value: Json) -> None:
+def check_step(where: str, value: Json) -> None:
+    """Allows the arguments of any step but the collector's as Airflow gives them. Raises `Refusal`."""
+    _check_arguments(where, value)
+    if value[0] == StepName.COLLECT_LISTINGS:
+        raise Refusal(f"{where} must be a step of this image, found {quoted(value[0])}.")
+
+
+def check_collection(sources: Iterable[Mapping[str, str]], where: str, value: Json) -> None:
+    """Allows the collector's step for one of `sources`, from its own first page. Raises `Refusal`."""
+    _check_arguments(where, value)
+    options = dict(zip(value[1::2], value[2::2], strict=False))
+    told = {name.removeprefix("--"): options[name] for name in ("--source", "--start") if name in options}
+    known = {"--source", "--start", "--pages", "--result"}
+    if value[0] != StepName.COLLECT_LISTINGS or not set(options) <= known or told not in sources:
+        raise Refusal(
+            f"{where} must be {quoted(StepName.COLLECT_LISTINGS)} of a source in CARPRICE_COLLECTOR_SOURCES "
+            f"of this proxy, found {quoted(value)}."
+        )
+
+
+def _check_arguments(where: str, value: Json) -> None:
     """Allows the arguments of a step as Airflow gives them. Raises `Refusal`."""
     check_list_of_texts(where, value)
     command = value[0] if value else None

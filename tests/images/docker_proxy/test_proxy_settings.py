@@ -34,6 +34,9 @@ WRONG_SETTINGS = [
     ("CARPRICE_DOCKER_NETWORK", "host", "made for the steps"),
     ("CARPRICE_DOCKER_NETWORK", "bridge", "made for the steps"),
     ("CARPRICE_DOCKER_NETWORK", "container:x", "made for the steps"),
+    ("CARPRICE_COLLECTOR_NETWORK", "host", "for the collector alone"),
+    ("CARPRICE_COLLECTOR_NETWORK", "carprice_steps", "for the collector alone"),
+    ("CARPRICE_COLLECTOR_IMAGE", "a,b", "one image"),
     ("CARPRICE_STEP_USER", "0:0", "a uid above 0"),
     ("CARPRICE_STEP_USER", "root", "a uid above 0"),
     ("CARPRICE_STEP_MEMORY", "lots", "a size such as"),
@@ -58,6 +61,32 @@ def test_a_setting_that_would_open_the_filter_stops_the_start(name: str, value: 
         proxy_settings.Settings.from_environment({**FINE, name: value})
 
     assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("CARPRICE_COLLECTOR_IMAGE", "carprice-trainer:latest", "another image than the steps'"),
+        ("CARPRICE_COLLECTOR_SOURCES", "avito=ftp://elsewhere", "must be sources like"),
+    ],
+)
+def test_a_collector_that_would_open_the_filter_stops_the_start(name: str, value: str, expected: str) -> None:
+    switched_on = {**FINE, "CARPRICE_COLLECTOR_NETWORK": "carprice_collect"}
+    with pytest.raises(proxy_settings.SettingError, match=expected):
+        proxy_settings.Settings.from_environment({**switched_on, name: value})
+
+
+def test_every_variable_that_airflow_gives_the_collector_is_allowed() -> None:
+    told = {
+        **dict.fromkeys(variables.COLLECT_VARIABLES, "1"),
+        "CARPRICE_COLLECTOR_SOURCES": "avito",
+        "CARPRICE_COLLECTOR_NETWORK": "carprice_collect",
+        "DATA_DIR": FINE["DATA_DIR"],
+    }
+    airflow = airflow_settings.Settings.from_environment(told)
+    proxy = proxy_settings.Settings.from_environment({**FINE, **told})
+    assert {**airflow.collector_environment(), "HOME": "/tmp"} == proxy.collector_variables  # noqa: S108
+    assert airflow.sources == proxy.collected
 
 
 SENT = {

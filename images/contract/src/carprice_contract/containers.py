@@ -1,7 +1,10 @@
 """The container of a step: how it is labelled, what it runs and where it may write."""
 
 PROGRAM = "carprice"
-"""The entrypoint of every step container."""
+"""The entrypoint of every step container but the collector's."""
+
+COLLECTOR_PROGRAM = "carprice-collect"
+"""The entrypoint of the collector's container."""
 
 SCRATCH = "/tmp"  # noqa: S108 - the container's own
 """Where a step may write besides the data root. A volume: a tmpfs is gone before its result is read."""

@@ -16,6 +16,7 @@ MONITORING = "monitoring"
 QUESTIONS = "asked"
 SERVING = "serving"
 MLFLOW = "mlflow"
+COLLECTED = "collected"
 STEP_RESULTS = "step-results"
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -32,6 +33,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         MONITORING: "Evidently's workspace.",
         QUESTIONS: "The cars that the price API was asked about, for the drift report.",
         SERVING: "The price API's own state: the last good models and, without a database, its log.",
+        COLLECTED: "What the collector's runs cover, the runs that it holds, and where unfinished ones are.",
         MLFLOW: "MLflow's database and artifacts, where no server elsewhere keeps them.",
     }
 )
@@ -51,6 +53,7 @@ LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
 REPORT_INDEX = f"{REPORTS}/index.html"
 GAUGES = f"{METRICS}/carprice.prom"
+COLLECTOR_GAUGES = f"{METRICS}/collector.prom"
 EVIDENTLY_WORKSPACE = f"{MONITORING}/evidently"
 
 REPORT_KINDS = ("quality", "pipeline", "drift", "models", "live")

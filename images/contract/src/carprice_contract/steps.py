@@ -10,6 +10,7 @@ class StepName(StrEnum):
     CHECK_DATA_QUALITY = "check-data-quality"
     ASSEMBLE_LISTINGS = "assemble-listings"
     CHECK_FRESHNESS = "check-freshness"
+    COLLECT_LISTINGS = "collect-listings"  # of the collector's own program
     SCORE_NEW_LISTINGS = "score-new-listings"
     TRAIN_MODEL = "train-model"
     EVALUATE_MODEL = "evaluate-model"

@@ -13,6 +13,14 @@ REPORTS_URL = "CARPRICE_REPORTS_URL"
 PARAMS = "CARPRICE_PARAMS"
 """Holds the text of params.yaml."""
 
+COLLECT_VARIABLES = (
+    "CARPRICE_COLLECT_CONTACT",
+    "CARPRICE_COLLECT_DELAY_SECONDS",
+    "CARPRICE_COLLECT_PAGES_PER_DAY",
+    "CARPRICE_COLLECT_HOURS",
+)
+"""What Airflow hands on to the collector, which gets no secret. The Docker proxy has its own values."""
+
 SECRETS_FOLDER = "/run/secrets"
 """Where a container finds its secrets, as Docker Compose mounts them."""
 

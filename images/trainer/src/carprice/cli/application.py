@@ -18,7 +18,8 @@ Used-car prices in Morocco, from a scraped file to a served price.
 
 A file of listings lands in the data root's raw/ folder. The steps below check it, train a model,
 compare it with the one in production and promote it if every gate says yes. Airflow runs each step
-in a container of its own; `carprice run FILE` runs all of them here.
+in a container of its own; `carprice run FILE` runs all of them here. `bin/carprice collect` reads
+listings from a site; it has an environment of its own (docs/collecting.md).
 """
 
 EPILOG = """\

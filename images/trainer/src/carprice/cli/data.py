@@ -69,6 +69,12 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("--by", default=os.environ.get("USER") or "unknown", help="who decided it")
     added.add_argument("--reason", default="decided by hand", help="why; it is kept with the cut")
 
+    commands.by_hand(
+        "collected",
+        _collected,
+        "show what the collector's runs found changed: new ads, other prices, gone ads",
+    )
+
     added = commands.by_hand("restore-link", _restore_link, "forget that a link was cut")
     _add_ads(added)
 
@@ -135,6 +141,12 @@ def _add_ads(added: argparse.ArgumentParser) -> None:
 
 def _cut_link(arguments: argparse.Namespace, context: Context) -> Any:
     return ingestion.cut_link(context, arguments.one, arguments.other, arguments.by, arguments.reason)
+
+
+def _collected(arguments: argparse.Namespace, context: Context) -> Any:
+    from carprice.history import collected
+
+    return {"runs": collected.changes(context.root), "gone_now": collected.gone(context.root)}
 
 
 def _restore_link(arguments: argparse.Namespace, context: Context) -> Any:
