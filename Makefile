@@ -125,7 +125,7 @@ lint: .venv/trainer/.test-ready .venv/app/.test-ready .venv/collector/.test-read
 	PYTHONPATH=airflow:images/app:images/docker-proxy:images/collector/src .venv/trainer/bin/lint-imports
 	.venv/trainer/bin/mypy images/contract/src images/trainer/src/carprice demo benchmarks docs/write_settings.py
 	MYPYPATH=stack .venv/trainer/bin/mypy stack/make_env.py stack/compose.py stack/backup.py stack/restore.py stack/doctor.py \
-		stack/make_worker.py stack/reports/serve_reports.py
+		stack/make_worker.py stack/egress.py stack/forwarder/forward.py stack/reports/serve_reports.py
 	.venv/app/bin/mypy images/app
 	.venv/collector/bin/mypy images/collector/src
 	MYPYPATH=images/docker-proxy .venv/trainer/bin/mypy -p docker_proxy

@@ -26,6 +26,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import egress
 from compose import (
     COMPOSE_FILE,
     Stack,
@@ -100,6 +101,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     )
     if stack:
         yield from _checked("services", lambda: wrong_with_services(stack), "as they should be")
+        yield from _checked("way out", lambda: wrong_with_way_out(stack), "steps reach the named hosts only")
 
 
 def _checked(subject: str, check: Callable[[], Iterable[str]], when_well: str) -> Iterator[Finding]:
@@ -301,6 +303,24 @@ def wrong_with_services(stack: Stack) -> Iterator[str]:
             yield f"{service} has no container: {UP} makes one."
         for container in containers.get(service, []):
             yield from wrong_with_container(service, container)
+
+
+def wrong_with_way_out(stack: Stack) -> Iterator[str]:
+    """A network of steps that leads anywhere, and hosts of channels that steps are not led to."""
+    network = f"{stack.name}-steps"
+    if docker("network", "inspect", "--format", "{{.Internal}}", network).strip() != "true":
+        yield (
+            f"{network} must be internal, or steps reach any host, found it is not: 'make stack-down', then "
+            f"{UP}."
+        )
+    try:
+        wanted = egress.overlay(egress.hosts_of_steps(stack.settings, stack.secrets))
+    except egress.HostProblem as problem:
+        yield f"{problem} Then 'make stack'."
+        return
+    path = stack.folder / egress.FILE
+    if wanted != (json.loads(path.read_text()) if path.exists() else egress.overlay([])):
+        yield f"{path} does not lead to the hosts that the channels and the object store name: 'make stack'."
 
 
 def wrong_with_container(service: str, container: Mapping[str, Any]) -> Iterator[str]:

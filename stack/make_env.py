@@ -8,6 +8,9 @@ never overwrites what is there: run it again after an upgrade to get new setting
 For a data root in an object store, set CARPRICE_DATA_URL=s3://bucket/prefix in the environment (and
 CARPRICE_S3_ENDPOINT and CARPRICE_S3_REGION, unless it is Amazon's). The keys in AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY become secrets.
+
+Steps reach only hosts that the settings and the channels of alerts name; `egress.json` is the compose file of
+what leads there. Run it again when a channel changes.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 # No package is installed here; the contract needs none.
 sys.path.insert(0, str(REPOSITORY / "images" / "contract" / "src"))
+import egress  # noqa: E402
+
 from carprice_contract import data_root, variables  # noqa: E402
 
 ENGINE_SOCKET = Path("/var/run/docker.sock")
@@ -55,14 +60,21 @@ def main(argv: list[str] | None = None) -> int:
         keys = store_keys(settings, folder / ".secrets", os.environ)
         made = write_secrets(folder / ".secrets", int(settings["CARPRICE_UID"]), keys)
         make_data_folders(Path(settings["CARPRICE_HOST_DATA_DIR"]))
-    except (SetupProblem, OSError) as problem:
+        reached = lead_steps_out(folder, settings)
+    except (SetupProblem, egress.HostProblem, OSError) as problem:
         sys.stderr.write(f"make-env: {problem}\n")
         return 1
     sys.stderr.write(
         f"make-env: {len(made)} new secrets in {folder / '.secrets'}, the settings in {folder / '.env'}.\n"
         "make-env: log in to Airflow and MLflow as 'admin' with the password in .secrets/admin_password, to "
         "the reports as 'reviewer' with the one in .secrets/reports_password.\n"
+        f"make-env: steps reach {', '.join(reached) or 'no host'} outside the stack.\n"
     )
+    if schemes := egress.unknown_channels(Path(settings["CARPRICE_SECRETS_DIR"])):
+        sys.stderr.write(
+            f"make-env: alert_urls has {', '.join(schemes)}, whose hosts only Apprise knows: name them in "
+            f"{egress.MORE_HOSTS}, such as api.telegram.org:443, unless they are in the list above.\n"
+        )
     return 0
 
 
@@ -96,11 +108,13 @@ def settings_of(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
             )
         settings |= {
             "CARPRICE_DATA_URL": url.rstrip("/"),
-            "COMPOSE_FILE": f"docker-compose.yml:{OBJECT_STORE}",
+            "COMPOSE_FILE": f"docker-compose.yml:{OBJECT_STORE}:{_egress_file(folder)}",
         }
         for name in ("CARPRICE_S3_ENDPOINT", "CARPRICE_S3_REGION"):
             if environment.get(name):
                 settings[name] = environment[name]
+    if environment.get(egress.MORE_HOSTS):
+        settings[egress.MORE_HOSTS] = environment[egress.MORE_HOSTS]
     return settings
 
 
@@ -125,6 +139,28 @@ def store_keys(settings: Mapping[str, str], folder: Path, environment: Mapping[s
                 f"and run this again; it is kept in {folder / name}."
             )
     return {name: environment[variable] for name, variable in missing.items()}
+
+
+def lead_steps_out(folder: Path, settings: Mapping[str, str]) -> list[str]:
+    """Write the compose file for the hosts that steps reach, name it in `.env`; returns the hosts.
+
+    Raises `SetupProblem` when COMPOSE_FILE in `.env` is set and lacks it.
+    """
+    hosts = egress.hosts_of_steps(settings, Path(settings["CARPRICE_SECRETS_DIR"]))
+    path = folder / egress.FILE
+    if hosts or path.exists():
+        egress.write(path, hosts)
+    if hosts:
+        # Compose takes an override by itself only where COMPOSE_FILE is not set.
+        own = "docker-compose.override.yml"
+        files = ["docker-compose.yml", *([own] if (folder / own).exists() else []), _egress_file(folder)]
+        named = write_settings(folder / ".env", {"COMPOSE_FILE": ":".join(files)})["COMPOSE_FILE"]
+        if not {egress.FILE, str(path)} & set(named.split(":")):
+            raise SetupProblem(
+                f"COMPOSE_FILE in .env must have {_egress_file(folder)} in it, or steps reach no host "
+                f"outside the stack, found {named!r}: add ':{_egress_file(folder)}' at its end."
+            )
+    return [f"{host.name}:{host.port}" for host in hosts]
 
 
 def write_settings(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -173,6 +209,11 @@ def make_data_folders(root: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(PermissionError):  # another user's, who set it up already
             folder.chmod(0o2775)
+
+
+def _egress_file(folder: Path) -> str:
+    """The path of `egress.json` as COMPOSE_FILE names it, from the repository's folder."""
+    return egress.FILE if folder == REPOSITORY else str(folder / egress.FILE)
 
 
 def _makers(folder: Path) -> list[tuple[str, tuple[str, ...], Callable[[], str]]]:

@@ -16,6 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import egress
 from make_env import REPOSITORY, SetupProblem, give, settings_in
 
 from carprice_contract import variables
@@ -31,6 +32,7 @@ FILES = (
     "params.yaml",
     "stack/airflow/team.env",
     "stack/airflow/healthy.py",
+    "stack/forwarder/forward.py",
 )
 # Both machines must have the same value of these.
 SHARED = (
@@ -62,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         make_worker(arguments.stack.resolve(), arguments.folder, arguments.main, arguments.worker)
-    except (SetupProblem, OSError) as problem:
+    except (SetupProblem, egress.HostProblem, OSError) as problem:
         sys.stderr.write(f"make-worker: {problem}\n")
         return 1
     sys.stderr.write(
@@ -88,6 +90,7 @@ def make_worker(stack: Path, folder: Path, main_address: str, worker_address: st
     if folder.exists():
         raise SetupProblem(f"a folder that does not exist yet was expected, found {folder}: name another.")
     uid, secrets = int(settings["CARPRICE_UID"]), Path(settings["CARPRICE_SECRETS_DIR"])
+    hosts = [*egress.hosts_of_steps(settings, secrets), egress.Host("mlflow", 5000, main_address)]
     texts = {name: (secrets / name).read_text() for name in SECRETS}
     # Airflow does not start without a key. Only the API server needs the main machine's.
     texts["airflow_fernet_key"] = base64.urlsafe_b64encode(os.urandom(32)).decode()
@@ -96,6 +99,7 @@ def make_worker(stack: Path, folder: Path, main_address: str, worker_address: st
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copy(REPOSITORY / "stack/worker.yml", folder / "docker-compose.yml")
+    egress.write(folder / egress.FILE, sorted(hosts), services=())
     (folder / ".secrets").mkdir(mode=0o700)
     give(folder / ".secrets", uid)
     for name, text in texts.items():
@@ -105,6 +109,7 @@ def make_worker(stack: Path, folder: Path, main_address: str, worker_address: st
         give(path, uid)
     own = {
         "COMPOSE_PROJECT_NAME": f"{settings['COMPOSE_PROJECT_NAME']}-worker",
+        "COMPOSE_FILE": f"docker-compose.yml:{egress.FILE}",
         "CARPRICE_MAIN_ADDRESS": main_address,
         "CARPRICE_WORKER_ADDRESS": worker_address,
         "CARPRICE_AIRFLOW_URL": settings.get("CARPRICE_AIRFLOW_URL")

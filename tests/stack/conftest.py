@@ -78,6 +78,7 @@ def stack(new_stack: Callable[[], TeamStack]) -> TeamStack:
     stack = new_stack()
     services = {name: {"environment": dict(NO_SCHEDULE)} for name in AIRFLOW}
     (stack.secrets / "webhook_url").write_text(f"{Mailbox.url_in(stack)}\n")
+    stack.make_env()
     stack.change(services, PARAMS)
     stack.up()
     return stack

@@ -69,6 +69,9 @@ class TeamStack:
             env=os.environ | settings | {"COMPOSE_PROJECT_NAME": self.name} | more,
             check=True,
         )
+        egress = self.folder / "egress.json"
+        if egress.exists() and egress not in self._files:
+            self._files.append(egress)
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """The output of a `docker compose` command on this stack."""
@@ -125,10 +128,12 @@ class TeamStack:
         described = json.loads(docker("inspect", *found)) if found else []
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in described}
 
-    def run_in(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
+    def run_in(self, service: str, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command inside a service's container."""
-        executing = ["docker", "exec", f"{self.name}-{service}-1", *command]
-        return subprocess.run(executing, capture_output=True, text=True, check=False, timeout=120)
+        executing = ["docker", "exec", "--interactive", f"{self.name}-{service}-1", *command]
+        return subprocess.run(
+            executing, input=stdin, capture_output=True, text=True, check=False, timeout=120
+        )
 
     def sql(self, database: str, query: str) -> list[str]:
         """The rows of a query, with `|` between columns. Raises `NoAnswer` if PostgreSQL does not answer."""
@@ -204,18 +209,23 @@ class TeamStack:
 
 
 class Mailbox:
-    """A webhook in the network of the steps; the stack sends its alerts and reports to it."""
+    """A webhook outside the stack, which only `egress` reaches; it gets the steps' alerts and reports."""
 
     def __init__(self, stack: TeamStack) -> None:
         self._name = f"{stack.name}-mailbox"
         image = stack.containers()["api"]["Config"]["Image"]
-        network = ["--network", f"{stack.name}-steps"]
+        network = ["--network", f"{stack.name}_outside"]
         docker("run", "--detach", "--name", self._name, *network, image, "python3", "-c", MAILBOX)
 
     @staticmethod
     def url_in(stack: TeamStack) -> str:
         """Its address for the steps."""
         return f"http://{stack.name}-mailbox:8080/"
+
+    def address(self) -> str:
+        """Its IP address."""
+        found = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return docker("inspect", self._name, "--format", found).strip()
 
     def messages(self) -> list[str]:
         """The texts received, oldest first."""

@@ -18,7 +18,7 @@ FILE = REPOSITORY / "docker-compose.yml"
 
 ESSENTIAL = {
     "postgres", "redis", "airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "worker",
-    "mlflow", "docker-proxy", "api", "app", "reports", "evidently",
+    "mlflow", "mlflow-port", "docker-proxy", "api", "app", "reports", "evidently",
 }  # fmt: skip
 METRICS = {"prometheus", "statsd-exporter", "grafana"}
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
@@ -231,6 +231,15 @@ def test_databases_broker_and_filter_have_no_way_out_and_no_published_port() -> 
     for name in ("postgres", "redis", "docker-proxy"):
         assert "ports" not in SERVICES[name]
         assert all(networks[network].get("internal") for network in SERVICES[name]["networks"])
+
+
+def test_neither_steps_nor_mlflow_which_they_can_have_call_an_address_have_a_way_out() -> None:
+    networks = described()["networks"]
+
+    assert "steps" in SERVICES["mlflow"]["networks"]
+    assert all(networks[network].get("internal") for network in SERVICES["mlflow"]["networks"])
+    # On a bridge, the engine's host would have an address of this network.
+    assert networks["steps"]["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
 
 
 def test_steps_can_reach_mlflow_and_nothing_else_of_the_stack() -> None:

@@ -70,7 +70,8 @@ def test_a_store_is_set_up_with_its_keys_as_secrets_and_nowhere_else(stored: Pat
     settings = (stored / ".env").read_text()
 
     assert "CARPRICE_DATA_URL=s3://cars/data\n" in settings
-    assert "COMPOSE_FILE=docker-compose.yml:stack/object-store.yml\n" in settings
+    files = f"docker-compose.yml:stack/object-store.yml:{stored}/egress.json"
+    assert f"COMPOSE_FILE={files}\n" in settings
     assert (stored / ".secrets/store_key_id").read_text() == KEYS["AWS_ACCESS_KEY_ID"]
     assert (stored / ".secrets/store_key").read_text() == KEYS["AWS_SECRET_ACCESS_KEY"]
     assert (stored / ".secrets/store_key").stat().st_mode & 0o777 == 0o600
@@ -160,7 +161,12 @@ def test_only_what_a_worker_needs_is_published_on_the_private_address(services: 
         if port["host_ip"] == "10.0.0.1"
     }
 
-    assert private == {("postgres", "5432"), ("redis", "6379"), ("api-server", "8080"), ("mlflow", "5000")}
+    assert private == {
+        ("postgres", "5432"),
+        ("redis", "6379"),
+        ("api-server", "8080"),
+        ("mlflow-port", "5000"),
+    }
 
 
 def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
@@ -180,7 +186,6 @@ def test_a_worker_elsewhere_gets_what_the_one_here_has_and_no_other_secret(
         "CARPRICE_DOCKER_NETWORK",
         "CARPRICE_PROXY_ID",
         "CARPRICE_PROXY_STEP_SECRETS_DIR",
-        "MLFLOW_TRACKING_URI",
     }
     for name in ("worker", "docker-proxy"):
         here, other = services[name], there[name]

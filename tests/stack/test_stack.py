@@ -7,10 +7,14 @@ import json
 import os
 import re
 import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 import requests
+from compromised_worker import ROWS, attacks_on, containers_made, make_step, send_attacks
 from conftest import require
 from running_doctor import doctor
 from team_stack import LOGAN, REPOSITORY, Mailbox, TeamStack, docker, wait_for
@@ -38,6 +42,32 @@ with concurrent.futures.ThreadPoolExecutor(len(addresses)) as at_once:
 """
 
 
+@contextmanager
+def listening_everywhere() -> Iterator[tuple[int, str]]:
+    """A port that this machine listens on at all its addresses, and its address in its own network."""
+    with socket.create_server(("", 0), backlog=64) as server, socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        yield server.getsockname()[1], probe.getsockname()[0]
+
+
+def as_a_step(stack: TeamStack) -> list[str]:
+    """The start of a `docker` command that runs Python in a container like that of a step.
+
+    Its image, user, network and name servers are those of a container that docker-proxy had made.
+    """
+    step = make_step(stack)
+    try:
+        (shown,) = json.loads(docker("inspect", step))
+    finally:
+        docker("rm", "--force", "--volumes", step)
+    config, host = shown["Config"], shown["HostConfig"]
+    servers = [word for server in host["Dns"] for word in ("--dns", server)]
+    assert servers, "a step has name servers of its own"
+    locked = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    return ["run", "--rm", "--network", host["NetworkMode"], *servers, *locked, "--user", config["User"],
+            "--entrypoint", "python3", config["Image"]]  # fmt: skip
+
+
 def mebibytes(shown: str) -> float:
     """A size as `docker stats` shows it, such as 1.2GiB."""
     number, unit = re.fullmatch(r"([0-9.]+)([KMG]?i?B)", shown).groups()  # type: ignore[union-attr]
@@ -52,9 +82,11 @@ def reached_from(stack: TeamStack, service: str, addresses: list[str]) -> list[s
 
 
 def addresses_of(stack: TeamStack, service: str, port: int) -> list[str]:
-    """A service's name and each of its IP addresses, with `port`."""
-    networks = stack.containers()[service]["NetworkSettings"]["Networks"].values()
-    return [f"{service}:{port}", *(f"{network['IPAddress']}:{port}" for network in networks)]
+    """A service's name and each of its IP addresses that this machine has a route to, with `port`."""
+    networks = stack.containers()[service]["NetworkSettings"]["Networks"]
+    # Without a route, the address could be that of a host outside, which may answer.
+    routed = [network["IPAddress"] for name, network in networks.items() if name != f"{stack.name}-steps"]
+    return [f"{service}:{port}", *(f"{address}:{port}" for address in routed)]
 
 
 def wrong_with(stack: TeamStack) -> list[str]:
@@ -188,6 +220,68 @@ def test_a_step_reaches_mlflow_and_no_other_service(stack: TeamStack) -> None:
     reached = docker(*as_a_step, "-c", REACH, "mlflow:5000", *forbidden)
 
     assert reached.split() == ["mlflow:5000"]
+
+
+def test_a_step_reaches_the_host_of_its_webhook_on_that_port_and_nothing_else_outside(
+    stack: TeamStack, mailbox: Mailbox
+) -> None:
+    host, address = f"{stack.name}-mailbox", mailbox.address()
+    networks = (f"{stack.name}-steps", f"{stack.name}_outside")
+    gateways = docker(
+        "network", "inspect", *networks, "--format", "{{(index .IPAM.Config 0).Gateway}}"
+    ).split()
+    with listening_everywhere() as (port, own_address):
+        machine = [f"{each}:{port}" for each in (*gateways, own_address)]
+        outside = [f"{host}:8081", f"{address}:8080", "1.1.1.1:53", "example.org:443", *machine]
+
+        reached = docker(*as_a_step(stack), "-c", REACH, f"{host}:8080", "mlflow:5000", *outside).split()
+
+        assert reached == [f"{host}:8080", "mlflow:5000"]
+        # The addresses are right: services with a way out reach them.
+        assert set(machine[1:]) == set(reached_from(stack, "app", machine[1:]))
+        assert reached_from(stack, "egress", [f"{address}:8080"]) == [f"{address}:8080"]
+
+
+def test_a_step_knows_the_names_on_its_network_alone(stack: TeamStack, mailbox: Mailbox) -> None:
+    names = [f"{stack.name}-mailbox", "mlflow"]
+    others = ["example.org", f"carried-out.{names[0]}", "egress", "postgres", "host.docker.internal"]
+    look_up = """
+import concurrent.futures, socket, sys
+def known(name):
+    try:
+        return bool(socket.getaddrinfo(name, 1))
+    except OSError:
+        return False
+names = sys.argv[1:]
+with concurrent.futures.ThreadPoolExecutor(len(names)) as at_once:
+    print(*(name for name, yes in zip(names, at_once.map(known, names)) if yes))
+"""
+
+    assert docker(*as_a_step(stack), "-c", look_up, *names, *others).split() == names
+
+
+def test_neither_mlflow_nor_what_has_the_name_of_a_host_has_a_way_out(
+    stack: TeamStack, mailbox: Mailbox
+) -> None:
+    with listening_everywhere() as (port, own_address):
+        outside = [f"{mailbox.address()}:8080", "1.1.1.1:53", f"{own_address}:{port}"]
+
+        assert reached_from(stack, "mlflow", ["postgres:5432", *outside]) == ["postgres:5432"]
+        assert reached_from(stack, "egress-1", ["mlflow:5000", *outside]) == ["mlflow:5000"]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_worker_that_was_taken_over_gets_nothing_from_the_filter_but_steps(
+    stack: TeamStack, row: str
+) -> None:
+    attacks = attacks_on(stack)[row]
+
+    answers = send_attacks(stack, attacks)
+
+    assert answers.keys() == attacks.keys()
+    refused = {400, 403, 408, 413, 417, 431, 503}
+    assert {attack: status for attack, status in answers.items() if status not in refused} == {}
+    assert containers_made(stack) == []
 
 
 def test_the_api_reaches_postgresql_and_mlflow_and_nothing_of_airflow(stack: TeamStack) -> None:

@@ -35,7 +35,7 @@ from carprice.store import DataRoot
 pytestmark = [pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 FILES = 16
-SERVICES = ("scheduler", "triggerer", "dag-processor", "worker", "reports", "api")
+SERVICES = ("scheduler", "triggerer", "dag-processor", "worker", "reports", "api", "mlflow-port")
 ENDED = " ".join(
     f'{{{{index .Actor.Attributes "{name}"}}}}'
     for name in ("carprice.run", "carprice.task", "carprice.map_index", "exitCode")
@@ -132,10 +132,14 @@ def team(compose_plugin: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def start_stack(stack: TeamStack, engine: SecondEngine, server: S3Server) -> None:
     """Set up the main machine as docs/more-machines.md describes."""
     stack.folder.mkdir()
-    stack.make_env(CARPRICE_DATA_URL="s3://cars/data", CARPRICE_S3_ENDPOINT=server.url)
+    port = server.url.rpartition(":")[2]
+    stack.make_env(
+        CARPRICE_DATA_URL="s3://cars/data",
+        CARPRICE_S3_ENDPOINT=f"http://store.test:{port}",
+        CARPRICE_STEP_HOSTS=f"store.test:{port}={engine.main_address}",
+    )
     with (stack.folder / ".env").open("a") as settings:
         settings.write(f"CARPRICE_PRIVATE_ADDRESS={engine.main_address}\n")
-        settings.write(f"CARPRICE_MLFLOW_HOSTS={engine.main_address}:5000\n")
     stack.use("stack/object-store.yml", "stack/more-machines.yml")
     airflow = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
     stack.change({name: {"environment": dict(NO_SCHEDULE)} for name in airflow}, {})

@@ -53,6 +53,8 @@ HARDENING: Mapping[str, Json] = {
     "CapDrop": ["ALL"],
     "SecurityOpt": ["no-new-privileges"],
     "ReadonlyRootfs": True,
+    # Nothing answers there. The engine would otherwise ask its own name servers, on an internal network too.
+    "Dns": ["127.0.0.1"],
 }
 """What every step's HostConfig has: added where it is missing, refused where it is anything else."""
 
