@@ -17,6 +17,7 @@ QUESTIONS = "asked"
 SERVING = "serving"
 MLFLOW = "mlflow"
 STEP_RESULTS = "step-results"
+LANDING = "landing"
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -38,7 +39,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
 """The folders that exist from the start, each with a sentence about what it holds.
 
 Whoever sets a local data root up makes all of them. `STEP_RESULTS` is only in an object store, and only
-while a step of Kubernetes runs.
+while a step of Kubernetes runs. So is `LANDING`, while a file is landed.
 """
 
 RECEIPT_SUMMARIES = f"{RECEIPTS}/.summaries.json"
