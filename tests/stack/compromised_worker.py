@@ -31,11 +31,11 @@ BODY = {
     "Entrypoint": ["carprice"], "Cmd": ["alert", "--list", "--result", "/tmp/result.json"],
     "Env": ["DATA_DIR=/data", "HOME=/tmp", "CARPRICE_PARAMS=a: 1",
             "MLFLOW_TRACKING_PASSWORD_FILE=/run/secrets/mlflow_password"],
-    "Labels": {"carprice.data": "/data", "carprice.dag": "taken_over", "carprice.run": "taken_over",
+    "Labels": {"carprice.data": "/data", "carprice.dag": "some_dag", "carprice.run": "taken_over",
                "carprice.task": "some_step", "carprice.map_index": "-1", "carprice.try": "1"},
     "HostConfig": {
         "NetworkMode": here["CARPRICE_DOCKER_NETWORK"], "Memory": 2**31, "MemorySwap": 2**31,
-        "CpuQuota": 100000, "CpuPeriod": 100000, "PidsLimit": 64,
+        "CpuQuota": 200000, "CpuPeriod": 100000, "PidsLimit": 64,
         "Mounts": [{"Target": "/data", "Source": here["CARPRICE_DOCKER_HOST_DATA_DIR"], "Type": "bind"}],
     },
 }
@@ -207,7 +207,7 @@ _LIKE_THE_OTHERS = {
 
 def containers_made(stack: TeamStack) -> list[str]:
     """The containers that attacks made and that are still there."""
-    return docker("ps", "--all", "--quiet", "--filter", "label=carprice.dag=taken_over").split()
+    return docker("ps", "--all", "--quiet", "--filter", "label=carprice.run=taken_over").split()
 
 
 def _run(stack: TeamStack, *words: str, stdin: str = "") -> str:

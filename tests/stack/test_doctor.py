@@ -261,6 +261,34 @@ def test_a_clock_that_is_off_is_found(
 
 
 @pytest.mark.docker
+def test_a_way_out_of_steps_that_is_too_wide_or_too_narrow_is_found(folder: Path, tmp_path: Path) -> None:
+    def wrong() -> list[str]:
+        return [line for line in doctor(folder)[1] if line.startswith("way out")]
+
+    name = f"doctor-{os.getpid()}-steps"
+    require("DOCKER", bool(docker("version", check=False)), "No Docker engine answers.")
+    try:
+        docker("network", "create", name)
+        open_network = wrong()
+        docker("network", "rm", name)
+        docker("network", "create", "--internal", name)
+        well = wrong()
+        (folder / ".secrets/webhook_url").write_text("https://hooks.example/x")
+        not_led_to = wrong()
+        make_env(folder)
+        led_to = wrong()
+    finally:
+        docker("network", "rm", name, check=False)
+
+    assert [f"{name} must be internal" in line and "make stack-down" in line for line in open_network] == [
+        True
+    ]
+    assert well == []
+    assert [str(folder / "egress.json") in line and "'make stack'" in line for line in not_led_to] == [True]
+    assert led_to == []
+
+
+@pytest.mark.docker
 def test_a_missing_and_a_stale_image_are_found_and_a_current_one_is_not(
     new_stack: object, folder: Path, tmp_path: Path
 ) -> None:

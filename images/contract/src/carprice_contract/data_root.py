@@ -18,6 +18,7 @@ SERVING = "serving"
 MLFLOW = "mlflow"
 COLLECTED = "collected"
 STEP_RESULTS = "step-results"
+LANDING = "landing"
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -40,7 +41,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
 """The folders that exist from the start, each with a sentence about what it holds.
 
 Whoever sets a local data root up makes all of them. `STEP_RESULTS` is only in an object store, and only
-while a step of Kubernetes runs.
+while a step of Kubernetes runs. So is `LANDING`, while a file is landed.
 """
 
 RECEIPT_SUMMARIES = f"{RECEIPTS}/.summaries.json"

@@ -235,7 +235,7 @@ class DataRoot:
 
         Where the block raises `Discarded`, nothing is written and the program continues after it. A file that
         must be `new` replaces none: raises `FileExistsError` where another process was first. An object store
-        has to know conditional writes (`If-None-Match`) for that.
+        has to know conditional writes (`If-None-Match`) for that; `carprice.landing.alone` does without.
         """
         path = self.path(name)
         if not self.is_local:  # an object appears when its upload is complete

@@ -57,7 +57,11 @@ def written_at(root: DataRoot, name: str) -> datetime.datetime | None:
     """
     if root.is_local:
         return local_time(root.path(raw_file(name)))
-    entry = root.info(raw_file(name))
+    return time_of(root.info(raw_file(name)))
+
+
+def time_of(entry: Mapping[str, Any]) -> datetime.datetime | None:
+    """When the object of an entry was last written (UTC), None where its store does not tell."""
     written = next((entry[key] for key in _TIME_KEYS if key in entry), None)
     if isinstance(written, str):
         written = datetime.datetime.fromisoformat(written)

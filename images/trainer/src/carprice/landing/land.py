@@ -9,6 +9,7 @@ import shutil
 from typing import Any
 
 from carprice.errors import UsageProblem
+from carprice.landing.alone import landing_alone
 from carprice.landing.content import fingerprint, sha256_of
 from carprice.landing.receipts import add_name, read_receipt
 from carprice.store import DataRoot
@@ -44,14 +45,15 @@ def land(root: DataRoot, path: str, name: str | None = None) -> dict[str, Any]:
         if not root.is_local:  # the key of an object is UTF-8
             name = written_name(name)
         target, file = f"{RAW}/{name}", written_name(name)
-        there = root.exists(target)
-        if not there:
-            source.seek(0)
-            try:
-                with root.writing(target, new=True) as copy:
-                    shutil.copyfileobj(source, copy, 1 << 20)
-            except FileExistsError:  # another process landed a file of this name in the meantime
-                there = True
+        with landing_alone(root, file):
+            there = root.exists(target)
+            if not there:
+                source.seek(0)
+                try:
+                    with root.writing(target, new=True) as copy:
+                        shutil.copyfileobj(source, copy, 1 << 20)
+                except FileExistsError:  # another process landed a file of this name in the meantime
+                    there = True
         if there and sha256_of(root, target) != digest:
             stem, dot, suffix = file.rpartition(".")
             raise UsageProblem(
