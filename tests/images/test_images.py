@@ -75,12 +75,20 @@ def test_the_trainer_image_runs_carprice_by_itself() -> None:
     assert "check-data-quality" in done.stdout
 
 
+def test_the_collector_image_runs_the_collector_which_asks_for_a_contact_first() -> None:
+    start = ["docker", "run", "--rm", "--network", "none", "--read-only", "--env", "DATA_DIR=/tmp/data"]
+    done = run([*start, "carprice-collector:latest", "collect-listings", "--source", "avito"])
+    assert done.returncode == 2, done.stderr
+    assert "CARPRICE_COLLECT_CONTACT must be set" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("image", "modules"),
     [
         ("trainer", ("mlflow", "sklearn", "pandas", "evidently", "carprice", "carprice_contract", "json")),
         ("airflow", ("airflow", "docker", "carprice_contract", "json")),
         ("app", ("streamlit", "mlflow", "sklearn", "carprice", "carprice_contract", "json")),
+        ("collector", ("scrapy", "extruct", "carprice", "carprice_collector", "carprice_contract", "json")),
     ],
 )
 def test_bytecode_is_compiled_so_that_a_start_compiles_nothing(image: str, modules: tuple[str, ...]) -> None:
@@ -107,6 +115,7 @@ def test_pictures_are_drawn_without_searching_for_fonts() -> None:
         ("trainer", ("airflow", "streamlit", "pip", "uv")),
         ("airflow", ("sklearn", "mlflow", "evidently", "carprice", "pip", "uv")),
         ("app", ("evidently", "plotly", "airflow", "pip", "uv")),
+        ("collector", ("pandas", "sklearn", "mlflow", "airflow", "pip", "uv")),
     ],
 )
 def test_an_image_holds_nothing_of_another_ones_work(image: str, absent: tuple[str, ...]) -> None:
