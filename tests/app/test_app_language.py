@@ -128,7 +128,8 @@ def test_an_explanation_adds_up_as_it_is_shown() -> None:
     base, added, price = in_whole(1_000, 80_400.4, steps)
     assert (base, price) == (80_000, 103_000)
     assert base + sum(mad for *_, mad in added) == price
-    assert all(mad % 1_000 == 0 for *_, mad in added)
+    assert all(mad and mad % 1_000 == 0 for *_, mad in added)
+    assert [name for name, *_ in added] == ["a", "b", "c"]
 
 
 def test_french_punctuation_does_not_begin_a_line() -> None:

@@ -25,7 +25,7 @@ from running_app import RunningApp, running_app
 
 from price_contract import formats
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600, func_only=True)]
 
 NEXT_YEAR = datetime.datetime.now(datetime.UTC).year + 1
 DUSTER: dict[str, Any] = {
@@ -103,12 +103,17 @@ def table() -> Iterator[Table]:
 
 @pytest.fixture(scope="module")
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The API with the model of the listings of EDGE_CARS_DATA, else with that of the other tests."""
+    """The API with the model of EDGE_CARS_DATA, a file of listings or a data root with a model in production.
+
+    Without it, the model is that of the other tests.
+    """
     folder = tmp_path_factory.mktemp("edge-cars")
     with ExitStack() as ends:
         if path := os.environ.get("EDGE_CARS_DATA"):
-            data = folder / "data"
-            carprice(data, "run", path)
+            data = Path(path)
+            if not data.is_dir():
+                data = folder / "data"
+                carprice(data, "run", path)
             address, _ = ends.enter_context(running_mlflow(data))
         else:
             data = request.getfixturevalue("trained_data")

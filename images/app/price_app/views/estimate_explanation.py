@@ -79,14 +79,15 @@ def steps_of(explained: Explained, listing: Listing, assumed: frozenset[str] = f
 def in_whole(step: int, base_mad: float, steps: Sequence[Step]) -> tuple[int, list[Step], int]:
     """Base, contributions and price in whole `step`s of MAD: they add up as they are shown.
 
-    A contribution is the difference of the rounded sums before and after it.
+    A contribution is the difference of the rounded sums before and after it; one of nothing is left out.
     """
     exact, shown = base_mad, formats.rounded(base_mad, step)
     first, found = shown, []
     for name, reason, mad in steps:
         exact += mad
         after = formats.rounded(exact, step)
-        found.append((name, reason, float(after - shown)))
+        if after != shown:
+            found.append((name, reason, float(after - shown)))
         shown = after
     return first, found, shown
 
