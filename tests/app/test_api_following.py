@@ -29,6 +29,7 @@ from carprice.store import DataRoot
 from price_api.insight import explained
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
+from price_api.pricing import PricingRequest
 from price_api.production import Follower
 from price_api.serving import NoSnapshot
 
@@ -322,7 +323,7 @@ def test_a_version_explains_all_its_prices_with_one_explainer(system: System, tm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Explainer, "__init__", None)  # another one can't be made
         listing = {"make": "Dacia", "model": "Logan", "model_year": 2015.0}
-        found = explained(serving, listing)
+        found = explained(serving, PricingRequest(listing, None))
     assert found["price_mad"] == round(made.explain(listing).price_mad)
 
 

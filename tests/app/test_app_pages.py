@@ -98,11 +98,14 @@ def test_the_price_is_the_apis_and_is_asked_for_once(api: Api) -> None:
     made = api.get("/v1/predictions").json()
     assert made["total"] == before + 1
     newest = made["predictions"][0]
-    assert f"{newest['price_mad']:,.0f}".replace(",", "\u202f") in html_of(at)
+    shown = formats.rounded(
+        newest["price_mad"], formats.step_of(*(newest[f"{name}_mad"] for name in ("price", "low", "high")))
+    )
+    assert f"{shown:,}".replace(",", "\u202f") in html_of(at)
     assert newest["asking_price_mad"] == 99_000
     at.run()
     at.segmented_control(key="language_switch").set_value("en").run()
-    assert f"{newest['price_mad']:,.0f}" in html_of(at)
+    assert f"{shown:,}" in html_of(at)
     assert api.get("/v1/predictions").json()["total"] == before + 1
 
 
@@ -330,8 +333,11 @@ def test_without_the_listings_make_and_model_are_typed_in_and_priced(
     ]  # fmt: skip
     button(at, "Estimer le prix").click().run()  # type: ignore[attr-defined]
     car = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 125_000, "fuel": "Diesel"}
-    price = without_store.post("/v1/predict", car).json()["price_mad"]
-    assert f"{price:,.0f}".replace(",", "\u202f") in html_of(at)
+    told = without_store.post("/v1/predict", car).json()
+    shown = formats.rounded(
+        told["price_mad"], formats.step_of(*(told[f"{name}_mad"] for name in ("price", "low", "high")))
+    )
+    assert f"{shown:,}".replace(",", "\u202f") in html_of(at)
     assert not at.exception
 
 

@@ -40,7 +40,10 @@ def test_an_estimate_is_the_apis_and_the_command_lines(
     shown = estimate(page)
     listing = served.get("/v1/predictions").json()["predictions"][0]["listing"]
     known = {name: value for name, value in listing.items() if value is not None}
-    assert shown == served.post("/v1/predict", known).json()["price_mad"]
+    told = served.post("/v1/predict", known).json()
+    assert shown == formats.rounded(
+        told["price_mad"], formats.step_of(told["price_mad"], told["low_mad"], told["high_mad"])
+    )
     raw, priced = tmp_path / "one.csv", tmp_path / "priced.csv"
     with open(raw, "w", newline="") as file:
         writer = csv.DictWriter(file, known)

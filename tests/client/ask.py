@@ -20,7 +20,10 @@ client = Client(base_url=sys.argv[2], httpx_args={"trust_env": False})
 car = {"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 120_000, "fuel": "Diesel"}
 listing = models.ListingIn.from_dict(car)
 
-price = predict.sync(client=client, body=models.ListingIn.from_dict(car | {"asking_price": 90_000}))
+first = predict.sync(client=client, body=models.ListingIn.from_dict(car))
+assert isinstance(first, models.Priced)
+asked = car | {"asking_price": first.price_mad}
+price = predict.sync(client=client, body=models.ListingIn.from_dict(asked))
 assert isinstance(price, models.Priced)
 assert price.low_mad < price.price_mad < price.high_mad
 assert price.asking_price.verdict == "fair"

@@ -57,6 +57,10 @@ MOST_ROWS = schemas.MOST_ROWS
 SLICE_ROWS = 250
 CSV = "text/csv"
 FORM = "multipart/form-data"
+_LANGUAGE = {
+    "name": "Accept-Language", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "The language of the header and the warnings of a CSV answer.",
+}  # fmt: skip
 _LOG_SECONDS = 10.0
 
 
@@ -161,7 +165,8 @@ def add_batch(app: FastAPI, services: Services) -> None:
     add_direct_route(
         app, BATCH, batch, "POST", None, (422,),
         summary="Price many listings",
-        openapi_extra=body_schema("BatchIn", examples, **{CSV: text, FORM: schemas.FILE_FORM}),
+        openapi_extra=body_schema("BatchIn", examples, **{CSV: text, FORM: schemas.FILE_FORM})
+        | {"parameters": [_LANGUAGE]},
         answer={"model": Batch, "content": {CSV: {"schema": {"type": "string"}}}},
     )  # fmt: skip
 

@@ -55,19 +55,28 @@ _SCRIPT = """<script>
     }
     return null;
   };
+  // What to show where a component wrote `text`: what stands there may be our words in another language.
+  const shown = (node, place, text) => {
+    const known = (node.cpWords ??= {})[place];
+    const english = known?.ours === text ? known.english : text;
+    const ours = said(english) ?? english;
+    node.cpWords[place] = { english, ours };
+    return ours;
+  };
   const mend = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
       const ours = '[data-testid="stHtml"], [data-testid="stMarkdown"], script, style';
       const own = node.parentElement?.closest(ours);
-      const words = own ? null : said(node.data);
-      if (words !== null && words !== node.data) node.data = words;
+      const words = own ? node.data : shown(node, 'text', node.data);
+      if (words !== node.data) node.data = words;
       return;
     }
     if (node.nodeType !== Node.ELEMENT_NODE) return;
     if (node.dataset.testid === 'stIconMaterial') node.setAttribute('aria-hidden', 'true');
     for (const name of ['aria-label', 'title', 'placeholder']) {
-      const words = node.hasAttribute(name) ? said(node.getAttribute(name)) : null;
-      if (words !== null && words !== node.getAttribute(name)) node.setAttribute(name, words);
+      if (!node.hasAttribute(name)) continue;
+      const words = shown(node, name, node.getAttribute(name));
+      if (words !== node.getAttribute(name)) node.setAttribute(name, words);
     }
     node.childNodes.forEach(mend);
   };
