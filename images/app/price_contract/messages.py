@@ -229,7 +229,7 @@ WARNINGS: dict[WarningCode, str] = {
         "n'a pas été renseigné."
     ),
     "outside_training_range": N_(
-        "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
+        "{field} : cette valeur est hors de ce que le modèle a appris, il prend la plus proche."
     ),
     "newer_than_learned": N_(
         "Le modèle ne connaît aucune voiture plus récente que {bound} : il prolonge l'écart de prix d'une "
