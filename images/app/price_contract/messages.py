@@ -206,7 +206,7 @@ WARNINGS: dict[WarningCode, str] = {
     "unknown_make": N_("La marque « {value} » n'est pas connue : aucune annonce ne dit ce qu'elle vaut."),
     "unknown_model": N_("Le modèle « {value} » n'est pas connu : le prix est celui d'une {make} comparable."),
     "few_listings": N_(
-        "Le modèle n'a appris que {count} annonces de « {value} » : la fourchette n'est qu'approximative."
+        "Annonces de « {value} » que le modèle a apprises : {count}. La fourchette n'est qu'approximative."
     ),
     "for_parts": N_(
         "Une voiture vendue pour pièces n'a pas de prix de marché : le modèle n'en a appris aucun."
