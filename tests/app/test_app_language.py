@@ -114,6 +114,7 @@ def test_both_languages_write_the_same_number(write, french: str, other: str, re
         (1_234_567, 900_000, 1_700_000, 1_230_000),
         (3_321, 2_900, 3_900, 3_300),
         (67_292, None, None, 67_000),
+        (109_400, None, None, 110_000),
         (40, None, None, 0),
     ],
 )

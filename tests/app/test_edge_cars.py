@@ -163,7 +163,7 @@ def test_nothing_is_claimed_beyond_the_evidence(name: str, page: Page, served: A
     if evidence == "usual":
         expect(page.get_by_test_id("verdict")).to_be_visible()
         return
-    for claimed in ("verdict", "contributions") if evidence == "none" else ("verdict",):
+    for claimed in ("verdict",) if evidence == "little" else ("verdict", "contributions", "comparables"):
         expect(page.get_by_test_id(claimed)).to_have_count(0)
     if evidence in {"none", REFUSED}:
         expect(page.locator(".cp-range")).to_have_count(0)

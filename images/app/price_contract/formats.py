@@ -31,11 +31,13 @@ def money(mad: float) -> str:
 def step_of(price_mad: float, low_mad: float | None, high_mad: float | None) -> int:
     """The power of ten, in MAD, that an estimate is rounded to: more digits say more than its range knows.
 
-    Without a range it is an order of magnitude: of about one digit and a half.
+    Without a range it is an order of magnitude, of two digits.
     """
-    width = price_mad if low_mad is None or high_mad is None else high_mad - low_mad
-    power = math.floor(math.log10(max(width, 1.0) / _STEPS_OF_A_RANGE))
-    return int(max(10**power if power > 0 else 1, _SMALLEST_STEP_MAD))
+    if low_mad is None or high_mad is None:
+        power = math.floor(math.log10(max(price_mad, 1.0))) - 1
+    else:
+        power = math.floor(math.log10(max(high_mad - low_mad, 1.0) / _STEPS_OF_A_RANGE))
+    return int(max(10 ** max(power, 0), _SMALLEST_STEP_MAD))
 
 
 def rounded(mad: float, step: int) -> int:

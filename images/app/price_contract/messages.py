@@ -206,7 +206,7 @@ WARNINGS: dict[WarningCode, str] = {
     "unknown_make": N_("La marque « {value} » n'est pas connue : aucune annonce ne dit ce qu'elle vaut."),
     "unknown_model": N_("Le modèle « {value} » n'est pas connu : le prix est celui d'une {make} comparable."),
     "few_listings": N_(
-        "Le modèle n'a appris que {count} annonces de « {value} » : la fourchette n'est qu'approximative."
+        "Annonces de « {value} » que le modèle a apprises : {count}. La fourchette n'est qu'approximative."
     ),
     "for_parts": N_(
         "Une voiture vendue pour pièces n'a pas de prix de marché : le modèle n'en a appris aucun."
@@ -229,7 +229,7 @@ WARNINGS: dict[WarningCode, str] = {
         "n'a pas été renseigné."
     ),
     "outside_training_range": N_(
-        "{field} : cette valeur est hors de ce que le modèle a appris, le prix est donc moins sûr."
+        "{field} : cette valeur est hors de ce que le modèle a appris, il prend la plus proche."
     ),
     "newer_than_learned": N_(
         "Le modèle ne connaît aucune voiture plus récente que {bound} : il prolonge l'écart de prix d'une "

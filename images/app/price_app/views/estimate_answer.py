@@ -62,21 +62,19 @@ class Answer:
 def answer_about(client: ApiClient, listing: Listing, assumed: frozenset[str] = frozenset()) -> Answer:
     """Ask for the price of `listing` and everything around it. Raises `ApiProblem` without a price.
 
-    Nothing explains the price of a car that the model can't know.
+    Of a car that the model can't know nothing explains the price, and no listing is known to be like it.
     """
     answer = Answer(listing, client.predict(listing, _sticky_key()), assumed=assumed)
-    evidence = answer.estimate["evidence"]
-    if evidence == "none" and not answer.is_priced:
+    if answer.estimate["evidence"] == "none":
         return answer
     car = {name: value for name, value in listing.items() if name != "price_mad"}
     # The price stands by itself: each of the other parts may fail.
-    if evidence != "none":
-        with optional():
-            answer.explanation = client.explain(car)
-        with optional():
-            answer.what_if = client.what_if(
-                car, _mileages(answer.mileage_km, listing["model_year"]), _years(listing["model_year"])
-            )
+    with optional():
+        answer.explanation = client.explain(car)
+    with optional():
+        answer.what_if = client.what_if(
+            car, _mileages(answer.mileage_km, listing["model_year"]), _years(listing["model_year"])
+        )
     with optional():
         answer.comparables = client.comparables(car, COMPARABLES)["comparables"]
     return answer
