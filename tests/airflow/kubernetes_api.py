@@ -21,6 +21,9 @@ import fsspec
 import yaml
 from kubernetes.client import ApiClient
 
+VERSIONS = ("1.25", "1.37")
+"""The oldest version of Kubernetes that docs/kubernetes.md names, and the newest with schemas here."""
+
 Body = dict[str, Any]
 
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")

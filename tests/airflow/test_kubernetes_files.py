@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
-from kubernetes_api import read_as
+from kubernetes_api import VERSIONS, read_as
 
 from include.settings import Settings
 
@@ -40,6 +42,26 @@ def pods() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("document", OBJECTS, ids=named)
 def test_kubernetes_knows_every_field(document: dict[str, Any]) -> None:
     assert read_as(f"V1{document['kind']}", document) == document
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_api_of_each_supported_version_takes_every_manifest(version: str) -> None:
+    for document in OBJECTS:
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_a_field_that_the_api_does_not_know_is_noticed() -> None:
+    wrong = copy.deepcopy(next(iter(of_kind("Deployment").values())))
+    wrong["spec"]["template"]["spec"]["containers"][0]["memory"] = "1Gi"
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
+
+
+def test_the_documented_version_is_the_oldest_that_is_tried() -> None:
+    (oldest,) = re.findall(r"Kubernetes ([0-9.]+) or newer", (ROOT / "docs/kubernetes.md").read_text())
+
+    assert oldest == VERSIONS[0]
 
 
 def test_airflow_takes_the_environment_of_the_values() -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from kubernetes.config import kube_config
-from kubernetes_api import LABEL_VALUE, Cluster, Plan, serving
+from kubernetes_api import LABEL_VALUE, VERSIONS, Cluster, Plan, serving
 
 from include import base_step, pod_limits, pod_step
 from include import settings as settings_module
@@ -118,6 +119,16 @@ def filled(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 # The pod that is asked for.
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_api_of_each_supported_version_takes_the_pod_of_a_step(
+    cluster: Cluster, store: Path, version: str
+) -> None:
+    execute(cluster, Plan(result={}))
+
+    (pod,) = cluster.created
+    kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", **pod}, version, strict=True)
 
 
 def test_a_step_is_a_pod_of_exactly_these_fields(cluster: Cluster, store: Path) -> None:
