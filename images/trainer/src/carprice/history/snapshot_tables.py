@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from carprice.errors import UsageProblem
-from carprice.history.columnar import arrow_of, frame_of, plain, repeated_texts, rows_of, texts_of, typed
+from carprice.history.columnar import frame_of, plain, repeated_texts, rows_of, typed
+from carprice.history.contents import add_content
 from carprice.history.state import TABLES, TIMES, State
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import as_canonical
@@ -22,7 +23,6 @@ from carprice.store import DataRoot
 from carprice_contract.data_root import RAW, snapshot_table
 
 _ROWS_AT_ONCE = 100_000
-_NO_TEXT = np.uint64(np.iinfo(np.uint64).max)
 
 
 def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
@@ -34,14 +34,7 @@ def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode())
     for name in TABLES:
         digest.update(f"{name} ".encode())
-        _add(digest, state.tables[name])
-    return digest.hexdigest()[:12]
-
-
-def content_of(rows: pd.DataFrame) -> str:
-    """12 hexadecimal digits that tell whether two tables of rows (canonical columns) say the same."""
-    digest = hashlib.sha256()
-    _add(digest, arrow_of(rows))
+        add_content(digest, state.tables[name], without=TIMES)
     return digest.hexdigest()[:12]
 
 
@@ -119,23 +112,3 @@ def _there(manifest: Mapping[str, Any], table: str) -> Iterator[None]:
             f"The table {table} of snapshot {manifest['id']} was expected, found none; "
             f"`bin/carprice rebuild {manifest['id']}` writes it again from the files in {RAW}/."
         ) from error
-
-
-def _add(digest: hashlib._Hash, table: pa.Table) -> None:
-    names = table.column_names
-    digest.update(f"{len(table)} {' '.join(names)}\n".encode())
-    for name in names:
-        if name not in TIMES:
-            digest.update(_hashes(table, name).astype("<u8", copy=False).tobytes())
-
-
-def _hashes(table: pa.Table, name: str) -> npt.NDArray[np.uint64]:
-    """The hash of each value of a column, as `pd.util.hash_pandas_object` has it, shape (n,)."""
-    texts = texts_of(table.column(name))
-    if texts is None:
-        values = frame_of(table, [name])[name]
-        hashed: npt.NDArray[np.uint64] = np.asarray(pd.util.hash_pandas_object(values, index=False))
-        return hashed
-    codes, distinct = texts
-    hashes = np.append(pd.util.hash_array(distinct, categorize=False), _NO_TEXT)
-    return hashes[codes]
