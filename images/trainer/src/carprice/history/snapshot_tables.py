@@ -59,8 +59,11 @@ def reference_of(state: State, terms: Mapping[str, Any]) -> pa.Table:
 
 
 def read_tables(root: DataRoot, manifest: Mapping[str, Any]) -> State:
-    """The tables of a snapshot. Raises what `read_table` raises."""
-    return State({name: read_table(root, manifest, name) for name in TABLES})
+    """The tables of a snapshot, each read when it is asked for. Raises what `read_table` raises."""
+    for name in TABLES:
+        with _there(manifest, name):
+            root.info(snapshot_table(manifest["id"], name))
+    return State(_Tables(root, manifest))
 
 
 def read_table(
@@ -99,6 +102,22 @@ def canonical(table: pa.Table, columns: Sequence[str] | None = None) -> pd.DataF
     frame = frame_of(table)
     complete = columns is not None or list(frame) == list(COLUMNS)
     return frame if complete else as_canonical(frame)
+
+
+class _Tables(Mapping[str, pa.Table]):
+    """The tables of a snapshot; none is kept, because a million listings take 300 MB in memory."""
+
+    def __init__(self, root: DataRoot, manifest: Mapping[str, Any]) -> None:
+        self._root, self._manifest = root, manifest
+
+    def __getitem__(self, name: str) -> pa.Table:
+        return read_table(self._root, self._manifest, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES)
+
+    def __len__(self) -> int:
+        return len(TABLES)
 
 
 @contextmanager

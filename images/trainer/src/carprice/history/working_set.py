@@ -208,7 +208,7 @@ class WorkingSet:
         return pairs.assign(**texts).astype({"new": object, "known": object, "rule": object})
 
     def tables(self) -> dict[str, pa.Table]:
-        """The tables of the state after the files that were added."""
+        """The tables of the state after the files that were added. Nothing can be added after it."""
         rows = np.flatnonzero(self._alive & self._touched[self._ids])
         rows = rows[np.argsort(self._order[rows], kind="stable")]
         ids = self._ids[rows]
@@ -223,7 +223,8 @@ class WorkingSet:
             "listings": merged,
             "contradictions": contradictions,
         }
-        del said, merged
+        # a million rows take 700 MB, and the tables come on top of them
+        del said, merged, self._table, self._side, self._groups, self._contents
         for name in list(new):
             before = self._tables[name]
             others = rows_of(before, ~is_among(before.column("listing_id"), gone))
