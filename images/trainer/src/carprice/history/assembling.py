@@ -42,7 +42,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
 
     The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total` (distinct
     listings) are of the whole snapshot. `ads` says how many ads of these files were new, and how many were
-    known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was accepted, unless
+    known before (`working_set.Added.counts`). Raises `NothingToDo` when none of `shas` was accepted, unless
     the latest snapshot holds one of them and other files: the next one does without it.
     """
     given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}

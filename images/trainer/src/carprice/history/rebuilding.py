@@ -96,13 +96,14 @@ def _wanted(root: DataRoot, snapshot_id: str) -> Document | None:
 def _from_raw(root: DataRoot, params: Params, files: Sequence[Document], terms: Document) -> State:
     """The state after files that are read from `raw/`."""
     state, sides = empty_state(), sides_before(root, terms)
-    missing = {entry["names_from"] for entry in files if _names(root, entry["names_from"]) is None}
+    named_by = {name: _names(root, name) for name in {entry["names_from"] for entry in files}}
+    missing = {name for name, names in named_by.items() if names is None}
     if not missing:
-        read = ((entry, _rows(root, params, entry, _names(root, entry["names_from"]))) for entry in files)
+        read = ((entry, _rows(root, params, entry, named_by[entry["names_from"]])) for entry in files)
         return replay(state, read, terms, sides)
     known: dict[str, KnownNames] = {}
     for place, entry in enumerate(files):
-        names = _names(root, entry["names_from"]) or known.get(entry["names_from"])
+        names = named_by[entry["names_from"]] or known.get(entry["names_from"])
         if names is None:
             raise UsageProblem(
                 f"Snapshot {entry['names_from']}, by whose names the titles of {entry['file']} were read, "
