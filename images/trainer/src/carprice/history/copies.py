@@ -174,8 +174,8 @@ def _decided(
     """The sure links and the possible ones of those rows of the new listings, which were compared."""
     pairs, levels = compared
     weight = model.share * ratios(known, new, pairs, levels, model.rarity, model.copies)
-    total = np.bincount(pairs.new, weight) if len(pairs) else np.zeros(1)
-    if not (total / (total + 1 - model.share) >= POSSIBLE).any():
+    of_new = np.bincount(pairs.new, weight) if len(pairs) else np.zeros(1)
+    if not (of_new / (of_new + 1 - model.share) >= POSSIBLE).any():
         return _NO_PAIRS, _crowded(known, new, rows, cuts)
     left = pd.DataFrame(
         {

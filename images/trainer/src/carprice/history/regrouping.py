@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from carprice.history.car_groups import (
 from carprice.history.columnar import Mask, mixed, places_of, rows_of
 from carprice.history.comparing import Bits, Codes, Side
 from carprice.history.mileage_steps import step_of
+
+_Number = TypeVar("_Number", bound=np.number[Any])
 
 CAR_COLUMNS = ["listing_id", "group", "side"]
 
@@ -207,14 +209,13 @@ def ranks_of(sides: Sides) -> Sides:
 
 
 def _newest_known(
-    values: npt.NDArray[np.number], known: Mask, starts: Labels, otherwise: float
-) -> npt.NDArray[np.number]:
+    values: npt.NDArray[_Number], known: Mask, starts: Labels, otherwise: float
+) -> npt.NDArray[_Number]:
     """The last known value of each segment, shape (segments, columns)."""
     places = np.where(known, np.arange(len(values))[:, None], -1)
     last = np.maximum.reduceat(places, starts, axis=0)
-    found: npt.NDArray[np.number] = np.take_along_axis(
-        values, np.broadcast_to(np.maximum(last, 0), (len(starts), values.shape[1])), axis=0
-    )
+    rows = np.broadcast_to(np.maximum(last, 0), (len(starts), values.shape[1]))
+    found: npt.NDArray[_Number] = np.take_along_axis(values, rows, axis=0)
     return np.where(last >= 0, found, otherwise).astype(values.dtype)
 
 
