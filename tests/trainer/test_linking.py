@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
-from carprice.history.linking import PAIR_COLUMNS, link_file
+from carprice.history.linking import aliases
+from carprice.history.state import Terms, empty_state, with_file
 from carprice.listings import tables
 
 CARS = [
@@ -23,20 +25,18 @@ def file(name: str, **columns: list[str]) -> pd.DataFrame:
     return tables.parse(raw, require_price=True).listings.assign(source_sha256=name)
 
 
-def link_files(*files: pd.DataFrame) -> tuple[list[pd.DataFrame], pd.DataFrame]:
-    """The rows of files that land one after another, with linked ids, and the pairs of copies."""
-    linked: list[pd.DataFrame] = []
-    pairs = pd.DataFrame(columns=PAIR_COLUMNS).astype({"confidence": float})
-    for file in files:
-        known = pd.concat(linked, ignore_index=True) if linked else file.iloc[:0]
-        rows, found = link_file(known, pairs, file)
-        linked.append(rows)
-        pairs = pd.concat([pairs, found], ignore_index=True) if len(pairs) else found
-    return linked, pairs
+def link_files(*files: pd.DataFrame) -> tuple[list[list[Any]], pd.DataFrame]:
+    """The ids that the rows of files keep which land one after another, and the pairs of copies."""
+    state, kept = empty_state(), []
+    for day, file in enumerate(files, 1):
+        state = with_file(state, file, datetime(2026, 1, day, tzinfo=UTC), Terms(0.2, 0))
+        own = file["listing_id"]
+        kept.append(own.map(aliases(state.pairs)).fillna(own).tolist())
+    return kept, state.pairs
 
 
 def ids(*files: pd.DataFrame) -> list[list[Any]]:
-    return [table["listing_id"].tolist() for table in link_files(*files)[0]]
+    return link_files(*files)[0]
 
 
 def test_an_ad_with_a_city_added_keeps_its_first_id() -> None:

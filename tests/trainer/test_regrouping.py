@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from carprice.history import state as history
+from carprice.history import working_set as working
 from carprice.history.car_groups import NEITHER, TEST, TRAINING, group_cars
 from carprice.history.columnar import arrow_of, frame_of, plain, typed
+from carprice.history.comparing import Side
 from carprice.history.snapshot_tables import snapshot_id_of
-from carprice.history.state import TABLES, TIMES, State, Terms, empty_state, with_file
+from carprice.history.state import TABLES, TIMES, State, Terms, empty_state, with_file, working_set
+from carprice.history.working_set import Landed
 from carprice.listings import sample, tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,21 +95,53 @@ def test_it_makes_no_difference_whether_a_state_was_written_between_two_files(
         assert snapshot_id_of(one, {}) == snapshot_id_of(other, {})
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_it_makes_no_difference_how_many_files_are_added_at_once(market: pd.DataFrame, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    days = random.integers(0, 12, (5, len(market)))
+    landed = []
+    for number, rows in enumerate(files(market, seed)):
+        seen = [START + timedelta(days=int(day)) if day < 8 else None for day in days[number][: len(rows)]]
+        gps = rows["gps"].mask(random.random(len(rows)) < 0.2)
+        rows = tables.as_canonical(rows.assign(scraped_at=seen, gps=gps))
+        landed.append(Landed(arrow_of(rows), START + timedelta(days=number)))
+    # a listing that was a test listing on other terms stays one
+    sides = random.choice([TRAINING, TEST, NEITHER], len(market))
+    before = pd.Series(sides, index=market["listing_id"], dtype=object) if seed else None
+
+    def state_after(*cuts: int) -> State:
+        state = empty_state()
+        for part in np.split(np.arange(len(landed)), cuts):
+            found = working_set(state, [landed[number] for number in part], TERMS, before)
+            for number in range(len(found)):
+                found.add(number)
+            state = State(found.tables())
+        return state
+
+    one_by_one = state_after(1, 2, 3, 4)
+    for cuts in ((), (3,), (1, 4)):
+        together = state_after(*cuts)
+        assert snapshot_id_of(together, {}) == snapshot_id_of(one_by_one, {})
+        for name in TABLES:
+            pd.testing.assert_frame_equal(getattr(together, name), getattr(one_by_one, name))
+
+
 def test_a_file_looks_only_at_the_makes_and_models_that_it_has(
     market: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = with_file(empty_state(), market, START, TERMS)
     looked_at = []
-    link_file = history.link_file
+    copies_of = working.copies_of
 
-    def watched(sightings: pd.DataFrame, *others: object) -> object:
-        looked_at.append(sightings)
-        return link_file(sightings, *others)  # type: ignore[arg-type]
+    def watched(known: Side, new: Side, cuts: list[tuple[int, int]]) -> object:
+        looked_at.append(set(known.names[known.ids]))
+        return copies_of(known, new, cuts)
 
-    monkeypatch.setattr(history, "link_file", watched)
-    some = market[market["model"] == market["model"].iloc[0]].head(2)
+    monkeypatch.setattr(working, "copies_of", watched)
+    same_model = market[market["model"] == market["model"].iloc[0]]
+    some = same_model.head(2)
     with_file(state, some.assign(listing_id=["new-1", "new-2"][: len(some)]), START, TERMS)
-    assert set(looked_at[0]["model"]) == set(some["model"])
+    assert looked_at == [set(same_model["listing_id"])]
 
 
 def test_a_table_comes_back_from_arrow_as_it_was(market: pd.DataFrame) -> None:

@@ -42,7 +42,7 @@ def assemble(root: DataRoot, params: Params, shas: Sequence[str]) -> Document:
 
     The counts `rows_*` are of the accepted files among `shas`; `rows_total` and `listings_total` (distinct
     listings) are of the whole snapshot. `ads` says how many ads of these files were new, and how many were
-    known before (`known_ads.KnownAds.counts`). Raises `NothingToDo` when none of `shas` was accepted, unless
+    known before (`working_set.Added.counts`). Raises `NothingToDo` when none of `shas` was accepted, unless
     the latest snapshot holds one of them and other files: the next one does without it.
     """
     given = {sha: _receipt(root, sha) for sha in dict.fromkeys(shas)}
@@ -170,31 +170,34 @@ def _can_do_without(root: DataRoot, refused: Sequence[Document]) -> bool:
 
 def _next(root: DataRoot, params: Params) -> Document:
     """The manifest of the snapshot after the latest one."""
-    from carprice.history.known_ads import known_ads, publish
-    from carprice.history.numberings import WITH_CAR, numbered_otherwise, told_with_car
-    from carprice.history.replaying import accepted_rows, replay
-    from carprice.history.snapshot_tables import content_of, read_tables
-    from carprice.history.state import empty_state
+    from carprice.history.known_ads import publish
+    from carprice.history.numberings import WITH_CAR
+    from carprice.history.replaying import batches, landed, rows_in
+    from carprice.history.replaying import terms_of as own_terms_of
+    from carprice.history.snapshot_tables import read_tables
+    from carprice.history.state import State, empty_state, working_set
 
     def after(
         state: State, files: Sequence[Document], sides: pd.Series[Any] | None
     ) -> tuple[State, list[Document]]:
         """The state after the files, and their entries with the numbers of ads that were known before."""
         told = []
-        for taken in files:
-            entry = {key: value for key, value in taken.items() if key != "ids"}
-            before, rows = state, accepted_rows(root, entry)
-            if numbered_otherwise(before, rows):
-                log.warning(
-                    "the ids of %s stand for other cars in earlier files: each counts with its car",
-                    entry["file"],
-                )
-                entry, rows = entry | WITH_CAR, told_with_car(rows)
-            state = replay(before, [(entry, rows)], terms, sides)
-            found = known_ads(before, state, rows, entry.get("ids") is not None)
-            told.append(entry | {"content": content_of(rows), "ads": found.counts()})
-            if len(before) and entry["sha256"] in tell:
-                publish(root, entry["sha256"], found, cut)
+        entries = [{key: value for key, value in entry.items() if key != "ids"} for entry in files]
+        for batch in batches((entry, rows_in(root, entry)) for entry in entries):
+            found = working_set(state, [landed(*file) for file in batch], own_terms_of(terms), sides)
+            for number, (entry, _) in enumerate(batch):
+                first = not found.knows()
+                added = found.add(number)
+                if added.with_car:
+                    log.warning(
+                        "the ids of %s stand for other cars in earlier files: each counts with its car",
+                        entry["file"],
+                    )
+                ids = WITH_CAR if added.with_car else {}
+                told.append(entry | ids | {"content": added.content, "ads": added.counts()})
+                if not first and entry["sha256"] in tell:
+                    publish(root, entry["sha256"], found, number, added, cut)
+            state = State(found.tables())
         return state, told
 
     terms, cut = terms_of(root, params), all_cuts(root)
@@ -230,8 +233,8 @@ def _checked_again(root: DataRoot, files: Sequence[Document]) -> list[Document]:
     A file of which other rows are accepted now has another entry in the same place; a refused or held one
     has none. A file whose receipt was deleted keeps its entry.
     """
-    from carprice.history.replaying import accepted_rows
-    from carprice.history.snapshot_tables import content_of
+    from carprice.history.contents import content_of
+    from carprice.history.replaying import rows_in, with_ids
 
     found, receipts = [], summaries(root)
     for entry in files:
@@ -243,7 +246,7 @@ def _checked_again(root: DataRoot, files: Sequence[Document]) -> list[Document]:
         elif receipt["checked_at"] == entry.get("read_at"):
             found.append(entry)
         else:
-            same = content_of(accepted_rows(root, entry)) == entry.get("content")
+            same = content_of(with_ids(rows_in(root, entry), entry)) == entry.get("content")
             again = entry_of(read_receipt(root, entry["sha256"])) | {"received_at": entry["received_at"]}
             found.append(entry if same else again)
     return found

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from carprice.history.columnar import mixed
 from carprice.history.comparing import Codes, Side
 
 Rows = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint64]
 Column = npt.NDArray[Any]
 Key = list[tuple[Column, Column]]
 
@@ -140,8 +140,8 @@ def _sharing(known_rows: Rows, new_rows: Rows, key: Key, crowd: bool = False) ->
 
     Where a `crowd` is wanted, the pairs are those of the rows that have too many, `MOST` of each.
     """
-    known_keys = _mixed([one[known_rows] for one, _ in key])
-    new_keys = _mixed([other[new_rows] for _, other in key])
+    known_keys = mixed([one[known_rows] for one, _ in key])
+    new_keys = mixed([other[new_rows] for _, other in key])
     order = np.argsort(known_keys, kind="stable")
     ordered = known_keys[order]
     first = np.searchsorted(ordered, new_keys, side="left")
@@ -155,12 +155,3 @@ def _sharing(known_rows: Rows, new_rows: Rows, key: Key, crowd: bool = False) ->
         np.repeat(new_rows[taken], count),
         new_rows[many],
     )
-
-
-def _mixed(columns: list[Column]) -> Keys:
-    """One key of 64 bits for each row of several columns of codes."""
-    keys = np.zeros(len(columns[0]), dtype=np.uint64)
-    for column in columns:
-        keys = (keys ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        keys ^= keys >> np.uint64(29)
-    return keys

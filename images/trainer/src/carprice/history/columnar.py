@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,7 @@ _FLAGS = frozenset(name for name, column in COLUMNS.items() if column.kind == "f
 """Columns whose values are 1, 0 or unknown: a byte each in memory, and doubles in a file."""
 
 _MOST_CHUNKS = 32
+_NO_TEXT = np.uint64(np.iinfo(np.uint64).max)
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", "UTC")
 
@@ -62,6 +64,23 @@ def typed(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
+def canonical_table(table: pa.Table) -> pa.Table:
+    """The canonical columns of a table that was read from a file, in order; a missing one is unknown."""
+    columns = {}
+    for name in COLUMNS:
+        wanted = _type_of(name, pa.null())
+        there = name in table.column_names and not pa.types.is_null(table.column(name).type)
+        if not there:
+            columns[name] = pa.chunked_array([pa.nulls(len(table), wanted)])
+            continue
+        column = table.column(name)
+        if pa.types.is_floating(column.type):
+            # what is not a number is not known
+            column = pc.if_else(pc.is_nan(column), None, column)
+        columns[name] = column if column.type.equals(wanted) else column.cast(wanted, safe=False)
+    return pa.table(columns)
+
+
 def plain(table: pa.Table) -> pa.Table:
     """A table whose texts are texts, as they are written: other engines need no type of Arrow's own."""
     columns = [
@@ -90,12 +109,51 @@ def below(first: pa.Table, second: pa.Table) -> pa.Table:
     return joined.combine_chunks() if joined.column(0).num_chunks > _MOST_CHUNKS else joined
 
 
-def among(table: pa.Table, column: str, values: Iterable[str]) -> Mask:
-    """Which rows of n have one of the values in a column of texts, shape (n,)."""
-    wanted = pa.array(list(values), pa.string())
-    if not len(wanted):
-        return np.zeros(len(table), dtype=bool)
-    return _numpy(pc.is_in(table.column(column), value_set=wanted)).astype(bool)
+def is_among(column: pa.ChunkedArray, texts: pa.Array) -> Mask:
+    """Which rows of a column of texts, n of them, have one of the texts, shape (n,)."""
+    if not len(texts):
+        return np.zeros(len(column), dtype=bool)
+    return _numpy(pc.is_in(column, value_set=texts)).astype(bool)
+
+
+def places_of(column: pa.ChunkedArray, texts: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+    """The place of each text of a column among distinct texts, shape (n,); -1 where it is none of them."""
+    plain_texts = column.cast(pa.string())
+    found = pc.index_in(plain_texts, value_set=pa.array(texts, pa.string()))
+    return _numpy(found.fill_null(-1)).astype(np.int64)
+
+
+def numbers_in(
+    columns: Sequence[pa.ChunkedArray | pa.Array],
+) -> tuple[list[npt.NDArray[np.int64]], npt.NDArray[np.object_]]:
+    """Columns of texts as numbers, and the distinct texts of all of them, each in the place of its number."""
+    chunks = [
+        chunk.cast(pa.string())
+        for column in columns
+        for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
+    ]
+    codes, texts = _codes(pa.chunked_array(chunks, pa.string()).dictionary_encode())
+    return np.split(codes, np.cumsum([len(column) for column in columns])[:-1]), texts
+
+
+def with_column(table: pa.Table, name: str, texts: npt.NDArray[np.object_]) -> pa.Table:
+    """A table with other texts in a column."""
+    return table.set_column(table.column_names.index(name), name, pa.array(texts, pa.string()))
+
+
+def with_times(
+    table: pa.Table, first_seen_at: npt.NDArray[np.int64], last_seen_at: npt.NDArray[np.int64]
+) -> pa.Table:
+    """A table with two columns of times, in microseconds since 1970."""
+    for name, times in {"first_seen_at": first_seen_at, "last_seen_at": last_seen_at}.items():
+        table = table.append_column(name, pa.array(times).cast(_TIME))
+    return table
+
+
+def microseconds(time: datetime) -> int:
+    """A time with a zone, since 1970."""
+    naive = pd.Timestamp(time).tz_convert("UTC").tz_localize(None)
+    return int(naive.to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 
 def rows_of(table: pa.Table, chosen: Mask) -> pa.Table:
@@ -107,12 +165,6 @@ def families(table: pa.Table) -> Hashes:
     """A number for the make and the model of each row, shape (n,): spelling makes no difference."""
     make, model = (_folded(table.column(name)) for name in ("make", "model"))
     return (make * np.uint64(0x9E3779B97F4A7C15)) ^ model
-
-
-def families_of(rows: pd.DataFrame) -> Hashes:
-    """The distinct numbers (`families`) of makes and models in a table with these columns."""
-    names = rows[["make", "model"]].drop_duplicates()
-    return np.unique(families(arrow_of(names))) if len(names) else np.zeros(0, dtype=np.uint64)
 
 
 def is_one_of(hashes: Hashes, wanted: Hashes) -> Mask:
@@ -171,6 +223,51 @@ def texts_of(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArra
     known = np.asarray(column.is_valid())
     codes = np.where(known, np.cumsum(known) - 1, -1)
     return codes.astype(np.int64), values[known].astype(object)
+
+
+def numbers_of(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """A column of numbers or flags, shape (n,); NaN where it says nothing."""
+    column = table.column(name)
+    if not pa.types.is_floating(column.type):
+        column = column.cast(pa.float64())
+    found: npt.NDArray[np.float64] = column.to_numpy()
+    return found.astype(np.float64, copy=False)
+
+
+def mixed(columns: Sequence[npt.NDArray[Any]]) -> Hashes:
+    """One number of 64 bits for each row of several columns of integers."""
+    keys = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        keys = (keys ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    return keys
+
+
+def numbered(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """A number from 0 for each distinct value; -1 for what is not known."""
+    return pd.factorize(values, use_na_sentinel=True)[0].astype(np.int64)
+
+
+def codes_of(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    """A number for each value of a column, shape (n,): spelling makes no difference, -1 is not known."""
+    texts = texts_of(table.column(name))
+    if texts is None:
+        return numbered(numbers_of(table, name))
+    codes, distinct = texts
+    # "GOLF 7" and "Golf 7" are one model, "Diesel" and "diesel" one fuel
+    folded = numbered(np.array([" ".join(words_of(str(text))) for text in distinct], dtype=object))
+    return np.append(folded, -1)[codes]
+
+
+def hashes_of(table: pa.Table, name: str) -> Hashes:
+    """The hash of each value of a column, as `pd.util.hash_pandas_object` has it, shape (n,)."""
+    texts = texts_of(table.column(name))
+    if texts is None:
+        values = frame_of(table, [name])[name]
+        hashed: Hashes = np.asarray(pd.util.hash_pandas_object(values, index=False))
+        return hashed
+    codes, distinct = texts
+    return np.append(pd.util.hash_array(distinct, categorize=False), _NO_TEXT)[codes]
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:

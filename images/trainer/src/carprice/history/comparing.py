@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from carprice.history.columnar import Hashes, arrow_of, codes_of, families, numbered, numbers_of
 from carprice.history.mileage_steps import step_of
-from carprice.listings.folding import words_of
 from carprice.listings.identity import rule_of
 from carprice.listings.schema import EQUIPMENT
 
@@ -29,7 +30,6 @@ LOOKED_AT = [
 ]  # fmt: skip
 """The columns that are needed to find copies."""
 
-UNKNOWN = -1
 _HOST = re.compile(r"(?:https?:)?(?://)?(?:www\.|m\.)?([^/?#:]+)")
 
 
@@ -37,15 +37,18 @@ _HOST = re.compile(r"(?:https?:)?(?://)?(?:www\.|m\.)?([^/?#:]+)")
 class Side:
     """One table of n listings as arrays of shape (n,).
 
-    `car` is the code of make, model and model year together, `family` that of make and model,
-    `year` that of the model year. `values` has
-    the codes of the columns `COMPARED`. Codes of equal texts are equal in both tables; -1 is unknown. `step`
-    is the mileage as a step of the site's brackets, -1 unknown. `said` and `ticked` have one bit for each
-    piece of equipment. `urls` are the links as they stand in the file, or None.
+    `ids` has a number for each listing, whose text is in `names` under it. `family` is the code of make and
+    model, `car` that of make, model and model year, and `hashed` a hash of the same; `year` is the code of
+    the model year. `values` has the codes of the columns `COMPARED`; -1 is unknown. Numbers and codes of
+    equal texts are equal in the sides of one table. `step` is the mileage as a step of the site's brackets,
+    -1 unknown. `said` and `ticked` have one bit for each piece of equipment. `row` is the place of each
+    listing in `urls`, a column of links as they stand in the file.
     """
 
-    ids: npt.NDArray[np.object_]
+    ids: Codes
+    row: Codes
     car: Codes
+    hashed: Hashes
     family: Codes
     year: Codes
     price: Floats
@@ -55,7 +58,8 @@ class Side:
     values: dict[str, Codes]
     said: Bits
     ticked: Bits
-    urls: npt.NDArray[np.object_]
+    names: npt.NDArray[np.object_]
+    urls: pa.ChunkedArray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,48 +67,53 @@ class Side:
     def sites(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
         """The site whose own id each listing of these rows has, of their shape; None without one."""
         distinct, inverse = np.unique(rows, return_inverse=True)
+        urls = self.urls.take(pa.array(self.row[distinct])).to_pylist()
         found = np.empty(len(distinct), dtype=object)
-        found[:] = [_site(self.ids[row], self.urls[row]) for row in distinct]
+        found[:] = [_site(name, url) for name, url in zip(self.names[self.ids[distinct]], urls, strict=True)]
         sites: npt.NDArray[np.object_] = found[inverse]
         return sites
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> Side:
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Side:
         """The chosen listings."""
         values = {name: codes[rows] for name, codes in self.values.items()}
-        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "values"}
-        return Side(values=values, **arrays)
+        whole = ("values", "names", "urls")
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in whole}
+        return Side(values=values, names=self.names, urls=self.urls, **arrays)
 
 
 def sides_of(known: pd.DataFrame, new: pd.DataFrame) -> tuple[Side, Side]:
-    """Both tables (canonical columns) as sides whose codes can be compared."""
-    tables = (known, new)
-    texts = {name: _codes(tables, name) for name in ("make", "model", *COMPARED)}
-    years = _codes(tables, "model_year")
-    families = _joined(texts["make"], texts["model"])
-    cars = _joined(families, years)
-    sides = []
-    for place, table in enumerate(tables):
-        low = table["mileage_km_min"].to_numpy(dtype=np.float64)
-        high = table["mileage_km_max"].to_numpy(dtype=np.float64)
-        open_ended = np.where(np.isnan(low), np.nan, np.where(np.isnan(high), np.inf, high))
-        said, ticked = _equipment(table)
-        sides.append(
-            Side(
-                ids=table["listing_id"].to_numpy(dtype=object),
-                car=cars[place],
-                family=families[place],
-                year=years[place],
-                price=table["price_mad"].to_numpy(dtype=np.float64),
-                low=low,
-                high=open_ended,
-                step=step_of(low, high),
-                values={name: texts[name][place] for name in COMPARED},
-                said=said,
-                ticked=ticked,
-                urls=table["url"].to_numpy(dtype=object),
-            )
-        )
-    return sides[0], sides[1]
+    """Both tables (canonical columns) as sides whose numbers can be compared."""
+    both = pd.concat([known[LOOKED_AT], new[LOOKED_AT]], ignore_index=True)
+    ids, names = pd.factorize(both["listing_id"])
+    side = side_of(arrow_of(both), ids.astype(np.int64), np.asarray(names, dtype=object))
+    first = np.arange(len(both)) < len(known)
+    return side.take(first), side.take(~first)
+
+
+def side_of(table: pa.Table, ids: Codes, names: npt.NDArray[np.object_]) -> Side:
+    """A table with the columns `LOOKED_AT` as a side; `ids` (n rows) are the numbers of the listings."""
+    low, high, price = (numbers_of(table, name) for name in ("mileage_km_min", "mileage_km_max", "price_mad"))
+    open_ended = np.where(np.isnan(low), np.nan, np.where(np.isnan(high), np.inf, high))
+    hashed, years = families(table), numbers_of(table, "model_year")
+    cars = (hashed * np.uint64(0x9E3779B97F4A7C15)) ^ years.view(np.uint64)
+    said, ticked = _equipment(table)
+    return Side(
+        ids=ids,
+        row=np.arange(len(table)),
+        car=numbered(cars),
+        hashed=cars,
+        family=numbered(hashed),
+        year=numbered(years),
+        price=price,
+        low=low,
+        high=open_ended,
+        step=step_of(low, high),
+        values={name: codes_of(table, name) for name in COMPARED},
+        said=said,
+        ticked=ticked,
+        names=names,
+        urls=table.column("url"),
+    )
 
 
 def agreement_by_chance(
@@ -138,31 +147,10 @@ def counts_of(codes: Codes) -> Floats:
     return found
 
 
-def _codes(tables: tuple[pd.DataFrame, pd.DataFrame], name: str) -> tuple[Codes, Codes]:
-    values = pd.concat([table[name] for table in tables], ignore_index=True)
-    codes, uniques = pd.factorize(values, use_na_sentinel=True)
-    if values.dtype == object:
-        # "GOLF 7" and "Golf 7" are one model, "Diesel" and "diesel" one fuel
-        folded = pd.factorize(np.array([" ".join(words_of(str(text))) for text in uniques], dtype=object))[0]
-        codes = np.where(codes >= 0, folded[codes], UNKNOWN) if len(folded) else codes
-    return _split(codes.astype(np.int64), tables)
-
-
-def _joined(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> tuple[Codes, Codes]:
-    left, right = np.concatenate(one), np.concatenate(other)
-    codes = np.unique(left * (right.max(initial=0) + 2) + right + 1, return_inverse=True)[1]
-    return codes[: len(one[0])].astype(np.int64), codes[len(one[0]) :].astype(np.int64)
-
-
-def _split(codes: npt.NDArray[np.integer], tables: tuple[pd.DataFrame, pd.DataFrame]) -> tuple[Codes, Codes]:
-    first = len(tables[0])
-    return codes[:first].astype(np.int64), codes[first:].astype(np.int64)
-
-
-def _equipment(table: pd.DataFrame) -> tuple[Bits, Bits]:
+def _equipment(table: pa.Table) -> tuple[Bits, Bits]:
     said, ticked = np.zeros(len(table), dtype=np.uint32), np.zeros(len(table), dtype=np.uint32)
     for bit, name in enumerate(EQUIPMENT):
-        flags = table[name].to_numpy(dtype=np.float64)
+        flags = numbers_of(table, name)
         said |= (~np.isnan(flags)).astype(np.uint32) << np.uint32(bit)
         ticked |= (flags == 1).astype(np.uint32) << np.uint32(bit)
     return said, ticked

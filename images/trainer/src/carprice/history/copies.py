@@ -5,24 +5,44 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from carprice.history.candidates import Candidates, Rows, candidates, crowds
-from carprice.history.comparing import Floats, Side, sides_of
-from carprice.history.evidence import SAME, Rarity, Shares, first_guess, learned, levels_of, rarity_of, ratios
+from carprice.history.comparing import Codes, Floats, Side, sides_of
+from carprice.history.evidence import (
+    SAME,
+    Levels,
+    Rarity,
+    Shares,
+    first_guess,
+    learned,
+    levels_of,
+    rarity_of,
+    ratios,
+)
 
 log = logging.getLogger(__name__)
 
-Cuts = Collection[tuple[str, str]]
+Cuts = Collection[tuple[int, int]]
 
 SURE, POSSIBLE = 0.8, 0.05
 _ROUNDS_TO_LEARN = 8
 _ROWS_TO_LEARN = 20_000
 _ROWS_AT_ONCE = 100_000
 _COLUMNS = ["new", "known", "rule", "confidence"]
+_TYPES = {"new": object, "known": object, "rule": object, "confidence": float}
+_NO_PAIRS = pd.DataFrame(
+    {
+        "new": np.zeros(0, dtype=np.int64),
+        "known": np.zeros(0, dtype=np.int64),
+        "rule": np.zeros(0, dtype=object),
+        "confidence": np.zeros(0),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,13 @@ class Copies:
     new: pd.Series
 
 
+class _Compared(NamedTuple):
+    """Pairs, and the level of each in each column."""
+
+    pairs: Candidates
+    levels: dict[str, Levels]
+
+
 @dataclass(frozen=True)
 class _Model:
     """What the pairs of two files teach: the share of new listings that are copies, and how copies look."""
@@ -50,81 +77,106 @@ class _Model:
     rarity: Rarity
 
 
-def find_copies(known: pd.DataFrame, new: pd.DataFrame, cuts: Cuts = ()) -> Copies:
+def find_copies(known: pd.DataFrame, new: pd.DataFrame, cuts: Collection[tuple[str, str]] = ()) -> Copies:
     """Link the listings of `new` with those of `known` (canonical columns, one row per listing and price).
 
     Each table may hold several rows of one `listing_id`, one for each price that it had. Different listings
     of one table are different ads and are never linked with each other. `cuts` are pairs of ids, in order,
     that are two ads.
     """
-    known_side, new_side = sides_of(known, new)
-    known_before = _isin(known_side.ids, new_side.ids)
-    there = _isin(new_side.ids, known_side.ids[known_before])
-    ids = pd.unique(new_side.ids[there])
-    links = [pd.DataFrame({"new": ids, "known": ids, "rule": "same_id", "confidence": 1.0})]
+    sides = sides_of(known, new)
+    names = sides[0].names
+    found = copies_of(*sides, numbered_cuts(cuts, names))
+    links, ambiguous = (
+        table.assign(new=names[table["new"]], known=names[table["known"]]).astype(_TYPES)
+        for table in (found.links, found.ambiguous)
+    )
+    return Copies(links, ambiguous, pd.Series(names[found.new], dtype=object))
+
+
+def numbered_cuts(cuts: Collection[tuple[str, str]], names: npt.NDArray[np.object_]) -> list[tuple[int, int]]:
+    """The cuts as places of their ids in `names`, as far as both are there."""
+    if not cuts:
+        return []
+    places = pd.Index(names).get_indexer(pd.Index([name for cut in cuts for name in cut], dtype=object))
+    return [(int(one), int(other)) for one, other in places.reshape(-1, 2) if one >= 0 and other >= 0]
+
+
+def copies_of(known: Side, new: Side, cuts: Cuts = ()) -> Copies:
+    """The same for two sides; ids, those of the cuts too, are their numbers."""
+    ids = pd.unique(new.ids)
+    known_before = np.isin(known.ids, ids)
+    there = np.isin(new.ids, known.ids[known_before])
+    same = pd.unique(new.ids[there])
+    links = [pd.DataFrame({"new": same, "known": same, "rule": "same_id", "confidence": 1.0})]
     ambiguous = []
-    if there.any():
-        known_side, new_side = known_side.take(~known_before), new_side.take(~there)
-    rest = known_side, new_side
+    rest = (known.take(~known_before), new.take(~there)) if there.any() else (known, new)
     if len(rest[0]) and len(rest[1]):
-        model = _learn(*rest, next(_parts(rest[1], _ROWS_TO_LEARN)), cuts)
+        learned_from = next(_parts(rest[1], _ROWS_TO_LEARN))
+        model, compared = _learn(*rest, learned_from, cuts)
         for rows in _parts(rest[1], _ROWS_AT_ONCE):
-            sure, possible = _decided(*rest, rows, model, cuts)
+            if len(learned_from) < len(rest[1]):
+                compared = _compared(*rest, rows, cuts)
+            sure, possible = _decided(*rest, rows, compared, model, cuts)
             links.append(sure)
             ambiguous.append(possible)
-    ids = pd.unique(new["listing_id"].to_numpy(dtype=object))
     linked, unsure = _in_order(links, ids), _in_order(ambiguous, ids)
-    told = _isin(ids, pd.concat([linked["new"], unsure["new"]]).to_numpy(dtype=object))
-    return Copies(linked, unsure, pd.Series(ids[~told], dtype=object))
+    told = np.isin(ids, np.concatenate([linked["new"], unsure["new"]]))
+    return Copies(linked, unsure, pd.Series(ids[~told]))
 
 
-def _isin(ids: npt.NDArray[np.object_], others: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
-    """Which of n ids are among the others, shape (n,)."""
-    found: npt.NDArray[np.bool_] = pd.Series(ids, dtype=object).isin(others).to_numpy()
-    return found
-
-
-def _in_order(tables: list[pd.DataFrame], ids: npt.NDArray[np.object_]) -> pd.DataFrame:
+def _in_order(tables: list[pd.DataFrame], ids: Codes) -> pd.DataFrame:
     """The pairs of all parts, in the order of the new listings, the surest first."""
-    pairs = pd.concat([pd.DataFrame(columns=_COLUMNS), *(table for table in tables if len(table))])
-    pairs = pairs.astype({"new": object, "known": object, "rule": object, "confidence": float})
+    found = [table[_COLUMNS] for table in tables if len(table)]
+    if not found:
+        return _NO_PAIRS
+    pairs = pd.concat(found, ignore_index=True).astype({"rule": object, "confidence": float})
     place = pd.Series(np.arange(len(ids)), index=ids).reindex(pairs["new"]).to_numpy()
     return pairs.iloc[np.lexsort((-pairs["confidence"].to_numpy(), place))].reset_index(drop=True)
 
 
 def _parts(new: Side, size: int) -> Iterator[Rows]:
-    """The rows of the new listings in parts of about `size`; one make, model and year is in one part."""
-    shuffled = np.random.default_rng(0).permutation(int(new.car.max()) + 1)[new.car]
-    order = np.argsort(shuffled, kind="stable")
-    starts = np.flatnonzero(np.diff(shuffled[order], prepend=-1))
+    """The rows of the new listings in parts of about `size`; one make, model and year is in one part.
+
+    The cars come in the order of their hashes, which is none.
+    """
+    order = np.argsort(new.hashed, kind="stable")
+    ordered = new.hashed[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     wanted = np.arange(0, len(order), size)
     cuts = np.unique(starts[np.searchsorted(starts, wanted, side="right") - 1])
     yield from np.split(order, cuts[1:])
 
 
-def _learn(known: Side, new: Side, rows: Rows, cuts: Cuts) -> _Model:
+def _learn(known: Side, new: Side, rows: Rows, cuts: Cuts) -> tuple[_Model, _Compared]:
     """Learn from the pairs of those rows of the new listings: expectation maximisation."""
     rarity = rarity_of(known, new)
-    pairs = _uncut(known, new, candidates(known, new, rows), cuts)
-    levels = levels_of(known, new, pairs)
+    compared = _compared(known, new, rows, cuts)
     guess = copies = first_guess(rarity)
     share = 0.5
     for _ in range(_ROUNDS_TO_LEARN):
-        odds = ratios(known, new, pairs, levels, rarity, copies)
-        confidence = _confidence(share * odds, pairs, share)
+        odds = ratios(known, new, *compared, rarity, copies)
+        confidence = _confidence(share * odds, compared.pairs, share)
         share = (confidence.sum() + 1) / (len(rows) + 2)
-        copies = learned(levels, confidence, guess)
-    log.info("about %.0f %% of %d listings are copies of known ones", 100 * share, len(rows))
-    return _Model(share, copies, rarity)
+        copies = learned(compared.levels, confidence, guess)
+    log.debug("about %.0f %% of %d listings are copies of known ones", 100 * share, len(rows))
+    return _Model(share, copies, rarity), compared
+
+
+def _compared(known: Side, new: Side, rows: Rows, cuts: Cuts) -> _Compared:
+    pairs = _uncut(known, new, candidates(known, new, rows), cuts)
+    return _Compared(pairs, levels_of(known, new, pairs))
 
 
 def _decided(
-    known: Side, new: Side, rows: Rows, model: _Model, cuts: Cuts
+    known: Side, new: Side, rows: Rows, compared: _Compared, model: _Model, cuts: Cuts
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The sure links and the possible ones of those rows of the new listings."""
-    pairs = _uncut(known, new, candidates(known, new, rows), cuts)
-    levels = levels_of(known, new, pairs)
+    """The sure links and the possible ones of those rows of the new listings, which were compared."""
+    pairs, levels = compared
     weight = model.share * ratios(known, new, pairs, levels, model.rarity, model.copies)
+    of_new = np.bincount(pairs.new, weight) if len(pairs) else np.zeros(1)
+    if not (of_new / (of_new + 1 - model.share) >= POSSIBLE).any():
+        return _NO_PAIRS, _crowded(known, new, rows, cuts)
     left = pd.DataFrame(
         {
             "new_row": pairs.new,
@@ -180,15 +232,10 @@ def _uncut(known: Side, new: Side, pairs: Candidates, cuts: Cuts) -> Candidates:
     """The pairs that no person cut."""
     if not cuts:
         return pairs
-    named = sorted({name for cut in cuts for name in cut})
-    cut = {tuple(sorted(pair)) for pair in cuts}
-    names = np.array(named, dtype=object)
-    both = _isin(known.ids, names)[pairs.known] & _isin(new.ids, names)[pairs.new]
-    rows = np.flatnonzero(both)
-    ids = zip(known.ids[pairs.known[rows]], new.ids[pairs.new[rows]], strict=True)
-    kept = np.ones(len(pairs), dtype=bool)
-    kept[rows] = [tuple(sorted(pair)) not in cut for pair in ids]
-    return pairs.take(kept)
+    ids = (known.ids[pairs.known], new.ids[pairs.new])
+    most = int(max(len(known.names), 1))
+    cut = [min(pair) * most + max(pair) for pair in cuts]
+    return pairs.take(~np.isin(np.minimum(*ids) * most + np.maximum(*ids), cut))
 
 
 def _confidence(weight: Floats, pairs: Candidates, share: float) -> Floats:

@@ -1,35 +1,12 @@
-"""The rows of a file with one id for each ad: a copy of a known ad gets the id that it had first."""
+"""The ids of ads: a copy of a known ad has the id that this had first."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pandas as pd
 
-from carprice.history.copies import SURE, find_copies
+from carprice.history.copies import SURE
 
 PAIR_COLUMNS = ["new", "known", "rule", "confidence"]
-
-
-def link_file(
-    sightings: pd.DataFrame, pairs: pd.DataFrame, rows: pd.DataFrame, cuts: Collection[tuple[str, str]] = ()
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of a file (canonical columns) with linked ids, and the pairs of copies that it adds.
-
-    `sightings` are the known listings (columns `comparing.LOOKED_AT`; several rows of one listing are what it
-    was seen with), `pairs` the known copies. Pairs have the columns `new` and `known` (listing ids; `known`
-    is the id that the ad keeps), `rule` and `confidence`; those below `copies.SURE` are ambiguous and link
-    nothing. `cuts` are pairs of ids, in order, that are not linked.
-    """
-    ids = aliases(pairs)
-    rows = rows.assign(listing_id=rows["listing_id"].map(ids).fillna(rows["listing_id"]))
-    if not len(sightings) or not len(rows):
-        return rows, pairs.iloc[:0]
-    found = find_copies(_prices(sightings), rows, cuts)
-    links = found.links[found.links["rule"] != "same_id"]
-    ids = links.set_index("new")["known"]
-    rows = rows.assign(listing_id=rows["listing_id"].map(ids).fillna(rows["listing_id"]))
-    return rows, pd.concat([links, found.ambiguous], ignore_index=True)[PAIR_COLUMNS]
 
 
 def aliases(pairs: pd.DataFrame) -> pd.Series:
@@ -62,10 +39,3 @@ def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: pd.Index) -> pd.
     names = names[names["listing_id"].isin(listing_ids)]
     told = names.loc[known.get_indexer(pd.Index(names["name"], dtype=object)) >= 0, "listing_id"]
     return listing_ids.isin(told)
-
-
-def _prices(sightings: pd.DataFrame) -> pd.DataFrame:
-    """One row for each listing, price and mileage; the newest of them."""
-    seen = ["listing_id", "price_mad", "mileage_km_min", "mileage_km_max"]
-    repeated = sightings.duplicated(seen, keep="last")
-    return sightings[~repeated].reset_index(drop=True) if repeated.any() else sightings

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
-from carprice.history.state import State
+from carprice.history.columnar import Mask, frame_of
 from carprice.listings.folding import words_of
 from carprice.listings.identity import rule_of
 
@@ -20,39 +19,28 @@ WITH_CAR = {"ids": "with car"}
 _MOST_OTHER_CARS = 0.5
 
 
-def numbered_otherwise(before: State, rows: pd.DataFrame) -> bool:
-    """Whether more than half of the ids that the rows give, as far as they are known, are of other cars.
+def given_ids(ids: pa.ChunkedArray) -> Mask:
+    """Which of n listings have an id that their file gave, shape (n,)."""
+    return np.array([rule_of(listing_id) == "given" for listing_id in ids.to_pylist()], dtype=bool)
+
+
+def ids_with_car(rows: pa.Table, given: Mask) -> pa.Array:
+    """The ids of rows, those that are given with the car: `7003 renault clio 2015`."""
+    ids = np.array(rows.column("listing_id").to_pylist(), dtype=object)
+    if given.any():
+        columns = ["listing_id", "make", "model", "model_year"]
+        parts = frame_of(rows.select(columns), chosen=given)
+        ids[given] = [
+            f"{listing_id} {' '.join(words_of(f'{make} {model}'))} {year:.0f}"
+            for listing_id, make, model, year in parts.itertuples(index=False)
+        ]
+    return pa.array(ids, pa.string())
+
+
+def told_otherwise(make: Mask, make_or_model: Mask, year: Mask) -> bool:
+    """Whether more than half of known ids are of other cars; the masks say what differs, one entry per id.
 
     Two dealers that number their ads from 1 have the same ids and different cars. A car is another one if its
     make differs, or both its model and its model year: sellers correct one of them.
     """
-    columns = ["listing_id", "make", "model", "model_year"]
-    mine = rows.loc[_given(rows), columns].drop_duplicates("listing_id")
-    mine["listing_id"] = before.kept(mine["listing_id"])
-    theirs = before.having("listings", mine["listing_id"])[columns]
-    both = mine.merge(theirs.astype({"listing_id": object}), on="listing_id", suffixes=("", "_known"))
-    if not len(both):
-        return False
-    make, model = (_folded(both[name]) != _folded(both[f"{name}_known"]) for name in ("make", "model"))
-    year = (both["model_year"] != both["model_year_known"]).to_numpy()
-    return bool((make | (model & year)).mean() > _MOST_OTHER_CARS)
-
-
-def told_with_car(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the car in each id that the file gave: `7003 renault clio 2015`."""
-    given = _given(rows)
-    ids = rows["listing_id"].to_numpy(dtype=object).copy()
-    parts = [rows.loc[given, name] for name in ("listing_id", "make", "model", "model_year")]
-    ids[given] = [
-        f"{listing_id} {' '.join(words_of(f'{make} {model}'))} {year:.0f}"
-        for listing_id, make, model, year in zip(*parts, strict=True)
-    ]
-    return rows.assign(listing_id=ids)
-
-
-def _given(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    return np.array([rule_of(listing_id) == "given" for listing_id in rows["listing_id"]], dtype=bool)
-
-
-def _folded(texts: pd.Series[Any]) -> npt.NDArray[np.object_]:
-    return np.array([" ".join(words_of(str(text))) for text in texts], dtype=object)
+    return bool(len(make)) and bool((make | (make_or_model & year)).mean() > _MOST_OTHER_CARS)

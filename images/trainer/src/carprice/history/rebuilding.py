@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.assembling import accepted_since, keep, sides_before, terms_of
-from carprice.history.columnar import frame_of
-from carprice.history.replaying import replay, with_ids
+from carprice.history.columnar import arrow_of, frame_of
+from carprice.history.replaying import replay
 from carprice.history.snapshot_tables import reference_of, snapshot_id_of, write_tables
 from carprice.history.snapshots import NO_NAMES, KnownNames
 from carprice.history.state import RULES, State, empty_state
 from carprice.landing.content import raw_file, sha256_of
 from carprice.landing.receipts import read_receipt
 from carprice.listings.learned_names import learned_names
+from carprice.listings.tables import as_canonical
 from carprice.params import Params
 from carprice.quality import rereading
 from carprice.store import DataRoot
@@ -95,17 +96,20 @@ def _wanted(root: DataRoot, snapshot_id: str) -> Document | None:
 def _from_raw(root: DataRoot, params: Params, files: Sequence[Document], terms: Document) -> State:
     """The state after files that are read from `raw/`."""
     state, sides = empty_state(), sides_before(root, terms)
-    missing = {entry["names_from"] for entry in files if _names(root, entry["names_from"]) is None}
+    named_by = {name: _names(root, name) for name in {entry["names_from"] for entry in files}}
+    missing = {name for name, names in named_by.items() if names is None}
+    if not missing:
+        read = ((entry, _rows(root, params, entry, named_by[entry["names_from"]])) for entry in files)
+        return replay(state, read, terms, sides)
     known: dict[str, KnownNames] = {}
     for place, entry in enumerate(files):
-        names = _names(root, entry["names_from"]) or known.get(entry["names_from"])
+        names = named_by[entry["names_from"]] or known.get(entry["names_from"])
         if names is None:
             raise UsageProblem(
                 f"Snapshot {entry['names_from']}, by whose names the titles of {entry['file']} were read, "
                 "was expected, found neither it nor the files that it was made of. Restore it from a backup."
             )
-        rows = with_ids(_rows(root, params, entry, names), entry)
-        state = replay(state, [(entry, rows)], terms, sides)
+        state = replay(state, [(entry, _rows(root, params, entry, names))], terms, sides)
         if missing - set(known):
             done = {"files": [earlier["sha256"] for earlier in files[: place + 1]]}
             snapshot_id = snapshot_id_of(state, terms | done)
@@ -123,12 +127,15 @@ def _names(root: DataRoot, snapshot_id: str | None) -> KnownNames | None:
     return found if found.snapshot_id == snapshot_id else None
 
 
-def _rows(root: DataRoot, params: Params, entry: Document, names: KnownNames) -> pd.DataFrame:
+def _rows(root: DataRoot, params: Params, entry: Document, names: KnownNames | None) -> pa.Table:
+    """The accepted rows of a file, read anew."""
     written = entry.get("written_at")
     written_at = None if written is None else datetime.fromisoformat(written)
     name = _raw_file(root, entry)
     log.info("reading %s", name)
-    return rereading.accepted_rows(root, params.quality, name, entry["sha256"], names, written_at)
+    known = names or NO_NAMES
+    rows = rereading.accepted_rows(root, params.quality, name, entry["sha256"], known, written_at)
+    return arrow_of(as_canonical(rows))
 
 
 def _raw_file(root: DataRoot, entry: Document) -> str:

@@ -1,106 +1,237 @@
-"""The car group and the side of each listing after a file: only what the file touches is grouped again."""
+"""The car group and the side of each listing, file after file: only what a file touches is grouped again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
-from carprice.history.car_groups import GROUPED_BY, NEITHER, TEST, TRAINING, group_cars, sides_of_groups
-from carprice.history.columnar import (
-    Mask,
-    among,
-    arrow_of,
-    below,
-    families,
-    families_of,
-    frame_of,
-    is_one_of,
-    rows_of,
+from carprice.history.car_groups import (
+    SIDES,
+    TEST,
+    Labels,
+    Looks,
+    Sides,
+    groups_of,
+    sides_of_groups,
 )
-from carprice.history.linking import names_of
+from carprice.history.columnar import Mask, mixed, places_of, rows_of
+from carprice.history.comparing import Bits, Codes, Side
+from carprice.history.mileage_steps import step_of
+
+_Number = TypeVar("_Number", bound=np.number[Any])
 
 CAR_COLUMNS = ["listing_id", "group", "side"]
 
+_KIND = ("fuel", "fiscal_power_cv", "gearbox")
+_SAID = (*_KIND, "doors", "origin", "first_owner", "condition")
+
 
 class Draw(NamedTuple):
-    """How test groups are drawn, and the sides, by id, of a state that was made on other terms."""
+    """How test groups are drawn."""
 
     test_share: float
     seed: int
-    sides_before: pd.Series[Any] | None = None
 
 
-def cars_after(
-    before: Mapping[str, pa.Table], listings: pa.Table, pairs: pa.Table, changed: pd.DataFrame, draw: Draw
-) -> pa.Table:
-    """The table `cars` (`CAR_COLUMNS`) for `listings` (n rows), of which `changed` stand at the end.
+class Groups:
+    """The groups and sides of the listings that files may touch, by the numbers of their ids.
 
-    `before` has the tables before the file. Look-alikes have one make and model, and the copies of an ad are
-    in its group already, unless the file brought them. So a group changes only where it has a listing of the
-    makes and models of the listings that changed, as they were or as they are.
+    `side` is the table of sightings that the listings are made of, `before` the sides that ids had in a
+    state that was made on other terms (places in `SIDES`, by number of the id).
     """
-    is_changed = among(before["listings"], "listing_id", changed["listing_id"])
-    was = rows_of(before["cars"], is_changed) if is_changed.any() else before["cars"].slice(0, 0)
-    now = frame_of(was).set_index("listing_id").reindex(changed["listing_id"]).reset_index()
-    cars = below(rows_of(before["cars"], ~is_changed), arrow_of(now.astype(object)))
-    of = families(listings)
-    touched = np.unique(
-        np.concatenate([families_of(changed), families(before["listings"].filter(pa.array(is_changed)))])
-    )
-    alike = is_one_of(of, touched)
-    affected = alike | _in_the_same_groups(cars, alike)
-    # look-alikes are told apart by all listings of their model
-    compared = alike if (affected == alike).all() else is_one_of(of, np.unique(of[affected]))
-    found = frame_of(listings, GROUPED_BY, compared, short=True)
-    ids = found["listing_id"]
-    links = frame_of(rows_of(pairs, among(pairs, "known", ids)))
-    groups = group_cars(found, links)
-    sides = frame_of(rows_of(cars.select(["side"]), compared))["side"]
-    if draw.sides_before is not None:
-        sides = ids.map(_told(ids, sides, links, draw.sides_before))
-    old = sides.to_numpy(dtype=object)
-    grouped = sides_of_groups(ids.to_numpy(dtype=object), groups, old, draw.test_share, draw.seed)
-    return _replaced(cars, affected, arrow_of(grouped[affected[compared]]))
+
+    def __init__(self, side: Side, draw: Draw, before: Sides | None) -> None:
+        n = len(side.names)
+        self._names, self._draw = side.names, draw
+        self._cars, self._price, self._low, self._high = side.hashed, side.price, side.low, side.high
+        self._values = np.stack([side.values[name] for name in _SAID], axis=1).astype(np.int32)
+        self._said, self._ticked = side.said, side.ticked
+        self._looks = Looks(
+            np.zeros(n, dtype=np.uint64),
+            (np.zeros(n, dtype=np.uint64), np.zeros(n, dtype=np.uint64)),
+            np.zeros(n, dtype=np.int64),
+            np.ones(n),
+        )
+        self._there: Mask = np.zeros(n, dtype=bool)
+        self._group = np.full(n, -1, dtype=np.int64)
+        self._sides = np.zeros(n, dtype=np.int8)
+        self._before = before
+        self._order = np.zeros(n, dtype=np.int64)
+        self._place = np.full(n, -1, dtype=np.int64)
+        self._changed: Mask = np.zeros(n, dtype=bool)
+        self._doubts: tuple[Codes, Codes] = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+    def begin(self, cars: pa.Table, rows: Labels, ids: Codes) -> None:
+        """Take the groups of known listings from the table `cars`.
+
+        `rows` are their sightings, in order of listing and time, and `ids` the number of each.
+        """
+        if not len(rows):
+            return
+        listings, looks = self._merged(rows, ids)
+        self._put(listings, looks)
+        self._there[listings] = True
+        found, groups = (places_of(cars.column(name), self._names) for name in ("listing_id", "group"))
+        places = np.flatnonzero(found >= 0)
+        places = places[self._there[found[places]]]
+        known = found[places]
+        self._order[known] = self._place[known] = places
+        self._group[known] = groups[places]
+        self._sides[known] = places_of(cars.column("side"), np.array(SIDES, dtype=object))[places]
+
+    def link(self, new: Codes, known: Codes, sure: Mask) -> None:
+        """Take pairs of copies: sure ones are one listing, the others one car."""
+        if self._before is not None:
+            np.maximum.at(self._before, known[sure], self._before[new[sure]])
+        self._doubts = (
+            np.concatenate([self._doubts[0], new[~sure]]),
+            np.concatenate([self._doubts[1], known[~sure]]),
+        )
+
+    def add(self, rows: Labels, ids: Codes, order: Labels, partners: Codes) -> None:
+        """Group again what listings touch that a file changed, or brought.
+
+        `rows` are all their sightings in order of listing and time, and `ids` the number of each; `order`
+        tells the place of each of these listings, by number, in the table of listings. `partners` are
+        listings that may be a copy of one of them.
+        """
+        listings, looks = self._merged(rows, ids)
+        were = listings[self._there[listings]]
+        kinds = [self._looks.kind[were], looks.kind, self._looks.kind[partners[self._there[partners]]]]
+        self._put(listings, looks)
+        self._there[listings] = True
+        self._order[listings] = order
+        alike = self._there & np.isin(self._looks.kind, np.unique(np.concatenate(kinds)))
+        affected = alike | self._in_the_same_groups(alike)
+        compared = self._there & np.isin(self._looks.kind, np.unique(self._looks.kind[affected]))
+        found = np.flatnonzero(compared)
+        found = found[np.argsort(self._order[found], kind="stable")]
+        groups = groups_of(self._looks.take(found), [self._links_among(found, compared)])
+        draw = self._draw
+        first, sides = sides_of_groups(
+            self._names[found], groups, self._told(found), draw.test_share, draw.seed
+        )
+        chosen = affected[found]
+        changed = found[chosen]
+        self._group[changed], self._sides[changed] = found[first][chosen], sides[chosen]
+        self._changed[changed] = True
+
+    def table(self, before: pa.Table, touched: Codes) -> pa.Table:
+        """The table `cars` (`CAR_COLUMNS`), where the `touched` listings, in this order, stand at the end."""
+        gone = np.zeros(len(before), dtype=bool)
+        gone[self._place[touched][self._place[touched] >= 0]] = True
+        others = np.flatnonzero(self._changed & (self._place >= 0))
+        others = others[~gone[self._place[others]]]
+        table = before.select(CAR_COLUMNS)
+        kept = rows_of(table, ~gone)
+        if len(others):
+            # where they stand without what is at the end now
+            places = self._place[others] - np.cumsum(gone)[self._place[others]]
+            order = np.arange(len(kept), dtype=np.int64)
+            order[places] = len(kept) + np.arange(len(others))
+            kept = _below(kept, self._rows(others)).take(pa.array(order))
+        return _below(kept, self._rows(touched))
+
+    def _rows(self, listings: Codes) -> pa.Table:
+        sides = pa.array(np.array(SIDES, dtype=object)[self._sides[listings]], pa.string())
+        return pa.table(
+            {
+                "listing_id": pa.array(self._names[listings], pa.string()),
+                "group": pa.array(self._names[self._group[listings]], pa.string()),
+                "side": sides.dictionary_encode(),
+            }
+        )
+
+    def _in_the_same_groups(self, chosen: Mask) -> Mask:
+        """Which listings are in a group of the chosen ones, as groups were before."""
+        groups = self._group[chosen]
+        wanted = np.zeros(len(chosen) + 1, dtype=bool)
+        wanted[groups] = True
+        wanted[-1] = False
+        found: Mask = self._there & wanted[self._group]
+        return found
+
+    def _links_among(self, found: Labels, compared: Mask) -> tuple[Labels, Labels]:
+        """The pairs of the found listings that may be copies, as places among these."""
+        new, known = self._doubts
+        there = compared[new] & compared[known]
+        if not there.any():
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        place = np.zeros(len(compared), dtype=np.int64)
+        place[found] = np.arange(len(found))
+        return place[new[there]], place[known[there]]
+
+    def _told(self, found: Labels) -> Sides:
+        """The side that each listing has here or, under any of its names, had in the other state."""
+        now = self._sides[found]
+        if self._before is None:
+            return now
+        before, test = self._before[found], SIDES.index(TEST)
+        return np.where(
+            (before == _RANK_TEST) | (now == test), test, np.where(before > 0, _SIDE[before], now)
+        )
+
+    def _put(self, listings: Codes, looks: Looks) -> None:
+        mine = self._looks
+        for array, found in zip((mine.kind, *mine.fine), (looks.kind, *looks.fine), strict=True):
+            array[listings] = found
+        mine.step[listings], mine.price[listings] = looks.step, looks.price
+
+    def _merged(self, rows: Labels, ids: Codes) -> tuple[Codes, Looks]:
+        """The listings of sightings (in order of listing and time), and what each looks like."""
+        starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
+        newest = rows[np.append(starts[1:], len(rows)) - 1]
+        values, said, ticked = self._values[rows], self._said[rows], self._ticked[rows]
+        low, high = self._low[rows], self._high[rows]
+        if len(starts) < len(rows):
+            values = _newest_known(values, values >= 0, starts, -1)
+            mileage = np.stack([low, high], axis=1)
+            low, high = _newest_known(mileage, ~np.isnan(mileage[:, :1]), starts, np.nan).T
+            said, ticked = _newest_bits(said, ticked, starts)
+        column = dict(zip(_SAID, values.T, strict=True))
+        kind = mixed([self._cars[newest], *(column[name] for name in _KIND)])
+        fine = mixed([column[name] for name in _SAID if name not in _KIND])
+        step = step_of(low, np.where(np.isinf(high), np.nan, high))
+        return ids[starts], Looks(kind, (fine, mixed([said, ticked])), step, self._price[newest])
 
 
-def _in_the_same_groups(cars: pa.Table, chosen: Mask) -> Mask:
-    """Which of the other listings are in a group of the chosen ones, as groups were before."""
-    found = np.zeros(len(cars), dtype=bool)
-    others = np.flatnonzero(~chosen)
-    if len(others) and chosen.any():
-        groups = rows_of(cars.select(["group"]), chosen).column("group").drop_null().unique().to_pylist()
-        found[others] = among(rows_of(cars.select(["group"]), ~chosen), "group", groups)
-    return found
+_RANK_TEST = 3
+_SIDE = np.array([0, 1, 3, 2], dtype=np.int8)
+"""The side of each rank: where names of a listing had several, test counts before neither and training."""
 
 
-def _replaced(table: pa.Table, rows: Mask, new: pa.Table) -> pa.Table:
-    """The table with other rows in the chosen places."""
-    if rows.all():
-        return new
-    both = pa.concat_tables([table, new]).unify_dictionaries().combine_chunks()
-    order: npt.NDArray[np.int64] = np.arange(len(table))
-    order[rows] = len(table) + np.arange(len(new))
-    return both.take(pa.array(order))
+def ranks_of(sides: Sides) -> Sides:
+    """The rank of each side, as `Groups` takes them."""
+    return np.asarray(_SIDE[sides], dtype=np.int8)
 
 
-def _told(
-    ids: pd.Series[Any], sides: pd.Series[Any], pairs: pd.DataFrame, before: pd.Series[Any]
-) -> pd.Series[Any]:
-    """The side of each listing id that has one here or, under any of its names, had one `before`."""
-    names = names_of(ids, pairs)
-    there = names["name"].map(before)
-    told = []
-    for side in (TEST, NEITHER, TRAINING):
-        was = names.loc[(there == side).to_numpy(), "listing_id"].unique()
-        told.append(pd.Series(side, index=was, dtype=object))
-    now = pd.Series(sides.to_numpy(dtype=object), index=ids, dtype=object).dropna()
-    found = pd.concat([*told, now], axis=0).astype(object)
-    # a test listing stays one; otherwise the side of this state counts
-    found = found.iloc[(found != TEST).argsort(kind="stable")]
-    once: pd.Series[Any] = found[~found.index.duplicated()]
-    return once
+def _newest_known(
+    values: npt.NDArray[_Number], known: Mask, starts: Labels, otherwise: float
+) -> npt.NDArray[_Number]:
+    """The last known value of each segment, shape (segments, columns)."""
+    places = np.where(known, np.arange(len(values))[:, None], -1)
+    last = np.maximum.reduceat(places, starts, axis=0)
+    rows = np.broadcast_to(np.maximum(last, 0), (len(starts), values.shape[1]))
+    found: npt.NDArray[_Number] = np.take_along_axis(values, rows, axis=0)
+    return np.where(last >= 0, found, otherwise).astype(values.dtype)
+
+
+def _newest_bits(said: Bits, ticked: Bits, starts: Labels) -> tuple[Bits, Bits]:
+    """What each segment says last of each bit."""
+    ends = np.append(starts[1:], len(said))
+    all_said, all_ticked = said[starts], ticked[starts] & said[starts]
+    left, place = np.flatnonzero(ends - starts > 1), 1
+    while len(left):
+        row = starts[left] + place
+        all_ticked[left] = (all_ticked[left] & ~said[row]) | (ticked[row] & said[row])
+        all_said[left] |= said[row]
+        place += 1
+        left = left[ends[left] - starts[left] > place]
+    return all_said, all_ticked
+
+
+def _below(first: pa.Table, second: pa.Table) -> pa.Table:
+    return pa.concat_tables([first, second]).unify_dictionaries().combine_chunks()

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from carprice.errors import UsageProblem
-from carprice.history.columnar import arrow_of, frame_of, plain, repeated_texts, rows_of, texts_of, typed
+from carprice.history.columnar import frame_of, plain, repeated_texts, rows_of, typed
+from carprice.history.contents import add_content
 from carprice.history.state import TABLES, TIMES, State
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import as_canonical
@@ -22,7 +23,6 @@ from carprice.store import DataRoot
 from carprice_contract.data_root import RAW, snapshot_table
 
 _ROWS_AT_ONCE = 100_000
-_NO_TEXT = np.uint64(np.iinfo(np.uint64).max)
 
 
 def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
@@ -34,14 +34,7 @@ def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode())
     for name in TABLES:
         digest.update(f"{name} ".encode())
-        _add(digest, state.tables[name])
-    return digest.hexdigest()[:12]
-
-
-def content_of(rows: pd.DataFrame) -> str:
-    """12 hexadecimal digits that tell whether two tables of rows (canonical columns) say the same."""
-    digest = hashlib.sha256()
-    _add(digest, arrow_of(rows))
+        add_content(digest, state.tables[name], without=TIMES)
     return digest.hexdigest()[:12]
 
 
@@ -66,8 +59,11 @@ def reference_of(state: State, terms: Mapping[str, Any]) -> pa.Table:
 
 
 def read_tables(root: DataRoot, manifest: Mapping[str, Any]) -> State:
-    """The tables of a snapshot. Raises what `read_table` raises."""
-    return State({name: read_table(root, manifest, name) for name in TABLES})
+    """The tables of a snapshot, each read when it is asked for. Raises what `read_table` raises."""
+    for name in TABLES:
+        with _there(manifest, name):
+            root.info(snapshot_table(manifest["id"], name))
+    return State(_Tables(root, manifest))
 
 
 def read_table(
@@ -108,6 +104,22 @@ def canonical(table: pa.Table, columns: Sequence[str] | None = None) -> pd.DataF
     return frame if complete else as_canonical(frame)
 
 
+class _Tables(Mapping[str, pa.Table]):
+    """The tables of a snapshot; none is kept, because a million listings take 300 MB in memory."""
+
+    def __init__(self, root: DataRoot, manifest: Mapping[str, Any]) -> None:
+        self._root, self._manifest = root, manifest
+
+    def __getitem__(self, name: str) -> pa.Table:
+        return read_table(self._root, self._manifest, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES)
+
+    def __len__(self) -> int:
+        return len(TABLES)
+
+
 @contextmanager
 def _there(manifest: Mapping[str, Any], table: str) -> Iterator[None]:
     try:
@@ -119,23 +131,3 @@ def _there(manifest: Mapping[str, Any], table: str) -> Iterator[None]:
             f"The table {table} of snapshot {manifest['id']} was expected, found none; "
             f"`bin/carprice rebuild {manifest['id']}` writes it again from the files in {RAW}/."
         ) from error
-
-
-def _add(digest: hashlib._Hash, table: pa.Table) -> None:
-    names = table.column_names
-    digest.update(f"{len(table)} {' '.join(names)}\n".encode())
-    for name in names:
-        if name not in TIMES:
-            digest.update(_hashes(table, name).astype("<u8", copy=False).tobytes())
-
-
-def _hashes(table: pa.Table, name: str) -> npt.NDArray[np.uint64]:
-    """The hash of each value of a column, as `pd.util.hash_pandas_object` has it, shape (n,)."""
-    texts = texts_of(table.column(name))
-    if texts is None:
-        values = frame_of(table, [name])[name]
-        hashed: npt.NDArray[np.uint64] = np.asarray(pd.util.hash_pandas_object(values, index=False))
-        return hashed
-    codes, distinct = texts
-    hashes = np.append(pd.util.hash_array(distinct, categorize=False), _NO_TEXT)
-    return hashes[codes]

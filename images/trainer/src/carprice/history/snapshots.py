@@ -206,10 +206,10 @@ def _table(
 
 def _made_again(root: DataRoot, manifest: dict[str, Any]) -> State:
     """The state of a snapshot that an earlier release made: it kept no listings."""
-    from carprice.history.replaying import accepted_rows, replay
+    from carprice.history.replaying import replay, rows_in
     from carprice.history.state import empty_state
 
     # any split will do: what is read from this state are its listings
     terms = {"split": {"test_share": 0.5, "seed": 0}, "cuts": []} | manifest
-    files = ((entry, accepted_rows(root, entry)) for entry in manifest["files"])
+    files = ((entry, rows_in(root, entry)) for entry in manifest["files"])
     return replay(empty_state(), files, terms, None)

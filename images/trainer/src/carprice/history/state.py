@@ -6,7 +6,7 @@ the listings of the makes and models that the file has are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,29 +14,18 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from carprice.history.columnar import (
-    among,
-    arrow_of,
-    below,
-    families,
-    families_of,
-    frame_of,
-    is_one_of,
-    rows_of,
-)
-from carprice.history.comparing import LOOKED_AT
-from carprice.history.linking import PAIR_COLUMNS, aliases, link_file
-from carprice.history.merging import CONTRADICTION_COLUMNS, merge_rows
-from carprice.history.regrouping import CAR_COLUMNS, Draw, cars_after
-from carprice.listings.schema import COLUMNS
+from carprice.history.columnar import arrow_of, frame_of
+from carprice.history.linking import PAIR_COLUMNS
+from carprice.history.merging import CONTRADICTION_COLUMNS
+from carprice.history.regrouping import CAR_COLUMNS, Draw
+from carprice.history.working_set import Landed, WorkingSet
 from carprice.listings.tables import as_canonical
 
-RULES = 3
+RULES = 4
 """Whoever changes the code so that the same files give other listings, copies or sides raises this number."""
 
 TIMES = ["first_seen_at", "last_seen_at"]
 TABLES = ("sightings", "listings", "contradictions", "pairs", "cars")
-_PROVENANCE = ("scraped_at", "source_sha256")
 
 
 @dataclass(frozen=True)
@@ -92,16 +81,6 @@ class State:
         """The number of listings."""
         return len(self.tables["listings"])
 
-    def having(self, table: str, ids: Iterable[str], column: str = "listing_id") -> pd.DataFrame:
-        """The rows of a table with one of these ids."""
-        found = self.tables[table]
-        return frame_of(rows_of(found, among(found, column, ids)))
-
-    def kept(self, ids: pd.Series[Any]) -> pd.Series[Any]:
-        """The ids that ads with these ids keep."""
-        known = aliases(self.having("pairs", ids, "new"))
-        return ids.map(known).fillna(ids).astype(object) if len(known) else ids
-
 
 def empty_state() -> State:
     """The state before the first file."""
@@ -127,48 +106,14 @@ def with_file(
     A row without a time of its own was seen when its file was received. `sides_before` has the sides, by id,
     of a state that was made on other terms; a listing that was a test listing there stays one.
     """
-    received = pd.Timestamp(received_at).tz_convert("UTC").as_unit("us")
-    rows = rows.reset_index(drop=True)
-    known_pairs = state.having("pairs", rows["listing_id"].unique(), "new")
-    linked, found = link_file(_alike(state, rows), known_pairs, rows, terms.cuts)
-    seen_at = rows["scraped_at"].fillna(received)
-    seen = linked.assign(**dict.fromkeys(TIMES, seen_at.array))
-    tables = dict(state.tables)
-    tables["pairs"] = below(tables["pairs"], arrow_of(found.astype({"confidence": float})))
-    sightings, others = _taken_out(tables["sightings"], seen["listing_id"])
-    touched = _distinct(pd.concat([sightings, seen], ignore_index=True) if len(sightings) else seen)
-    tables["sightings"] = below(others, arrow_of(touched[sightings.columns]))
-    merged, contradictions = merge_rows(touched[list(COLUMNS)], touched["last_seen_at"])
-    tables["contradictions"] = below(
-        _taken_out(tables["contradictions"], merged["listing_id"])[1], arrow_of(contradictions)
-    )
-    tables["listings"] = below(_taken_out(tables["listings"], merged["listing_id"])[1], arrow_of(merged))
-    draw = Draw(terms.test_share, terms.seed, sides_before)
-    tables["cars"] = cars_after(state.tables, tables["listings"], tables["pairs"], merged, draw)
-    return State(tables)
+    files = working_set(state, [Landed(arrow_of(as_canonical(rows)), received_at)], terms, sides_before)
+    files.add(0)
+    return State(files.tables())
 
 
-def _alike(state: State, rows: pd.DataFrame) -> pd.DataFrame:
-    """The sightings of the makes and models of a file's rows, and of the same ids: columns `LOOKED_AT`."""
-    sightings = state.tables["sightings"].select(LOOKED_AT)
-    chosen = is_one_of(families(sightings), families_of(rows))
-    chosen = chosen | among(sightings, "listing_id", state.kept(rows["listing_id"]).unique())
-    return frame_of(sightings, chosen=chosen, short=True)
-
-
-def _taken_out(table: pa.Table, ids: pd.Series[Any]) -> tuple[pd.DataFrame, pa.Table]:
-    """The rows of a table that have one of the ids, and the others."""
-    chosen = among(table, "listing_id", ids.unique())
-    if not chosen.any():
-        return frame_of(table.slice(0, 0)), table
-    return frame_of(rows_of(table, chosen)), rows_of(table, ~chosen)
-
-
-def _distinct(sightings: pd.DataFrame) -> pd.DataFrame:
-    """One row for each listing and content, the newest; in order of time, then in the order given."""
-    ordered = sightings.sort_values("last_seen_at", kind="stable", ignore_index=True)
-    content = ordered[[name for name in COLUMNS if name not in _PROVENANCE]]
-    keys = pd.util.hash_pandas_object(content, index=False)
-    first = ordered["first_seen_at"].groupby(keys.to_numpy(), sort=False).transform("min")
-    newest = ~keys.duplicated(keep="last")
-    return ordered.assign(first_seen_at=first)[newest].reset_index(drop=True)
+def working_set(
+    state: State, files: Sequence[Landed], terms: Terms, sides_before: pd.Series[Any] | None = None
+) -> WorkingSet:
+    """The listings of a state that the files may touch; they are added in their order, each once."""
+    draw = Draw(terms.test_share, terms.seed)
+    return WorkingSet(state.tables, files, draw, terms.cuts, sides_before)
