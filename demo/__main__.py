@@ -19,7 +19,7 @@ from carprice.params_file import load_params
 from carprice.store import DataRoot
 from carprice_contract import data_root
 from carprice_contract.steps import ExitCode
-from demo import follow, services
+from demo import collecting, follow, services
 from demo.airflow_api import AirflowApi
 from demo.settings import REPOSITORY, DemoProblem, Settings
 from demo.summary import summary
@@ -53,16 +53,19 @@ def _demo(settings: Settings) -> int:
             ending.callback(
                 services.remove_step_containers, settings
             )  # after Airflow has stopped, so that no new one starts
+        site = ending.enter_context(collecting.market_site()) if settings.collect else None
+        if site is not None:
+            os.environ.update(collecting.environment(site))
         supervisor = ending.enter_context(Supervisor(settings.state / "logs"))
         ending.callback(_ignore_interrupts)  # a second Ctrl-C must not leave services running
         _say("starting MLflow, Airflow, the API, the app and Evidently")
         services.start_all(settings, supervisor, api, _say)
         os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_url
         root = DataRoot(str(settings.data))
-        since = follow.now()
-        name, sha256, is_new = _land(settings, root)
-        _say(f"{'landed' if is_new else 'already landed:'} {name}")
-        follow.follow(api, root, sha256 if is_new else None, since, _say, settings.timeout_seconds)
+        if site is not None:
+            sha256 = collecting.collect_days(api, root, site, _say, settings.timeout_seconds)
+        else:
+            sha256 = _land_and_follow(settings, api, root)
         lines, in_production = summary(root, Registry(root), sha256)
         print("\n" + "\n".join(lines + _addresses(settings)), flush=True)  # noqa: T201
         refused = root.read_json(data_root.receipt(sha256))["status"] == "refused"
@@ -82,6 +85,14 @@ def _prepare(settings: Settings) -> None:
         _say("each step runs in a container of its own (a Docker engine answers)")
     else:
         _say("PROCESS MODE: steps run as child processes of Airflow, not in containers (no engine is used)")
+
+
+def _land_and_follow(settings: Settings, api: AirflowApi, root: DataRoot) -> str:
+    since = follow.now()
+    name, sha256, is_new = _land(settings, root)
+    _say(f"{'landed' if is_new else 'already landed:'} {name}")
+    follow.follow(api, root, sha256 if is_new else None, since, _say, settings.timeout_seconds)
+    return sha256
 
 
 def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:

@@ -64,6 +64,26 @@ def follow(
     )
 
 
+def follow_run(api: AirflowApi, dag_id: str, run_id: str, say: Callable[[str], None], seconds: float) -> str:
+    """Print progress until a run has ended; its state. Raises `DemoProblem` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    shown: dict[tuple[str, str, str, int], str] = {}
+    while time.monotonic() < deadline:
+        try:
+            run = api.run(dag_id, run_id)
+            _show(run, api.tasks(dag_id, run_id), shown, say)
+        except (requests.RequestException, KeyError):
+            time.sleep(1)  # the server restarts
+            continue
+        if run["state"] not in OPEN:
+            return str(run["state"])
+        time.sleep(0.5)
+    raise DemoProblem(
+        f"the run of {dag_id} was expected to end within {seconds:.0f} s (DEMO_TIMEOUT), found it still "
+        "running; look at it in the Airflow UI"
+    )
+
+
 def now() -> str:
     """The present time as Airflow writes times."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")

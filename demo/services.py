@@ -98,6 +98,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "CARPRICE_RUNTIME": settings.runtime,
             "CARPRICE_TRAINER_PYTHON": python_of("trainer"),
             "CARPRICE_SERVING_PYTHON": python_of("app"),
+            "CARPRICE_COLLECTOR_PYTHON": python_of("collector"),
         }
     )
 

@@ -27,6 +27,11 @@ class Settings(ServiceSettings):
 
     data: Path = setting("DATA_DIR", REPOSITORY / "data", "The data root: a folder; default: `data` here.")
     file: Path | None = setting("FILE", None, "The CSV file to land; empty: a synthetic sample.")
+    collect: bool = setting(
+        "COLLECT",
+        False,
+        "1: a collector visits a market of invented cars on five simulated days, instead of landing a file.",
+    )
     runtime: Literal["auto", "docker", "process"] = setting(
         "RUNTIME",
         "auto",
@@ -74,6 +79,8 @@ class Settings(ServiceSettings):
         file = given.file.resolve() if given.file else None
         if file is not None and not file.is_file():
             raise DemoProblem(f"FILE must name a CSV file of listings, found nothing at {file}")
+        if file is not None and given.collect:
+            raise DemoProblem(f"FILE or COLLECT was expected, found both; leave out FILE={file} or COLLECT=1")
         if ports_must_be_free:
             for name, field in cls.model_fields.items():
                 if name.endswith("_port"):

@@ -97,14 +97,14 @@ class Demo:
 
     # --- start and stop
 
-    def start(self, file: Path, once: bool = False) -> None:
+    def start(self, file: Path | None, once: bool = False, **settings: str) -> None:
         """Start it as `make demo FILE=...` does, on the data root as it is."""
         self._output = self._folder / f"output-{time.monotonic_ns()}.log"
         with open(self._output, "wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "demo"],
                 cwd=REPOSITORY,
-                env=self.environment() | {"FILE": str(file), "ONCE": "1" if once else ""},
+                env=self.environment() | {"FILE": str(file or ""), "ONCE": "1" if once else ""} | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
