@@ -30,7 +30,7 @@ BODY = {
     "Tty": False, "Image": here["CARPRICE_TRAINER_IMAGE"], "User": here["CARPRICE_STEP_USER"],
     "Entrypoint": ["carprice"], "Cmd": ["alert", "--list", "--result", "/tmp/result.json"],
     "Env": ["DATA_DIR=/data", "HOME=/tmp", "CARPRICE_PARAMS=a: 1",
-            "MLFLOW_TRACKING_PASSWORD_FILE=/run/secrets/mlflow_password"],
+            "MLFLOW_TRACKING_PASSWORD_FILE=" + here["MLFLOW_TRACKING_PASSWORD_FILE"]],
     "Labels": {"carprice.data": "/data", "carprice.dag": "some_dag", "carprice.run": "taken_over",
                "carprice.task": "some_step", "carprice.map_index": "-1", "carprice.try": "1"},
     "HostConfig": {

@@ -74,6 +74,7 @@ def test_a_container_has_the_hardening_that_was_left_out(proxy: RunningProxy, st
     host = found["HostConfig"]
     assert host["CapDrop"] == ["ALL"]
     assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["Dns"] == ["127.0.0.1"]
     assert host["ReadonlyRootfs"] is True
     assert host["Privileged"] is False
     assert found["Config"]["Labels"]["carprice.proxy"] == SYSTEM
