@@ -95,13 +95,21 @@ SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 .PHONY: test
 test: test-setup lint current-images ## what every change must pass, 30 minutes on 2 cores: unit, contract and image tests, Airflow end to end with steps as processes and as containers, the stack once from a file to a price in a browser
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line tests-with-containers tests-without-containers
+
+# `make test` runs these two side by side, because both wait a lot. Each prints what a suite said when it has ended.
+.PHONY: tests-without-containers
+tests-without-containers: ## the half of `make test` that needs no Docker engine
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/trainer tests/demo tests/test_makefile.py tests/test_documents.py
-	PYTHONPATH=airflow .venv/airflow/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/airflow
 	.venv/app/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/app
+	PYTHONPATH=airflow .venv/airflow/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/airflow
 	.venv/collector/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/collector
-	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
+
+.PHONY: tests-with-containers
+tests-with-containers: ## the other half: end to end, the stack, the images
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
+	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
 
 .PHONY: edge-cars
 edge-cars: test-setup ## draw what the app says about cars at the edges of a file, in both languages, and write a table DATA=path TO=folder

@@ -81,7 +81,7 @@ def test_setup_makes_each_environment_and_leaves_the_interpreter_outside_untouch
 
     assert done.returncode == 0, done.stderr
     made = [call.split("/")[-1] for call in clone.calls if call.startswith("venv")]
-    assert sorted(made) == ["airflow", "app", "collector", "mlflow", "trainer"]
+    assert sorted(made) == ["airflow", "app", "client", "collector", "mlflow", "trainer"]
     assert clone.interpreter.stat().st_mtime == 1_600_000_000
 
 
