@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -97,8 +97,13 @@ def assemble(root: DataRoot, what: str) -> None:
     root.write_json(f"receipts/{sha256}.json", root.read_json(f"receipts-{name}/{sha256}.json"))
     core, started = time.process_time(), time.monotonic()
     assembling.assemble(root, Params(), [sha256])
-    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(time.process_time() - core, time.monotonic() - started, mib)
+    print(time.process_time() - core, time.monotonic() - started, peak_mib())
+
+
+def peak_mib() -> float:
+    """The most memory that this process held. `ru_maxrss` would count what its parent held when it began."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) / 1024  # type: ignore[index]
 
 
 if __name__ == "__main__":
