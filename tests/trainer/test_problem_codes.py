@@ -145,7 +145,7 @@ def test_the_limits_of_a_record_are_those_of_the_schema_of_a_table() -> None:
 
 
 def test_a_template_names_only_parameters_that_its_problems_have() -> None:
-    known = {"low", "high", "longest", "values", "columns", "found", "key", "belongs"}
+    known = {"low", "high", "longest", "values", "columns", "found", "key", "belongs", "other"}
     for template in (
         *problems.EXPECTED.values(),
         *problems.VALUE_CODES.values(),
