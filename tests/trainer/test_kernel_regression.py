@@ -92,6 +92,15 @@ def test_the_order_of_rows_changes_a_prediction_only_by_rounding() -> None:
     )
 
 
+def test_a_row_alone_has_the_prediction_that_it_has_among_others() -> None:
+    rows = cars(300)
+    model, new = fitted(rows, prices(rows)), cars(60, seed=9)
+    new[:10, :2], new[10:20, 3], new[20:25, 3] = 99, 7, -1  # groups and a kind that were never seen
+    one_by_one = np.concatenate([model.predict(new[[place]]) for place in range(len(new))])
+    np.testing.assert_allclose(one_by_one, model.predict(new), rtol=1e-12)
+    assert model.predict(new[:0]).shape == (0,)
+
+
 def test_a_loose_tolerance_takes_fewer_points_and_says_nearly_the_same() -> None:
     rows, new = cars(900), cars(40, seed=9)
     target = prices(rows)

@@ -48,10 +48,11 @@ class Effect:
 
     def predict(self, rows: Floats) -> Floats:
         """This term's part of the prediction for each row, of shape (n,)."""
-        inverse: Integers | None = None
-        if len(rows) > 1:  # in a batch many rows are equal in what this term looks at
-            first, inverse = _distinct(rows[:, self.term.columns])
-            rows = rows[first]
+        if len(rows) < 2:
+            return np.array([self._predict_one(row) for row in rows.tolist()], dtype=np.float64)
+        # in a batch many rows are equal in what this term looks at
+        first, inverse = _distinct(rows[:, self.term.columns])
+        rows = rows[first]
         points = self.term.embed(rows)
         points = np.column_stack([points, np.ones(len(rows)), squared_norms(points)])
         rows_of: dict[int, list[int]] = {}
@@ -67,7 +68,16 @@ class Effect:
                 close = points[some] @ self._facing[known].T
                 np.exp(close, out=close)
                 out[some] = close @ self.weights[known]
-        return out if inverse is None else out[inverse]
+        return out[inverse]
+
+    def _predict_one(self, row: list[float]) -> float:
+        known = self.members.get(self.term.group_one(row))
+        if known is None:
+            return 0.0
+        point, norm = self.term.embed_one(row)
+        close = self._facing[known] @ np.array([*point, 1.0, norm])
+        np.exp(close, out=close)
+        return float(close @ self.weights[known])
 
     def kernel(self, rows: Floats, columns: Collection[int]) -> Floats:
         """What some columns make of the kernel of each row with each point, of shape (len(rows), n)."""

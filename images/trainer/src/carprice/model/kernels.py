@@ -51,6 +51,29 @@ class Term:
                 place += levels
         return points
 
+    def embed_one(self, row: Sequence[float]) -> tuple[list[float], float]:
+        """The point of one row, as `embed` makes it, and its squared length; arrays would cost more."""
+        point, norm, place = [0.0] * self.width, 0.0, 1
+        for index, is_number, weight, levels in self._near:
+            if is_number:
+                value = weight**0.5 * row[index]
+                point[place] = value
+                norm += value * value
+                place += 1
+            else:
+                code = int(row[index]) + 1
+                point[place + (code if code < levels else 0)] = (weight / 2) ** 0.5
+                norm += weight / 2
+                place += levels
+        return point, norm
+
+    def group_one(self, row: Sequence[float]) -> int:
+        """What `group` gives for one row."""
+        key = 0
+        for index in self._same:
+            key = key * _MOST_CODES + int(row[index]) + 1
+        return key
+
     def group(self, rows: Floats) -> Integers:
         """An integer per row, equal for rows that are equal in all columns of `same`."""
         key = np.zeros(len(rows), dtype=np.int64)
