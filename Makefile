@@ -94,7 +94,7 @@ doctor: ## find faults of the stack and say how to repair them
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 .PHONY: test
-test: test-setup lint current-images ## what every change must pass, 30 minutes on 2 cores: unit, contract and image tests, Airflow end to end with steps as processes and as containers, the stack once from a file to a price in a browser
+test: test-setup lint current-images ## what every change must pass, 33 minutes on 2 cores: unit, contract and image tests, Airflow end to end with steps as processes and as containers, the stack once from a file to a price in a browser
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=line tests-with-containers tests-without-containers
 
 # `make test` runs these two side by side, because both wait a lot. Each prints what a suite said when it has ended.
