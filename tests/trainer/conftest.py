@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from carprice.params_file import parse_params
 from carprice.pipeline import whole_run
 from carprice.store import DataRoot
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
+
+from s3_server import S3Server, s3_server
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +35,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def fast_params() -> Params:
     return parse_params(FAST)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An object store that answers as S3 does, with the bucket `cars`."""
+    folder = tmp_path_factory.mktemp("s3") / "buckets"
+    folder.mkdir()
+    with s3_server(folder) as running:
+        running.make_bucket("cars")
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 
-from s3_server import S3Server, s3_server
+from s3_server import S3Server
 
 from carprice.errors import UsageProblem
 from carprice.landing import alone
@@ -26,15 +25,6 @@ from carprice.store import DataRoot
 
 AT_ONCE = 4
 ROUNDS = 3
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    folder = tmp_path_factory.mktemp("s3") / "buckets"
-    folder.mkdir()
-    with s3_server(folder) as running:
-        running.make_bucket("cars")
-        yield running
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from systems import FAST, System
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests" / "stack"))
 
-from s3_server import S3Server, s3_server
+from s3_server import S3Server
 
 from carprice import cli
 from carprice.errors import StoreAway, StoreRefused, UsageProblem
@@ -28,15 +27,6 @@ from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings import sample
 from carprice.monitoring import workspace
 from carprice.store import DataRoot
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    folder = tmp_path_factory.mktemp("s3") / "buckets"
-    folder.mkdir()
-    with s3_server(folder) as running:
-        running.make_bucket("cars")
-        yield running
 
 
 @pytest.fixture
