@@ -14,6 +14,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,10 @@ from carprice.reports.state import SystemState
 from price_api.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY / "images/collector/src"))
+
+from carprice_collector import gauges as of_collector
+
 MONITORING = REPOSITORY / "monitoring"
 OF_AIRFLOW = {"SchedulerSilent", "DagsBroken", "TasksFail"}
 WELL = SystemState(
@@ -45,14 +50,27 @@ WELL = SystemState(
     alerts=[],
 )
 LONG_AGO = (datetime.now(UTC) - timedelta(days=20)).isoformat()
+NOW = datetime.now(UTC).isoformat()
+COLLECTED: dict[str, Any] = {
+    "source": "atlas",
+    "started_at": NOW,
+    "ended_at": NOW,
+    "pages_read": 12,
+    "pages_lost": {},
+    "ads": 300,
+    "unpriced": 4,
+    "refusals": 0,
+    "complete": True,
+}
 
 
 class Api:
-    """Shows the metrics of an API and of the pipeline under /metrics, while it is up."""
+    """Shows the metrics of an API, of the pipeline and of the collector under /metrics, while it is up."""
 
     def __init__(self, version: float | None = 3) -> None:
         self.metrics = Metrics()
         self.state: SystemState | None = WELL
+        self.collected = COLLECTED
         self.written_ago = 0.0
         self.values: dict[str, float | None] = {
             "carprice_production_version": version,
@@ -73,7 +91,8 @@ class Api:
             return text
         name, of_pipeline = "carprice_gauges_written_timestamp_seconds", gauges.text_of(self.state)
         written = f"{name} {time.time() - self.written_ago}"
-        return text + re.sub(r"(?m)^NAME .*$".replace("NAME", name), written, of_pipeline).encode()
+        of_pipeline = re.sub(r"(?m)^NAME .*$".replace("NAME", name), written, of_pipeline)
+        return text + (of_pipeline + of_collector.text_of(self.collected)).encode()
 
 
 @contextmanager
@@ -261,6 +280,8 @@ def break_all(one: Api, two: Api, three: Api, airflow: Api) -> None:
         alerts=[undelivered],
     )
     one.written_ago = 4 * 3600
+    findings = {"findings": [{"code": "field_vanished"}]}
+    one.collected = COLLECTED | {"ended_at": LONG_AGO, "refusals": 2, "complete": False} | findings
     two.values |= {"carprice_mlflow_up": 0, "carprice_prediction_log_queue": 6000}
     two.values["carprice_production_version"] = None
 
@@ -277,7 +298,7 @@ def break_all(one: Api, two: Api, three: Api, airflow: Api) -> None:
 
 def mend_all(one: Api, two: Api, three: Api, airflow: Api) -> None:
     """Take all causes away; counters stay where they are, as those of a process do."""
-    one.state, one.written_ago = replace(WELL), 0.0
+    one.state, one.written_ago, one.collected = replace(WELL), 0.0, COLLECTED
     two.values |= {"carprice_mlflow_up": 1, "carprice_prediction_log_queue": 0}
     two.values["carprice_production_version"] = 3
 

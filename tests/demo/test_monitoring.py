@@ -31,10 +31,16 @@ OF_THE_API = {
     "carprice_prediction_log_dropped_total", "carprice_prediction_log_written_total",
     "carprice_feedback_total", "carprice_shadow_total",
 }  # fmt: skip
+OF_THE_COLLECTOR = set(
+    re.findall(
+        r'"(carprice_collect_\w+)": ',
+        (REPOSITORY / "images/collector/src/carprice_collector/gauges.py").read_text(),
+    )
+)
 # Words of PromQL and names of labels.
 WORDS = {
     "and", "on", "unless", "or", "by", "sum", "max", "min", "count", "rate", "increase", "changes", "time",
-    "vector", "histogram_quantile", "instance", "le", "kind", "version", "alias", "status", "dag",
+    "vector", "histogram_quantile", "instance", "le", "kind", "version", "alias", "status", "dag", "source",
 }  # fmt: skip
 
 
@@ -74,7 +80,7 @@ def existing_metrics() -> set[str]:
     mapping = yaml.safe_load((MONITORING / "statsd-mapping.yml").read_text())["mappings"]
     of_airflow = {entry["name"] for entry in mapping if entry.get("action") != "drop"}
     of_airflow |= {f"{name}_{part}" for name in of_airflow for part in ("sum", "count")}
-    return OF_THE_API | set(gauges.HELP) | of_airflow | {"up", "ALERTS"}
+    return OF_THE_API | set(gauges.HELP) | OF_THE_COLLECTOR | of_airflow | {"up", "ALERTS"}
 
 
 def dashboard() -> dict[str, Any]:
