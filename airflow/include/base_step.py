@@ -107,9 +107,10 @@ class Step(DecoratedOperator, SkipMixin):
             raise AirflowFailException(f"The data was refused: {sentence}")
         if outcome.exit_code == ExitCode.USAGE:
             raise AirflowFailException(f"The step was called wrongly: {sentence}")
-        raise AirflowException(
-            f"The step ended with exit status {outcome.exit_code}{outcome.remark}: {sentence}"
-        )
+        said = f"The step ended with exit status {outcome.exit_code}{outcome.remark}: {sentence}"
+        if outcome.exit_code != ExitCode.TRY_AGAIN and context["ti"].try_number > settings().retries:
+            raise AirflowFailException(said)
+        raise AirflowException(said)
 
     def _skip_tasks(self, result: dict[str, Any], context: Context) -> None:
         skipped = [task for task, key in self.skip_unless.items() if not result.get(key)]

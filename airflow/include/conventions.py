@@ -52,7 +52,8 @@ def dag_defaults() -> dict[str, Any]:
         "on_failure_callback": alert_about_a_run_without_report,
         "default_args": {
             "owner": OWNER,
-            "retries": here.retries,
+            # `Step` ends a task that fails for another reason than a service that is away after `retries`.
+            "retries": max(here.retries, here.away_retries),
             "retry_delay": timedelta(seconds=here.retry_delay_seconds),
             "retry_exponential_backoff": 2,
             "max_retry_delay": timedelta(minutes=5),

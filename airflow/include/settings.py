@@ -127,10 +127,16 @@ class Settings(DataRootSettings):
         "Cron times at which drift is measured though there are no new listings.",
     )
     retries: int = setting("CARPRICE_RETRIES", 2, "How often a failed step is tried again.", ge=0)
+    away_retries: int = setting(
+        "CARPRICE_AWAY_RETRIES",
+        8,
+        "How often a step is tried again while a service that it needs does not answer.",
+        ge=0,
+    )
     retry_delay_seconds: float = setting(
         "CARPRICE_RETRY_DELAY_SECONDS",
         5.0,
-        "Seconds before the first retry of a step; each further retry doubles it.",
+        "Seconds before the first retry of a step; each further retry doubles it, up to five minutes.",
         gt=0,
     )
     approval: Literal["off", "on"] = setting(

@@ -34,6 +34,7 @@ os.environ.update(
     PYTHONPATH=str(ROOT / "airflow"),
     CARPRICE_RUNTIME="process",
     CARPRICE_RETRIES="1",
+    CARPRICE_AWAY_RETRIES="3",
     CARPRICE_RETRY_DELAY_SECONDS="0.1",
     CARPRICE_PARAMS_FILE=f"{_home.name}/params.yaml",
     DATA_DIR=f"{_home.name}/data",

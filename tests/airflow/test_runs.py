@@ -319,11 +319,21 @@ def test_a_score_that_cannot_be_had_stops_no_training(
 
 
 def test_a_step_that_asks_to_be_tried_again_is_tried_again(run: Any, trainer: Any) -> None:
-    trainer.plan(train_model=[{"exit": 75, "stderr": "MLflow is away."}, {}])
+    away = {"exit": 75, "stderr": "MLflow is away."}
+    trainer.plan(train_model=[away, away, away, {}])
 
     done = run("train_car_price")
 
     assert done.state == "success"
+    assert len(trainer.args("train-model")) == 4
+
+
+def test_a_step_that_fails_for_another_reason_is_tried_less_often(run: Any, trainer: Any) -> None:
+    trainer.plan(train_model={"exit": 1, "no_result": True, "stderr": "KeyError: 'km'"})
+
+    done = run("train_car_price")
+
+    assert done.state == "failed"
     assert len(trainer.args("train-model")) == 2
 
 

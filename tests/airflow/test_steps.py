@@ -199,6 +199,19 @@ def test_any_other_exit_is_tried_again(execute: Any, trainer: Any, status: int) 
     assert "MLflow is away." in str(done.error)
 
 
+def test_a_step_that_finds_a_service_away_is_tried_more_often_than_one_that_fails(
+    execute: Any, trainer: Any
+) -> None:
+    trainer.plan(train_model={"exit": 1, "no_result": True, "stderr": "KeyError: 'km'"})
+    failed = execute(try_number=2)
+    trainer.plan(train_model={"exit": 75, "no_result": True, "stderr": "MLflow is away."})
+    away = execute(try_number=3)
+
+    assert isinstance(failed.error, AirflowFailException)
+    assert "exit status 1: KeyError: 'km'" in str(failed.error)
+    assert not isinstance(away.error, AirflowFailException)
+
+
 @pytest.mark.parametrize("plan", [{"no_result": True}, {"raw_result": "not json"}])
 def test_success_without_a_readable_result_is_a_failure(execute: Any, trainer: Any, plan: Any) -> None:
     trainer.plan(train_model=plan)

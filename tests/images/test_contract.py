@@ -52,6 +52,7 @@ def test_a_name_counts_when_it_ends_like_a_listing_file_and_is_not_hidden(name: 
         (0, 5, 6, True),
         (6, 6, 8, False),
         (99, 0, 10, True),
+        (3600, 3600, 10, True),
     ],
     ids=[
         "just written",
@@ -60,6 +61,7 @@ def test_a_name_counts_when_it_ends_like_a_listing_file_and_is_not_hidden(name: 
         "renamed",
         "renamed and written on",
         "modified in the future",
+        "written before the clock was set back",
     ],
 )
 def test_a_renamed_file_is_complete_sooner_than_one_written_in_place(

@@ -78,7 +78,8 @@ def is_complete(
 
     Writing sets both times alike; renaming, or setting the time as a copy program does at its end,
     moves the change time alone. Such a file is complete after a shorter wait. The wait is counted from
-    the change time, which nobody can set: a modification time may lie in the future.
+    the change time, which nobody can set: a modification time may lie in the future. A change time in the
+    future is from before the clock was set back: what is written now has the time of now.
     """
     wait = settle_seconds_renamed if changed_ns > modified_ns else settle_seconds
-    return now_ns - changed_ns >= wait * 1e9
+    return abs(now_ns - changed_ns) >= wait * 1e9

@@ -10,13 +10,14 @@ import logging
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carprice.errors import CarpriceError
 from carprice.landing.receipts import read_receipt
 from carprice.store import DataRoot
 from carprice_contract import data_root
-from carprice_contract.data_root import RECEIPT_SUMMARIES, RECEIPTS
+from carprice_contract.data_root import LATEST_SNAPSHOT, RECEIPT_SUMMARIES, RECEIPTS
 from carprice_contract.formats import FORMAT, SUMMARIES
 from carprice_contract.landing import object_fingerprint
 
@@ -63,6 +64,23 @@ def summaries(root: DataRoot, skip_broken: bool = False) -> dict[str, Document]:
         root.write_bytes(RECEIPT_SUMMARIES, json.dumps(document, separators=(",", ":")).encode())
     found = {sha: entry["summary"] for sha, entry in known.items()} | doubtful
     return dict(sorted(found.items()))
+
+
+def time_of_receipt(root: DataRoot) -> datetime:
+    """Now (UTC), or the first moment after all receipts where the clock was set back since the last snapshot.
+
+    The times of receipts are their order, and the files of a snapshot come before those that land after it.
+    """
+    now = datetime.now(UTC)
+    try:
+        assembled = datetime.fromisoformat(root.read_json(LATEST_SNAPSHOT)["assembled_at"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return now
+    if now > assembled:
+        return now
+    log.warning("the clock was set back: the newest snapshot is of %s, and it is %s", assembled, now)
+    times = [datetime.fromisoformat(receipt["checked_at"]) for receipt in summaries(root, True).values()]
+    return max([now, *(time + timedelta(microseconds=1) for time in times)])
 
 
 def _kept(root: DataRoot) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from carprice import strict_json
@@ -24,7 +24,7 @@ EXPERIMENT = "car_price_prediction"
 MODEL = "CarPricePredictor"
 STAGING, PRODUCTION, PREVIOUS = "staging", "production", "previous"
 
-_HISTORY_TAG = "history."
+_HISTORY_TAG, _HISTORY_TIME = "history.", "%Y%m%dT%H%M%S%f"
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 
@@ -186,7 +186,7 @@ class Registry:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return []
                 raise
-        return [strict_json.loads(tags[key]) for key in sorted(tags) if key.startswith(_HISTORY_TAG)]
+        return [strict_json.loads(tags[key]) for key in _history_keys(tags)]
 
     def put_in_production(
         self, version: str, action: str, by: str, reason: str, run: str | None = None
@@ -214,9 +214,9 @@ class Registry:
             "reason": reason,
         } | ({"run": run} if run else {})
         with self.answering():
-            self.client.set_registered_model_tag(
-                MODEL, f"{_HISTORY_TAG}{now:%Y%m%dT%H%M%S%f}", strict_json.dumps(entry)
-            )
+            keys = _history_keys(self.client.get_registered_model(MODEL).tags)
+            key = _history_key(now, keys[-1] if keys else "")
+            self.client.set_registered_model_tag(MODEL, key, strict_json.dumps(entry))
         return entry
 
     # --- runs and models
@@ -282,3 +282,16 @@ class Registry:
         with self.answering():
             folder = download_artifacts(artifact_uri=model_uri)
         return load_folder(folder, model_uri)
+
+
+def _history_keys(tags: Mapping[str, str]) -> list[str]:
+    """The tags of the history among those of the model, in their order."""
+    return sorted(key for key in tags if key.startswith(_HISTORY_TAG))
+
+
+def _history_key(now: datetime, newest: str) -> str:
+    """The tag of an entry of now, behind the `newest` one though the clock may have been set back."""
+    if newest >= f"{_HISTORY_TAG}{now:{_HISTORY_TIME}}":
+        last = datetime.strptime(newest.removeprefix(_HISTORY_TAG), _HISTORY_TIME)
+        now = last + timedelta(microseconds=1)
+    return f"{_HISTORY_TAG}{now:{_HISTORY_TIME}}"

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carprice.alerts import events
@@ -101,10 +101,14 @@ def _name_of_report(root: DataRoot, run_id: str | None, about: RunOfDag) -> str:
     """
     identity = run_id or hashlib.sha256(about.name.encode()).hexdigest()
     key = re.sub(r"[^A-Za-z0-9]", "", identity)[:12]
-    existing = [stem for stem in stems(root, "reports/pipeline") if stem.endswith(f"-{key}")]
+    known = stems(root, "reports/pipeline")
+    existing = [stem for stem in known if stem.endswith(f"-{key}")]
     if existing and (run_id or about.name):
         return f"reports/pipeline/{existing[-1]}"
-    return f"reports/pipeline/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{key}"
+    time = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    if known and (newest := known[-1].partition("-")[0]) > time:  # the clock was set back
+        time = f"{datetime.strptime(newest, '%Y%m%dT%H%M%SZ') + timedelta(seconds=1):%Y%m%dT%H%M%SZ}"
+    return f"reports/pipeline/{time}-{key}"
 
 
 def _write(root: DataRoot, name: str, report: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from carprice.errors import DataRefused, NothingToDo
 from carprice.history import snapshots
 from carprice.landing.content import fingerprint, local_time, raw_file, sha256_of, written_at
 from carprice.landing.receipts import read_receipt, write_receipt
+from carprice.landing.summaries import time_of_receipt
 from carprice.params import Params, QualityParams
 from carprice.quality.accepted import AcceptedFile
 from carprice.quality.hold import PriceSource, no_prices
@@ -69,7 +70,11 @@ def check_data_quality(
     if root.exists(data_root.receipt(found_sha)):
         return _decided(root, found_sha)
 
-    receipt = record(root, params.quality, file, found_sha, prices, kept={"fingerprints": {file: seen_as}})
+    known = {
+        "fingerprints": {file: seen_as},
+        "checked_at": time_of_receipt(root).isoformat(timespec="microseconds"),
+    }
+    receipt = record(root, params.quality, file, found_sha, prices, kept=known)
     log.info(
         "%s: %d rows in, %d repeated, %d accepted, %d without a price, %d not a used car, %d quarantined",
         file,
