@@ -118,7 +118,8 @@ edge-cars: test-setup ## draw what the app says about cars at the edges of a fil
 		.venv/app/bin/pytest tests/app/test_edge_cars.py
 
 .PHONY: test-soak
-test-soak: test-setup current-images ## what takes longer, 35 minutes on 2 cores: every service killed in turn, bursts of files with kills, two Docker engines, backup and restore, a minute of load on the API
+test-soak: test-setup current-images ## what takes longer, 90 minutes on 2 cores: every service killed in turn, five minutes without MLflow, bursts of files with kills, two Docker engines, a full disk, backup and restore, load on the API [SOAK_MINUTES=15]
+	.venv/trainer/bin/pytest -m soak tests/trainer
 	.venv/app/bin/pytest -m soak tests/app
 	.venv/trainer/bin/pytest -m soak $(SIDE_BY_SIDE) tests/e2e
 	.venv/trainer/bin/pytest -m soak tests/stack

@@ -14,13 +14,59 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass
 class SecondEngine:
     """Its socket, the address of its machine, and the address at which it reaches this machine."""
 
     socket: Path
     address: str
     main_address: str
+    space: str
+    wire: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        folder = self.socket.parent
+        # Not `ip netns exec`, which hides the control groups.
+        command = [
+            "nsenter", f"--net=/var/run/netns/{self.space}", "dockerd", "--host", f"unix://{self.socket}",
+            "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
+            "--containerd-namespace", self.space, "--containerd-plugins-namespace", f"{self.space}-plugins",
+            "--storage-driver", "overlay2",
+        ]  # fmt: skip
+        with (folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        for _ in range(120):
+            assert self.process.poll() is None, (folder / "log").read_text()[-3000:]
+            if self.docker("version", "--format", "{{.Server.Version}}", check=False).strip():
+                break
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """End it as a reboot does: its containers are ended first."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def restart(self) -> None:
+        """Stop it and start it again."""
+        self.stop()
+        self.start()
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """While the block runs nothing goes between its machine and this one."""
+        _run("ip", "-n", self.space, "link", "set", f"{self.wire}b", "down")
+        try:
+            yield
+        finally:
+            _run("ip", "-n", self.space, "link", "set", f"{self.wire}b", "up")
 
     def docker(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
         """The output of a docker command on this engine. Raises `AssertionError` if it fails."""
@@ -50,7 +96,7 @@ def second_engine() -> Iterator[SecondEngine]:
     space, wire = f"carprice-{os.getpid()}", f"cp{os.getpid()}"
     # RFC 2544 reserves this block for benchmarks, and no router forwards it.
     net = f"198.18.{os.getpid() % 256}"
-    engine = SecondEngine(folder / "docker.sock", f"{net}.2", f"{net}.1")
+    engine = SecondEngine(folder / "docker.sock", f"{net}.2", f"{net}.1", space, wire)
     with contextlib.ExitStack() as made:
         made.callback(_remove, folder)
         _run("ip", "netns", "add", space)
@@ -62,21 +108,8 @@ def second_engine() -> Iterator[SecondEngine]:
         _run("ip", "-n", space, "address", "add", f"{engine.address}/30", "dev", f"{wire}b")
         _run("ip", "-n", space, "link", "set", "lo", "up")
         _run("ip", "-n", space, "link", "set", f"{wire}b", "up")
-        # Not `ip netns exec`, which hides the control groups.
-        command = [
-            "nsenter", f"--net=/var/run/netns/{space}", "dockerd", "--host", f"unix://{engine.socket}",
-            "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid",
-            "--containerd-namespace", space, "--containerd-plugins-namespace", f"{space}-plugins",
-            "--storage-driver", "overlay2",
-        ]  # fmt: skip
-        log = made.enter_context((folder / "log").open("wb"))
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        made.callback(_end, process, engine)
-        for _ in range(120):
-            assert process.poll() is None, (folder / "log").read_text()[-3000:]
-            if engine.docker("version", "--format", "{{.Server.Version}}", check=False).strip():
-                break
-            time.sleep(0.5)
+        made.callback(_end, engine)
+        engine.start()
         yield engine
 
 
@@ -85,15 +118,10 @@ def _run(*command: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
-def _end(process: subprocess.Popen[bytes], engine: SecondEngine) -> None:
+def _end(engine: SecondEngine) -> None:
     if left := engine.docker("ps", "--all", "--quiet", check=False).split():
         engine.docker("rm", "--force", *left, check=False)
-    process.terminate()
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    engine.stop()
 
 
 def _remove(folder: Path) -> None:

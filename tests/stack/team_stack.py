@@ -128,6 +128,13 @@ class TeamStack:
         described = json.loads(docker("inspect", *found)) if found else []
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in described}
 
+    def memory(self) -> dict[str, float]:
+        """The memory of each container of the stack's services, in MiB."""
+        shown = ("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}")
+        used = docker(*shown, *self.compose("ps", "--quiet").split()).splitlines()
+        found = (line.split() for line in used)
+        return {name.removeprefix(f"{self.name}-"): _mebibytes(memory) for name, memory, *_ in found}
+
     def run_in(self, service: str, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command inside a service's container."""
         executing = ["docker", "exec", "--interactive", f"{self.name}-{service}-1", *command]
@@ -184,6 +191,15 @@ class TeamStack:
             session.trust_env = False
             key = {"X-API-Key": self.secret("app_api_key")}
             return session.request(method, self.url("PRICE_API") + path, headers=key, timeout=30, **options)
+
+    def airflow(self, path: str) -> requests.Response:
+        """The answer of Airflow's API to its admin."""
+        with requests.Session() as session:
+            session.trust_env = False
+            login = {"username": "admin", "password": self.secret("admin_password")}
+            token = session.post(f"{self.url('AIRFLOW')}/auth/token", json=login, timeout=60).json()
+            session.headers["Authorization"] = f"Bearer {token['access_token']}"
+            return session.get(f"{self.url('AIRFLOW')}/api/v2/{path}", timeout=60)
 
     def down(self) -> None:
         """Stop and remove it with its volumes and the containers of its steps."""
@@ -251,6 +267,12 @@ def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: f
             problem = away
         assert time.monotonic() < until, f"waited {seconds:.0f} s for {what} ({problem})"
         time.sleep(every)
+
+
+def _mebibytes(shown: str) -> float:
+    """A size as `docker stats` shows it, such as 1.2GiB."""
+    number, unit = re.fullmatch(r"([0-9.]+)([KMG]?i?B)", shown).groups()  # type: ignore[union-attr]
+    return float(number) * {"B": 2**-20, "KiB": 2**-10, "MiB": 1, "GiB": 2**10}[unit]
 
 
 def _unused_volumes() -> set[str]:

@@ -68,12 +68,6 @@ def as_a_step(stack: TeamStack) -> list[str]:
             "--entrypoint", "python3", config["Image"]]  # fmt: skip
 
 
-def mebibytes(shown: str) -> float:
-    """A size as `docker stats` shows it, such as 1.2GiB."""
-    number, unit = re.fullmatch(r"([0-9.]+)([KMG]?i?B)", shown).groups()  # type: ignore[union-attr]
-    return float(number) * {"B": 2**-20, "KiB": 2**-10, "MiB": 1, "GiB": 2**10}[unit]
-
-
 def reached_from(stack: TeamStack, service: str, addresses: list[str]) -> list[str]:
     """Those of `addresses` (host:port) that accept a connection from inside a service's container."""
     done = stack.run_in(service, "python3", "-c", REACH, *addresses)
@@ -105,11 +99,9 @@ def test_every_service_is_healthy_and_every_job_has_ended_well(stack: TeamStack)
 
 def test_all_of_it_takes_less_than_six_gib_of_memory(stack: TeamStack) -> None:
     containers = stack.compose("ps", "--quiet").split()
-    used = docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers).splitlines()
-
-    mib = {name: mebibytes(memory) for name, memory, *_ in map(str.split, used)}
+    mib = stack.memory()
     for name, memory in sorted(mib.items(), key=lambda each: -each[1]):
-        print(f"{name.removeprefix(stack.name + '-'):<20} {memory:>6.0f} MiB")  # noqa: T201
+        print(f"{name:<20} {memory:>6.0f} MiB")  # noqa: T201
     print(f"{'all of it':<20} {sum(mib.values()):>6.0f} MiB")  # noqa: T201
     assert len(mib) == len(containers)
     assert 0 < sum(mib.values()) < 6 * 1024

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ from carprice.store import DataRoot
 pytestmark = [pytest.mark.soak, pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 FILES = 16
+CUT_SECONDS = 300
 SERVICES = ("scheduler", "triggerer", "dag-processor", "worker", "reports", "api", "mlflow-port")
 ENDED = " ".join(
     f'{{{{index .Actor.Attributes "{name}"}}}}'
@@ -81,20 +83,21 @@ class Team:
             f"{run} {index}" for run, name, index, status in lines if (name, status) == (task, "0")
         )
 
+    def checked_there(self) -> list[str]:
+        """The containers on the second engine that check a file now."""
+        of_task = ("--filter", "label=carprice.task=check_data_quality")
+        return self.engine.docker("ps", "--quiet", *of_task).split()
+
+    def worker_there_is_healthy(self) -> bool:
+        """Whether the worker on the second engine runs and answers."""
+        state = self.worker_there()["State"]
+        return bool(state["Status"] == "running" and state["Health"]["Status"] == "healthy")
+
     def worker_there(self) -> dict[str, Any]:
         """`docker inspect` of the worker on the second engine."""
         found = self.engine.docker("compose", "ps", "--all", "--quiet", "worker", cwd=self.kit).strip()
         described: list[dict[str, Any]] = json.loads(self.engine.docker("inspect", found))
         return described[0]
-
-    def airflow(self, path: str) -> requests.Response:
-        """The answer of Airflow's API to its admin."""
-        with requests.Session() as session:
-            session.trust_env = False
-            login = {"username": "admin", "password": self.stack.secret("admin_password")}
-            token = session.post(f"{self.stack.url('AIRFLOW')}/auth/token", json=login, timeout=60).json()
-            session.headers["Authorization"] = f"Bearer {token['access_token']}"
-            return session.get(f"{self.stack.url('AIRFLOW')}/api/v2/{path}", timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +231,7 @@ def test_the_log_of_a_task_on_the_other_machine_is_read_in_airflow(team: Team) -
     run, index, turn = there[0]
     path = f"dags/ingest_listings/dagRuns/{run}/taskInstances/check_data_quality/logs/{turn}"
 
-    told = team.airflow(f"{path}?map_index={index}").text
+    told = team.stack.airflow(f"{path}?map_index={index}").text
 
     assert "rows in" in told, told[:2000]
 
@@ -242,20 +245,33 @@ def test_no_key_is_shown_by_docker_inspect_of_a_service_or_a_step(team: Team) ->
         assert team.stack.secret(name) not in shown, name
 
 
-def test_a_worker_that_is_killed_loses_no_file_and_none_is_ingested_twice(team: Team) -> None:
+def test_an_engine_that_is_cut_off_for_five_minutes_loses_no_file_and_none_is_ingested_twice(
+    team: Team,
+) -> None:
     before = team.in_snapshot()
-    shas = team.land(range(200, 200 + FILES))
-    running = ("ps", "--quiet", "--filter", "label=carprice.task=check_data_quality")
-    wait_for(lambda: team.engine.docker(*running).split(), "a step on the other engine", every=0.1)
+    shas = team.land(range(300, 300 + FILES))
+    wait_for(lambda: team.checked_there(), "a step on the other engine", every=0.1)
 
-    # No restart: the worker of that machine never comes back.
-    worker = team.worker_there()
-    team.engine.docker("update", "--restart", "no", worker["Id"])
-    os.kill(worker["State"]["Pid"], signal.SIGKILL)
-    wait_for(lambda: set(team.in_snapshot()) == shas | set(before), "all files to be in the snapshot")
+    with team.engine.cut_off():  # from the store, the broker, the API server and MLflow
+        time.sleep(CUT_SECONDS)
+    all_are_ingested_once(team, before, shas)
+    wait_for(team.worker_there_is_healthy, "the worker there to be healthy again", 300)
+
+
+def test_an_engine_that_restarts_loses_no_file_and_none_is_ingested_twice(team: Team) -> None:
+    before = team.in_snapshot()
+    shas = team.land(range(400, 400 + FILES))
+    wait_for(lambda: team.checked_there(), "a step on the other engine", every=0.1)
+
+    team.engine.restart()
+    all_are_ingested_once(team, before, shas)
+    wait_for(team.worker_there_is_healthy, "the worker there to be healthy again", 300)
+
+
+def all_are_ingested_once(team: Team, before: list[str], shas: set[str]) -> None:
+    """Wait until the files that landed are in the snapshot; assert that each is there whole, and once."""
+    wait_for(lambda: set(team.in_snapshot()) == shas | set(before), "all files to be in the snapshot", 1200)
     wait_for(team.settled, "the runs to end")
-
-    assert team.worker_there()["State"]["Status"] == "exited"
     assert sorted(team.in_snapshot()) == sorted([*before, *shas])
     receipts = [team.root.read_json(f"receipts/{sha}.json") for sha in shas]
     assert {receipt["status"] for receipt in receipts} == {"accepted"}
@@ -263,6 +279,19 @@ def test_a_worker_that_is_killed_loses_no_file_and_none_is_ingested_twice(team: 
         rows = team.root.read_parquet(f"listings/{sha}.parquet")
         assert set(rows["source_sha256"]) == {sha}
         assert not rows.duplicated().any()
+
+
+def test_a_worker_that_is_killed_loses_no_file_and_none_is_ingested_twice(team: Team) -> None:
+    before = team.in_snapshot()
+    shas = team.land(range(200, 200 + FILES))
+    wait_for(lambda: team.checked_there(), "a step on the other engine", every=0.1)
+
+    # No restart: the worker of that machine never comes back.
+    worker = team.worker_there()
+    team.engine.docker("update", "--restart", "no", worker["Id"])
+    os.kill(worker["State"]["Pid"], signal.SIGKILL)
+    all_are_ingested_once(team, before, shas)
+    assert team.worker_there()["State"]["Status"] == "exited"
     # The tasks of the dead worker ran again on the other engine.
     tried = team.stack.sql(
         "airflow",

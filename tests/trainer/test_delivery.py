@@ -97,6 +97,18 @@ def test_a_mail_server_has_its_own_time_once_it_is_reached(
     assert all_alerts(root)[0]["delivered"].keys() == {"e-mail"}
 
 
+def test_a_clock_that_was_set_back_makes_no_alert_wait_for_what_is_now_the_future(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server(pause=SLOW) as (port, mails):
+        configure_mail(monkeypatch, port)
+        opened(root)
+        deliver(root, IMPATIENT)
+        hours_later(root, -24)
+        deliver(root, IMPATIENT)
+        assert len(mails) == 2
+
+
 def test_messages_behind_a_slow_one_count_as_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_server(pause=SLOW) as (port, mails):
         configure_mail(monkeypatch, port)

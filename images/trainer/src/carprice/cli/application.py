@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from carprice.cli.commands import Commands, write_result
 from carprice.cli.secret_files import read_secret_files
 from carprice.errors import CarpriceError, NothingToDo
 from carprice.pipeline.context import Context
+from carprice_contract.steps import ExitCode
 
 DESCRIPTION = """\
 Used-car prices in Morocco, from a scraped file to a served price.
@@ -33,6 +35,11 @@ exit status:
   0 done   2 wrong usage or setting   65 the data was refused   75 a service is away, try again
   99 nothing to do, or a gate said no
 """
+
+_DISK_FULL = (
+    "Space on the disk was expected, found none left while {} wrote. What it wrote before is whole; free "
+    "some space on the disk of the data root and of temporary files, and run it again."
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,7 +90,23 @@ def _run(arguments: argparse.Namespace) -> int:
             write_result(arguments, error.result)
         print(f"carprice: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        print(f"carprice: {_DISK_FULL.format(arguments.command_name)}", file=sys.stderr)  # noqa: T201
+        return ExitCode.TRY_AGAIN
     return 0
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, says that there is no space left; SQLite has words of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "database or disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _close_alert_of_step(arguments: argparse.Namespace, context: Context | None) -> None:
