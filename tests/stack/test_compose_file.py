@@ -181,6 +181,13 @@ def test_the_api_shares_no_network_with_airflow() -> None:
             assert not set(SERVICES["api"]["networks"]) & set(service["networks"]), name
 
 
+def test_no_service_that_runs_the_code_of_a_dag_has_a_way_out() -> None:
+    leads_out = {name for name, network in described()["networks"].items() if not network.get("internal")}
+    for name in ("worker", "dag-processor", "scheduler", "triggerer"):
+        assert not leads_out & set(SERVICES[name]["networks"]), name
+    assert {name for name, each in SERVICES.items() if "airflow-port" in each["networks"]} == {"api-server"}
+
+
 def test_the_dag_processor_has_all_that_the_worker_has_a_step_made_with() -> None:
     worker, processor = SERVICES["worker"], SERVICES["dag-processor"]
 

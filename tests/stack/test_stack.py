@@ -252,7 +252,7 @@ with concurrent.futures.ThreadPoolExecutor(len(names)) as at_once:
     assert docker(*as_a_step(stack), "-c", look_up, *names, *others).split() == names
 
 
-def test_neither_mlflow_nor_what_has_the_name_of_a_host_has_a_way_out(
+def test_neither_airflow_s_workers_nor_mlflow_nor_what_has_the_name_of_a_host_has_a_way_out(
     stack: TeamStack, mailbox: Mailbox
 ) -> None:
     with listening_everywhere() as (port, own_address):
@@ -260,6 +260,8 @@ def test_neither_mlflow_nor_what_has_the_name_of_a_host_has_a_way_out(
 
         assert reached_from(stack, "mlflow", ["postgres:5432", *outside]) == ["postgres:5432"]
         assert reached_from(stack, "egress-1", ["mlflow:5000", *outside]) == ["mlflow:5000"]
+        for service in ("worker", "dag-processor", "scheduler", "triggerer"):
+            assert reached_from(stack, service, ["api-server:8080", *outside]) == ["api-server:8080"]
 
 
 @pytest.mark.parametrize("row", ROWS)
