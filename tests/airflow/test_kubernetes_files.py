@@ -183,3 +183,41 @@ def test_the_image_runs_what_the_chart_asks_for(arguments: list[str], run: str, 
     )
 
     assert done.stdout == f"{run}\n"
+
+
+def selected(policy: dict[str, Any]) -> str:
+    """The name of the pods that a policy is for."""
+    return str(policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"])
+
+
+def test_every_pod_has_a_policy_and_leaves_the_cluster_for_named_addresses_alone() -> None:
+    policies = of_kind("NetworkPolicy").values()
+    pods_of_deployments = {
+        document["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+        for document in of_kind("Deployment").values()
+    }
+    of_step = re.search(
+        r'"app.kubernetes.io/name": "([a-z-]+)"', (ROOT / "airflow/include/pod_step.py").read_text()
+    )
+
+    assert of_step
+    assert {selected(policy) for policy in policies} == {*pods_of_deployments, of_step[1]}
+    for policy in policies:
+        assert "Egress" in policy["spec"]["policyTypes"]
+        for rule in policy["spec"]["egress"]:
+            assert rule["ports"]
+            for to in rule["to"]:
+                assert (
+                    to.get("podSelector")
+                    or to.get("namespaceSelector")
+                    or to["ipBlock"]["cidr"].endswith("/32")
+                )
+
+
+def test_the_ports_of_the_policies_are_those_of_the_services() -> None:
+    for policy in of_kind("NetworkPolicy").values():
+        for rule in policy["spec"]["egress"]:
+            for to in rule["to"]:
+                if name := to.get("podSelector", {}).get("matchLabels", {}).get("app.kubernetes.io/name"):
+                    service = of_kind("Service")[name]["spec"]["ports"][0]["port"]
+                    assert [port["port"] for port in rule["ports"]] == [service]
