@@ -138,6 +138,12 @@ def test_a_source_without_an_address_of_its_own_asks_for_one() -> None:
         SOURCES["avito"](start="avito.ma")
 
 
+def test_a_source_that_reads_no_pages_of_ads_refuses_to_be_asked_for_them() -> None:
+    with pytest.raises(SourceProblem, match="leave --details out"):
+        SOURCES["moteur"](with_details=True)
+    assert SOURCES["avito"](with_details=True).with_details
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "windows-1252", "windows-1256"])
 def test_text_is_read_whatever_encoding_the_server_names(encoding: str) -> None:
     text = "Citroën C-Elysée à Fès" if encoding != "windows-1256" else "داسيا لوغان"
