@@ -19,11 +19,10 @@ import time
 from pathlib import Path
 
 from demo.replica.market import Market
-from demo.replica.server import AVITO, JSONLD, MOTEUR, Replica
+from demo.replica.server import FIRST_PAGES, Replica
 from demo.settings import python_of
 
 LEAST_ADS_A_SECOND, MOST_MIB = 200, 300
-STARTS = {"avito": AVITO, "moteur": MOTEUR + "?per_page=30&page=1", "jsonld": JSONLD}
 
 
 def main() -> int:
@@ -40,7 +39,7 @@ def main() -> int:
             "--source",
             source,
             "--start",
-            replica.address + STARTS[source],
+            replica.address + FIRST_PAGES[source],
         ]
         environment = os.environ | {
             "DATA_DIR": folder,

@@ -194,7 +194,9 @@ class Settings(DataRootSettings):
         return {name: value for name, value in found.items() if value} | {variables.DATA_DIR: self.data_root}
 
     def step_secrets(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """What a step gets and nobody sees: `environment`'s secrets and the text of params.yaml.
+        """What a step gets and Airflow shows nowhere: private variables and the text of params.yaml.
+
+        The private variables are those of `environment`: a secret, or the path of its file.
 
         The text goes along instead of the file, so that an edit takes effect on the next run
         wherever that runs. Raises `SettingError` when the file can't be read.

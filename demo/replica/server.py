@@ -20,6 +20,8 @@ MOTEUR = "/fr/voiture/achat-voiture-occasion/recherche/"
 JSONLD = "/cars"
 SITEMAP = "/sitemap.xml"
 PER_PAGE = {AVITO: 35, MOTEUR: 30, JSONLD: 20}
+FIRST_PAGES = {"avito": AVITO, "moteur": MOTEUR + "?per_page=30&page=1", "jsonld": JSONLD}
+"""The first search page of each source of the collector, by the name of the source."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
-from demo.replica.server import AVITO, Replica
+from demo.replica.server import FIRST_PAGES, Replica
 from scrapy.settings import default_settings
 
 # Imported here once: a fork has them, and importing takes longer than most runs.
@@ -66,9 +66,9 @@ class Operator:
         return process
 
     def collect(self, replica: Replica, *arguments: str, source: str = "avito", **environment: str) -> Ended:
-        """Run the collector on a page of the replica, and wait for its end."""
+        """Run the collector on the replica, from the first page of the source, and wait for its end."""
         if "--start" not in arguments and "--sitemap" not in arguments:
-            arguments = ("--start", replica.address + AVITO, *arguments)
+            arguments = ("--start", replica.address + FIRST_PAGES[source], *arguments)
         return self.ended(self.start("--source", source, *arguments, **environment))
 
     def ended(self, process: ForkProcess) -> Ended:

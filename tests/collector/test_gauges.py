@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from demo.replica.market import Market
-from demo.replica.server import AVITO, MOTEUR, Answer, Replica
+from demo.replica.server import AVITO, Answer, Replica
 from running import Operator
 
 from carprice_collector.gauges import HELP
@@ -26,8 +26,7 @@ def test_each_source_has_the_figures_of_its_newest_run(operator: Operator, repli
     first = operator.collect(replica)
     assert first.status == 0, first.said
     assert first.result["refusals"] == 1
-    start = replica.address + MOTEUR + "?per_page=30&page=1"
-    other = operator.collect(replica, "--start", start, "--pages", "1", source="moteur")
+    other = operator.collect(replica, "--pages", "1", source="moteur")
     assert other.status == 0, other.said
 
     found = figures(operator)

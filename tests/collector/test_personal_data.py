@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 from demo.replica.market import TELEPHONES, Market
-from demo.replica.server import AVITO, JSONLD, MOTEUR, Replica
+from demo.replica.server import FIRST_PAGES, Replica
 
 from carprice_collector.ads import Ad
 from carprice_collector.pages import Page, decode
@@ -61,14 +61,15 @@ def test_an_address_keeps_the_number_of_its_ad_alone(address: str, kept: str) ->
     assert address_without_personal_data(address, number[0] if number else None) == kept
 
 
-@pytest.mark.parametrize(("kind", "path"), [("avito", AVITO), ("moteur", MOTEUR), ("jsonld", JSONLD)])
-def test_no_telephone_number_or_name_survives_in_any_field(kind: str, path: str) -> None:
+@pytest.mark.parametrize("kind", SOURCES)
+def test_no_telephone_number_or_name_survives_in_any_field(kind: str) -> None:
+    path = FIRST_PAGES[kind]
     replica = Replica(Market(size=40, telephones_everywhere=True))
     source = SOURCES[kind](start=replica.address + path)
     ads = source.read(
         Page(replica.address + path, decode(replica.page(path).body), replica.now()), "search"
     ).ads
-    assert len(ads) >= 20
+    assert ads
     for ad in ads:
         written = " ".join(str(getattr(ad.cleaned(), field.name)) for field in fields(Ad))
         digits = re.sub(r"[^0-9]", "", written.replace(replica.address, ""))

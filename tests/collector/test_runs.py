@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from demo.replica.market import Market
-from demo.replica.server import AVITO, JSONLD, MOTEUR, SITEMAP, Answer, Replica
+from demo.replica.server import AVITO, FIRST_PAGES, MOTEUR, SITEMAP, Answer, Replica
 from running import Operator
 
 from carprice.store import DataRoot
@@ -18,14 +18,12 @@ from carprice_collector import collecting, delivery
 from carprice_collector.ads import COLUMNS
 from carprice_collector.journal import Journal
 
-STARTS = {"avito": AVITO, "moteur": MOTEUR + "?per_page=30&page=1", "jsonld": JSONLD}
 
-
-@pytest.mark.parametrize("source", STARTS)
+@pytest.mark.parametrize("source", FIRST_PAGES)
 def test_a_run_lands_every_ad_once_with_a_manifest_of_what_it_covers(
     operator: Operator, replica: Replica, source: str
 ) -> None:
-    done = operator.collect(replica, "--start", replica.address + STARTS[source], source=source)
+    done = operator.collect(replica, source=source)
 
     assert done.status == 0, done.said
     rows = operator.landed()
@@ -36,7 +34,7 @@ def test_a_run_lands_every_ad_once_with_a_manifest_of_what_it_covers(
     assert manifest["complete"] is True
     assert manifest["file"] == file.name
     assert manifest["ads"] == len(rows)
-    assert manifest["scope"]["first_page"] == replica.address + STARTS[source]
+    assert manifest["scope"]["first_page"] == replica.address + FIRST_PAGES[source]
     assert manifest["unpriced"] == sum(ad.price is None for ad in replica.ads())
     assert not list((operator.data / "collected/state").rglob("*.sqlite-wal"))
     assert replica.most_at_once == 1

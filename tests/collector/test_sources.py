@@ -2,13 +2,19 @@
 
 import json
 import re
+import shlex
+import subprocess
+import sys
+import urllib.request
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from demo.replica import shapes
 from demo.replica.market import Market, MarketAd
-from demo.replica.server import AVITO, JSONLD, MOTEUR, SITEMAP, Replica
+from demo.replica.server import FIRST_PAGES, PER_PAGE, SITEMAP, Replica
 
 from carprice_collector import values
 from carprice_collector.ads import Ad
@@ -17,13 +23,13 @@ from carprice_collector.pages import BrokenPage, Page, PageContent, ShapeMoved, 
 from carprice_collector.sources import SOURCES
 from carprice_collector.sources.source import SourceProblem
 
-FIRST = {"avito": AVITO, "moteur": MOTEUR + "?per_page=30&page=1", "jsonld": JSONLD}
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def read(kind: str, replica: Replica, path: str = "", page_kind: str = "search") -> PageContent:
-    address = replica.address + (path or FIRST[kind])
-    source = SOURCES[kind](start=replica.address + FIRST[kind])
-    text = decode(replica.page(path or FIRST[kind]).body)
+    address = replica.address + (path or FIRST_PAGES[kind])
+    source = SOURCES[kind](start=replica.address + FIRST_PAGES[kind])
+    text = decode(replica.page(path or FIRST_PAGES[kind]).body)
     return source.read(Page(address, text, replica.now()), page_kind)
 
 
@@ -31,7 +37,7 @@ def read(kind: str, replica: Replica, path: str = "", page_kind: str = "search")
 def test_a_search_page_gives_every_ad_with_what_its_site_tells(kind: str, replica: Replica) -> None:
     content = read(kind, replica)
     shown = replica.ads()[: len(content.ads)]
-    assert len(content.ads) in (20, 30, 35)
+    assert len(content.ads) == PER_PAGE[FIRST_PAGES[kind].partition("?")[0]]
     for ad, truth in zip(content.ads, shown, strict=True):
         assert (ad.listing_id, ad.title, ad.model_year) == (str(truth.number), truth.title, truth.year)
         assert (ad.mileage_km_min, ad.mileage_km_max) == (truth.km, truth.km)
@@ -44,7 +50,7 @@ def test_a_search_page_gives_every_ad_with_what_its_site_tells(kind: str, replic
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_the_last_page_leads_nowhere(kind: str, replica: Replica) -> None:
-    seen, path = 0, FIRST[kind]
+    seen, path = 0, FIRST_PAGES[kind]
     for _ in range(20):
         content = read(kind, replica, path)
         seen += len(content.ads)
@@ -113,14 +119,14 @@ def test_a_price_in_another_currency_and_miles_are_unknown() -> None:
 def test_a_page_whose_data_moved_is_told_from_a_page_without_ads(
     replica: Replica, kind: str, old: str, new: str
 ) -> None:
-    text = decode(replica.page(FIRST[kind]).body).replace(old, new)
+    text = decode(replica.page(FIRST_PAGES[kind]).body).replace(old, new)
     with pytest.raises(ShapeMoved, match=r"expected.*found"):
-        SOURCES[kind](start=replica.address + FIRST[kind]).read(Page("", text, replica.now()), "search")
+        SOURCES[kind](start=replica.address + FIRST_PAGES[kind]).read(Page("", text, replica.now()), "search")
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_part_of_a_page_is_no_page(replica: Replica, kind: str) -> None:
-    text = decode(replica.page(FIRST[kind]).body)
+    text = decode(replica.page(FIRST_PAGES[kind]).body)
     with pytest.raises(BrokenPage):
         SOURCES[kind](start=replica.address).read(Page("", text[: len(text) // 2], replica.now()), "search")
 
@@ -130,6 +136,12 @@ def test_a_source_without_an_address_of_its_own_asks_for_one() -> None:
         SOURCES["jsonld"]()
     with pytest.raises(SourceProblem, match="https://host/path"):
         SOURCES["avito"](start="avito.ma")
+
+
+def test_a_source_that_reads_no_pages_of_ads_refuses_to_be_asked_for_them() -> None:
+    with pytest.raises(SourceProblem, match="leave --details out"):
+        SOURCES["moteur"](with_details=True)
+    assert SOURCES["avito"](with_details=True).with_details
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "windows-1252", "windows-1256"])
@@ -184,6 +196,22 @@ def test_a_mileage_is_read_or_unknown(told: str, mileage: tuple[int | None, int 
 def test_the_time_of_an_ad_is_read_as_exactly_as_it_is_told(told: object, posted: str | None) -> None:
     found = posted_at(told, datetime(2026, 11, 27, 9, tzinfo=UTC))
     assert (found or "").startswith(posted or "?" * (found is not None)) if posted else found is None
+
+
+def test_the_replica_says_where_each_source_begins() -> None:
+    assert set(FIRST_PAGES) == set(SOURCES)
+    command = [sys.executable, "-m", "demo.replica", "--port", "0"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = [shlex.split(process.stdout.readline()) for _ in FIRST_PAGES]
+            for _, kind, _, start in said:
+                with urllib.request.urlopen(quote(start, safe=":/?&=")) as answer:  # noqa: S310
+                    page = Page(start, decode(answer.read()), datetime.now(UTC))
+                assert SOURCES[kind](start=start).read(page, "search").ads
+        finally:
+            process.terminate()
+    assert [kind for _, kind, _, _ in said] == list(FIRST_PAGES)
 
 
 def test_the_market_is_the_same_every_time_and_moves_from_day_to_day() -> None:

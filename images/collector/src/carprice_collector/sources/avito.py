@@ -50,6 +50,7 @@ class Avito(Source):
 
     kind: ClassVar[str] = "avito"
     start: ClassVar[str] = "https://www.avito.ma/fr/maroc/voitures_d_occasion-à_vendre"
+    has_details: ClassVar[bool] = True
     least_filled: ClassVar[Mapping[str, float]] = {
         "listing_id": 0.98, "title": 0.98, "city": 0.8, "price_mad": 0.4, "model_year": 0.6,
         "mileage_km_min": 0.5, "fuel": 0.6, "gearbox": 0.4, "posted_at": 0.5, "seller_kind": 0.5,

@@ -34,7 +34,12 @@ class Source(ABC):
     A run with a lower share is not landed. 0 for a field that may be missing everywhere.
     """
 
+    has_details: ClassVar[bool] = False
+    """Whether `read` knows the pages of single ads, which `with_details` asks for."""
+
     def __init__(self, start: str = "", sitemap: str = "", with_details: bool = False) -> None:
+        if with_details and not self.has_details:
+            raise SourceProblem(f"{self.kind} reads no pages of single ads: leave --details out.")
         self.sitemap = sitemap
         self.first_page = start or ("" if sitemap else self.start)
         self.with_details = with_details
