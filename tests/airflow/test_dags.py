@@ -85,7 +85,7 @@ def test_every_task_ends_in_time_and_is_tried_again_within_minutes(dag: Any) -> 
             assert timedelta() < task.execution_timeout <= timedelta(hours=2)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay <= timedelta(minutes=5)
-        assert task.retries == (0 if task.task_id == "rollback" else 1)
+        assert task.retries == (0 if task.task_id == "rollback" else 3)
 
 
 def test_a_dag_file_fits_on_two_screens(dag: Any) -> None:
