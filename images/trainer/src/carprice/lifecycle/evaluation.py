@@ -15,8 +15,9 @@ import pandas as pd
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import NEITHER, TEST, TRAINING
+from carprice.history.seen import dated, seen_at
 from carprice.lifecycle import model_card
-from carprice.lifecycle.recent import dated, seen_at, window
+from carprice.lifecycle.recent import window
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish, read
 from carprice.listings.market_prices import at_market_prices

@@ -17,10 +17,11 @@ from sklearn.pipeline import Pipeline
 from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST, TRAINING
+from carprice.history.seen import dated
+from carprice.lifecycle import left_out
 from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.out_of_time import out_of_time, together
-from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings.market_prices import at_market_prices
@@ -51,16 +52,17 @@ LEARNED_FROM = ("listing_id", "price_mad", "scraped_at", "source_sha256", *FEATU
 """The columns that learning takes: links and titles take as much memory as all of these."""
 
 
-def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
+def fit(listings: pd.DataFrame, params: Params, same_car: npt.NDArray[np.int64] | None = None) -> Pipeline:
     """Fit the pipeline on training listings (canonical columns, n rows).
 
-    With `asked_on`, the day of each price, it learns how the market moved.
+    With `asked_on`, the day of each price, it learns how the market moved. `same_car` is that of
+    `PriceModel.fit`.
     """
     pipeline = build_pipeline(params.training)
     log.info("fitting on %d listings", len(listings))
     # Not `pipeline.fit`, which keeps the features of all listings until the end.
     rows = pipeline.named_steps["features"].fit_transform(features_of(listings))
-    pipeline.named_steps["price"].fit(rows, listings["price_mad"].to_numpy(dtype=np.float64))
+    pipeline.named_steps["price"].fit(rows, listings["price_mad"].to_numpy(dtype=np.float64), same_car)
     return pipeline
 
 
@@ -209,6 +211,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         if days is not None:
             mlflow.set_tags({"first_day": days.first, "newest_day": days.newest})
         mlflow.log_dict(manifest, "data/manifest.json")
+        mlflow.log_artifact(left_out.write(pipeline, training["listing_id"], folder), left_out.FOLDER)
         mlflow.log_text(csv_text(errors), "data/typing_errors.csv")
         mlflow.log_text(csv_text(importance), "importance/importance.csv")
         mlflow.log_artifact(pictures.importance(importance, folder), "importance")

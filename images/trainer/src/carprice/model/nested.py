@@ -170,6 +170,22 @@ class NestedRegression:
                 means[inside, version], covariances[inside, version] = _read(leaf, around, other, own)
         return means, covariances
 
+    def covariances(self, together: Integers) -> Iterator[tuple[Integers, Floats]]:
+        """For each number of `together`, of shape (n,), that several rows of one leaf have: their places and
+        the covariance x' A⁻¹ x of their fitted values, by the last `solve`."""
+        number = together[self._order]
+        for path, around in self._arounds([self._root], _Around(np.zeros(0), np.zeros((0, 0)))):
+            leaf = path[-1]
+            inside = number[leaf.start : leaf.stop]
+            by_number = np.argsort(inside, kind="stable")
+            starts = np.flatnonzero(np.diff(inside[by_number], prepend=inside[by_number[:1]] - 1))
+            for members in np.split(by_number, starts[1:]):
+                if len(members) < 2:
+                    continue
+                places = leaf.start + members
+                given, rest = _given(leaf, self._make(path, self._rows[places]))
+                yield self._order[places], given.T @ given + rest @ around.covariance @ rest.T
+
     def pack(self) -> list[dict[str, Floats]]:
         """For each term its groups, where the points of each start, the points and their weights."""
         found: list[list[tuple[int, Floats, Floats]]] = [[] for _ in self._terms]
