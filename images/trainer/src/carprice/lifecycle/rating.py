@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from typing import Any
 
@@ -47,10 +46,8 @@ def _table(registry: Registry, run_id: str) -> pd.DataFrame | None:
         if f"{FOLDER}/{FILE}" not in there:
             return None
         with tempfile.TemporaryDirectory() as folder:
-            download_artifacts(run_id=run_id, artifact_path=f"{FOLDER}/{FILE}", dst_path=folder)
-            return pd.read_parquet(
-                os.path.join(folder, FOLDER, FILE), columns=["listing_id", "expected_mad", "scale"]
-            )
+            path = download_artifacts(run_id=run_id, artifact_path=f"{FOLDER}/{FILE}", dst_path=folder)
+            return pd.read_parquet(path, columns=["listing_id", "expected_mad", "scale"])
 
 
 def _of_earlier_release(root: DataRoot, run: Any, pipeline: Any, version: str) -> pd.DataFrame:

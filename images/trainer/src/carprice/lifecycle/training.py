@@ -90,13 +90,13 @@ def listings_to_learn(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The listings of a snapshot that a model learns (canonical columns, or some), by `listing_id`.
 
-    Also the columns `listing_id`, `side` and `at_market_price` (not a car for parts) of all n listings. Only
-    the learned ones are read as a whole.
+    Also the columns `listing_id`, `group`, `side` and `at_market_price` (not a car for parts) of all n
+    listings. Only the learned ones are read as a whole.
     """
     listings, cars = split.of_snapshot(root, manifest["id"], DRAWN_BY)
     learned = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params)["listing_id"]
     rows = snapshots.rows(root, manifest, listings["listing_id"].isin(learned).to_numpy(), columns)
-    sides = cars[["listing_id", "side"]].assign(at_market_price=at_market_prices(listings))
+    sides = cars[["listing_id", "group", "side"]].assign(at_market_price=at_market_prices(listings))
     return rows.sort_values("listing_id", kind="stable", ignore_index=True), sides
 
 
@@ -162,6 +162,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     rows_test = int(in_test.sum())
     available = int((cars["side"] == TRAINING).sum())
     places = pd.Index(cars["listing_id"]).get_indexer(pd.Index(training["listing_id"]))
+    same_car = pd.factorize(cars["group"].to_numpy(dtype=object)[places])[0]
     del cars
     if len(training) < params.training.min_rows:
         raise DataRefused(
@@ -171,7 +172,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     log.info("snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), rows_test)
     partial = int((partial_of(training) != 0).sum())
     log.info("%d of the listings to learn have no mileage or no fuel", partial)
-    pipeline = fit(training, params)
+    pipeline = fit(training, params, same_car)
     flagged, expected = flagged_in_training(pipeline), expected_in_training(pipeline)
     clean = training[~flagged]
     log.info("%d training prices look like typing errors and have no say", flagged.sum())

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from carprice.model.market import market_level
+from carprice.model.market import level_deviation, market_level
+
+BAND_REACH = 1.645
+"""How many standard deviations the band of 90 % reaches to either side."""
 
 LEVEL = pa.schema(
     [
@@ -28,15 +32,13 @@ def level_table(pipeline: Any) -> pa.Table:
         for scope in ("", model.partition("/")[0]):
             counts[scope] = counts.get(scope, 0) + count
     level = table["level"].to_numpy(dtype=np.float64)
-    deviation = (
-        table["deviation"].to_numpy(dtype=np.float64) if "deviation" in table else np.zeros(len(table))
-    )
+    reach = BAND_REACH * level_deviation(pipeline, table)
     columns = {
         "scope": table["make"].to_numpy(dtype=object),
         "day": table["day"].to_numpy(dtype=object),
         "level": level,
-        "low": level * np.exp(-deviation),
-        "high": level * np.exp(deviation),
+        "low": level * np.exp(-reach),
+        "high": level * np.exp(reach),
         "listings": [counts.get(make, 0) for make in table["make"]],
     }
-    return pa.table(columns, schema=LEVEL)
+    return pa.Table.from_pandas(pd.DataFrame(columns), schema=LEVEL, preserve_index=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from carprice.market import before, files, labels
+from carprice.market import before, files, labels, watches
 from carprice.market.level import level_table
 from carprice.market.offers import ON_OFFER
 from carprice.market.rating import Rater, rate
@@ -26,9 +26,11 @@ def make(
     but more of the offers may be gone.
     """
     made_at = (now or datetime.now(UTC)).replace(microsecond=0)
-    offers = rate(root, manifest, rater, before.read(root), made_at)
+    earlier = before.read(root)
+    offers = rate(root, manifest, rater, earlier, made_at)
     made_of = {"snapshot_id": str(manifest["id"]), "model_version": rater.version, "run_id": run_id}
     document = manifest_of(made_of, rater.params, offers, made_at)
+    watches.tell(root, offers, earlier, made_at)
     files.write(root, document, offers, level_table(rater.pipeline))
     return document, offers
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from carprice.listings.schema import FLAG_FEATURES, NUMBER_FEATURES, TEXT_FEATURES
 from carprice.market import labels
 from carprice.market.before import Before
 from carprice.market.sightings import DAY, NEVER, Lives, source_of
@@ -36,12 +37,15 @@ OFFERS = pa.schema(
         ("price_changes", pa.int64()),
         *((name, pa.string()) for name in ("prices", "estimates")),
         ("below_share", pa.float64()),
+        *((name, pa.string()) for name in ("district", "origin")),
+        ("doors", pa.float64()),
+        *((name, pa.int8()) for name in FLAG_FEATURES),
     ]
 )
 """The columns of offers.parquet; null where nothing is known."""
 
-_AS_LISTED = ("listing_id", "make", "model", "fuel", "gearbox", "city", "condition")
-_NUMBERS = ("model_year", "mileage_km_min", "mileage_km_max", "fiscal_power_cv", "price_mad")
+_AS_LISTED = ("listing_id", *TEXT_FEATURES)
+_NUMBERS = (*NUMBER_FEATURES, "price_mad")
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -98,6 +102,7 @@ def as_offers(
             for name in _AS_LISTED
         },
         **{name: _number(part[name].to_numpy(dtype=np.float64)) for name in _NUMBERS},
+        **{name: _number(part[name].to_numpy(dtype=np.float64)).cast(pa.int8()) for name in FLAG_FEATURES},
         "url": urls,
         "source": source_of(urls),
         "estimate_mad": _number(estimate),

@@ -75,6 +75,7 @@ def rate(
     comparables = _comparables(known, learned >= 0)
     price = numbers_of(known, "price_mad")
     del known
+    shift = _told_by_others(root, manifest, rater, ids, learned)
     lives = sightings.lives_of(
         ids,
         price,
@@ -86,7 +87,7 @@ def rate(
     parts, start = [], 0
     for part in snapshots.listing_parts(root, manifest, READ):
         rows = slice(start, start + len(part))
-        facts = _facts(manifest, part, rater, learned[rows], comparables[rows])
+        facts = _facts(manifest, part, rater, learned[rows], comparables[rows], shift[rows])
         parts.append(
             as_offers(part, facts, lives, rows, before, earlier[rows], rater.version, made_at, rater.params)
         )
@@ -118,13 +119,69 @@ def _comparables(listings: pa.Table, learned: Mask) -> Numbers:
     return found - learned
 
 
+def _told_by_others(
+    root: DataRoot, manifest: dict[str, Any], rater: Rater, ids: npt.NDArray[np.object_], learned: Numbers
+) -> Floats:
+    """What is added to the log price of each of n listings, so that no other ad of its car has a say in it.
+
+    Of a listing that was not learned, other ads of its car may have been: copies and look-alikes that landed
+    before. What these changed in their own prices, they changed in its price as well.
+    """
+    shift = np.zeros(len(ids))
+    group = _groups(root, manifest, ids)
+    both = np.zeros(group.max(initial=0) + 1, dtype=np.int8)
+    both[group[learned >= 0]] |= 1
+    both[group[learned < 0]] |= 2
+    chosen = (both[group] == 3) & (learned >= 0)
+    if not chosen.any():
+        return shift
+    change = np.zeros(len(ids))
+    start = 0
+    for part in snapshots.listing_parts(root, manifest, READ):
+        own = chosen[start : start + len(part)]
+        places = np.flatnonzero(own) + start
+        if len(places):
+            rows = _rows(manifest, part[own].reset_index(drop=True), rater)
+            said, _ = rater.pipeline.named_steps["price"].distribution(rows)
+            change[places] = rater.left_out.log_price[learned[places]] - said
+        start += len(part)
+    total = np.bincount(group[chosen], change[chosen], minlength=len(both))
+    count = np.bincount(group[chosen], minlength=len(both))
+    mean = total / np.maximum(count, 1)
+    new = learned < 0
+    shift[new] = mean[group[new]]
+    return shift
+
+
+def _groups(root: DataRoot, manifest: dict[str, Any], ids: npt.NDArray[np.object_]) -> Numbers:
+    """The number of each listing's car group, of shape (n,)."""
+    cars = snapshots.table(root, manifest, "cars", ["listing_id", "group"])
+    place = places_of(cars.column("listing_id"), ids)
+    codes = pd.factorize(cars.column("group").to_numpy().astype(object))[0]
+    found = codes.max(initial=-1) + 1 + np.arange(len(ids))
+    found[place[place >= 0]] = codes[place >= 0]
+    return found
+
+
+def _rows(manifest: Mapping[str, Any], part: pd.DataFrame, rater: Rater) -> Floats:
+    """The matrix of features of some listings (canonical columns), each on the day that it was seen last."""
+    rows: Floats = rater.pipeline.named_steps["features"].transform(features_of(dated(dict(manifest), part)))
+    return rows
+
+
 def _facts(
-    manifest: Mapping[str, Any], part: pd.DataFrame, rater: Rater, learned: Numbers, comparables: Numbers
+    manifest: Mapping[str, Any],
+    part: pd.DataFrame,
+    rater: Rater,
+    learned: Numbers,
+    comparables: Numbers,
+    shift: Floats,
 ) -> Facts:
     """What the model and the figures say of some listings (canonical columns, n rows)."""
     features, model = rater.pipeline.named_steps["features"], rater.pipeline.named_steps["price"]
-    rows = features.transform(features_of(dated(dict(manifest), part)))
+    rows = _rows(manifest, part, rater)
     log_price, scale = model.distribution(rows)
+    log_price = log_price + shift
     own = learned >= 0
     log_price[own] = rater.left_out.log_price[learned[own]]
     scale[own] = rater.left_out.scale[learned[own]]

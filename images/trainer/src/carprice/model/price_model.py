@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
 from carprice.model import edges, predictive
+from carprice.model.course import course_of_months
 from carprice.model.features import (
     COLUMNS,
     NO_FUEL,
@@ -138,6 +139,7 @@ class PriceModel(RegressorMixin, BaseEstimator):
             weight=None if complete.all() else weight,
             altered=hidden,
             together=same_car,
+            course=course_of_months(rows[:, MONTH], terms),
         )
         expected = self.level_.leave_one_out_
         self.expected_mad_ = np.exp(expected)
