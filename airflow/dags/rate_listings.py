@@ -8,8 +8,8 @@ and promotion when the machine is busy.
 
 **When tasks are skipped.** No version is in production yet.
 
-**When it is red.** Read the last line of the red task's log, repair what it names, and clear the task. The API
-keeps the market before. Rating the same listings again changes nothing else, and tells nobody twice.
+**When it is red.** Read the last line of the red task's log, repair what it names, and clear the task. The
+API keeps the market before. Rating the same listings again changes nothing else, and tells nobody twice.
 
 **Owner.** Ops.
 """

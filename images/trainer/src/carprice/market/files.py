@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from carprice.store import DataRoot, NoJson
+from carprice.errors import NoJson
+from carprice.store import DataRoot
 from carprice_contract import formats
 from carprice_contract.data_root import (
     LATEST_MARKET,

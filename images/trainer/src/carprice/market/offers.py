@@ -87,7 +87,7 @@ def as_offers(
     rated = facts.reason < 0
     found = labels.classes(facts.position, params, before.classes(places, price))
     label = np.where(rated, np.array(labels.LABELS, dtype=object)[found], labels.NOT_RATED)
-    reason = np.append(np.array(labels.REASONS, dtype=object), None)[facts.reason]
+    reason = np.array([*labels.REASONS, None], dtype=object)[facts.reason]
     estimate, low, high = (np.round(values) for values in (facts.estimate, facts.low, facts.high))
     urls = pa.chunked_array([pa.array(part["url"].to_numpy(dtype=object), pa.string(), from_pandas=True)])
     # what a browser opens; other texts are no addresses of an ad

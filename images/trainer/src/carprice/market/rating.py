@@ -158,7 +158,7 @@ def _groups(root: DataRoot, manifest: dict[str, Any], ids: npt.NDArray[np.object
     cars = snapshots.table(root, manifest, "cars", ["listing_id", "group"])
     place = places_of(cars.column("listing_id"), ids)
     codes = pd.factorize(cars.column("group").to_numpy().astype(object))[0]
-    found = codes.max(initial=-1) + 1 + np.arange(len(ids))
+    found: Numbers = codes.max(initial=-1) + 1 + np.arange(len(ids))
     found[place[place >= 0]] = codes[place >= 0]
     return found
 
