@@ -75,7 +75,8 @@ def lives_of(
     codes = source.combine_chunks().indices.to_numpy(zero_copy_only=False)[known] if len(source) else place
     newest = np.full(int(codes.max(initial=0)) + 1, NEVER)
     np.maximum.at(newest, codes, last)
-    fresh = last >= newest[codes] - int(on_offer_days * DAY)
+    # as floats: however many days are no overflow
+    fresh = newest[codes] - last.astype(np.float64) <= on_offer_days * DAY
     on_offer = np.zeros(count, dtype=bool)
     on_offer[place[~told_gone & fresh]] = True
     seen = np.zeros(count, dtype=bool)
