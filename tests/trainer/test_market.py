@@ -14,11 +14,13 @@ import pytest
 from systems import System
 
 from carprice.history import snapshots
+from carprice.history.seen import dated
 from carprice.lifecycle.rating import rater
-from carprice.market import files, labels, sample
+from carprice.market import files, labels, making, sample
 from carprice.market.before import MOST_ESTIMATES, _appended
 from carprice.market.offers import OFFERS
 from carprice.market.sightings import lives_of
+from carprice.model.features import features_of
 from carprice.params import MarketParams
 from carprice.pipeline.context import Context
 from carprice.pipeline.market_steps import rate_listings
@@ -283,3 +285,78 @@ def test_nothing_is_rated_without_a_version_in_production(tmp_path: Path, fast_p
     with pytest.raises(NothingToDo, match="production"):
         rater(root, Registry(root), fast_params.market, {"id": "x", "files": []})
     assert len(offers_of(root))
+
+
+def test_a_version_that_an_earlier_release_trained_rates_what_it_learned_without_its_own_price(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from carprice.lifecycle import rating
+
+    before = offers_of(system.root).set_index("listing_id")
+    monkeypatch.setattr(rating, "_table", lambda *_: None)
+
+    rate_listings(Context(system.root, system.params, system.registry))
+
+    offers = offers_of(system.root).set_index("listing_id")
+    assert offers["learned"].equals(before["learned"])
+    assert offers.loc[offers["learned"], "estimate_mad"].to_numpy() == pytest.approx(
+        before.loc[before["learned"], "estimate_mad"].to_numpy(), rel=0.05, nan_ok=True
+    )
+
+
+def test_an_ad_of_a_learned_car_that_landed_since_is_rated_without_that_cars_price(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the learned ad of a car changed in the price is taken out of the price of the other ad."""
+    from carprice.market import rating
+
+    manifest = snapshots.manifest_of(system.root, "latest")
+    made, _ = rater(system.root, system.registry, system.params.market, manifest)
+    before = offers_of(system.root).set_index("listing_id")
+    learned, new = before.index[before["learned"]][0], before.index[~before["learned"]][0]
+    grouped = snapshots.table(system.root, manifest, "cars", ["listing_id", "group"]).to_pandas()
+    grouped.loc[grouped["listing_id"].isin([learned, new]), "group"] = "one car"
+    table = snapshots.table
+    monkeypatch.setattr(
+        rating.snapshots,
+        "table",
+        lambda root, of, name, columns: (
+            pa.Table.from_pandas(grouped) if name == "cars" else table(root, of, name, columns)
+        ),
+    )
+
+    making.make(system.root, manifest, made, "run")
+
+    offers = offers_of(system.root).set_index("listing_id")
+    listing = (
+        snapshots.load(system.root, manifest["id"])[1].set_index("listing_id", drop=False).loc[[learned]]
+    )
+    said = made.pipeline.predict(features_of(dated(manifest, listing)))[0]
+    change = np.log(before.loc[learned, "estimate_mad"] / said)
+    assert abs(change) > 1e-4
+    assert np.log(offers.loc[new, "estimate_mad"] / before.loc[new, "estimate_mad"]) == pytest.approx(
+        change, abs=2e-4
+    )
+    others = offers.index.difference([new])
+    assert offers.loc[others, "estimate_mad"].equals(before.loc[others, "estimate_mad"])
+
+
+def test_the_figures_of_labels_need_no_model(system: System) -> None:
+    """Whether a good price is below the median of its comparables, and sooner gone, is counted."""
+    from carprice.lifecycle import evaluation
+    from carprice.lifecycle.label_figures import label_figures
+
+    run = system.registry.get_run(system.registry.require("production").run_id)
+    manifest = snapshots.manifest_of(system.root, "latest")
+    tested = evaluation.test_listings(system.root, run)
+
+    figures = label_figures(
+        system.root, manifest, system.registry.load(run.data.tags["model_uri"]), tested, system.params.market
+    )
+
+    assert [each["label"] for each in figures] == list(labels.LABELS)
+    assert 20 < sum(each["rows"] for each in figures) <= len(tested)
+    assert figures[0]["below_median"] > 0.7 > 0.3 > figures[-1]["below_median"]
+    assert [each["days"] for each in figures] == [None] * 5  # no run of the collector told that one is gone
+    card = (system.folder / "reports/models" / f"{run.info.run_id}.html").read_text()
+    assert "Below the median of their comparables" in card
