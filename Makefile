@@ -165,6 +165,10 @@ bench-accuracy: setup .venv/trainer/.bench-ready ## compare the model with the r
 bench-edges: setup ## check that the interval holds for rare models, the oldest, the newest and the most driven cars DATA=path [SEEDS=5]
 	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.edges
 
+.PHONY: bench-labels
+bench-labels: setup ## check that labels of learned listings are those that a model gives which did not learn them DATA=path [FOLDS=8 FOLD=60]
+	OMP_NUM_THREADS=1 .venv/trainer/bin/python -m benchmarks.labels
+
 .PHONY: bench-ingest
 bench-ingest: setup ## measure what checking large files costs, about 10 minutes [ROWS="1000000 5000000"]
 	.venv/trainer/bin/python -m benchmarks.ingest

@@ -9,7 +9,8 @@ it must be refused, and month WORSE + 1 is compared with older production.
 
 What a month should show: the outcome of its gates; a live error of production, on what landed before anything
 learned it, at most 1 point above its error at promotion; 88 to 92 % of the newest test prices inside the
-interval; a market level within 1 point of the true one on each day that was learned. In month FALL the live
+interval; a market level within 1 point of the true one on each day that was learned. Of all months together,
+the true level is inside the band of the learned one in at least 90 %. In month FALL the live
 error is that of a model that could not know of the fall: the month after shows whether the model followed.
 The exit status is 1 if a month shows something else.
 """
@@ -33,8 +34,9 @@ from carprice.lifecycle.comparison import Contest, compare
 from carprice.lifecycle.gates import Gate
 from carprice.lifecycle.recent import newest
 from carprice.listings import reading, sample, tables
+from carprice.market.level import BAND_REACH
 from carprice.model.features import features_of
-from carprice.model.market import market_level
+from carprice.model.market import level_deviation, market_level
 from carprice.model.metrics import regression_metrics
 from carprice.params import Params
 from carprice.params_file import load_params
@@ -42,6 +44,7 @@ from carprice.params_file import load_params
 START, MONTH = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timedelta(days=30)
 FALL, SPOILT_SHARE = 0.1, 0.2
 MOST_GROWTH, COVERED, MOST_LEVEL_ERROR = 0.01, (0.88, 0.92), 0.01
+LEAST_INSIDE = 0.9
 
 
 class Figures(NamedTuple):
@@ -56,7 +59,8 @@ class Month:
     """What came of one month: the gates that compared its candidate, none in the first one.
 
     `recent` are the candidate's figures on the newest test listings, `level_error` is the largest distance of
-    its market level from the true one, as a share, on the days of landings. `live` are the figures of
+    its market level from the true one, as a share, on the days of landings, and `level_inside` the share of
+    these days, but the newest, on which the true level is inside the band. `live` are the figures of
     production on what landed, before anything learned it, and `promised` those that it was promoted with.
     """
 
@@ -65,6 +69,7 @@ class Month:
     gates: list[Gate]
     recent: Figures
     level_error: float
+    level_inside: float
     live: Figures | None
     promised: Figures | None
 
@@ -103,8 +108,10 @@ def main() -> int:
         f"{'gate':<26} {'confidence':>10}  {'worst slice':>11}  outcome"
     )
     faults, begun = 0, time.perf_counter()
+    inside_bands: list[float] = []
     for month in history(load_params(), rows, list(levels), worse):
         live = inside = rule = value = loss = ""
+        inside_bands.append(float("nan") if month.spoilt else month.level_inside)
         if month.live is not None:
             live, inside = f"{100 * month.live.error:.1f} %", f"{100 * month.live.covered:.1f} %"
         rule = "no production"
@@ -121,6 +128,9 @@ def main() -> int:
             f"{rule:<26} {value:>10}  {loss:>11}  {outcome}",
             flush=True,
         )
+    inside_band = np.mean([share for share in inside_bands if share == share])
+    print(f"the true level is inside the band in {100 * inside_band:.0f} % of the months of all candidates")
+    faults += int(inside_band < LEAST_INSIDE)
     print(f"{time.perf_counter() - begun:.0f} s; {faults} things are not as they should be")
     return 1 if faults else 0
 
@@ -153,7 +163,7 @@ def history(params: Params, rows: int, levels: Sequence[float], worse: int) -> I
             gates, _ = compare(contest, params)
         recent = _figures(candidate, test[newest(test["seen_at"], params.evaluation.recent_rows)])
         month = Month(
-            number, number == worse, gates, recent, _level_error(candidate, levels[:number]), live, promised
+            number, number == worse, gates, recent, *_level_errors(candidate, levels[:number]), live, promised
         )
         if month.promoted:
             production = candidate, set(listings["source_sha256"].str[:12]), recent
@@ -184,13 +194,21 @@ def _figures(pipeline: Pipeline, listings: pd.DataFrame) -> Figures:
     return Figures(regression_metrics(actual[usual], predicted[usual])["mape"], float(covered[usual].mean()))
 
 
-def _level_error(pipeline: Pipeline, levels: Sequence[float]) -> float:
-    """The largest distance of the learned market level from the true one, both against the newest day."""
+def _level_errors(pipeline: Pipeline, levels: Sequence[float]) -> tuple[float, float]:
+    """How far the learned market level is from the true one, both against the newest day.
+
+    The largest distance, and the share of days but the newest on which the true level is inside the band.
+    """
     days = [f"{START + number * MONTH:%Y-%m-%d}" for number in range(1, len(levels) + 1)]
-    table = market_level(pipeline, days)
-    learned = table.loc[table["make"] == "", "level"].to_numpy() if len(table) else np.ones(len(days))
     true = np.array(levels) / levels[-1]
-    return float(np.abs(learned - true).max())
+    table = market_level(pipeline, days)
+    if not len(table):
+        return float(np.abs(1 - true).max()), float("nan")
+    known = table["make"] == ""
+    learned = table.loc[known, "level"].to_numpy()
+    reach = BAND_REACH * level_deviation(pipeline, table)[known]
+    inside = np.abs(np.log(true / learned)) <= reach
+    return float(np.abs(learned - true).max()), float(inside[:-1].mean())
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from carprice_contract.data_root import receipt
 from demo.airflow_api import OPEN, AirflowApi
 from demo.settings import DemoProblem
 
-# The DAGs from a landed file to production, in order, each with the task that starts the next one.
+# The DAGs from a landed file to the listings on offer, in order, each with the task that starts the next one.
 CHAIN = {
     "ingest_listings": "assemble_listings",
     "train_car_price": "evaluate_model",
-    "promote_car_price": None,
+    "promote_car_price": "promote_to_production",
+    "rate_listings": None,
     "monitor_drift": None,
 }
 

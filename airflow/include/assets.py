@@ -28,3 +28,6 @@ production_model = Asset(name="production_model", uri="carprice://models/product
 
 drift_report = Asset(name="drift_report", uri="carprice://data/reports/drift")
 """Drift was measured and its report published."""
+
+market = Asset(name="market", uri="carprice://data/market")
+"""The listings on offer were rated."""

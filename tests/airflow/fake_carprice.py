@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "send-pipeline-report": {"report": "reports/pipeline/x.html"},
     "detect-drift": {"drifted": False, "report": "reports/drift/x.html"},
     "publish-report": {"report": "reports/drift/x.html"},
+    "rate-listings": {"id": "market1", "on_offer": 7},
     "rollback": {"version": "2"},
     "release": {"status": "accepted"},
     "reject": {"status": "refused"},

@@ -44,6 +44,7 @@ TASKS = {
         "send_pipeline_report",
     },
     "monitor_drift": {"detect_drift", "publish_report", "no_step_failed", "send_pipeline_report"},
+    "rate_listings": {"rate_listings", "no_step_failed", "send_pipeline_report"},
     "rollback": {"rollback", "no_step_failed", "send_pipeline_report"},
     "release_listings": {"decide", "release", "reject", "no_step_failed", "send_pipeline_report"},
 }
@@ -103,6 +104,7 @@ def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
         "train_car_price": {"candidate_model"},
         "promote_car_price": {"production_model"},
         "monitor_drift": {"drift_report"},
+        "rate_listings": {"market"},
         "rollback": {"production_model"},
         "release_listings": {"raw_listings"},
     }
@@ -113,6 +115,8 @@ def test_the_assets_link_the_dags(load_dag: Callable[[str], Any]) -> None:
     assert waits["train_car_price"] == ["listings"]
     assert waits["promote_car_price"] == ["candidate_model"]
     assert waits["monitor_drift"] == ["listings"]
+    assert waits["rate_listings"] == ["listings", "production_model"]
+    assert type(load_dag("rate_listings").timetable.asset_condition).__name__.endswith("Any")
 
 
 def test_sites_are_read_when_a_setting_says_so_and_otherwise_never(

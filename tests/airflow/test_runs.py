@@ -555,6 +555,7 @@ NOTHING_TO_CLAIM = {"exit": 99, "no_result": True}
         ("release_listings", {"decide"}),
         ("release_listings", {"release"}),
         ("release_listings", {"reject"}),
+        ("rate_listings", {"rate_listings"}),
         ("rollback", {"rollback"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)),
@@ -602,6 +603,7 @@ def boom(self: Any, context: Any) -> None:
     [
         ("monitor_drift", "detect_drift", "detect_drift"),
         ("monitor_drift", "publish_report", "publish_report"),
+        ("rate_listings", "rate_listings", "rate_listings"),
         ("rollback", "rollback", "rollback"),
         ("train_car_price", "evaluate_model", "evaluate_model"),
     ],
@@ -627,6 +629,27 @@ def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: An
     assert [call["nice"] for call in trainer.calls] == [background, background]
     assert trainer.args("publish-report") == [["--report", "reports/drift/x.html"]]
     assert last_event_extra("drift_report") == {"report": "reports/drift/x.html"}
+
+
+def test_the_newest_listings_are_rated_in_the_background_and_the_market_is_announced(
+    run: Any, trainer: Any
+) -> None:
+    done = run("rate_listings")
+
+    assert done.state == "success"
+    assert trainer.args("rate-listings") == [["--snapshot", "latest"]]
+    assert trainer.calls[0]["nice"] == min(os.nice(0) + 15, 19)
+    assert last_event_extra("market") == {"id": "market1", "on_offer": 7}
+
+
+def test_without_a_version_in_production_nothing_is_rated_and_nobody_is_told(run: Any, trainer: Any) -> None:
+    trainer.plan(rate_listings={"exit": 99, "stderr": "no version is in production"})
+
+    done = run("rate_listings")
+
+    assert done.state == "success"
+    assert done.tasks["rate_listings"] == "skipped"
+    assert not trainer.args("send-pipeline-report")
 
 
 def test_a_rollback_names_its_target(run: Any, trainer: Any) -> None:

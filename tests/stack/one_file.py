@@ -15,7 +15,7 @@ from typing import Any
 import requests
 from team_stack import LOGAN, Mailbox, TeamStack
 
-# The steps of a file when nothing goes wrong, each once.
+# How often each step of a file succeeds.
 STEPS = Counter(
     {
         ("ingest_listings", "claim_files"): 1,
@@ -28,6 +28,8 @@ STEPS = Counter(
         ("promote_car_price", "validate_staging_model"): 1,
         ("promote_car_price", "promote_to_production"): 1,
         ("promote_car_price", "send_pipeline_report"): 1,
+        # for the new listings, and for the new version
+        ("rate_listings", "rate_listings"): 2,
         ("monitor_drift", "detect_drift"): 1,
         ("monitor_drift", "publish_report"): 1,
     }

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from carprice.history.seen import seen_at
 from carprice.lifecycle import comparison
 from carprice.lifecycle.comparison import Contest, compare
-from carprice.lifecycle.recent import newest, seen_at
+from carprice.lifecycle.recent import newest
 from carprice.listings.tables import as_canonical
 from carprice.params import Params
 from carprice.params_file import parse_params

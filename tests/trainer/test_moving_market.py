@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from carprice.lifecycle import training
+from carprice.market.level import level_table
+from carprice.params import Params
 from carprice.params_file import parse_params
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # `benchmarks` is run from the repository
 
-from benchmarks.moving_market import Month, history
+from benchmarks.moving_market import MONTH, START, Month, history, landing
 
 SMALL = parse_params("evaluation: {recent_rows: 100}")
 
@@ -55,3 +59,32 @@ def test_a_market_that_falls_by_a_tenth_is_followed_at_once() -> None:
     assert after.live is not None
     # nobody could know of the fall, and the next month shows nothing of it
     assert after.live.error < fall.live.error
+
+
+def test_the_true_level_is_inside_the_band_of_the_learned_one() -> None:
+    """Months of an invented market whose level is known; the band is surer where there are more listings."""
+    levels = list(np.cumprod([1.0, 1.03, 1.0, 0.95, 1.03, 1.03]))
+    listings = pd.concat([landing(n, 350, level) for n, level in enumerate(levels, start=1)])
+
+    pipeline = training.fit(listings.reset_index(drop=True), Params())
+    table = level_table(pipeline).to_pandas()
+
+    days = [f"{START + n * MONTH:%Y-%m-%d}" for n in range(1, len(levels) + 1)]
+    everywhere = table[table["scope"] == ""].set_index("day").reindex(days)
+    true = np.array(levels) / levels[-1]
+    assert ((everywhere["low"] <= true) & (true <= everywhere["high"])).sum() >= 5
+    assert everywhere.loc[days[-1], ["low", "high"]].tolist() == [1, 1]
+    width = table[table["day"] == days[0]].set_index("scope")
+    width = (width["high"] / width["low"]).to_dict()
+    assert 1.005 < width[""] < width["dacia"] < 1.2
+
+
+def test_a_model_of_an_earlier_release_has_a_level_without_a_band() -> None:
+    listings = pd.concat([landing(n, 120, 1.0) for n in (1, 2, 3)]).reset_index(drop=True)
+    pipeline = training.fit(listings, Params())
+    del pipeline.named_steps["price"].level_.deviations_
+
+    table = level_table(pipeline).to_pandas()
+
+    assert len(table)
+    assert table["low"].isna().all()

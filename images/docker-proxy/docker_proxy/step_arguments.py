@@ -75,6 +75,7 @@ STEP_ARGUMENTS: Mapping[StepName, Arguments] = {
     ),
     StepName.DETECT_DRIFT: _SNAPSHOT,
     StepName.PUBLISH_REPORT: Arguments({"--report": Option(_REPORT)}),
+    StepName.RATE_LISTINGS: _SNAPSHOT,
     StepName.ROLLBACK: Arguments(
         {"--version": Option(_VERSION), **dict.fromkeys(("--by", "--reason", "--run"), Option(_TEXT))}
     ),

@@ -62,6 +62,7 @@ STEPS = [
         "--problems", '{"train_model": "-boom\\n"}',
     ],
     ["detect-drift", "--snapshot", "latest"],
+    ["rate-listings", "--snapshot", "latest"],
     ["publish-report", "--report", "reports/drift/20260504T120000Z-a.html"],
     ["rollback", "--by=Amina", "--reason=- prices look wrong", "--run=manual__1", "--version=3"],
     ["release", "raw/-odd name.csv", "--by=Amina", "--reason=--result=/data/x"],

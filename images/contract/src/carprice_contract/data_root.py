@@ -17,6 +17,8 @@ QUESTIONS = "asked"
 SERVING = "serving"
 MLFLOW = "mlflow"
 COLLECTED = "collected"
+MARKET = "market"
+WATCHES = "watches"
 STEP_RESULTS = "step-results"
 LANDING = "landing"
 
@@ -34,6 +36,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         MONITORING: "Evidently's workspace.",
         QUESTIONS: "The cars that the price API was asked about, for the drift report.",
         SERVING: "The price API's own state: the last good models and, without a database, its log.",
+        MARKET: "<id>/ holds the listings on offer with their labels; latest.json is the newest market.",
+        WATCHES: "<id>.json is a saved search; told/ says which offers it was told of.",
         COLLECTED: "What the collector's runs cover, the runs that it holds, and where unfinished ones are.",
         MLFLOW: "MLflow's database and artifacts, where no server elsewhere keeps them.",
     }
@@ -52,6 +56,8 @@ By SHA-256: `version` of the receipt's file, and `summary` with some of its keys
 
 LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
+LATEST_MARKET = f"{MARKET}/latest.json"
+TOLD = f"{WATCHES}/told"
 REPORT_INDEX = f"{REPORTS}/index.html"
 GAUGES = f"{METRICS}/carprice.prom"
 COLLECTOR_GAUGES = f"{METRICS}/collector.prom"
@@ -76,6 +82,26 @@ def snapshot_manifest(snapshot_id: str) -> str:
 def snapshot_table(snapshot_id: str, table: str) -> str:
     """A table of a snapshot, by its name: `listings`, `reference`, ..."""
     return f"{SNAPSHOTS}/{snapshot_id}/{table}.parquet"
+
+
+def market_manifest(market_id: str) -> str:
+    """What a market is made of, and how many offers it has."""
+    return f"{MARKET}/{market_id}/manifest.json"
+
+
+def market_table(market_id: str, table: str) -> str:
+    """A table of a market, by its name: `offers` or `level`."""
+    return f"{MARKET}/{market_id}/{table}.parquet"
+
+
+def watch(watch_id: str) -> str:
+    """A saved search."""
+    return f"{WATCHES}/{watch_id}.json"
+
+
+def told(watch_id: str) -> str:
+    """The offers that a saved search was told of."""
+    return f"{TOLD}/{watch_id}.json"
 
 
 def receipt(sha256: str) -> str:

@@ -20,6 +20,7 @@ class StepName(StrEnum):
     SEND_PIPELINE_REPORT = "send-pipeline-report"
     DETECT_DRIFT = "detect-drift"
     PUBLISH_REPORT = "publish-report"
+    RATE_LISTINGS = "rate-listings"
     ROLLBACK = "rollback"
     RELEASE = "release"
     REJECT = "reject"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -354,6 +355,51 @@ class LiveParams(Section):
     bootstrap_seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
 
 
+class MarketParams(Section):
+    """How listings on offer are labelled, and when one is taken to be gone."""
+
+    label_positions: list[float] = Field(
+        default=[0.1, 0.3, 0.7, 0.9],
+        min_length=4,
+        max_length=4,
+        description="Where the labels change: shares of the prices that the model holds possible.",
+    )
+    hysteresis: float = Field(
+        default=0.03,
+        ge=0,
+        le=0.1,
+        description="How far a position must leave its class before the label of the same price changes.",
+    )
+    least_comparables: int = Field(
+        default=5, ge=1, description="Fewest learned listings of the model, of about the year, for a label."
+    )
+    on_offer_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="Days after which a listing is gone that is in no newer file of its source.",
+    )
+    far_factor: float = Field(
+        default=2.0,
+        gt=1,
+        description="A price is suspicious if it is this many times as far from the estimate as the interval "
+        "reaches.",
+    )
+    least_km_a_year: float = Field(
+        default=1000.0, ge=0, description="A mileage of fewer kilometres a year is not believed, on old cars."
+    )
+    most_km_a_year: float = Field(
+        default=100_000.0, gt=0, description="A mileage of more kilometres a year is not believed."
+    )
+
+    @model_validator(mode="after")
+    def _rising_shares(self) -> MarketParams:
+        edges = [0.0, *self.label_positions, 1.0]
+        if any(low >= high for low, high in pairwise(edges)):
+            found = ", ".join(map(str, self.label_positions))
+            raise ValueError(f"label_positions must rise between 0 and 1, found {found}")
+        return self
+
+
 class AlertParams(Section):
     """What people are told without asking."""
 
@@ -382,4 +428,5 @@ class Params(Section):
     promotion: PromotionParams = PromotionParams()
     drift: DriftParams = DriftParams()
     live: LiveParams = LiveParams()
+    market: MarketParams = MarketParams()
     alerts: AlertParams = AlertParams()

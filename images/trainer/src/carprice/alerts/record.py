@@ -32,9 +32,16 @@ from carprice_contract.data_root import ALERTS
 log = logging.getLogger(__name__)
 
 Kind = Literal[
-    "drift", "live_error", "file_refused", "file_held", "pipeline_failed", "nothing_landed", "report"
+    "drift",
+    "live_error",
+    "file_refused",
+    "file_held",
+    "pipeline_failed",
+    "nothing_landed",
+    "report",
+    "watch",
 ]
-ONE_TIME_KINDS = ("file_refused", "report")
+ONE_TIME_KINDS = ("file_refused", "report", "watch")
 """The kinds that report an event, not a condition that can go away."""
 
 Record = dict[str, Any]
@@ -80,7 +87,9 @@ def open_alert(root: DataRoot, alert: Alert) -> bool:
             "errors": {},
         }
         _write(root, record)
-        log.log(logging.INFO if alert.kind == "report" else logging.WARNING, "alert: %s", alert.subject)
+        log.log(
+            logging.INFO if alert.kind in ("report", "watch") else logging.WARNING, "alert: %s", alert.subject
+        )
         return True
     return False
 

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from carprice.cli.commands import Commands
-from carprice.pipeline import model_steps
+from carprice.pipeline import market_steps, model_steps
 from carprice.pipeline.context import Context
 
 
@@ -64,6 +64,9 @@ def add_commands(commands: Commands) -> None:
     )
     added.add_argument("--version", required=True)
     added.add_argument("--approved-by", default="gates", help="who said yes (default: the gates)")
+
+    added = commands.step("rate-listings", _rate_listings, "rate the listings on offer with production")
+    added.add_argument("--snapshot", default="latest", help="its id (default latest)")
 
     added = commands.step("rollback", _rollback, "put an earlier version back into production")
     added.add_argument("--version", help="which one (default: the one before that in production)")
@@ -153,6 +156,10 @@ def _validate_staging_model(arguments: argparse.Namespace, context: Context) -> 
 
 def _promote_to_production(arguments: argparse.Namespace, context: Context) -> Any:
     return model_steps.promote_to_production(context, arguments.version, arguments.approved_by)
+
+
+def _rate_listings(arguments: argparse.Namespace, context: Context) -> Any:
+    return market_steps.rate_listings(context, arguments.snapshot)
 
 
 def _rollback(arguments: argparse.Namespace, context: Context) -> Any:

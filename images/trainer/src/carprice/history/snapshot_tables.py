@@ -78,6 +78,15 @@ def read_table(
         return typed(root.read_table(snapshot_table(manifest["id"], table), columns, repeated_texts))
 
 
+def read_parts(
+    root: DataRoot, manifest: Mapping[str, Any], table: str, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Some columns of a table in parts, as it was written. Raises what `read_table` raises."""
+    with _there(manifest, table):
+        for part in root.table_parts(snapshot_table(manifest["id"], table), columns, repeated_texts):
+            yield typed(part)
+
+
 def read_rows(
     root: DataRoot,
     manifest: Mapping[str, Any],

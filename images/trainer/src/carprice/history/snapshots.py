@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carprice.errors import UsageProblem
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    import pyarrow as pa
 
     from carprice.history.state import State
 
@@ -97,6 +98,33 @@ def rows(
     except FileNotFoundError:
         listings = _made_again(root, manifest).listings[chosen].reset_index(drop=True)
     return listings if columns is None else listings[list(columns)]
+
+
+def listing_parts(root: DataRoot, manifest: dict[str, Any], columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """All listings of a snapshot in parts, in their order: some of the canonical columns.
+
+    Raises what `load` raises.
+    """
+    from carprice.history.snapshot_tables import canonical, read_parts
+
+    try:
+        for part in read_parts(root, manifest, "listings", columns):
+            yield canonical(part, columns)[list(columns)]
+    except FileNotFoundError:
+        yield _made_again(root, manifest).listings[list(columns)]
+
+
+def table(root: DataRoot, manifest: dict[str, Any], name: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a table of a snapshot (`carprice.history.state.TABLES`), as Arrow.
+
+    Raises what `load` raises.
+    """
+    from carprice.history.snapshot_tables import read_table
+
+    try:
+        return read_table(root, manifest, name, columns)
+    except FileNotFoundError:
+        return _made_again(root, manifest).tables[name].select(list(columns))
 
 
 def reference(root: DataRoot, snapshot_id: str) -> pd.DataFrame:

@@ -16,9 +16,10 @@ import pandas as pd
 
 from carprice.errors import UsageProblem
 from carprice.history import snapshots
+from carprice.history.seen import seen_at
 from carprice.lifecycle.evaluation import prices_of, test_listings
 from carprice.lifecycle.gates import Gate
-from carprice.lifecycle.recent import newest, seen_at
+from carprice.lifecycle.recent import newest
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.training import learned_listings
 from carprice.model.features import features_of

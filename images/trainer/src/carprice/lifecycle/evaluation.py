@@ -15,8 +15,10 @@ import pandas as pd
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import NEITHER, TEST, TRAINING
+from carprice.history.seen import dated, seen_at
 from carprice.lifecycle import model_card
-from carprice.lifecycle.recent import dated, seen_at, window
+from carprice.lifecycle.label_figures import label_figures
+from carprice.lifecycle.recent import window
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.typing_error_page import publish, read
 from carprice.listings.market_prices import at_market_prices
@@ -111,8 +113,10 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
         importance = mlflow.artifacts.download_artifacts(
             artifact_uri=f"runs:/{run_id}/importance/importance.png", dst_path=folder
         )
+        rated = label_figures(root, manifest, pipeline, listings[~flagged], params.market)
+        mlflow.log_dict(finite({"labels": rated}), "evaluation/labels.json")
         page = model_card.render(
-            run, manifest, metrics, slices, [importance, *drawn], level, lowest=float(actual.min())
+            run, manifest, metrics, slices, [importance, *drawn], level, float(actual.min()), rated
         )
         mlflow.log_text(page, "model_card.html")
         root.write_text(paths.model_card(run_id), page)

@@ -21,12 +21,13 @@ def render(
     pictures: Sequence[str],
     level: pd.DataFrame,
     lowest: float,
+    labels: Sequence[dict[str, Any]] = (),
 ) -> str:
     """The card as a self-contained HTML page.
 
     `run` is the MLflow run, `metrics` and `slices` are what the evaluation found, `pictures` are PNG
     files, `level` is the market level as `market_level` gives it, `lowest` is the lowest asking price of the
-    test rows in MAD.
+    test rows in MAD, `labels` what became of the labels (`carprice.lifecycle.label_figures`).
     """
     return (
         templates()
@@ -48,6 +49,8 @@ def render(
             },
             market=_market(level),
             lowest=lowest,
+            labels=labels,
+            known_gone=any(each["gone"] for each in labels),
         )
     )
 

@@ -17,10 +17,11 @@ from sklearn.pipeline import Pipeline
 from carprice.errors import DataRefused
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST, TRAINING
+from carprice.history.seen import dated
+from carprice.lifecycle import left_out
 from carprice.lifecycle.drawing import drawn
 from carprice.lifecycle.evaluation import Split
 from carprice.lifecycle.out_of_time import out_of_time, together
-from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.saved_models import TRUSTED_TYPES
 from carprice.listings.market_prices import at_market_prices
@@ -51,16 +52,17 @@ LEARNED_FROM = ("listing_id", "price_mad", "scraped_at", "source_sha256", *FEATU
 """The columns that learning takes: links and titles take as much memory as all of these."""
 
 
-def fit(listings: pd.DataFrame, params: Params) -> Pipeline:
+def fit(listings: pd.DataFrame, params: Params, same_car: npt.NDArray[np.int64] | None = None) -> Pipeline:
     """Fit the pipeline on training listings (canonical columns, n rows).
 
-    With `asked_on`, the day of each price, it learns how the market moved.
+    With `asked_on`, the day of each price, it learns how the market moved. `same_car` is that of
+    `PriceModel.fit`.
     """
     pipeline = build_pipeline(params.training)
     log.info("fitting on %d listings", len(listings))
     # Not `pipeline.fit`, which keeps the features of all listings until the end.
     rows = pipeline.named_steps["features"].fit_transform(features_of(listings))
-    pipeline.named_steps["price"].fit(rows, listings["price_mad"].to_numpy(dtype=np.float64))
+    pipeline.named_steps["price"].fit(rows, listings["price_mad"].to_numpy(dtype=np.float64), same_car)
     return pipeline
 
 
@@ -88,13 +90,13 @@ def listings_to_learn(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The listings of a snapshot that a model learns (canonical columns, or some), by `listing_id`.
 
-    Also the columns `listing_id`, `side` and `at_market_price` (not a car for parts) of all n listings. Only
-    the learned ones are read as a whole.
+    Also the columns `listing_id`, `group`, `side` and `at_market_price` (not a car for parts) of all n
+    listings. Only the learned ones are read as a whole.
     """
     listings, cars = split.of_snapshot(root, manifest["id"], DRAWN_BY)
     learned = rows_to_learn(listings[(cars["side"] == TRAINING).to_numpy()], params)["listing_id"]
     rows = snapshots.rows(root, manifest, listings["listing_id"].isin(learned).to_numpy(), columns)
-    sides = cars[["listing_id", "side"]].assign(at_market_price=at_market_prices(listings))
+    sides = cars[["listing_id", "group", "side"]].assign(at_market_price=at_market_prices(listings))
     return rows.sort_values("listing_id", kind="stable", ignore_index=True), sides
 
 
@@ -160,6 +162,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     rows_test = int(in_test.sum())
     available = int((cars["side"] == TRAINING).sum())
     places = pd.Index(cars["listing_id"]).get_indexer(pd.Index(training["listing_id"]))
+    same_car = pd.factorize(cars["group"].to_numpy(dtype=object)[places])[0]
     del cars
     if len(training) < params.training.min_rows:
         raise DataRefused(
@@ -169,7 +172,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
     log.info("snapshot %s: %d listings to train on, %d to test on", manifest["id"], len(training), rows_test)
     partial = int((partial_of(training) != 0).sum())
     log.info("%d of the listings to learn have no mileage or no fuel", partial)
-    pipeline = fit(training, params)
+    pipeline = fit(training, params, same_car)
     flagged, expected = flagged_in_training(pipeline), expected_in_training(pipeline)
     clean = training[~flagged]
     log.info("%d training prices look like typing errors and have no say", flagged.sum())
@@ -209,6 +212,7 @@ def train(root: DataRoot, params: Params, registry: Registry, snapshot_id: str) 
         if days is not None:
             mlflow.set_tags({"first_day": days.first, "newest_day": days.newest})
         mlflow.log_dict(manifest, "data/manifest.json")
+        mlflow.log_artifact(left_out.write(pipeline, training["listing_id"], folder), left_out.FOLDER)
         mlflow.log_text(csv_text(errors), "data/typing_errors.csv")
         mlflow.log_text(csv_text(importance), "importance/importance.csv")
         mlflow.log_artifact(pictures.importance(importance, folder), "importance")

@@ -19,8 +19,8 @@ from sklearn.model_selection import GroupKFold
 
 from carprice.errors import DataRefused, UsageProblem
 from carprice.history import snapshots
+from carprice.history.seen import dated
 from carprice.lifecycle.evaluation import Split
-from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import Registry
 from carprice.lifecycle.training import listings_to_learn
 from carprice.lifecycle.tuning_factors import FACTORS, ROUNDS, deviation_factor, matters, weight_factor

@@ -94,6 +94,27 @@ def partial_of(listings: pd.DataFrame) -> npt.NDArray[np.int64]:
     return partial
 
 
+def with_price(rows: Floats, log_price: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """The rows, or the chosen ones, with the price as a column more.
+
+    It is in units of its logarithm against 100,000 MAD.
+    An unknown mileage is one to believe here: `partial_factor_` says what it does to an interval.
+    """
+    if chosen is None:
+        wider = np.empty((len(rows), rows.shape[1] + 1))
+        wider[:, :-1] = rows
+    else:  # column by column: all of a million rows at once would be there twice
+        log_price = log_price[chosen]
+        wider = np.empty((len(log_price), rows.shape[1] + 1))
+        for place in range(rows.shape[1]):
+            wider[:, place] = rows[chosen, place]
+    doubt = COLUMNS.index("km_doubt")
+    wider[wider[:, doubt] == UNKNOWN, doubt] = 0
+    # Rounded, so that many rows of a batch are equal and computed once.
+    wider[:, -1] = np.round(log_price - np.log(1e5), 2)
+    return wider
+
+
 class ListingFeatures(TransformerMixin, BaseEstimator):
     """Listings in, one float matrix of shape (n, len(COLUMNS)) out.
 

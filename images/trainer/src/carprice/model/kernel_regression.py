@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from threadpoolctl import threadpool_limits
 
+from carprice.model.course import Course, deviations
 from carprice.model.kernels import Floats, Integers, Term, squared_norms
 from carprice.model.nested import NestedRegression
 
@@ -128,7 +129,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
     they leave no more than `tolerance` of the noise's variance untold.
 
     After fitting, `leave_one_out_` of shape (n,) holds what all other training rows say of each;
-    with `Altered` rows, `altered_leave_one_out_` of shape (m, versions) what they say of each version.
+    with `Altered` rows, `altered_leave_one_out_` of shape (m, versions) what they say of each version;
+    with rows that are left out `together`, `left_out_` of shape (n,) what the rows of other numbers say.
     """
 
     # Of a model that an earlier release saved.
@@ -165,16 +167,20 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         drop_at: Floats | None = None,
         weight: Floats | None = None,
         altered: Altered | None = None,
+        together: Integers | None = None,
+        course: Course | None = None,
     ) -> Self:
         """Fit to `rows` of shape (n, len(columns)) and `target` of shape (n,).
 
         A target further than `drop_at`, of shape (n,), from its leave-one-out prediction has no say. A row
-        of `weight` 0.5, of shape (n,), has twice the variance of noise.
+        of `weight` 0.5, of shape (n,), has twice the variance of noise. Rows of one number of `together`, of
+        shape (n,), are left out together in `left_out_`. With a `course`
+        `deviations_` tells how sure the effects of its column are.
         """
         # The sums of a threaded product depend on how it was divided; one thread gives the same
         # model everywhere.
         with threadpool_limits(1, "blas"):
-            return self._fit(rows, target, drop_at, weight, altered)
+            return self._fit(rows, target, drop_at, weight, altered, together, course)
 
     def _fit(
         self,
@@ -183,6 +189,8 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
         drop_at: Floats | None,
         weight: Floats | None,
         altered: Altered | None,
+        together: Integers | None,
+        course: Course | None,
     ) -> Self:
         self.levels_ = [int(level) + 2 for level in rows.max(axis=0)]
         # Of a million rows with all columns a copy would take a third of a GiB.
@@ -217,11 +225,21 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
                 if drop_at is not None:
                     noise[np.abs(error) > drop_at] = 1e6
         self.leave_one_out_ = target - error
+        if together is not None:
+            self.left_out_ = self.leave_one_out_.copy()
+            for members, covariance in nested.covariances(together):
+                share = np.eye(len(members)) - covariance / used_noise[members]
+                own = np.linalg.solve(share, centred[members] - mean[members])
+                self.left_out_[members] = target[members] - own
         if altered is not None:
             versions = [version[:, places] for version in altered.versions]
             said, covariance = nested.altered(altered.places, versions)
             own_share = (error / used_noise)[altered.places]
             self.altered_leave_one_out_ = self.center_ + said - covariance * own_share[:, None]
+        if course is not None:
+            alone = [i for i, spec in enumerate(self.terms) if set(spec["near"]) == {course.column}]
+            column, widest = used.index(course.column), used.index(self.nesting[0])
+            self.deviations_ = list(deviations(nested, alone, column, widest, course.values))
         self.packed_ = nested.pack()
         return self
 

@@ -37,6 +37,31 @@ def learned_days(pipeline: Any) -> LearnedDays | None:
     )
 
 
+def level_deviation(pipeline: Any, table: pd.DataFrame) -> Floats:
+    """The standard deviation of the log of each level in a table of `market_level`, of shape (n,).
+
+    It is that of the model's own knowledge of the level against that of the newest day, so it is 0 there. NaN
+    where the model does not tell: an earlier release trained it.
+    """
+    price = pipeline.named_steps["price"]
+    known = getattr(price.level_, "deviations_", None)
+    found = np.full(len(table), np.nan)
+    if known is None or not len(table):
+        return found
+    values, everywhere, groups, of_groups = known
+    codes = {code: place for place, code in enumerate(np.asarray(groups).astype(int).tolist())}
+    makes = pipeline.named_steps["features"].codes_["make"]
+    newest = pipeline.named_steps["features"].newest_day_
+    months = (day_numbers(table["day"]) - newest) / DAYS_OF_A_MONTH
+    for make, rows in table.groupby("make", sort=False).indices.items():
+        place = codes.get(makes.get(make, -1))
+        if make and place is None:
+            continue
+        course = of_groups[place] if make else everywhere
+        found[rows] = np.interp(months[rows], values, course)
+    return found
+
+
 def market_level(pipeline: Any, days: Sequence[str] | None = None) -> pd.DataFrame:
     """The learned level by `day`, `make` ("" all cars) and `level`: 1 on the newest day, 0.9 is 10 % cheaper.
 

@@ -44,14 +44,14 @@ class _Basis:
 
 
 @dataclass
-class _Node:
+class Node:
     """The rows `start` to `stop` of the sorted rows, which are equal in the columns up to a level."""
 
     start: int
     stop: int
     bases: list[_Basis]
     width: int  # number of its own features
-    children: list[_Node] = field(default_factory=list)
+    children: list[Node] = field(default_factory=list)
     # The Cholesky factor of its own block, that block's share in the features around it, the right side.
     lower: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     outer: Floats = field(default_factory=lambda: np.zeros((0, 0)))
@@ -101,6 +101,7 @@ class NestedRegression:
     before it. `levels` has for each term the number of these columns in which its rows are equal. A term
     leaves at most `tolerance` of its variance untold, unless it would take more than `most` points of a
     group; `untold` of shape (n,) is what all terms leave of each row.
+    `rows` are sorted; `root` is the node of all of them.
     """
 
     def __init__(
@@ -117,22 +118,22 @@ class NestedRegression:
         self._random = np.random.default_rng(0)
         keys = [rows[:, column] for column in reversed(nesting)]
         self._order = np.lexsort(keys) if keys else np.arange(len(rows))
-        self._rows = rows[self._order]
+        self.rows = rows[self._order]
         del rows  # so that a caller who keeps none has room for what follows
         self._nesting = list(nesting)
         self._kept: dict[int, Floats] = {}
-        self.untold = np.zeros(len(self._rows))
-        self._root = self._node(0, len(self._rows), 0)
+        self.untold = np.zeros(len(self.rows))
+        self.root = self._node(0, len(self.rows), 0)
         self._keeps = (
             4
             * sum(
                 (leaf.stop - leaf.start) * sum(node.width for node in path)
-                for path in _paths(self._root, [])
+                for path in _paths(self.root, [])
                 for leaf in path[-1:]
             )
             <= _KEPT_BYTES
         )
-        for path in _paths(self._root, []):
+        for path in _paths(self.root, []):
             for start, stop, features in self._features(path):
                 told = np.einsum("ij,ij->i", features, features)
                 self.untold[self._order[start:stop]] = np.maximum(self._variance() - told, 0)
@@ -140,10 +141,10 @@ class NestedRegression:
     def solve(self, target: Floats, noise: Floats) -> Solution:
         """Fit to `target` of shape (n,), whose errors have the variances `noise` of shape (n,)."""
         target, noise = target[self._order], noise[self._order]
-        self._eliminate([self._root], target, noise)
+        self._eliminate([self.root], target, noise)
         mean, variance = np.empty(len(target)), np.empty(len(target))
         nothing = _Around(np.zeros(0), np.zeros((0, 0)))
-        self._substitute([self._root], nothing, mean, variance)
+        self._substitute([self.root], nothing, mean, variance)
         back = np.empty_like(self._order)
         back[self._order] = np.arange(len(back))
         return Solution(mean[back], variance[back])
@@ -159,21 +160,37 @@ class NestedRegression:
         sorted_places = back[places]
         means = np.zeros((len(places), len(versions)))
         covariances = np.zeros_like(means)
-        for path, around in self._arounds([self._root], _Around(np.zeros(0), np.zeros((0, 0)))):
+        for path, around in self._arounds([self.root], _Around(np.zeros(0), np.zeros((0, 0)))):
             leaf = path[-1]
             inside = np.flatnonzero((sorted_places >= leaf.start) & (sorted_places < leaf.stop))
             if not len(inside):
                 continue
-            own = self._make(path, self._rows[sorted_places[inside]])
+            own = self.features_of(path, self.rows[sorted_places[inside]])
             for version, changed in enumerate(versions):
-                other = self._make(path, changed[inside])
+                other = self.features_of(path, changed[inside])
                 means[inside, version], covariances[inside, version] = _read(leaf, around, other, own)
         return means, covariances
+
+    def covariances(self, together: Integers) -> Iterator[tuple[Integers, Floats]]:
+        """For each number of `together`, of shape (n,), that several rows of one leaf have: their places and
+        the covariance x' A⁻¹ x of their fitted values, by the last `solve`."""
+        number = together[self._order]
+        for path, around in self._arounds([self.root], _Around(np.zeros(0), np.zeros((0, 0)))):
+            leaf = path[-1]
+            inside = number[leaf.start : leaf.stop]
+            by_number = np.argsort(inside, kind="stable")
+            starts = np.flatnonzero(np.diff(inside[by_number], prepend=inside[by_number[:1]] - 1))
+            for members in np.split(by_number, starts[1:]):
+                if len(members) < 2:
+                    continue
+                places = leaf.start + members
+                given, rest = _given(leaf, self.features_of(path, self.rows[places]))
+                yield self._order[places], given.T @ given + rest @ around.covariance @ rest.T
 
     def pack(self) -> list[dict[str, Floats]]:
         """For each term its groups, where the points of each start, the points and their weights."""
         found: list[list[tuple[int, Floats, Floats]]] = [[] for _ in self._terms]
-        for node in _nodes(self._root):
+        for node in _nodes(self.root):
             place = 0
             for basis in node.bases:
                 for group, (columns, points) in basis.groups.items():
@@ -196,23 +213,23 @@ class NestedRegression:
     def _variance(self) -> float:
         return float(sum(term.variance for term in self._terms))
 
-    def _node(self, start: int, stop: int, level: int) -> _Node:
+    def _node(self, start: int, stop: int, level: int) -> Node:
         bases = [
             self._basis(index, start, stop)
             for index, (term, its) in enumerate(zip(self._terms, self._levels, strict=True))
             if its == level
         ]
-        node = _Node(start, stop, bases, sum(map(_width, bases)))
+        node = Node(start, stop, bases, sum(map(_width, bases)))
         if level < max(self._levels):
-            key = self._rows[start:stop, self._nesting[level]]
+            key = self.rows[start:stop, self._nesting[level]]
             ends = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), stop - start]
             node.children = [self._node(start + a, start + b, level + 1) for a, b in pairwise(ends)]
         return node
 
     def _basis(self, index: int, start: int, stop: int) -> _Basis:
         term = self._terms[index]
-        distinct = np.unique(self._rows[start:stop][:, term.columns], axis=0)
-        rows = np.zeros((len(distinct), self._rows.shape[1]))
+        distinct = np.unique(self.rows[start:stop][:, term.columns], axis=0)
+        rows = np.zeros((len(distinct), self.rows.shape[1]))
         rows[:, term.columns] = distinct
         key = term.group(rows)
         groups, place = {}, 0
@@ -225,19 +242,19 @@ class NestedRegression:
             place += len(chosen.points)
         return _Basis(index, groups)
 
-    def _features(self, path: Sequence[_Node]) -> Iterator[tuple[int, int, Floats]]:
+    def _features(self, path: Sequence[Node]) -> Iterator[tuple[int, int, Floats]]:
         """From where to where, and the features of these rows of the last node, in chunks."""
         leaf = path[-1]
         for start in range(leaf.start, leaf.stop, _CHUNK):
             stop = min(start + _CHUNK, leaf.stop)
             features = self._kept.get(start)
             if features is None:
-                features = self._make(path, self._rows[start:stop])
+                features = self.features_of(path, self.rows[start:stop])
                 if self._keeps:
                     self._kept[start] = features.astype(np.float32)
             yield start, stop, features.astype(np.float64)
 
-    def _make(self, path: Sequence[_Node], rows: Floats) -> Floats:
+    def features_of(self, path: Sequence[Node], rows: Floats) -> Floats:
         """The features of rows that belong to the last node: those of the first node of the path first."""
         features = np.zeros((len(rows), sum(node.width for node in path)))
         place = 0
@@ -254,7 +271,7 @@ class NestedRegression:
             place += _width(basis)
         return features
 
-    def _eliminate(self, path: list[_Node], target: Floats, noise: Floats) -> _Equations:
+    def _eliminate(self, path: list[Node], target: Floats, noise: Floats) -> _Equations:
         """Eliminate the last node's features; returns the equations of the features around it."""
         node, total = path[-1], sum(node.width for node in path)
         around = total - node.width
@@ -280,7 +297,7 @@ class NestedRegression:
             known.right[:around] - node.outer.T @ node.right,
         )
 
-    def _known(self, path: list[_Node], total: int, target: Floats, noise: Floats) -> _Equations:
+    def _known(self, path: list[Node], total: int, target: Floats, noise: Floats) -> _Equations:
         """What the rows of the last node say of all features of the path, its children's eliminated."""
         node = path[-1]
         waiting: list[_Rows] = []
@@ -303,18 +320,18 @@ class NestedRegression:
         sums.add(waiting)
         return sums
 
-    def _weighted(self, path: list[_Node], target: Floats, noise: Floats) -> Iterator[_Equations]:
+    def _weighted(self, path: list[Node], target: Floats, noise: Floats) -> Iterator[_Equations]:
         """The rows of a leaf, divided by the standard deviation of their noise."""
         for start, stop, features in self._features(path):
             deviation = np.sqrt(noise[start:stop])
             yield _Rows(features / deviation[:, None], target[start:stop] / deviation)
 
-    def _substitute(self, path: list[_Node], around: _Around, mean: Floats, variance: Floats) -> None:
+    def _substitute(self, path: list[Node], around: _Around, mean: Floats, variance: Floats) -> None:
         for its_path, its_around in self._arounds(path, around):
             for start, stop, features in self._features(its_path):
                 mean[start:stop], variance[start:stop] = _read(its_path[-1], its_around, features)
 
-    def _arounds(self, path: list[_Node], around: _Around) -> Iterator[tuple[list[_Node], _Around]]:
+    def _arounds(self, path: list[Node], around: _Around) -> Iterator[tuple[list[Node], _Around]]:
         """Each leaf's path with what is known around it, once the weights of the path are known."""
         node = path[-1]
         node.weights = solve_lower(node.lower, node.right - node.outer @ around.weights, transposed=True)
@@ -336,7 +353,7 @@ class NestedRegression:
 
 
 def _read(
-    leaf: _Node, around: _Around, features: Floats, others: Floats | None = None
+    leaf: Node, around: _Around, features: Floats, others: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """The fitted value of each row of features, and x' A⁻¹ y with its like of `others` (itself if None)."""
     outside = features.shape[1] - leaf.width
@@ -348,7 +365,7 @@ def _read(
     return mean, covariance
 
 
-def _given(leaf: _Node, features: Floats) -> tuple[Floats, Floats]:
+def _given(leaf: Node, features: Floats) -> tuple[Floats, Floats]:
     """The rows divided by the leaf's factor, and what of the features around the leaf is not its own."""
     outside = features.shape[1] - leaf.width
     given = solve_lower(leaf.lower, features[:, outside:].T)
@@ -362,7 +379,7 @@ def _together(rows: Sequence[_Rows], columns: int) -> _Rows:
     )
 
 
-def _paths(node: _Node, path: list[_Node]) -> Iterator[list[_Node]]:
+def _paths(node: Node, path: list[Node]) -> Iterator[list[Node]]:
     """The nodes from the first to each leaf."""
     path = [*path, node]
     if not node.children:
@@ -371,7 +388,7 @@ def _paths(node: _Node, path: list[_Node]) -> Iterator[list[_Node]]:
         yield from _paths(child, path)
 
 
-def _nodes(node: _Node) -> Iterator[_Node]:
+def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in node.children:
         yield from _nodes(child)

@@ -11,16 +11,18 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
-from carprice.model import edges
+from carprice.model import edges, predictive
+from carprice.model.course import course_of_months
 from carprice.model.features import (
     COLUMNS,
     NO_FUEL,
     NO_MILEAGE,
     NUMERIC,
-    UNKNOWN,
     YEARS,
     ListingFeatures,
+    with_price,
 )
+from carprice.model.hidden_values import HIDING, hidden_versions
 from carprice.model.kernel_regression import Altered, KernelRegressor
 from carprice.model.kernels import Floats
 from carprice.model.likelihood import Data, Hyperparameters, learned
@@ -36,8 +38,6 @@ LEAST_WEIGHT = 1e-6
 LEAST_FACTOR = 1.05
 # With fewer complete listings than this, partial ones calibrate the interval too.
 LEAST_COMPLETE = 30
-# Complete listings whose mileage and fuel are hidden to see how much less is known of the price.
-HIDDEN = 500
 # The interval is widened until it covers enough listings that had no say in the factors of makes.
 CALIBRATION_FOLDS = 5
 # Each model lies inside one family, each family inside one make.
@@ -45,18 +45,12 @@ NESTING = ("make", "root", "model")
 # Steps of the search for noise and effects. Twice as many changed the error by less than 0.02 points.
 LEARNING_STEPS = 200
 
-MAKE, YEAR, RARITY, KM_DOUBT, PARTIAL, MONTH, YEARS_BEYOND = map(
-    COLUMNS.index, ("make", "year", "rarity", "km_doubt", "partial", "month", "years_beyond")
+MAKE, YEAR, RARITY, PARTIAL, MONTH, YEARS_BEYOND = map(
+    COLUMNS.index, ("make", "year", "rarity", "partial", "month", "years_beyond")
 )
 # Over so many of the newest model years the yearly change of a price is taken that continues beyond them, and
 # it is at most this (log price). Newer cars are never cheaper.
 CHANGE_YEARS, MOST_YEARLY_CHANGE = 3, 0.15
-# For each value of `partial`: the columns that a complete listing would have other values in.
-_HIDING: dict[int, dict[str, str | int]] = {
-    NO_MILEAGE: {"km": "usual_km", "km_doubt": UNKNOWN},
-    NO_FUEL: {"fuel": "usual_fuel"},
-    NO_MILEAGE + NO_FUEL: {"km": "usual_km", "km_doubt": UNKNOWN, "fuel": "usual_fuel"},
-}
 
 
 class PriceModel(RegressorMixin, BaseEstimator):
@@ -124,11 +118,15 @@ class PriceModel(RegressorMixin, BaseEstimator):
         self.learning_rows = learning_rows
         self.market_terms = market_terms
 
-    def fit(self, rows: Floats, price_mad: Floats) -> Self:
-        """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD."""
+    def fit(self, rows: Floats, price_mad: Floats, same_car: npt.NDArray[np.int64] | None = None) -> Self:
+        """Fit to `rows` of shape (n, len(COLUMNS)) and asking prices of shape (n,) in MAD.
+
+        Rows of one number of `same_car`, of shape (n,), may be ads of one car: what is said of each without
+        its own price (`left_out_mad_`, `left_out_scale_`) is said without theirs.
+        """
         log_price = np.log(np.asarray(price_mad, dtype=np.float64))
         complete = rows[:, PARTIAL] == 0
-        hidden = _hidden(rows, np.flatnonzero(complete))
+        hidden = hidden_versions(rows, np.flatnonzero(complete))
         reach = self.reach(rows)
         weight = np.where(complete, 1.0, max(self.partial_weight, LEAST_WEIGHT))
         terms, noise = self._hyperparameters(Data(rows, log_price, 1 / weight, reach, COLUMNS, NUMERIC))
@@ -140,6 +138,8 @@ class PriceModel(RegressorMixin, BaseEstimator):
             drop_at=reach,
             weight=None if complete.all() else weight,
             altered=hidden,
+            together=same_car,
+            course=course_of_months(rows[:, MONTH], terms),
         )
         expected = self.level_.leave_one_out_
         self.expected_mad_ = np.exp(expected)
@@ -150,8 +150,8 @@ class PriceModel(RegressorMixin, BaseEstimator):
             complete = np.ones(len(rows), dtype=bool)
         calibrating = kept & complete
         width = np.full(len(rows), np.inf)
-        width[calibrating] = self._calibrate(
-            rows[calibrating, MAKE].astype(int), _with_price(rows, expected, calibrating), error[calibrating]
+        width[calibrating], score = self._calibrate(
+            rows[calibrating, MAKE].astype(int), with_price(rows, expected, calibrating), error[calibrating]
         )
         whole = rows[complete]
         self.edge_bounds_ = edges.bounds_of(whole)
@@ -159,12 +159,27 @@ class PriceModel(RegressorMixin, BaseEstimator):
             whole, width[complete], self.edge_bounds_, self.coverage, self.make_shrinkage
         )
         self._calibrate_partial(rows, expected, log_price, hidden)
+        score /= edges.widening(rows[calibrating], self.edge_bounds_, self.edge_factors_)
+        self.shape_ = predictive.shape_of(score, self.quantiles_, self.coverage)
+        self._leave_out(rows, calibrating)
         return self
 
-    def _calibrate(self, make: npt.NDArray[np.int64], rows: Floats, error: Floats) -> Floats:
+    def _leave_out(self, rows: Floats, calibrating: npt.NDArray[np.bool_]) -> None:
+        """Keep what is said of each training row without its own price: `left_out_mad_` and the scale."""
+        left_out = getattr(self.level_, "left_out_", self.level_.leave_one_out_)
+        self.left_out_mad_ = np.exp(left_out).astype(np.float32)
+        scale = np.empty(len(rows))
+        own = np.exp(self.spread_.leave_one_out_)
+        scale[calibrating] = own * self._factors(rows[calibrating])
+        scale[~calibrating] = self._spread(rows[~calibrating], left_out[~calibrating])
+        scale *= np.asarray(self.partial_factor_)[rows[:, PARTIAL].astype(int)]
+        self.left_out_scale_ = scale.astype(np.float32)
+
+    def _calibrate(self, make: npt.NDArray[np.int64], rows: Floats, error: Floats) -> tuple[Floats, Floats]:
         """Learn the interval from leave-one-out errors (log price), of shape (n,); `rows` have the price.
 
-        Returns how far each price is from the expected one: 1 on an end of the interval.
+        Returns how far each price is from the expected one: 1 on an end of the interval; and each error in
+        units of the error size of its kind of car.
         """
         self.spread_ = KernelRegressor(
             list(self.spread_terms),
@@ -184,10 +199,11 @@ class PriceModel(RegressorMixin, BaseEstimator):
         for held in range(CALIBRATION_FOLDS):
             others = self._make_factors(width[fold != held], make[fold != held], make.max() + 2)
             honest[fold == held] /= others[make[fold == held]]
+            score[fold == held] /= others[make[fold == held]]
         widened = float(np.quantile(honest, self.coverage))
         self.quantiles_ = [float(low * widened), float(high * widened)]
         honest /= widened
-        return honest
+        return honest, score
 
     def _make_factors(self, width: Floats, make: npt.NDArray[np.int64], makes: int) -> Floats:
         """By how much the interval of each make is wider, of shape (makes,); the last one was never seen.
@@ -204,10 +220,10 @@ class PriceModel(RegressorMixin, BaseEstimator):
 
     def _calibrate_partial(self, rows: Floats, expected: Floats, log_price: Floats, hidden: Altered) -> None:
         """Learn by how much the interval of partial listings is wider, from leave-one-out errors."""
-        self.partial_factor_ = [1.0] + [LEAST_FACTOR] * len(_HIDING)
+        self.partial_factor_ = [1.0] + [LEAST_FACTOR] * len(HIDING)
         seen = ~self.flagged_[hidden.places]
         for version, (state, said) in enumerate(
-            zip(_HIDING, self.level_.altered_leave_one_out_.T, strict=True)
+            zip(HIDING, self.level_.altered_leave_one_out_.T, strict=True)
         ):
             own = (rows[:, PARTIAL] == state) & ~self.flagged_
             widths = self._widths(rows[own], expected[own], log_price[own])
@@ -230,27 +246,39 @@ class PriceModel(RegressorMixin, BaseEstimator):
 
     def _spread(self, rows: Floats, log_price: Floats) -> Floats:
         """The size of an error (log price) in complete listings of the kind of each row, of shape (n,)."""
-        make = np.clip(rows[:, MAKE].astype(int), -1, len(self.make_factor_) - 2)
-        spread: Floats = np.exp(self.spread_.predict(_with_price(rows, log_price))) * self.make_factor_[make]
-        if self.edge_bounds_ is not None:
-            spread = spread * edges.widening(rows, self.edge_bounds_, self.edge_factors_)
+        spread: Floats = np.exp(self.spread_.predict(with_price(rows, log_price))) * self._factors(rows)
         return spread
+
+    def _factors(self, rows: Floats) -> Floats:
+        """By how much the errors of each row's make, and of its edge, are larger, of shape (n,)."""
+        make = np.clip(rows[:, MAKE].astype(int), -1, len(self.make_factor_) - 2)
+        factors: Floats = self.make_factor_[make]
+        if self.edge_bounds_ is not None:
+            factors = factors * edges.widening(rows, self.edge_bounds_, self.edge_factors_)
+        return factors
 
     def predict(self, rows: Floats, return_interval: bool = False) -> Floats:
         """Prices in MAD, of shape (n,); with `return_interval` price, low and high, of shape (n, 3)."""
-        partial = rows[:, PARTIAL].astype(int)
-        # A model of an earlier release was fitted on the first of these columns.
-        rows = rows[:, : len(self.level_.columns)]
-        log_price = self.log_price(rows)
         if not return_interval:
-            price: Floats = np.exp(log_price)
+            # A model of an earlier release was fitted on the first of these columns.
+            price: Floats = np.exp(self.log_price(rows[:, : len(self.level_.columns)]))
             return price
-        spread = self._spread(rows, log_price) * np.asarray(self.partial_factor_)[partial]
+        log_price, scale = self.distribution(rows)
         low, high = self.quantiles_
         interval: Floats = np.exp(
-            np.column_stack([log_price, log_price + low * spread, log_price + high * spread])
+            np.column_stack([log_price, log_price + low * scale, log_price + high * scale])
         )
         return interval
+
+    def distribution(self, rows: Floats) -> tuple[Floats, Floats]:
+        """The log price of each row and the unit of its errors, both of shape (n,).
+
+        An error in this unit is of the distribution that `carprice.model.predictive` tells of.
+        """
+        partial = rows[:, PARTIAL].astype(int)
+        rows = rows[:, : len(self.level_.columns)]
+        log_price = self.log_price(rows)
+        return log_price, self._spread(rows, log_price) * np.asarray(self.partial_factor_)[partial]
 
     def log_price(self, rows: Floats) -> Floats:
         """The log price of each row, of shape (n,)."""
@@ -361,37 +389,3 @@ def expected_in_training(pipeline: Pipeline) -> Floats:
     """What all other listings say of each training row: prices in MAD, of shape (n,)."""
     expected: Floats = pipeline.named_steps["price"].expected_mad_
     return expected
-
-
-def _hidden(rows: Floats, complete: npt.NDArray[np.int64]) -> Altered:
-    """At most HIDDEN of the `complete` rows (places, in order), as they would be for each kind of _HIDING."""
-    places = complete[np.linspace(0, len(complete) - 1, min(len(complete), HIDDEN)).astype(np.int64)]
-    versions = []
-    for state, changes in _HIDING.items():
-        version = rows[places].copy()
-        version[:, PARTIAL] = state
-        for column, other in changes.items():
-            value = rows[places, COLUMNS.index(other)] if isinstance(other, str) else other
-            version[:, COLUMNS.index(column)] = value
-        versions.append(version)
-    return Altered(places, versions)
-
-
-def _with_price(rows: Floats, log_price: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Floats:
-    """The rows, or the chosen ones, with the price as a column more.
-
-    It is in units of its logarithm against 100,000 MAD.
-    An unknown mileage is one to believe here: `partial_factor_` says what it does to an interval.
-    """
-    if chosen is None:
-        wider = np.empty((len(rows), rows.shape[1] + 1))
-        wider[:, :-1] = rows
-    else:  # column by column: all of a million rows at once would be there twice
-        log_price = log_price[chosen]
-        wider = np.empty((len(log_price), rows.shape[1] + 1))
-        for place in range(rows.shape[1]):
-            wider[:, place] = rows[chosen, place]
-    wider[wider[:, KM_DOUBT] == UNKNOWN, KM_DOUBT] = 0
-    # Rounded, so that many rows of a batch are equal and computed once.
-    wider[:, -1] = np.round(log_price - np.log(1e5), 2)
-    return wider

@@ -12,8 +12,8 @@ import pandas as pd
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
+from carprice.history.seen import dated
 from carprice.lifecycle.evaluation import test_listings
-from carprice.lifecycle.recent import dated
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings.schema import FEATURES
 from carprice.listings.tables import as_canonical

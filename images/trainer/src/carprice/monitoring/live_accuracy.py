@@ -10,8 +10,9 @@ from typing import Any
 
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.history import snapshots
+from carprice.history.seen import dated, seen_at
 from carprice.lifecycle.evaluation import test_listings
-from carprice.lifecycle.recent import dated, seen_at, window
+from carprice.lifecycle.recent import window
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.metrics import slice_metrics
 from carprice.monitoring.accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Accuracy, Scored, assess, score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from carprice.alerts import events
@@ -12,7 +12,7 @@ from carprice.alerts.delivery import deliver
 from carprice.errors import DataRefused, NothingToDo
 from carprice.lifecycle.registry import Registry
 from carprice.params import Params
-from carprice.pipeline import ingestion, model_steps, watching
+from carprice.pipeline import ingestion, market_steps, model_steps, watching
 from carprice.pipeline.context import Context
 from carprice.quality.check import FileHeld
 from carprice.store import DataRoot
@@ -49,7 +49,11 @@ def run(root: DataRoot, params: Params, registry: Registry, path: str) -> dict[s
     snapshot_id = ingestion.assemble_listings(context, [sha256])["snapshot_id"]
     # Once a model has learned the new listings they say nothing honest about it.
     _watch_production(context, snapshot_id)
-    report = _train_and_promote(context, snapshot_id)
+    try:
+        report = _train_and_promote(context, snapshot_id)
+    finally:
+        # with the version before, where a gate kept the candidate out
+        _rate(context, snapshot_id)
     return report | {
         key: receipt[key] for key in ("rows_in", "rows_repeated", "rows_accepted", "rows_refused")
     }
@@ -121,11 +125,25 @@ def _train_and_promote(context: Context, snapshot_id: str) -> dict[str, Any]:
 def _watch_production(context: Context, snapshot_id: str) -> None:
     """Judge production on the new listings. A failure is recorded as an alert and stops no training."""
     log.info("production and the new listings: score_new_listings, detect_drift")
-    watched: dict[str, Callable[[], object]] = {
-        "score_new_listings": lambda: watching.score_new_listings(context, [], snapshot_id),
-        "detect_drift": lambda: watching.detect_drift(context, snapshot_id),
-    }
-    for step, judge in watched.items():
+    _beside(
+        context,
+        {
+            "score_new_listings": lambda: watching.score_new_listings(context, [], snapshot_id),
+            "detect_drift": lambda: watching.detect_drift(context, snapshot_id),
+        },
+    )
+
+
+def _rate(context: Context, snapshot_id: str) -> None:
+    """Rate the listings on offer. A failure is recorded as an alert and takes nothing back."""
+    log.info("the listings on offer: rate_listings")
+    _beside(context, {"rate_listings": lambda: market_steps.rate_listings(context, snapshot_id)})
+    deliver(context.root, context.params.alerts)
+
+
+def _beside(context: Context, actions: Mapping[str, Callable[[], object]]) -> None:
+    """Run steps that stop nothing else when they fail."""
+    for step, judge in actions.items():
         try:
             judge()
         except NothingToDo as nothing:

@@ -22,7 +22,7 @@ from carprice.reports.state import SystemState
 
 # An open alert of these kinds needs nobody to look into it. A refused file counts until the next one has
 # landed; a report only waits to be sent.
-_NO_FINDING = ("file_refused", "report")
+_NO_FINDING = ("file_refused", "report", "watch")
 _MOST_ALERTS = 5
 
 
