@@ -17,6 +17,8 @@ QUESTIONS = "asked"
 SERVING = "serving"
 MLFLOW = "mlflow"
 COLLECTED = "collected"
+MARKET = "market"
+WATCHES = "watches"
 STEP_RESULTS = "step-results"
 LANDING = "landing"
 
@@ -35,6 +37,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         QUESTIONS: "The cars that the price API was asked about, for the drift report.",
         SERVING: "The price API's own state: the last good models and, without a database, its log.",
         COLLECTED: "What the collector's runs cover, the runs that it holds, and where unfinished ones are.",
+        MARKET: "<id>/ holds the listings on offer with their labels; latest.json is the newest market.",
+        WATCHES: "<id>.json is a search that someone saved; told/ has what each was told of.",
         MLFLOW: "MLflow's database and artifacts, where no server elsewhere keeps them.",
     }
 )
@@ -52,6 +56,8 @@ By SHA-256: `version` of the receipt's file, and `summary` with some of its keys
 
 LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
+LATEST_MARKET = f"{MARKET}/latest.json"
+TOLD = f"{WATCHES}/told"
 REPORT_INDEX = f"{REPORTS}/index.html"
 GAUGES = f"{METRICS}/carprice.prom"
 COLLECTOR_GAUGES = f"{METRICS}/collector.prom"
@@ -81,3 +87,18 @@ def snapshot_table(snapshot_id: str, table: str) -> str:
 def receipt(sha256: str) -> str:
     """The receipt of the file with these bytes; a file without one waits to be claimed."""
     return f"{RECEIPTS}/{sha256}.json"
+
+
+def market_file(market_id: str, name: str) -> str:
+    """A file of a market, by its name: `offers.parquet`, `level.parquet`, `manifest.json`."""
+    return f"{MARKET}/{market_id}/{name}"
+
+
+def watch(watch_id: str) -> str:
+    """A saved search: what it looks for, and the hash of its secret."""
+    return f"{WATCHES}/{watch_id}.json"
+
+
+def told(watch_id: str) -> str:
+    """The offers that a saved search was told of, by their listing ids."""
+    return f"{TOLD}/{watch_id}.json"
