@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_MARKET, market_file
+from carprice_contract.data_root import LATEST_MARKET, market_manifest, market_table
 
 NOW = datetime(2026, 11, 27, 5, tzinfo=UTC)
 CARS = {
@@ -146,8 +146,8 @@ def write_market(
     model_version: str = "1",
 ) -> None:
     """Write a whole market, `latest.json` last."""
-    root.write_parquet(market_file(market_id, "offers.parquet"), offers)
-    root.write_parquet(market_file(market_id, "level.parquet"), synthetic_level() if level is None else level)
+    root.write_parquet(market_table(market_id, "offers"), offers)
+    root.write_parquet(market_table(market_id, "level"), synthetic_level() if level is None else level)
     there = offers[offers["status"] == "on_offer"]
     manifest = {
         "format_version": 1,
@@ -165,5 +165,5 @@ def write_market(
             str(reason): int(n) for reason, n in there["not_rated"].dropna().value_counts().items()
         },
     }
-    root.write_json(market_file(market_id, "manifest.json"), manifest)
+    root.write_json(market_manifest(market_id), manifest)
     root.write_json(LATEST_MARKET, {"id": market_id, "made_at": manifest["made_at"]})

@@ -296,7 +296,7 @@ def test_too_little_is_said_and_not_guessed(market: Api) -> None:
         None,
         [],
     )
-    for query in ("model_year=1800", "model_year=x", "year=2010"):
+    for query in ("model_year=1800", "model_year=x", "colour=red"):
         assert market.get(f"/v1/market?{query}").status_code == 422
 
 

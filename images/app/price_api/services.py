@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
+from carprice.errors import StoreAway, StoreRefused
 from carprice.store import DataRoot
 from carprice_contract.data_root import COLLECTOR_GAUGES, GAUGES
 from price_api.api_keys import ApiKeys
@@ -107,6 +108,17 @@ class Services:
     async def read(self, task: Callable[[], Result]) -> Result:
         """Run a task that waits for the database or for files in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, task)
+
+    async def stored(self, task: Callable[[], Result]) -> Result:
+        """Run a task that uses files of the data root in a thread.
+
+        Raises `Refusal` (503) while the object store of the data root can't be used.
+        """
+        try:
+            return await self.read(task)
+        except (StoreAway, StoreRefused) as problem:
+            log.warning("%s", problem)
+            raise Refusal("store-away") from problem
 
     def metrics_page(self) -> bytes:
         """The metrics of this process, and those that pipeline and collector wrote to the data root."""

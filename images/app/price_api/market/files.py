@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from carprice.errors import CarpriceError
 from carprice.store import DataRoot
-from carprice_contract.data_root import LATEST_MARKET, market_file
+from carprice_contract import formats
+from carprice_contract.data_root import LATEST_MARKET, market_manifest, market_table
 from price_api.market.offers import Offers, read_offers
 from price_contract.offer_answers import MarketLevel
 
-NEWEST_FORMAT = 1
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _LEVEL = ("scope", "day", "level", "low", "high")
 
@@ -58,9 +58,9 @@ def load_market(root: DataRoot, market_id: str) -> Market:
     Raises `MarketRefused` with what is wrong with it, and `StoreAway` while an object store does not answer.
     """
     try:
-        manifest = root.read_record(market_file(market_id, "manifest.json"), NEWEST_FORMAT)
-        offers = read_offers(root.read_bytes(market_file(market_id, "offers.parquet")))
-        levels = _levels(root.read_bytes(market_file(market_id, "level.parquet")))
+        manifest = root.read_record(market_manifest(market_id), formats.MARKET)
+        offers = read_offers(root.read_bytes(market_table(market_id, "offers")))
+        levels = _levels(root.read_bytes(market_table(market_id, "level")))
         counted = manifest["offers"]
         if manifest["id"] != market_id or counted != offers.count:
             raise ValueError(

@@ -16,6 +16,7 @@ from carprice.listings.vocabulary import shipped_vocabulary
 from price_api.problems import field_error, refuse_unknown, refused_fields
 from price_contract.answers import FieldError
 from price_contract.offer_answers import Label, WatchFilters
+from price_contract.problem_kinds import FieldCode
 
 TEXTS = ("make", "model", "city", "fuel")
 YEARS = ("year_from", "year_to")
@@ -55,17 +56,19 @@ class OfferFilters:
         return cast(WatchFilters, found)
 
 
-def known_names(given: Iterable[str], known: tuple[str, ...]) -> dict[str, str]:
+def known_names(
+    given: Iterable[str], known: tuple[str, ...], unknown: FieldCode = "known_parameter"
+) -> dict[str, str]:
     """The name among `known` of each given one; `Marque` is `make`, as in a listing.
 
-    Raises `Refusal` for a name that is none of them, and for two names of one thing.
+    Raises `Refusal` with the code `unknown` for a name that is none of them, and for two names of one thing.
     """
     names: dict[str, str] = {}
     errors: list[FieldError] = []
     for each in given:
         name = each if each in known else _field(each)
         names[each] = name if name in known else each
-    refuse_unknown([each for each in names if names[each] not in known], known, "known_parameter")
+    refuse_unknown([each for each in names if names[each] not in known], known, unknown)
     first: dict[str, str] = {}
     for each, name in names.items():
         other = first.setdefault(name, each)
@@ -76,7 +79,9 @@ def known_names(given: Iterable[str], known: tuple[str, ...]) -> dict[str, str]:
     return names
 
 
-def read_filters(given: Mapping[str, Any], labels: Iterable[Any], errors: list[FieldError]) -> OfferFilters:
+def read_filters(
+    given: Mapping[str, Any], labels: Iterable[Any], errors: list[FieldError], label_field: str = "label"
+) -> OfferFilters:
     """The filters of texts or JSON scalars by FILTERS, and of labels; adds what can't be used to `errors`.
 
     An empty value is not given.
@@ -90,15 +95,15 @@ def read_filters(given: Mapping[str, Any], labels: Iterable[Any], errors: list[F
         least, most = values[low], values[high]
         if least is not None and most is not None and least > most:
             errors.append(field_error("not_above_other", low, f"{least:g}", other=high, most=most))
-    found = [read_word("label", each, LABELS, errors) for each in labels]
+    found = [read_word(label_field, each, LABELS, errors) for each in labels]
     values["labels"] = tuple(dict.fromkeys(cast(Label, each) for each in found if each))
     return OfferFilters(**values)
 
 
 def read_word(name: str, value: Any, known: tuple[str, ...], errors: list[FieldError]) -> str | None:
     """`value`, where it is one of `known`; adds to `errors` where it is another, None where it is empty."""
-    if value in known:
-        return str(value)
+    if isinstance(value, str) and value in known:
+        return value
     if value is not None and value != "":
         errors.append(field_error("one_of", name, shown(value), known=list(known)))
     return None

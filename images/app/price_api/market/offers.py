@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from carprice.listings.folding import fold
 from carprice.listings.schema import COLUMNS, FEATURES
 from price_api.market.filters import LABELS, OfferFilters
+from price_api.market.filters import TEXTS as FILTERED_WORDS
 from price_contract.offer_answers import Label, Offer, PastEstimate
 
 Sort = Literal["below_estimate", "newest", "price", "mileage"]
@@ -101,7 +103,7 @@ class Offers:
     def fitting(self, filters: OfferFilters) -> Mask:
         """The rows that fit, on offer or not."""
         mask = np.ones(self.count, dtype=bool)
-        for name in ("make", "model", "city", "fuel"):
+        for name in FILTERED_WORDS:
             text = getattr(filters, name)
             if text is not None:
                 mask &= self.words[name].is_any(text)
@@ -119,6 +121,14 @@ class Offers:
         if filters.labels:
             mask &= np.isin(self._labels, [LABELS.index(label) for label in filters.labels])
         return mask
+
+    def as_offered(self, filters: OfferFilters) -> OfferFilters:
+        """The filters with their texts in the spelling of the listings, where any listing has them."""
+        texts = {name: getattr(filters, name) for name in FILTERED_WORDS}
+        return replace(
+            filters,
+            **{name: text and (self.words[name].spelling(text) or text) for name, text in texts.items()},
+        )
 
     def ordered(self, mask: Mask, sort: Sort) -> Rows:
         """The rows of a mask, sorted."""

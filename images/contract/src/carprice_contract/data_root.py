@@ -36,9 +36,9 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         MONITORING: "Evidently's workspace.",
         QUESTIONS: "The cars that the price API was asked about, for the drift report.",
         SERVING: "The price API's own state: the last good models and, without a database, its log.",
-        COLLECTED: "What the collector's runs cover, the runs that it holds, and where unfinished ones are.",
         MARKET: "<id>/ holds the listings on offer with their labels; latest.json is the newest market.",
-        WATCHES: "<id>.json is a search that someone saved; told/ has what each was told of.",
+        WATCHES: "<id>.json is a saved search; told/ says which offers it was told of.",
+        COLLECTED: "What the collector's runs cover, the runs that it holds, and where unfinished ones are.",
         MLFLOW: "MLflow's database and artifacts, where no server elsewhere keeps them.",
     }
 )
@@ -84,21 +84,26 @@ def snapshot_table(snapshot_id: str, table: str) -> str:
     return f"{SNAPSHOTS}/{snapshot_id}/{table}.parquet"
 
 
-def receipt(sha256: str) -> str:
-    """The receipt of the file with these bytes; a file without one waits to be claimed."""
-    return f"{RECEIPTS}/{sha256}.json"
+def market_manifest(market_id: str) -> str:
+    """What a market is made of, and how many offers it has."""
+    return f"{MARKET}/{market_id}/manifest.json"
 
 
-def market_file(market_id: str, name: str) -> str:
-    """A file of a market, by its name: `offers.parquet`, `level.parquet`, `manifest.json`."""
-    return f"{MARKET}/{market_id}/{name}"
+def market_table(market_id: str, table: str) -> str:
+    """A table of a market, by its name: `offers` or `level`."""
+    return f"{MARKET}/{market_id}/{table}.parquet"
 
 
 def watch(watch_id: str) -> str:
-    """A saved search: what it looks for, and the hash of its secret."""
+    """A saved search."""
     return f"{WATCHES}/{watch_id}.json"
 
 
 def told(watch_id: str) -> str:
-    """The offers that a saved search was told of, by their listing ids."""
+    """The offers that a saved search was told of."""
     return f"{TOLD}/{watch_id}.json"
+
+
+def receipt(sha256: str) -> str:
+    """The receipt of the file with these bytes; a file without one waits to be claimed."""
+    return f"{RECEIPTS}/{sha256}.json"
