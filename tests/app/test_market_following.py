@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from benchmarks.market_files import synthetic_offers, write_market
+from benchmarks.market_files import NOW, synthetic_offers, write_market
 from conftest import running_api, wait_until
 
-from carprice.errors import StoreAway
+from carprice.errors import StoreAway, UsageProblem
 from carprice.store import DataRoot
 from price_api.market import following
-from price_api.market.files import MarketRefused, latest_id, load_market
+from price_api.market.files import MarketRefused, load_market, newest_of
 from price_api.market.following import MarketFollower
 from price_api.problems import Refusal
 
@@ -89,7 +90,7 @@ def test_a_broken_market_replaces_none_and_is_read_once_it_is_whole(
     follower.poll()
     write_market(root, "m2", OFFERS)
     BREAKS[name](root)
-    with pytest.raises(MarketRefused, match="rate the listings again|newer release"):
+    with pytest.raises((MarketRefused, UsageProblem), match=r"rate the listings again|newer release"):
         load_market(root, "m2")
     follower.poll()
     assert follower.current().id == "m1"
@@ -112,7 +113,7 @@ def test_a_name_of_the_newest_market_that_is_none_leads_nowhere(
     follower.poll()
     Path(root.path("market/latest.json")).write_text(latest)
     with pytest.raises((MarketRefused, ValueError)):
-        latest_id(root)
+        newest_of(root)
     follower.poll()
     assert follower.current().id == "m1"
     assert follower.refused
@@ -145,6 +146,18 @@ def test_a_store_that_is_away_changes_nothing(
     follower.poll()
     assert follower.current().id == "m1"
     assert follower.refused == "the store does not answer"
+
+
+def test_listings_that_are_rated_again_replace_those_of_the_same_id(
+    root: DataRoot, follower: MarketFollower
+) -> None:
+    write_market(root, "m1", OFFERS)
+    follower.poll()
+    before = follower.current().key
+    write_market(root, "m1", OFFERS[:50], made_at=NOW + timedelta(hours=1))
+    follower.poll()
+    assert (follower.current().offers.count, follower.current().id) == (50, "m1")
+    assert follower.current().key != before
 
 
 def test_an_empty_market_is_one(root: DataRoot, follower: MarketFollower) -> None:

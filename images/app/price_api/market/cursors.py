@@ -11,13 +11,13 @@ from price_api.problems import Refusal
 _DIGEST_BYTES = 8
 
 
-def cursor_of(market_id: str, question: str, place: int) -> str:
+def cursor_of(market_key: str, question: str, place: int) -> str:
     """The cursor of the listing at `place` of the answer to `question` about one market."""
-    text = f"{market_id} {_digest(question)} {place}"
+    text = f"{market_key} {_digest(question)} {place}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str, market_id: str, made_at: str, question: str, total: int) -> int:
+def place_of(cursor: str, market_key: str, made_at: str, question: str, total: int) -> int:
     """The place that a cursor means. Raises `Refusal` where it is of another market or question.
 
     Places of two markets say nothing of each other: the same listing stands elsewhere once it is rated
@@ -34,7 +34,7 @@ def place_of(cursor: str, market_id: str, made_at: str, question: str, total: in
         raise unreadable from error
     if its_question != _digest(question):
         raise Refusal("cursor-of-other-filters")
-    if its_market != market_id:
+    if its_market != market_key:
         raise Refusal("cursor-outdated", {"made_at": made_at})
     if place >= max(total, 1):
         raise unreadable

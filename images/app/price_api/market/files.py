@@ -27,8 +27,19 @@ class MarketRefused(CarpriceError):
 
 
 @dataclass(frozen=True)
+class Newest:
+    """What names the newest market. Listings that are rated again have the same id at another time."""
+
+    id: str
+    made_at: str
+
+
+@dataclass(frozen=True)
 class Market:
-    """A rated market in memory. `levels` are those of each make, and of the whole market by ""."""
+    """A rated market in memory. `levels` are those of each make, and of the whole market by "".
+
+    No two markets have the same `key`.
+    """
 
     id: str
     made_at: str
@@ -37,9 +48,14 @@ class Market:
     offers: Offers
     levels: Mapping[str, list[MarketLevel]]
 
+    @property
+    def key(self) -> str:
+        """What the answers about this market, and about no other, belong to."""
+        return f"{self.id}@{self.made_at}".replace(" ", "T")
 
-def latest_id(root: DataRoot) -> str | None:
-    """The id of the newest market, None where there is none. Raises `MarketRefused` where it is no id."""
+
+def newest_of(root: DataRoot) -> Newest | None:
+    """The newest market, None where there is none. Raises `MarketRefused` where the file names none."""
     try:
         found = root.read_json(LATEST_MARKET)
     except FileNotFoundError:
@@ -49,7 +65,7 @@ def latest_id(root: DataRoot) -> str | None:
         raise MarketRefused(
             f"{LATEST_MARKET} was expected to name a market, found something else; rate the listings again"
         )
-    return market_id
+    return Newest(market_id, str(found.get("made_at")))
 
 
 def load_market(root: DataRoot, market_id: str) -> Market:

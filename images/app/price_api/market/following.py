@@ -8,7 +8,7 @@ import time
 
 from carprice.errors import StoreAway, StoreRefused
 from carprice.store import DataRoot
-from price_api.market.files import Market, latest_id, load_market
+from price_api.market.files import Market, Newest, load_market, newest_of
 from price_api.problems import Refusal
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class MarketFollower:
         self.refused: str | None = None
         self._root = root
         self._poll_seconds = poll_seconds
-        self._retry: tuple[str, float] = ("", 0.0)
+        self._loaded: Newest | None = None
+        self._retry: tuple[Newest | None, float] = (None, 0.0)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="market", daemon=True)
 
@@ -51,22 +52,22 @@ class MarketFollower:
 
     def poll(self) -> None:
         """Look once, and load the newest market if it is another than the one in memory."""
-        market_id = ""
+        newest: Newest | None = None
         try:
-            market_id = latest_id(self._root) or ""
-            if not market_id or (self.market is not None and self.market.id == market_id):
+            newest = newest_of(self._root)
+            if newest is None or newest == self._loaded:
                 self.refused = None
                 return
             refused, until = self._retry
-            if refused == market_id and time.monotonic() < until:
+            if refused == newest and time.monotonic() < until:
                 return
-            self.market = load_market(self._root, market_id)
-            self.refused = None
-            log.info("the market %s serves: %d listings", market_id, self.market.offers.count)
+            self.market = load_market(self._root, newest.id)
+            self._loaded, self.refused = newest, None
+            log.info("the market %s serves: %d listings", newest.id, self.market.offers.count)
         except (StoreAway, StoreRefused) as problem:
             self._say(str(problem))
         except Exception as problem:  # noqa: BLE001 - a file may be broken in any way
-            self._retry = (market_id, time.monotonic() + RETRY_SECONDS)
+            self._retry = (newest, time.monotonic() + RETRY_SECONDS)
             self._say(str(problem) or type(problem).__name__)
 
     def _say(self, problem: str) -> None:

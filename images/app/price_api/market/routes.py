@@ -107,7 +107,8 @@ def add_market(app: FastAPI, services: Services) -> None:
     add_direct_route(
         app, "/v1/listings.csv", exported, "GET", None, (422,), tag=_TAG, name="listings_csv",
         answer={"description": "The listings.", "content": {"text/csv": {"schema": {"type": "string"}}}},
-        summary="The cars on offer as CSV", openapi_extra={"parameters": questions.parameters(paged=False)},
+        response_class=Response, summary="The cars on offer as CSV",
+        openapi_extra={"parameters": questions.parameters(paged=False)},
     )  # fmt: skip
     identified = {
         "name": "listing_id", "in": "path", "required": True, "schema": {"type": "string"},
@@ -132,7 +133,7 @@ def page_of(market: Market, asked: questions.PageQuestion) -> OffersPage:
     rows = offers.ordered(mask, question.sort)
     first = 0
     if asked.cursor is not None:
-        first = place_of(asked.cursor, market.id, market.made_at, question.text, len(rows))
+        first = place_of(asked.cursor, market.key, market.made_at, question.text, len(rows))
     end = first + asked.limit
     return {
         "model_version": market.model_version,
@@ -141,7 +142,7 @@ def page_of(market: Market, asked: questions.PageQuestion) -> OffersPage:
         "total": len(rows),
         "labels": offers.labels(mask),
         "listings": offers.records(rows[first:end]),
-        "next": cursor_of(market.id, question.text, end) if end < len(rows) else None,
+        "next": cursor_of(market.key, question.text, end) if end < len(rows) else None,
     }
 
 
@@ -163,11 +164,11 @@ class _Figures:
     """The figures of the scopes that were asked last, of one market. Lives on the event loop."""
 
     def __init__(self) -> None:
-        self._market_id = ""
+        self._market_key = ""
         self._found: OrderedDict[Scope, MarketFigures] = OrderedDict()
 
     def get(self, market: Market, scope: Scope) -> MarketFigures | None:
-        if market.id != self._market_id:
+        if market.key != self._market_key:
             return None
         found = self._found.get(scope)
         if found is not None:
@@ -175,8 +176,8 @@ class _Figures:
         return found
 
     def keep(self, market: Market, scope: Scope, figures: MarketFigures) -> None:
-        if market.id != self._market_id:
-            self._market_id, self._found = market.id, OrderedDict()
+        if market.key != self._market_key:
+            self._market_key, self._found = market.key, OrderedDict()
         self._found[scope] = figures
         if len(self._found) > _REMEMBERED_SCOPES:
             self._found.popitem(last=False)

@@ -151,7 +151,8 @@ def add_watches(app: FastAPI, services: Services) -> None:
     atom = {"description": "The feed.", "content": {"application/atom+xml": {"schema": {"type": "string"}}}}
     add_direct_route(
         app, "/v1/watches/{secret}/feed", feed, "GET", None, (404,), tag=tag, name="watch_feed", kept=True,
-        answer=atom, summary="Its feed", openapi_extra={"parameters": [_SECRET], "security": [{}]},
+        answer=atom, response_class=Response, summary="Its feed",
+        openapi_extra={"parameters": [_SECRET], "security": [{}]},
     )  # fmt: skip
 
 
