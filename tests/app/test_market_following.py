@@ -78,6 +78,8 @@ BREAKS: dict[str, Any] = {
     "prices over time of another shape": with_values(prices='[["2026-11-27"]]'),
     "an id twice": with_values(listing_id="avito.ma-1"),
     "moments that are words": with_values(first_seen_at="yesterday"),
+    "endless prices": with_values(price_mad=float("inf")),
+    "moments of another age": with_values(last_seen_at=pd.Timestamp("1890-01-01", tz="UTC")),
     "moments without a zone": with_values(first_seen_at=pd.Timestamp("2026-11-27")),
 }
 

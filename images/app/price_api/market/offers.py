@@ -241,14 +241,21 @@ def _folded(text: str) -> str:
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """A column as numbers, NaN where unknown."""
-    return np.asarray(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+    values = np.asarray(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+    if np.isinf(values).any():
+        raise ValueError("a number that is not finite")
+    return values
 
 
 def _times(column: pa.ChunkedArray) -> npt.NDArray[np.datetime64]:
     """A column of moments in UTC, in microseconds."""
     if not pa.types.is_timestamp(column.type) or column.type.tz is None:
         raise TypeError(f"a column of type {column.type}, which is no moment in UTC")
-    return np.asarray(pc.cast(column, pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
+    values = np.asarray(pc.cast(column, pa.timestamp("us")).to_numpy(), dtype="datetime64[us]")
+    known = values[~np.isnat(values)]
+    if len(known) and not (known.min() >= _EARLIEST and known.max() < _LATEST):
+        raise ValueError("a moment that is none of these times")
+    return values
 
 
 def _more_features(table: pa.Table) -> dict[str, pa.Array]:
@@ -267,6 +274,7 @@ def _number(value: float, money: bool) -> float | int | None:
     return round(value) if money or value.is_integer() else value
 
 
+_EARLIEST, _LATEST = np.datetime64("1970-01-01", "us"), np.datetime64("2200-01-01", "us")
 _NAT = np.datetime64("NaT").astype(np.int64)
 
 
