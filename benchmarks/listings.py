@@ -32,6 +32,7 @@ from carprice.store import DataRoot
 MOST_P99_MS = 100.0
 MOST_MIB = 1024
 PER_SECOND, CONNECTIONS = 50.0, 8
+TRAINED_ROWS = 1_000
 # Five versions of the model, as after some weeks of new files.
 VERSIONS = 5
 
@@ -56,7 +57,7 @@ def main() -> int:
     count, seconds = int(os.environ.get("OFFERS") or 100_000), float(os.environ.get("DURATION") or 30)
     with tempfile.TemporaryDirectory(prefix="carprice-bench-") as folder:
         file = Path(folder) / "synthetic_listings.csv"
-        sample.write_sample(str(file), 3000, seed=0)
+        sample.write_sample(str(file), TRAINED_ROWS, seed=0)
         settings = settings_in(Path(folder))
         services.make_folders(settings)
         train(settings, file)

@@ -39,11 +39,12 @@ def feed_of(
         _add(SubElement(feed, f"{{{_ATOM}}}author"), "name", _("Prix des voitures"))
         for offer in offers:
             _entry(feed, watch_id, offer)
-        return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(feed, encoding="utf-8")
+        content: bytes = tostring(feed, encoding="utf-8")
+        return b'<?xml version="1.0" encoding="utf-8"?>\n' + content
 
 
 def _title(filters: WatchFilters) -> str:
-    named = " ".join(str(filters[name]) for name in ("make", "model") if name in filters)  # type: ignore[literal-required]
+    named = " ".join(str(filters[name]) for name in ("make", "model") if name in filters)
     return _("Nouvelles annonces : {what}", what=named) if named else _("Nouvelles annonces")
 
 

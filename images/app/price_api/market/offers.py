@@ -60,7 +60,8 @@ class Category:
         """The rows whose value is `text`, whatever its case and accents."""
         found = self._folded.get(_folded(text), [])
         if len(found) == 1:
-            return np.equal(self.codes, found[0])
+            mask: Mask = np.equal(self.codes, found[0])
+            return mask
         return np.isin(self.codes, np.array(found, dtype=np.int32))
 
     def spelling(self, text: str) -> str | None:
@@ -124,11 +125,11 @@ class Offers:
 
     def as_offered(self, filters: OfferFilters) -> OfferFilters:
         """The filters with their texts in the spelling of the listings, where any listing has them."""
-        texts = {name: getattr(filters, name) for name in FILTERED_WORDS}
-        return replace(
-            filters,
-            **{name: text and (self.words[name].spelling(text) or text) for name, text in texts.items()},
-        )
+        texts: dict[str, Any] = {name: getattr(filters, name) for name in FILTERED_WORDS}
+        spelled: dict[str, Any] = {
+            name: text and (self.words[name].spelling(text) or text) for name, text in texts.items()
+        }
+        return replace(filters, **spelled)
 
     def ordered(self, mask: Mask, sort: Sort) -> Rows:
         """The rows of a mask, sorted."""
