@@ -213,6 +213,10 @@ bench-report: setup ## measure the cost of drift reports on a large landing [ROW
 bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=path DURATION=10]
 	.venv/trainer/bin/python -m benchmarks.serving
 
+.PHONY: bench-listings
+bench-listings: setup ## measure /v1/listings with 100,000 cars on offer beside price requests [OFFERS=100000 DURATION=30]
+	.venv/trainer/bin/python -m benchmarks.listings
+
 .PHONY: bench-collect
 bench-collect: setup collector ## measure how fast the collector reads the replica, and its memory [ADS=100000 SOURCE=avito]
 	.venv/trainer/bin/python -m benchmarks.collecting

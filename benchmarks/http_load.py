@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 
 @dataclass
@@ -37,20 +37,17 @@ class Load:
 class _Connection:
     """One HTTP/1.1 connection; it reconnects if the service closed it between two requests."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = str(parts.hostname), int(parts.port or 80)
-        lines = [f"POST {parts.path} HTTP/1.1", f"Host: {self._host}:{self._port}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._head = "\r\n".join([*lines, "Content-Type: application/json", "Content-Length: "]).encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, body: bytes) -> tuple[int, bytes]:
+    async def ask(self, message: bytes) -> tuple[int, bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         try:
-            writer.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+            writer.write(message)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
             answer = await reader.readexactly(length)
@@ -82,13 +79,46 @@ async def load(
     are due at even intervals and a latency counts from when the request was due, so that a service
     that stalls is not spared the requests it made wait. `on_answer` gets every good answer.
     """
-    encoded = [json.dumps(body).encode() for body in bodies]
+    messages = [_post(url, json.dumps(body).encode(), headers or {}) for body in bodies]
+    return await _load(url, messages, seconds, connections, per_second, on_answer)
+
+
+async def load_queries(
+    url: str, queries: Sequence[dict[str, Any]], seconds: float, connections: int, per_second: float
+) -> Load:
+    """GET `url` with each of `queries` in turn for `seconds`, as `load` does; answers are compressed."""
+    messages = [_get(url, query) for query in queries]
+    return await _load(url, messages, seconds, connections, per_second, None)
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> bytes:
+    parts = urlsplit(url)
+    lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _get(url: str, query: dict[str, Any]) -> bytes:
+    parts = urlsplit(url)
+    path = f"{parts.path}?{urlencode(query, doseq=True)}"
+    return f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+
+
+async def _load(
+    url: str,
+    messages: Sequence[bytes],
+    seconds: float,
+    connections: int,
+    per_second: float | None,
+    on_answer: Callable[[Any], None] | None,
+) -> Load:
     numbers = itertools.count()
     found = Load()
     begun = time.perf_counter()
 
     async def client() -> None:
-        connection = _Connection(url, headers or {})
+        connection = _Connection(url)
         while True:
             number = next(numbers)
             due = time.perf_counter() if per_second is None else begun + number / per_second
@@ -96,7 +126,7 @@ async def load(
                 break
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             try:
-                status, answer = await asyncio.wait_for(connection.post(encoded[number % len(encoded)]), 30)
+                status, answer = await asyncio.wait_for(connection.ask(messages[number % len(messages)]), 30)
             except (OSError, EOFError, TimeoutError) as error:
                 found.failures.append(f"{type(error).__name__}: {error}")
                 continue

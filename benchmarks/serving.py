@@ -41,22 +41,15 @@ def main() -> int:
         file = Path(os.environ.get("DATA") or Path(folder) / "synthetic_listings.csv")
         if not file.exists():
             sample.write_sample(str(file), 3000, seed=0)
-        settings = _settings(Path(folder))
+        settings = settings_in(Path(folder))
         services.make_folders(settings)
-        print(f"training on {file.name}", flush=True)
-        environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
-        subprocess.run(
-            [str(REPOSITORY / "bin" / "carprice"), "run", str(file)],
-            env=environment | {"DATA_DIR": str(settings.data)},
-            check=True,
-            capture_output=True,
-        )
+        train(settings, file)
         with Supervisor(settings.state / "logs") as supervisor:
             scoring = _scoring_server(settings)
-            for service in (services.mlflow_service(settings), scoring, _api(settings)):
+            for service in (services.mlflow_service(settings), scoring, price_api(settings)):
                 supervisor.start(service)
                 supervisor.wait_until_ready(service.name, WAIT_SECONDS)
-            kept = _compare(settings, _rows(settings), seconds)
+            kept = _compare(settings, listings_of(settings), seconds)
     return 0 if kept else 1
 
 
@@ -67,7 +60,7 @@ def _compare(settings: Settings, rows: list[dict[str, Any]], seconds: float) -> 
             f"http://127.0.0.1:{settings.app_port}/invocations",
             [{"dataframe_records": [row], "params": {"return_interval": True}} for row in rows],
         ),
-        "POST /v1/predict": (f"{settings.api_url}/v1/predict", [_asked(row) for row in rows]),
+        "POST /v1/predict": (f"{settings.api_url}/v1/predict", [asked(row) for row in rows]),
     }
     for url, bodies in targets.values():  # the first calls build what later ones find
         asyncio.run(load(url, bodies, 2, CONNECTIONS))
@@ -118,7 +111,20 @@ def _print(name: str, loads: list[Load]) -> tuple[float, float, float]:
     return per_second, p50, p99
 
 
-def _settings(folder: Path) -> Settings:
+def train(settings: Settings, file: Path) -> None:
+    """Bring a model into production that learned the listings of `file`."""
+    print(f"training on {file.name}", flush=True)
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    subprocess.run(
+        [str(REPOSITORY / "bin" / "carprice"), "run", str(file)],
+        env=environment | {"DATA_DIR": str(settings.data)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def settings_in(folder: Path) -> Settings:
+    """A data root in `folder`, and free ports."""
     return Settings(
         data=folder / "data",
         state=folder / "state",
@@ -134,7 +140,7 @@ def _settings(folder: Path) -> Settings:
     )
 
 
-def _api(settings: Settings) -> Service:
+def price_api(settings: Settings) -> Service:
     """The API as `make demo` runs it, without the rate limit, which this load would exceed."""
     service = services.api_service(settings)
     service.environment |= {
@@ -168,7 +174,7 @@ def _scoring_server(settings: Settings) -> Service:
     return Service("scoring", command, environment, lambda: services.answers(url))
 
 
-def _rows(settings: Settings) -> list[dict[str, Any]]:
+def listings_of(settings: Settings) -> list[dict[str, Any]]:
     """The listings of the snapshot as features, with None for unknown values."""
     _, listings = snapshots.load(DataRoot(str(settings.data)), "latest")
     chosen = features_of(listings.sample(min(len(listings), ROWS), random_state=0))
@@ -176,7 +182,8 @@ def _rows(settings: Settings) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
 
 
-def _asked(row: dict[str, Any]) -> dict[str, Any]:
+def asked(row: dict[str, Any]) -> dict[str, Any]:
+    """The body of a request for the price of a listing."""
     return {name: value for name, value in row.items() if value is not None}
 
 

@@ -23,10 +23,14 @@ for _folder in (REPOSITORY, REPOSITORY / "images" / "app"):
     if str(_folder) not in sys.path:
         sys.path.insert(0, str(_folder))
 
+from benchmarks.market_files import synthetic_offers, write_market
 from demo.services import mlflow_service
 from demo.settings import Settings as DemoSettings
 from demo.settings import free_port
 from forked_api import ForkedApi
+
+from carprice.store import DataRoot
+from carprice_contract.data_root import LATEST_MARKET
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -221,6 +225,8 @@ def trained_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / "trained").exists():
             carprice(folder / "data", "sample", "-o", str(folder / "sample.csv"), "--rows", "900")
             carprice(folder / "data", "run", str(folder / "sample.csv"))
+            if not (folder / "data" / LATEST_MARKET).exists():
+                write_market(DataRoot(str(folder / "data")), "m1", synthetic_offers(500))
             (folder / "trained").touch()
         return folder / "data"
 

@@ -28,6 +28,15 @@ OPERATIONS = {
     "GET /v1/comparison",
     "GET /v1/reports",
     "GET /v1/reports/{kind}/{name}",
+    "GET /v1/listings",
+    "GET /v1/listings.csv",
+    "GET /v1/listings/{listing_id}",
+    "GET /v1/market",
+    "POST /v1/watches",
+    "GET /v1/watches",
+    "GET /v1/watches/{secret}",
+    "DELETE /v1/watches/{secret}",
+    "GET /v1/watches/{secret}/feed",
 }
 
 
@@ -36,9 +45,10 @@ NEVER_INVALID = {
     f"GET /v1/{name}"
     for name in (
         "choices", "model", "model/card", "comparison", "reports", "predictions/{prediction_id}",
-        "reports/{kind}/{name}",
+        "reports/{kind}/{name}", "listings/{listing_id}", "watches", "watches/{secret}",
+        "watches/{secret}/feed",
     )
-} | {"DELETE /v1/feedback/{prediction_id}"}  # fmt: skip
+} | {"DELETE /v1/feedback/{prediction_id}", "DELETE /v1/watches/{secret}"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +120,17 @@ def test_answers_have_the_shape_that_the_document_gives(api: Api) -> None:
     check("ModelAbout", api.get("/v1/model"))
     check("PredictionsPage", api.get("/v1/predictions"))
     check("Reports", api.get("/v1/reports"))
+    check("OffersPage", api.get("/v1/listings", params={"label": ["good_price", "not_rated"]}))
+    listing_id = api.get("/v1/listings").json()["listings"][0]["listing_id"]
+    details = api.get(f"/v1/listings/{listing_id}")
+    check("OfferDetails", details)
+    assert details.json()["explanation"]["contributions"]
+    assert len(details.json()["nearest"]["comparables"]) == 8
+    check("MarketFigures", api.get("/v1/market", params={"make": "Dacia"}))
+    made = api.post("/v1/watches", {"make": "Dacia", "labels": ["good_price"]})
+    check("NewWatch", made)
+    check("Watch", api.get(f"/v1/watches/{made.json()['secret']}"))
+    check("Watches", api.get("/v1/watches"))
     prediction_id = api.post("/v1/predict", LOGAN).json()["prediction_id"]
     check(
         "Feedback",

@@ -12,8 +12,11 @@ sys.path.insert(0, sys.argv[1])
 from car_prices_client import models
 from car_prices_client.api.health import readyz
 from car_prices_client.api.history import feedback, predictions
+from car_prices_client.api.market import listing as one_listing
+from car_prices_client.api.market import listings, market
 from car_prices_client.api.model import choices, model
 from car_prices_client.api.prices import batch, comparables, explain, predict, what_if
+from car_prices_client.api.watches import remove_watch, save_watch, watch, watch_feed, watches
 from car_prices_client.client import Client
 
 client = Client(base_url=sys.argv[2], httpx_args={"trust_env": False})
@@ -61,6 +64,23 @@ assert isinstance(model.sync(client=client), models.ModelAbout)
 page = predictions.sync(client=client, page_size=1)
 assert isinstance(page, models.PredictionsPage)
 assert isinstance(page.next_cursor, str)
+offers = listings.sync(client=client, status=models.ListingsStatus.ALL, limit=2)
+assert isinstance(offers, models.OffersPage)
+assert isinstance(offers.next_, str)
+following = listings.sync(client=client, status=models.ListingsStatus.ALL, limit=2, cursor=offers.next_)
+assert isinstance(following, models.OffersPage)
+assert following.total == offers.total
+one = one_listing.sync(client=client, listing_id=offers.listings[0].listing_id)
+assert isinstance(one, models.OfferDetails)
+assert isinstance(market.sync(client=client, make="Dacia"), models.MarketFigures)
+saved = save_watch.sync(
+    client=client, body=models.WatchIn.from_dict({"make": "Dacia", "labels": ["good_price"]})
+)
+assert isinstance(saved, models.NewWatch)
+assert isinstance(watch.sync(client=client, secret=saved.secret), models.Watch)
+assert watch_feed.sync_detailed(client=client, secret=saved.secret).status_code == 200
+assert isinstance(watches.sync(client=client), models.Watches)
+assert remove_watch.sync_detailed(client=client, secret=saved.secret).status_code == 204
 ready = readyz.sync(client=client)
 assert isinstance(ready, models.Readiness)
 assert (ready.status, ready.prediction_log.dropped) == ("ready", 0)

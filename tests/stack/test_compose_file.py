@@ -264,6 +264,7 @@ def test_only_two_services_write_to_the_data_root_and_only_to_folders_of_their_o
     assert writable == {
         ("api", "/data/serving"),
         ("api", "/data/asked"),
+        ("api", "/data/watches"),
         ("evidently", "/data/monitoring"),
     }
 

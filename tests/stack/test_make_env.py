@@ -64,7 +64,7 @@ def test_every_folder_that_a_service_mounts_is_made_before_it_starts(tmp_path: P
         r"\$\{CARPRICE_HOST_DATA_DIR\}/([a-z]+)", (REPOSITORY / "docker-compose.yml").read_text()
     )
 
-    assert {"serving", "asked", "monitoring", "reports"} <= set(mounted)
+    assert {"serving", "asked", "watches", "monitoring", "reports"} <= set(mounted)
     for name in mounted:
         assert (tmp_path / "data" / name).stat().st_mode & 0o7777 == 0o2775
 
@@ -130,7 +130,7 @@ def test_compose_mounts_a_data_root_of_any_name(tmp_path: Path, name: str) -> No
     services = json.loads(done.stdout)["services"]
     # Compose writes a dollar sign twice, so that its own output can be read again.
     mounted = {mount["source"].replace("$$", "$") for mount in services["api"]["volumes"]}
-    assert {f"{data}/serving", f"{data}/asked"} <= mounted
+    assert {f"{data}/serving", f"{data}/asked", f"{data}/watches"} <= mounted
     worker = services["worker"]["environment"]["CARPRICE_DOCKER_HOST_DATA_DIR"]
     assert worker.replace("$$", "$") == str(data)
 

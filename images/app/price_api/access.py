@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import re
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = "/v1/predict/batch"
+# Readers of feeds send no key; the secret in the path is as good as one.
+FEED = re.compile(r"/v1/watches/[^/]+/feed/?")
 LARGEST_SINGLE = 64 * 1024
 LONGEST_QUERY = 16 * 1024
 _REMEMBERED_KEYS = 1_000
@@ -108,7 +111,8 @@ class AccessMiddleware:
         key = _key_in(scope["headers"])
         name = ""
         # A browser's question before its request has no key.
-        if (key or self._asks_for_keys) and scope["method"] != "OPTIONS":
+        asks = self._asks_for_keys and not _is_feed(scope)
+        if (key or asks) and scope["method"] != "OPTIONS":
             denied, name = await self._checked(key)
             if name and not denied:
                 caller = f"key {name}"
@@ -153,6 +157,10 @@ class AccessMiddleware:
 
 def _is_of_v1(scope: Scope) -> bool:
     return bool(scope["path"].startswith("/v1/"))
+
+
+def _is_feed(scope: Scope) -> bool:
+    return scope["method"] in ("GET", "HEAD") and FEED.fullmatch(scope["path"]) is not None
 
 
 def _key_in(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -15,8 +15,10 @@ from starlette.types import ASGIApp
 from price_api import batch, documentation, history, insight, problems, report_pages, routes, schemas
 from price_api.access import AccessMiddleware
 from price_api.conventions import with_conventions
+from price_api.market.routes import add_market
 from price_api.services import Services
 from price_api.settings import Settings
+from price_api.watches.routes import add_watches
 from price_contract.answers import Problem
 
 DESCRIPTION = (
@@ -48,6 +50,8 @@ def build(settings: Settings) -> ASGIApp:
     routes.add_pricing(app, services)
     batch.add_batch(app, services)
     insight.add_insight(app, services)
+    add_market(app, services)
+    add_watches(app, services)
     routes.add_model(app, services)
     history.add_history(app, services)
     report_pages.add_reports(app, services)

@@ -95,7 +95,9 @@ def path_name(path: str) -> str:
 
 def with_headers(answer: dict[str, Any], kept: bool = False, **more: Any) -> dict[str, Any]:
     """A good answer of a path under /v1 with its headers; `kept` where a client may keep it."""
-    return answer | {"headers": REQUEST_ID | _RATE | (_KEPT if kept else {}) | more}
+    return answer | {
+        "headers": REQUEST_ID | _RATE | (_KEPT if kept else {}) | answer.get("headers", {}) | more
+    }
 
 
 def body_schema(name: str, examples: dict[str, Any], **other: Any) -> dict[str, Any]:
@@ -117,9 +119,12 @@ def add_direct_route(
     answer: dict[str, Any] | None = None,
     kept: bool = False,
     tag: str = "prices",
+    name: str | None = None,
     **more: Any,
 ) -> None:
     """Add a `DirectRoute`; the docstring of its endpoint becomes its description.
+
+    Its operation is `name`, or is named after its path.
 
     It answers with `model`, or as `answer` says, with one of the statuses of `success`; `statuses` are the
     refusals that other paths do not have. An answer that is `kept` has an ETag.
@@ -132,7 +137,8 @@ def add_direct_route(
         more.setdefault("response_class", HTMLResponse)
     if kept:
         responses[304] = {"description": "The client has it already.", "headers": REQUEST_ID | _RATE | _KEPT}
-        more.setdefault("openapi_extra", {"parameters": [_IF_NONE_MATCH]})
+        extra = more.get("openapi_extra", {})
+        more["openapi_extra"] = extra | {"parameters": [*extra.get("parameters", ()), _IF_NONE_MATCH]}
     app.router.routes.append(
         DirectRoute(
             path,
@@ -142,7 +148,7 @@ def add_direct_route(
             responses=responses,
             status_code=success[0],
             tags=[tag],
-            operation_id=path_name(path) if method != "DELETE" else "withdraw_feedback",
+            operation_id=name or path_name(path),
             **more,
         )
     )

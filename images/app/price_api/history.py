@@ -195,7 +195,7 @@ def add_history(app: FastAPI, services: Services) -> None:
     identified = {"name": "prediction_id", "in": "path", "required": True, "schema": {"type": "string"}}
     add_direct_route(
         app, "/v1/feedback/{prediction_id}", withdraw, "DELETE", None, (404, 409), tag=tag, success=(204,),
-        answer={"description": "It is removed."}, summary="Take it back",
+        name="withdraw_feedback", answer={"description": "It is removed."}, summary="Take it back",
         openapi_extra={"parameters": [identified]},
     )  # fmt: skip
     app.add_api_route(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 
-from carprice.errors import StoreAway, StoreRefused
 from carprice.listings.records import shown
 from carprice.reports.records import documents, modified_at, time_of
 from carprice.store import DataRoot
@@ -21,10 +19,6 @@ from price_api.problems import Refusal
 from price_api.routes import pipeline_page
 from price_api.services import Services
 from price_contract.answers import Report, Reports
-
-log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 EVIDENTLY = ".evidently.html"
 MOST_LISTED = 500
@@ -37,12 +31,12 @@ def add_reports(app: FastAPI, services: Services) -> None:
 
     async def reports(request: Request) -> Response:
         """The reports on data quality, pipeline runs, drift, live accuracy and models, newest first."""
-        return Json({"reports": await services.read(_or_refused(lambda: listed(services.root)))})
+        return Json({"reports": await services.stored(lambda: listed(services.root))})
 
     async def report(request: Request) -> Response:
         """One report, as a page."""
         kind, name = str(request.path_params["kind"]), str(request.path_params["name"])
-        page = await services.read(_or_refused(lambda: page_of(services.root, kind, name)))
+        page = await services.stored(lambda: page_of(services.root, kind, name))
         if page is None:
             raise Refusal("report-unknown", {"kind": shown(kind), "name": shown(name)})
         return pipeline_page(page)
@@ -59,19 +53,6 @@ def add_reports(app: FastAPI, services: Services) -> None:
         answer=PAGE,
         summary="One report", openapi_extra={"parameters": parameters},
     )  # fmt: skip
-
-
-def _or_refused(read: Callable[[], Result]) -> Callable[[], Result]:
-    """`read`, with a `Refusal` (503) where the object store of the data root can't be used."""
-
-    def reading() -> Result:
-        try:
-            return read()
-        except (StoreAway, StoreRefused) as problem:
-            log.warning("%s", problem)
-            raise Refusal("store-away") from problem
-
-    return reading
 
 
 def page_of(root: DataRoot, kind: str, name: str) -> str | None:

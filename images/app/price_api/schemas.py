@@ -6,7 +6,7 @@ that is described here is read.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
@@ -19,6 +19,7 @@ from carprice.listings.problems import (
     VALUE_CODES,
 )
 from carprice.listings.schema import COLUMNS, EQUIPMENT, FIRST_YEAR, LONGEST_TEXT, newest_year
+from price_contract.offer_answers import Label
 from price_contract.problem_kinds import ACCEPTED, PROBLEMS
 
 ENGLISH: dict[str, Any] = {
@@ -196,8 +197,25 @@ class FeedbackIn(_Schema):
     )
 
 
+class WatchIn(_Schema):
+    """A search to save; filters as `/v1/listings` takes them."""
+
+    make: _Text | None = Field(default=None, description="The make, as people write it.")
+    model: _Text | None = Field(default=None, description="The model, as people write it.")
+    year_from: _Year | None = Field(default=None, description="The oldest model year.")
+    year_to: _Year | None = Field(default=None, description="The newest model year.")
+    mileage_to: _Kilometres | None = Field(default=None, description="The largest mileage in kilometres.")
+    city: _Text | None = Field(default=None, description="The city.")
+    fuel: _Text | None = Field(default=None, description="Diesel, Essence, Hybride, Electrique …")
+    price_from: _Price | None = Field(default=None, description="The lowest asking price in MAD.")
+    price_to: _Price | None = Field(default=None, description="The highest asking price in MAD.")
+    labels: list[Label] = Field(
+        default_factory=list, max_length=len(get_args(Label)), description="The labels that are told."
+    )
+
+
 # The bodies that the routes read themselves.
-REQUESTS: tuple[type[BaseModel], ...] = (Listing, BatchIn, WhatIfIn, FeedbackIn)
+REQUESTS: tuple[type[BaseModel], ...] = (Listing, BatchIn, WhatIfIn, FeedbackIn, WatchIn)
 
 _FIELD_CODES = {*ACCEPTED, *VALUE_CODES, *ROW_CODES, *TITLE_CODES, *ASIDE_CODES}
 # What is wrong with a body that is a file. A file with too many rows is one with too many listings.

@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
+from carprice.errors import StoreAway, StoreRefused
 from carprice.store import DataRoot
 from carprice_contract.data_root import COLLECTOR_GAUGES, GAUGES
 from price_api.api_keys import ApiKeys
 from price_api.listing_export import ListingExport
+from price_api.market.following import MarketFollower
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.prediction_log.log import PredictionLog
@@ -54,6 +56,7 @@ class Services:
             settings.poll_seconds,
             settings.staging != "off",
         )
+        self.market = MarketFollower(self.root, settings.poll_seconds)
         # Two: while one computes for seconds, the other answers short requests.
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="work")
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="read")
@@ -69,6 +72,7 @@ class Services:
         self.predictions.start()
         self.listing_export.start()
         self.follower.start()
+        self.market.start()
 
     async def stop(self) -> None:
         """Price and write what waits, then end every thread, all within STOP_SECONDS."""
@@ -85,6 +89,7 @@ class Services:
         self.listing_export.stop(left())
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.follower.stop(left())
+        self.market.stop(left())
 
     def serving(self) -> Serving:
         """The model in production. Raises `Refusal` (503) where none is loaded."""
@@ -104,6 +109,17 @@ class Services:
         """Run a task that waits for the database or for files in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, task)
 
+    async def stored(self, task: Callable[[], Result]) -> Result:
+        """Run a task that uses files of the data root in a thread.
+
+        Raises `Refusal` (503) while the object store of the data root can't be used.
+        """
+        try:
+            return await self.read(task)
+        except (StoreAway, StoreRefused) as problem:
+            log.warning("%s", problem)
+            raise Refusal("store-away") from problem
+
     def metrics_page(self) -> bytes:
         """The metrics of this process, and those that pipeline and collector wrote to the data root."""
         page = self.metrics.exposition()
@@ -114,7 +130,7 @@ class Services:
 
     def _gauges(self) -> dict[str, tuple[str, float | None]]:
         serving = self.follower.production
-        predictions = self.predictions
+        predictions, market = self.predictions, self.market.market
         trained_at = serving.about["training"].get("trained_at") if serving else None
         return {
             "carprice_production_version": (
@@ -136,6 +152,18 @@ class Services:
             "carprice_production_refused": (
                 "Whether the version that should be in production is refused.",
                 float(self.follower.refused is not None),
+            ),
+            "carprice_market_listings": (
+                "Listings of the market that serves.",
+                float(market.offers.count) if market else None,
+            ),
+            "carprice_market_made_timestamp_seconds": (
+                "When they were rated.",
+                datetime.fromisoformat(market.made_at).timestamp() if market else None,
+            ),
+            "carprice_market_refused": (
+                "Whether the newest market is refused.",
+                float(self.market.refused is not None),
             ),
             "carprice_prediction_log_queue": (
                 "Predictions that wait to be written.",

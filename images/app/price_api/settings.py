@@ -45,7 +45,7 @@ class Settings(DataRootSettings):
     poll_seconds: float = setting(
         "CARPRICE_API_POLL_SECONDS",
         2.0,
-        "Seconds between two looks at which version is in production.",
+        "Seconds between two looks at which version is in production, and which market is the newest.",
         gt=0,
         lt=MOST,
     )

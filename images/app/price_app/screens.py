@@ -75,6 +75,14 @@ SCREENS: dict[Kind, tuple[str, str, str]] = {
             "les prix, et cette page donne une estimation dès que ce modèle est promu."
         ),
     ),
+    "market-missing": (
+        ":material/hourglass_empty:",
+        N_("Les annonces n'ont pas encore été estimées"),
+        N_(
+            "Elles apparaissent ici dès qu'un modèle est en production et que les annonces reçues ont été "
+            "estimées."
+        ),
+    ),
     "loading": (
         ":material/hourglass_top:",
         N_("Le modèle est en cours de chargement"),
@@ -105,8 +113,11 @@ SCREENS: dict[Kind, tuple[str, str, str]] = {
     ),
     "store-away": (
         ":material/folder_off:",
-        N_("Le dépôt des rapports ne répond pas"),
-        N_("Les prix sont toujours donnés : seuls les rapports manquent. Réessayez dans un instant."),
+        N_("Le dépôt des données ne répond pas"),
+        N_(
+            "Les prix sont toujours donnés : seuls les rapports et les alertes manquent. Réessayez dans un "
+            "instant."
+        ),
     ),
 }
 

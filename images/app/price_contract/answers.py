@@ -38,7 +38,14 @@ WarningCode = Literal[
 ]
 # A 503 with one of these codes says which part is missing.
 UnavailableCode = Literal[
-    "registry-away", "loading", "no-model", "version-refused", "database-away", "keys-away", "store-away"
+    "registry-away",
+    "loading",
+    "no-model",
+    "version-refused",
+    "database-away",
+    "keys-away",
+    "store-away",
+    "market-missing",
 ]
 
 

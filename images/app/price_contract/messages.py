@@ -24,7 +24,7 @@ PROBLEMS: dict[ProblemCode, str] = {
     "version-refused": N_("La version {version} du modèle a été refusée, et il n'y en a pas d'autre."),
     "database-away": N_("Le journal des estimations ne répond pas. Réessayez dans un instant."),
     "keys-away": N_("Les clés du service de prix ne peuvent pas être lues. Réessayez dans un instant."),
-    "store-away": N_("Le dépôt des rapports ne répond pas. Réessayez plus tard."),
+    "store-away": N_("Le dépôt des données ne répond pas. Réessayez plus tard."),
     "service-error": N_("Le service de prix a rencontré une erreur. Réessayez, ou revenez plus tard."),
     "path-unknown": N_("Le service de prix ne connaît pas l'adresse {path}."),
     "method-not-allowed": N_("Le service de prix n'accepte pas {method} à l'adresse {path}, mais {allowed}."),
@@ -54,7 +54,15 @@ PROBLEMS: dict[ProblemCode, str] = {
         "{price_paid_mad} MAD est loin de l'estimation de {price_mad} MAD. Confirmez si c'est bien le prix "
         "payé."
     ),
-    "invalid-cursor": N_("Cette page de l'historique n'existe pas. Revenez au début."),
+    "invalid-cursor": N_("Cette page n'existe pas. Revenez au début."),
+    "cursor-of-other-filters": N_("Cette page est celle d'une autre recherche. Revenez au début."),
+    "cursor-outdated": N_("Les annonces ont été estimées à nouveau depuis cette page. Revenez au début."),
+    "listing-unknown": N_("Cette annonce n'est pas, ou n'est plus, sur le marché."),
+    "too-many-listings": N_("{found} annonces correspondent : {most} au plus. Précisez la recherche."),
+    "watch-unknown": N_("Cette alerte n'existe pas, ou n'existe plus."),
+    "too-many-watches": N_("Il y a déjà {most} alertes. Supprimez-en une qui ne sert plus."),
+    "too-many-new-watches": N_("Trop de nouvelles alertes à la fois. Réessayez dans {wait_seconds} s."),
+    "market-missing": N_("Les annonces en vente n'ont pas encore été estimées."),
     "body-too-large": N_("L'envoi est trop gros : {most_bytes} octets au plus. Envoyez moins d'annonces."),
 }
 
@@ -146,6 +154,8 @@ ACCEPTED: dict[FieldCode, str] = {
     "known_parameter": N_("l'un des paramètres {known}"),
     "not_with_cursor": N_("pas de numéro de page à côté d'un curseur"),
     "one_file": N_("un fichier d'annonces"),
+    "one_of": N_("l'une des valeurs {known}"),
+    "not_above_other": N_("au plus la valeur de {other}, qui est {most}"),
 }
 
 # What is wrong with one value or with the shape of a row, or why a row without a fault is no listing

@@ -21,13 +21,16 @@ ProblemCode = (
         "invalid-file", "model-card-missing", "prediction-unknown", "feedback-of-another",
         "report-unknown", "listings-gone", "query-too-long", "too-many-requests", "key-missing",
         "key-unknown", "key-revoked", "body-too-slow", "body-too-large", "unsupported-encoding",
-        "invalid-gzip", "key-unneeded", "feedback-unlikely", "invalid-cursor",
+        "invalid-gzip", "key-unneeded", "feedback-unlikely", "invalid-cursor", "cursor-of-other-filters",
+        "cursor-outdated", "listing-unknown", "too-many-listings", "watch-unknown", "too-many-watches",
+        "too-many-new-watches",
     ]
 )  # fmt: skip
 FieldCode = Literal[
     "not_finite", "prediction_id", "price_paid", "number_list", "number", "whole_number", "at_least",
     "at_most", "moment", "flag", "text_length", "list_of_listings", "not_accepted",
     "repeated_key", "plus_not_encoded", "known_field", "known_parameter", "one_file", "not_with_cursor",
+    "one_of", "not_above_other",
 ]  # fmt: skip
 
 
@@ -58,8 +61,13 @@ PROBLEMS: dict[str, ProblemKind] = {
         503, "no price can be given: version {version} was refused: {reason}; promote another version"
     ),
     "database-away": ProblemKind(503, "{reason}"),
+    "market-missing": ProblemKind(
+        503,
+        "no listings can be shown: the cars on offer were not rated yet, or can't be read; the step "
+        "`rate-listings` rates them when a model is in production",
+    ),
     "keys-away": ProblemKind(503, "the service can't read the API keys at the moment; try again in a moment"),
-    "store-away": ProblemKind(503, "the object store of the reports does not answer; try again later"),
+    "store-away": ProblemKind(503, "the object store of the data does not answer; try again later"),
     "service-error": ProblemKind(
         500,
         "the service failed while it answered; the request is not the reason, the log has the details",
@@ -88,7 +96,36 @@ PROBLEMS: dict[str, ProblemKind] = {
         "right, send it again with `confirmed` true",
     ),
     "invalid-cursor": ProblemKind(
-        422, "expected a `cursor` that an answer of this path gave as `next_cursor`, found '{found}'"
+        422,
+        "expected a `cursor` that an answer of this path gave for its next page, found '{found}'; leave it "
+        "out to begin with the first page",
+    ),
+    "cursor-of-other-filters": ProblemKind(
+        422,
+        "expected the filters and the order of the answer that gave the `cursor`, found others; send those, "
+        "or leave the cursor out to begin with the first page",
+    ),
+    "cursor-outdated": ProblemKind(
+        409,
+        "expected a `cursor` of the market of {made_at}, found one of another market: the listings were "
+        "rated again since; leave it out to begin with the first page",
+    ),
+    "listing-unknown": ProblemKind(
+        404, "expected the id of a listing that /v1/listings has, found '{listing_id}'"
+    ),
+    "too-many-listings": ProblemKind(
+        422, "expected filters that at most {most:,} listings fit, found {found:,}; narrow them"
+    ),
+    "watch-unknown": ProblemKind(
+        404, "expected the secret of a watch, found another; the watch may have been removed"
+    ),
+    "too-many-watches": ProblemKind(
+        409, "expected fewer than {most} watches, found as many already; remove one that nobody needs"
+    ),
+    "too-many-new-watches": ProblemKind(
+        429,
+        "expected at most {most} new watches at once and then one every {every_seconds} s, found more; send "
+        "the request again in {wait_seconds} s",
     ),
     "not-an-object": ProblemKind(
         422, "expected a JSON object such as {example}, found {found}; /docs has examples"
@@ -166,6 +203,8 @@ ACCEPTED: dict[FieldCode, str] = {
     "known_parameter": "one of the parameters {known}",
     "not_with_cursor": "no page beside a cursor",
     "one_file": "one file with listings",
+    "one_of": "one of {known}",
+    "not_above_other": "a value that is not above {other}, which is {most:g},",
     "not_accepted": "a value that /docs describes",
 }
 
