@@ -12,8 +12,8 @@ if _PACKAGE_PARENT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from price_app import component_words, language, markup, screens  # noqa: E402
-from price_app.views import batch, estimate, history, model, reports  # noqa: E402
+from price_app import component_words, language, markup, places, screens  # noqa: E402
+from price_app.views import batch, estimate, history, market, model, offers, reports  # noqa: E402
 from price_contract.language import _  # noqa: E402
 
 ICON = str(Path(__file__).with_name("icon.svg"))
@@ -26,6 +26,10 @@ def main() -> None:
     chosen = st.navigation(
         [
             st.Page(estimate.page, title=_("Estimer"), icon=":material/sell:", default=True),
+            st.Page(
+                offers.page, title=_("Annonces"), icon=":material/directions_car:", url_path=places.OFFERS
+            ),
+            st.Page(market.page, title=_("Marché"), icon=":material/query_stats:", url_path=places.MARKET),
             st.Page(batch.page, title=_("Lot"), icon=":material/table_rows:", url_path="lot"),
             st.Page(history.page, title=_("Historique"), icon=":material/history:", url_path="historique"),
             st.Page(model.page, title=_("Modèle"), icon=":material/monitoring:", url_path="modele"),
@@ -34,6 +38,7 @@ def main() -> None:
         position="top",
     )
     st.html(screens.STYLE)
+    st.html(screens.MARKET_STYLE)
     component_words.translate()
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="frame"

@@ -75,15 +75,21 @@ def share(value: float, decimals: int = 0) -> str:
     return str(format_percent(value, pattern, locale=current()))
 
 
-def signed_share(value: float) -> str:
+def signed_share(value: float, decimals: int = 0) -> str:
     """`+4 %`, `−12 %`."""
-    return f"{_sign(round(value, 2))}{share(abs(value))}"
+    return f"{_sign(round(value, decimals + 2))}{share(abs(value), decimals)}"
 
 
 def moment(iso: str | None) -> str:
     """A moment (ISO 8601) on Morocco's clock: `24 nov. 2026, 14:05`."""
     at = parse_moment(iso)
     return "" if at is None else f"{format_date(at, 'medium', locale=current())}, {at:%H:%M}"
+
+
+def short_day(iso: str | None) -> str:
+    """The day of a moment (ISO 8601) on Morocco's clock: `24 nov. 2026`; "" where it is none."""
+    at = parse_moment(iso)
+    return "" if at is None else str(format_date(at, "medium", locale=current()))
 
 
 def day(value: datetime.date) -> str:

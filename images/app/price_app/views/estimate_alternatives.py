@@ -80,9 +80,12 @@ def comparables(answer: Answer) -> None:
         ),
         "cp-small",
     )
-    markup.draw(
-        f'<div class="cp-cards" data-testid="comparables">{"".join(map(_card, answer.comparables))}</div>'
-    )
+    cards(answer.comparables)
+
+
+def cards(found: Sequence[Comparable]) -> None:
+    """Draw similar listings side by side."""
+    markup.draw(f'<div class="cp-cards" data-testid="comparables">{"".join(map(_card, found))}</div>')
 
 
 def _card(found: Comparable) -> str:
