@@ -94,7 +94,7 @@ def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, floa
         .encode(
             x=alt.X(
                 "from:Q",
-                title="MAD",
+                title=formats.currency(),
                 axis=money_axis(),
                 scale=alt.Scale(domain=[0, highest * 1.34], nice=False),
             ),
@@ -129,7 +129,7 @@ def curve(
     data["where"] = [unit(int(value)) for value in data[field]]
     data["price"] = [formats.money(formats.rounded(mad, step)) for mad in data["price_mad"]]
     data["between"] = [
-        f"{formats.number(formats.rounded(low, step))} – {formats.money(formats.rounded(high, step))}"
+        formats.money_range(formats.rounded(low, step), formats.rounded(high, step))
         for low, high in zip(data["low_mad"], data["high_mad"], strict=True)
     ]
     axis = (
@@ -203,7 +203,7 @@ def money_axis() -> alt.Axis:
 
 def grouped(value: str) -> str:
     """A Vega expression: a number with the language's own grouping."""
-    mark = "\u202f" if current() == "fr" else ","
+    mark = "," if current() == "en" else "\u202f"
     return f"replace(format({value}, ',.0f'), /,/g, '{mark}')"
 
 

@@ -12,7 +12,7 @@ from price_app import charts, markup
 from price_app.views.estimate_answer import Answer
 from price_contract import formats, words
 from price_contract.answers import Comparable, CurvePoint, WhatIf
-from price_contract.language import _, ngettext
+from price_contract.language import _, enumerated, ngettext
 
 MOST_ALIKE = 0.99
 
@@ -62,7 +62,7 @@ def _in_words(
         )
         for point in some
     ]
-    return _("{title} et prix estimé. {points}.", title=title, points=", ".join(said))
+    return _("{title} et prix estimé. {points}.", title=title, points=enumerated(said))
 
 
 def comparables(answer: Answer) -> None:

@@ -13,7 +13,7 @@ from price_app import markup
 from price_app.api_client import Listing
 from price_contract import formats, words
 from price_contract.answers import CarModelOptions, FormOptions
-from price_contract.language import _
+from price_contract.language import _, enumerated
 
 OTHER = ""  # no make or model has an empty name
 UNKNOWN = ""  # nor has a fuel
@@ -167,7 +167,7 @@ def form(options: FormOptions) -> None:
     clicked = st.button(_("Estimer le prix"), type="primary", width="stretch", icon=":material/sell:")
     missing = [words.field(field) for field in ("make", "model", "model_year") if not listing.get(field)]
     if clicked and missing:
-        markup.notice(_("Il manque encore : {fields}.", fields=", ".join(missing)), "warning")
+        markup.notice(_("Il manque encore : {fields}.", fields=enumerated(missing)), "warning")
     elif clicked and not refused:
         st.session_state[SENT] = Sent(listing, frozenset(assumed & listing.keys()))
         st.rerun()
