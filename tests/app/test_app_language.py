@@ -23,9 +23,9 @@ WITHOUT_A_NUMBER = {"ar": (0, 1, 2)}
 LATIN_WORD = re.compile(r"[A-Za-zÀ-ÿ]{2,}")
 # What Arabic texts of the trade leave in Latin letters.
 STAYS_LATIN = {
-    "ABS", "API", "APP", "Bluetooth", "CARPRICE", "CD", "COD", "CSV", "CV", "DH", "ESP", "Excel", "GPS",
-    "HTML", "JSON", "Lines", "KEY", "MLflow", "MP", "PRB", "PRD", "WW", "data", "gz", "gzip", "km", "problem",
-    "raw", "warnings", "xlsx",
+    "ABS", "API", "APP", "Atom", "Bluetooth", "CARPRICE", "CD", "COD", "CSV", "CV", "DH", "ESP", "Excel",
+    "GPS", "HTML", "JSON", "Lines", "KEY", "MLflow", "MP", "PRB", "PRD", "WW", "data", "gz", "gzip", "km",
+    "problem", "raw", "warnings", "xlsx",
 }  # fmt: skip
 
 

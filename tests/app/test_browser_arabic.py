@@ -1,61 +1,23 @@
-"""The app in Arabic in a real browser: from right to left, nothing cut off, and the same numbers."""
+"""*Estimer* in Arabic in a real browser: from right to left, nothing cut off, and the same numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from browsing import opened
 from conftest import Api, wait_until
 from demo.browser import amount, choose, give, settled
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
+from right_to_left import DEVICES, PLACES, Visit, is_whole, runs_to_the_right, visits
 from running_app import RunningApp
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-PHONE = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
-# Texts that are wider than the box that hides the rest, but for those that only a screen reader reads.
-CUT_OFF = """() => [...document.querySelectorAll('.stMain *')].filter((e) => {
-  const own = [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim());
-  const style = getComputedStyle(e);
-  return own && !e.closest('.cp-unseen, script, style, thead') && style.overflowX !== 'visible'
-    && e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1;
-}).map((e) => e.className + ': ' + e.textContent.slice(0, 60))"""
-# Where the characters of a text stand on the screen, in the order of the text.
-PLACES = """(element) => {
-  const found = [], walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) [...walker.currentNode.data].forEach((letter, at) => {
-    const range = document.createRange();
-    range.setStart(walker.currentNode, at), range.setEnd(walker.currentNode, at + 1);
-    const box = range.getBoundingClientRect();
-    if (/[0-9\\u0621-\\u064aA-Za-z+\\u2212]/.test(letter)) found.push([letter, box.left, box.top]);
-  });
-  return found;
-}"""
 
-
-@dataclass
-class Visit:
-    """A page, and what its console complained about."""
-
-    page: Page
-    errors: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(params=[{}, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=DEVICES)
 def visit(browser: Browser, app: RunningApp, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    for page in opened(browser, app, **request.param):
-        found = Visit(page)
-
-        def heard(message: ConsoleMessage, found: Visit = found) -> None:
-            if message.type == "error":
-                found.errors.append(message.text)
-
-        page.on("console", heard)
-        page.on("pageerror", lambda error, found=found: found.errors.append(str(error)))
-        yield found
+    yield from visits(browser, app, request.param)
 
 
 def describe_logan(page: Page, asking: int) -> None:
@@ -71,15 +33,6 @@ def estimate(page: Page) -> int:
     page.get_by_role("button", name="قدر الثمن").click()
     expect(page.get_by_test_id("contributions")).to_be_visible()
     return amount(page.get_by_test_id("price").inner_text())
-
-
-def runs_to_the_right(page: Page, letters: str, selector: str) -> None:
-    """These characters stand one after the other from left to right in the first such text."""
-    places = page.locator(selector).first.evaluate(PLACES)
-    said = "".join(letter for letter, *_ in places)
-    at = said.index(letters)
-    lefts = [left for _, left, _ in places[at : at + len(letters)]]
-    assert lefts == sorted(lefts), (said, lefts)
 
 
 def test_a_price_is_asked_for_and_told_in_arabic(visit: Visit, served: Api) -> None:
@@ -126,9 +79,7 @@ def test_a_price_is_asked_for_and_told_in_arabic(visit: Visit, served: Api) -> N
     assert box is not None
     assert width is not None
     assert box["x"] + box["width"] / 2 > width["width"] / 2
-    page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
-    assert page.evaluate(CUT_OFF) == []
-    assert visit.errors == []
+    is_whole(visit)
 
 
 def test_arabic_and_french_show_the_same_numbers_and_the_choice_stays(visit: Visit, served: Api) -> None:
@@ -166,8 +117,7 @@ def test_every_page_is_in_arabic_from_right_to_left(visit: Visit, place: str) ->
     expect(page.locator("html")).to_have_attribute("dir", "rtl")
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("[\u0621-\u064a]"))
     settled(page)
-    page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
-    assert page.evaluate(CUT_OFF) == []
+    is_whole(visit)
 
 
 def test_what_is_wrong_is_said_in_arabic(visit: Visit) -> None:

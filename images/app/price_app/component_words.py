@@ -64,8 +64,12 @@ _SCRIPT = """<script>
     node.cpWords[place] = { english, ours };
     return ours;
   };
+  // An arrow that means forwards or back turns with the direction of the page.
+  const turn = (icon) =>
+    icon.toggleAttribute('data-cp-turns', /_(back|forward|left|right)$/.test(icon.textContent.trim()));
   const mend = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
+      if (node.parentElement?.dataset.testid === 'stIconMaterial') turn(node.parentElement);
       const ours = '[data-testid="stHtml"], [data-testid="stMarkdown"], script, style';
       const own = node.parentElement?.closest(ours);
       const words = own ? node.data : shown(node, 'text', node.data);
@@ -73,7 +77,10 @@ _SCRIPT = """<script>
       return;
     }
     if (node.nodeType !== Node.ELEMENT_NODE) return;
-    if (node.dataset.testid === 'stIconMaterial') node.setAttribute('aria-hidden', 'true');
+    if (node.dataset.testid === 'stIconMaterial') {
+      node.setAttribute('aria-hidden', 'true');
+      turn(node);
+    }
     for (const name of ['aria-label', 'title', 'placeholder']) {
       if (!node.hasAttribute(name)) continue;
       const words = shown(node, name, node.getAttribute(name));

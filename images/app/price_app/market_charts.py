@@ -83,10 +83,7 @@ def groups(rows: Sequence[dict[str, Any]], title: str) -> alt.LayerChart:
     """Median asking prices with the middle half: rows of `name`, `median`, `q1`, `q3`, `offers`, in order."""
     data = pd.DataFrame(rows)
     data["text"] = [formats.money(mad) for mad in data["median"]]
-    data["half"] = [
-        f"{formats.number(low)} – {formats.money(high)}"
-        for low, high in zip(data["q1"], data["q3"], strict=True)
-    ]
+    data["half"] = [formats.money_range(low, high) for low, high in zip(data["q1"], data["q3"], strict=True)]
     data["count"] = [formats.number(n) for n in data["offers"]]
     base = alt.Chart(data).encode(
         x=alt.X(
@@ -178,9 +175,7 @@ def _estimates(offer: OfferDetails, start: datetime.datetime, end: datetime.date
             "low": low,
             "high": high,
             "text": formats.money(formats.rounded(mad, step)),
-            "range": " – ".join(
-                (formats.number(formats.rounded(low, step)), formats.money(formats.rounded(high, step)))
-            ),
+            "range": formats.money_range(formats.rounded(low, step), formats.rounded(high, step)),
             "day": formats.day(at.date()),
         }
         for place, (at, mad, low, high) in enumerate(found)

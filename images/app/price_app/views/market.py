@@ -9,7 +9,7 @@ import streamlit as st
 
 from price_app import market_cache, market_charts, markup, places, screens
 from price_contract import formats
-from price_contract.language import _, current, ngettext
+from price_contract.language import _, current, enumerated, ngettext
 from price_contract.offer_answers import MarketFigures, MarketLevel
 
 MOST_MODELS = 15
@@ -141,7 +141,7 @@ def _figures(figures: MarketFigures, scope: Scope) -> None:
             (_("Prix médian"), formats.money(asking["median"])),
             (
                 _("La moitié demande entre"),
-                f"{formats.number(asking['q1'])} – {formats.money(asking['q3'])}",
+                formats.money_range(asking["q1"], asking["q3"]),
             ),
         ]
     if listed is not None:
@@ -278,7 +278,7 @@ def _groups(figures: MarketFigures) -> None:
             said = [
                 _("{place} : {price}", place=row["name"], price=formats.money(row["median"])) for row in rows
             ]
-            markup.unseen(_("{title} et prix médian. {points}.", title=title, points=", ".join(said)))
+            markup.unseen(_("{title} et prix médian. {points}.", title=title, points=enumerated(said)))
             left_out = sum(row["median"] is None for row in figures[key])  # type: ignore[literal-required]
             note = _("Le trait est le prix médian, la barre la moitié des annonces autour de lui.")
             if left_out:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from price_app import markup, places
 from price_contract import formats, offer_words, words
-from price_contract.language import _, ngettext
+from price_contract.language import _, enumerated, ngettext
 from price_contract.offer_answers import Label, Offer, PriceChange
 
 TONES: dict[Label, str] = {
@@ -86,7 +86,7 @@ def said_html(offer: Offer) -> str:
     if estimate:
         said = _("estimée {price}", price=estimate)
         between = offer_words.estimate_range(offer)
-        parts.append(f'<p class="cp-small">{escape(_capital(", ".join(filter(None, (said, between)))))}</p>')
+        parts.append(f'<p class="cp-small">{escape(_capital(enumerated(filter(None, (said, between)))))}</p>')
     return "".join(parts)
 
 
@@ -153,7 +153,7 @@ def steps_html(prices: Sequence[PriceChange]) -> str:
         f'inset-block-end:{round(height(mad), 1)}%"></i>'
         for start, end, mad in zip(at, at[1:], amounts, strict=False)
     )
-    said = ", ".join(
+    said = enumerated(
         _("{day} : {price}", day=formats.short_day(change["at"]), price=formats.money(change["price_mad"]))
         for change in shown
     )

@@ -11,7 +11,7 @@ from price_app.api_client import ApiProblem
 from price_app.views import estimate_alternatives, estimate_explanation, offer_card
 from price_contract import formats, offer_words, words
 from price_contract.answers import AskingPrice, Priced
-from price_contract.language import _, ngettext
+from price_contract.language import _, enumerated, ngettext
 from price_contract.offer_answers import OfferDetails
 
 # The key of the session state that holds the address of the list that was shown last.
@@ -81,7 +81,7 @@ def _price(offer: OfferDetails) -> None:
     if offer["estimate_mad"] is not None:
         said = _("Estimation : {price}", price=offer_words.estimate(offer))
         between = offer_words.estimate_range(offer)
-        parts.append(f'<p class="cp-sub">{escape(", ".join(filter(None, (said, between))))}</p>')
+        parts.append(f'<p class="cp-sub">{escape(enumerated(filter(None, (said, between))))}</p>')
         if rated:
             parts.append(charts.price_range(_priced(offer), offer_words.step_of(offer)))
     n = offer["comparables"]
@@ -153,7 +153,7 @@ def _history(offer: OfferDetails) -> None:
         _("{day} : {price}", day=formats.short_day(each["at"]), price=formats.money(each["price_mad"]))
         for each in changes
     ]
-    markup.unseen(_("Prix demandés. {prices}.", prices=", ".join(said)))
+    markup.unseen(_("Prix demandés. {prices}.", prices=enumerated(said)))
     if len(changes) < 2:
         markup.paragraph(
             _("Le prix n'a pas changé depuis la première fois que l'annonce a été vue."), "cp-small"
