@@ -120,6 +120,22 @@ def test_every_page_is_in_arabic_from_right_to_left(visit: Visit, place: str) ->
     is_whole(visit)
 
 
+def test_a_make_and_a_model_typed_in_arabic_are_known(visit: Visit, served: Api) -> None:
+    page = visit.page
+    page.goto("/?lang=ar")
+    for label, typed in (("الماركة", "داسيا"), (re.compile("^الموديل"), "لوغان")):
+        box = page.get_by_role("combobox", name=label)
+        expect(box).to_be_enabled()
+        box.click()
+        box.fill(typed)
+        page.get_by_role("option", name=re.compile(typed)).click()
+        settled(page)
+    give(page, re.compile("^سنة الموديل"), 2015)
+    estimate(page)
+    listing = served.get("/v1/predictions").json()["predictions"][0]["listing"]
+    assert (listing["make"], listing["model"]) == ("Dacia", "Logan")
+
+
 def test_what_is_wrong_is_said_in_arabic(visit: Visit) -> None:
     page = visit.page
     page.goto("/?lang=ar")
