@@ -227,6 +227,33 @@ def test_a_csv_answer_is_in_the_language_asked_for(api: Api) -> None:
         assert "vide ou inconnu" in said(language)[1]
     for language in ("", "en", "de", "*"):
         assert "does not know the model 'Zorglub'" in said(language)[0]
+    for language in ("ar", "ar-MA,fr;q=0.5"):
+        assert said(language)[0].startswith("الموديل «\u2068Zorglub\u2069» غير معروف")
+        assert "فارغ أو غير معروف" in said(language)[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "language", "detail", "accepted"),
+    [
+        ("", "en", "expected", "a year such as 2015"),
+        ("de", "en", "expected", "a year such as 2015"),
+        ("fr-MA, ar;q=0.5", "fr", "n'est pas accepté", "une année comme 2015"),
+        ("ar-MA, ar;q=0.9, en;q=0.1", "ar", "غير مقبولة", "سنة مثل 2015"),
+    ],
+)
+def test_a_problem_is_told_in_the_language_asked_for(
+    api: Api, asked: str, language: str, detail: str, accepted: str
+) -> None:
+    answer = api.post("/v1/predict", {**LOGAN, "model_year": "soon"}, headers={"Accept-Language": asked})
+    found = answer.json()
+    assert answer.headers["Content-Language"] == language
+    assert "Accept-Language" in answer.headers["Vary"]
+    assert (found["code"], found["title"]) == ("invalid-values", "Unprocessable Content")
+    assert detail in found["detail"]
+    assert found["errors"][0]["accepted"].startswith(accepted)
+    for other in (api.get("/v1/nothing", headers={"Accept-Language": asked}), api.get("/v1/predict")):
+        assert other.json()["detail"]
+        assert other.headers["Content-Language"] in {language, "en"}
 
 
 def test_errors_of_every_kind_have_the_id_of_their_request(api: Api) -> None:

@@ -1,7 +1,8 @@
-"""Every code of a problem or a warning, of the API and of carprice, has its French and English sentences."""
+"""Every code of a problem or a warning, of the API and of carprice, has its sentence in each language."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from string import Formatter
 from typing import Any, get_args
@@ -15,6 +16,7 @@ from price_contract import language, messages, problem_kinds
 from price_contract.answers import BatchRow, FieldError, WarningCode
 
 UNTRANSLATED = "the English sentence of the API"
+ARABIC = re.compile("[\u0621-\u064a]")
 ROWS = (
     listing_problems.VALUE_CODES
     | listing_problems.ROW_CODES
@@ -48,7 +50,7 @@ def params_of(*sentences: str) -> dict[str, Any]:
     return {name: EXAMPLES.get(name, f"some {name}") for each in sentences for name in names_in(each)}
 
 
-@pytest.fixture(params=["fr", "en"])
+@pytest.fixture(params=language.LANGUAGES)
 def lang(request: pytest.FixtureRequest) -> Iterator[str]:
     with language.speaking(request.param):
         yield request.param
@@ -56,8 +58,9 @@ def lang(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def check(sentence: str, french: str, lang: str) -> None:
     """`sentence` is the one of the code in this language, with its parameters in their places."""
-    template = french if lang == "fr" else language.english().gettext(french)
+    template = french if lang == "fr" else language.translations(lang).gettext(french)
     assert (template == french) == (lang == "fr")
+    assert bool(ARABIC.search(sentence)) == (lang == "ar")
     assert UNTRANSLATED not in sentence
     assert "{" not in sentence
     for text, _, _, _ in Formatter().parse(template):
@@ -159,9 +162,9 @@ def test_a_value_that_means_unknown_is_told_from_one_that_is_missing(lang: str) 
         )
 
     assert "N/A" in said("N/A")
-    assert ("veut dire inconnu" if lang == "fr" else "means unknown") in said("N/A")
+    assert {"fr": "veut dire inconnu", "en": "means unknown", "ar": "تعني غير معروف"}[lang] in said("N/A")
     assert said(None) == said("")
-    assert ("manque" if lang == "fr" else "is missing") in said(None)
+    assert {"fr": "manque", "en": "is missing", "ar": "ناقصة"}[lang] in said(None)
 
 
 def test_numbers_are_written_as_the_language_writes_them_and_years_without_a_separator(lang: str) -> None:
@@ -170,5 +173,5 @@ def test_numbers_are_written_as_the_language_writes_them_and_years_without_a_sep
         return messages.field_error(error)
 
     assert "1950" in said({"expected": "year", "low": 1950, "high": 2027})
-    grouped = "2\u202f000\u202f000" if lang == "fr" else "2,000,000"
+    grouped = "2,000,000" if lang == "en" else "2\u202f000\u202f000"
     assert grouped in said({"expected": "mileage", "low": 0, "high": 2_000_000})

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from price_api.metrics import Metrics
@@ -80,9 +81,9 @@ class AccessMiddleware:
             if refusal is None:
                 await self._app(scope, receive, counting)
             elif refusal.status == 413:
-                await refuse_and_discard(refusal, receive, counting)
+                await refuse_and_discard(refusal.response(_language(scope)), receive, counting)
             else:
-                await refusal.response()(scope, receive, counting)
+                await refusal.response(_language(scope))(scope, receive, counting)
         finally:
             path = getattr(scope.get("route"), "path", "other")
             self._metrics.count_request(path, status)
@@ -161,6 +162,11 @@ def _is_of_v1(scope: Scope) -> bool:
 
 def _is_feed(scope: Scope) -> bool:
     return scope["method"] in ("GET", "HEAD") and FEED.fullmatch(scope["path"]) is not None
+
+
+def _language(scope: Scope) -> str:
+    """The header `Accept-Language` of a request; "" where there is none."""
+    return Headers(scope=scope).get("accept-language", "")
 
 
 def _key_in(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -59,7 +59,7 @@ CSV = "text/csv"
 FORM = "multipart/form-data"
 _LANGUAGE = {
     "name": "Accept-Language", "in": "header", "required": False, "schema": {"type": "string"},
-    "description": "The language of the header and the warnings of a CSV answer.",
+    "description": "The language of the sentences of a CSV answer and of a problem: en, fr or ar.",
 }  # fmt: skip
 _LOG_SECONDS = 10.0
 

@@ -1,4 +1,7 @@
-"""Refusals: each is application/problem+json (RFC 9457) with a code, parameters and one English sentence."""
+"""Refusals: each is application/problem+json (RFC 9457) with a code, parameters and one sentence.
+
+The sentence is English, or French or Arabic where `Accept-Language` asks for it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ from carprice.errors import DataRefused
 from carprice.listings.problems import Problem as ListingProblem
 from carprice.listings.records import shown
 from price_api.database import DatabaseAway
+from price_contract import messages
 from price_contract.answers import FieldError, Problem
+from price_contract.language import asked_for, speaking
 from price_contract.problem_kinds import ACCEPTED, PROBLEMS, FieldCode, ProblemCode, english
 
 log = logging.getLogger(__name__)
@@ -71,23 +76,38 @@ class Refusal(Exception):
             self.headers.setdefault("Retry-After", RETRY_SECONDS)
         super().__init__(self.detail)
 
-    def response(self) -> Response:
-        """The refusal as a response."""
+    def response(self, accept_language: str = "") -> Response:
+        """The refusal as a response, its sentences in the language of a header `Accept-Language`."""
+        language = asked_for(accept_language)
+        detail, errors = self._said(language)
         document: Problem = {
             "type": f"{TYPE_PREFIX}{self.code}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail,
+            "detail": detail,
             "code": self.code,
             "params": self.params,
         }
-        if self.errors:
-            document["errors"] = self.errors
+        if errors:
+            document["errors"] = errors
         request_id = correlation_id.get()
         if request_id:
             document["instance"] = f"{INSTANCE_PREFIX}{request_id}"
             document["request_id"] = request_id
-        return Response(orjson.dumps(document), self.status, media_type=MEDIA_TYPE, headers=self.headers)
+        headers = {**self.headers, "Content-Language": language, "Vary": "Accept-Language"}
+        return Response(orjson.dumps(document), self.status, media_type=MEDIA_TYPE, headers=headers)
+
+    def _said(self, language: str) -> tuple[str, list[FieldError]]:
+        """The sentence of the refusal, and the fields at fault, in a language."""
+        if language == "en":
+            return self.detail, self.errors
+        with speaking(language):
+            detail = (
+                messages.joined([messages.field_error(error) for error in self.errors])
+                if self.errors
+                else messages.problem(self.code, self.params, self.detail)
+            )
+            return detail, [{**error, "accepted": messages.accepted(error)} for error in self.errors]
 
 
 def field_error(code: FieldCode, field: str, value: str | None, **params: Any) -> FieldError:
@@ -159,22 +179,23 @@ def install(app: FastAPI) -> None:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101 - what the handler is registered for
-    return error.response()
+    return _response(error, request)
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     params = {"method": request.method, "path": shown(request.url.path)}
     if error.status_code == 404:
-        return Refusal("path-unknown", params, headers=error.headers).response()
+        return _response(Refusal("path-unknown", params, headers=error.headers), request)
     if error.status_code == 405:
         allowed = _allowed((error.headers or {}).get("Allow", ""))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": allowed})
         params["allowed"] = allowed
-        return Refusal("method-not-allowed", params, headers={"Allow": allowed}).response()
+        return _response(Refusal("method-not-allowed", params, headers={"Allow": allowed}), request)
     params["reason"] = str(error.detail)
-    return Refusal("http-error", params, headers=error.headers, status=error.status_code).response()
+    refusal = Refusal("http-error", params, headers=error.headers, status=error.status_code)
+    return _response(refusal, request)
 
 
 def _allowed(methods: str) -> str:
@@ -195,13 +216,17 @@ def _invalid(request: Request, error: Exception) -> Response:
         if code == "moment" and _PLUS_AS_SPACE.search(str(found.get("input"))):
             code = "plus_not_encoded"
         errors.append(field_error(code, name, value, **params))
-    return refused_fields(errors).response()
+    return _response(refused_fields(errors), request)
 
 
 def _database_away(request: Request, error: Exception) -> Response:
-    return Refusal("database-away", {"reason": str(error)}).response()
+    return _response(Refusal("database-away", {"reason": str(error)}), request)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     # The framework logs the traceback.
-    return Refusal("service-error").response()
+    return _response(Refusal("service-error"), request)
+
+
+def _response(refusal: Refusal, request: Request) -> Response:
+    return refusal.response(request.headers.get("accept-language", ""))

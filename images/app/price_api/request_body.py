@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from carprice.listings.records import shown
@@ -76,12 +77,11 @@ def unpacked(body: bytes, most_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-async def refuse_and_discard(refusal: Refusal, receive: Receive, send: Send) -> None:
-    """Answer at once, throw away what still arrives in a moment, and close.
+async def refuse_and_discard(response: Response, receive: Receive, send: Send) -> None:
+    """Answer with a refusal at once, throw away what still arrives in a moment, and close.
 
     Without that, a client that is busy sending finds its connection reset before it reads the answer.
     """
-    response = refusal.response()
     await send(
         {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
     )

@@ -28,6 +28,15 @@ from price_contract.answers import (
     UnavailableCode,
     WhatIf,
 )
+from price_contract.language import current
+from price_contract.offer_answers import (
+    MarketFigures,
+    NewWatch,
+    OfferDetails,
+    OffersPage,
+    Watch,
+    WatchFilters,
+)
 
 # seconds to connect, seconds between two bytes of an answer
 TIMEOUT = (3.05, 30.0)
@@ -154,6 +163,37 @@ class ApiClient:
         """One report, a whole HTML page."""
         path = "/".join(quote(part, safe="") for part in (kind, name))
         return self._answer("GET", f"/v1/reports/{path}").content.decode("utf-8")
+
+    def listings(self, query: Mapping[str, Any]) -> OffersPage:
+        """A page of the cars on offer; `query` as the API names it."""
+        return cast(OffersPage, self._json("GET", "/v1/listings", params=dict(query)))
+
+    def listings_csv(self, query: Mapping[str, Any]) -> bytes:
+        """All cars on offer that fit, as CSV."""
+        return self._answer("GET", "/v1/listings.csv", params=dict(query)).content
+
+    def listing(self, listing_id: str) -> OfferDetails:
+        """All that is known of one listing."""
+        return cast(OfferDetails, self._json("GET", f"/v1/listings/{quote(listing_id, safe='')}"))
+
+    def market(self, make: str | None, model: str | None, model_year: int | None) -> MarketFigures:
+        """What the cars on offer of a scope cost; None: of all."""
+        scope = {"make": make, "model": model, "model_year": model_year}
+        query = {name: str(value) for name, value in scope.items() if value is not None}
+        return cast(MarketFigures, self._json("GET", "/v1/market", params=query))
+
+    def save_watch(self, filters: WatchFilters) -> NewWatch:
+        """Save a search that tells of new good offers, in the language that is on."""
+        headers = {"Accept-Language": current()}
+        return cast(NewWatch, self._json("POST", "/v1/watches", json=filters, headers=headers))
+
+    def watch(self, secret: str) -> Watch:
+        """A saved search and the offers that it told of."""
+        return cast(Watch, self._json("GET", f"/v1/watches/{quote(secret, safe='')}"))
+
+    def delete_watch(self, secret: str) -> None:
+        """Delete a saved search."""
+        self._answer("DELETE", f"/v1/watches/{quote(secret, safe='')}")
 
     def _json(self, method: str, path: str, **request: Any) -> Any:
         return self._parsed(self._answer(method, path, **request))

@@ -94,8 +94,8 @@ def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, floa
         .encode(
             x=alt.X(
                 "from:Q",
-                title="MAD",
-                axis=_money_axis(),
+                title=formats.currency(),
+                axis=money_axis(),
                 scale=alt.Scale(domain=[0, highest * 1.34], nice=False),
             ),
             x2="to:Q",
@@ -113,7 +113,7 @@ def waterfall(base_mad: float, price_mad: float, steps: Sequence[tuple[str, floa
         .mark_text(align="left", dx=5, fontSize=12, color="#1F2A26")
         .encode(x="end:Q", y=y, text="text:N")
     )
-    return _styled((bars + labels).properties(height=36 * len(rows) + 30))
+    return styled((bars + labels).properties(height=36 * len(rows) + 30))
 
 
 def curve(
@@ -129,11 +129,11 @@ def curve(
     data["where"] = [unit(int(value)) for value in data[field]]
     data["price"] = [formats.money(formats.rounded(mad, step)) for mad in data["price_mad"]]
     data["between"] = [
-        f"{formats.number(formats.rounded(low, step))} – {formats.money(formats.rounded(high, step))}"
+        formats.money_range(formats.rounded(low, step), formats.rounded(high, step))
         for low, high in zip(data["low_mad"], data["high_mad"], strict=True)
     ]
     axis = (
-        alt.Axis(labelExpr=_grouped("datum.value"), tickCount=5, grid=False)
+        alt.Axis(labelExpr=grouped("datum.value"), tickCount=5, grid=False)
         if field == "mileage_km"
         else alt.Axis(format="d", tickMinStep=1, tickCount=6, grid=False)
     )
@@ -145,12 +145,12 @@ def curve(
     ]
     base = alt.Chart(data).encode(x=x)
     band = base.mark_area(color=BAND, opacity=0.32, interpolate="monotone").encode(
-        y=alt.Y("low_mad:Q", title=None, axis=_money_axis(), scale=alt.Scale(zero=True)), y2="high_mad:Q"
+        y=alt.Y("low_mad:Q", title=None, axis=money_axis(), scale=alt.Scale(zero=True)), y2="high_mad:Q"
     )
     line = base.mark_line(color=UP, strokeWidth=2.5, interpolate="monotone").encode(y="price_mad:Q")
     touch = base.mark_point(opacity=0, size=300).encode(y="price_mad:Q", tooltip=tooltip)
     if here is None:
-        return _styled((band + line + touch).properties(height=270))
+        return styled((band + line + touch).properties(height=270))
     now = pd.DataFrame(
         [{field: here[0], "price_mad": here[1], "text": formats.money(formats.rounded(here[1], step))}]
     )
@@ -164,7 +164,7 @@ def curve(
         .mark_text(dy=-16, fontSize=13, fontWeight="bold", color="#1F2A26")
         .encode(x=f"{field}:Q", y="price_mad:Q", text="text:N")
     )
-    return _styled((band + line + touch + mark + label).properties(height=270))
+    return styled((band + line + touch + mark + label).properties(height=270))
 
 
 def importance(rows: Sequence[tuple[str, float]]) -> alt.LayerChart:
@@ -191,27 +191,29 @@ def importance(rows: Sequence[tuple[str, float]]) -> alt.LayerChart:
     labels = (
         alt.Chart(data).mark_text(align="left", dx=5, fontSize=12).encode(x="value:Q", y=y, text="text:N")
     )
-    return _styled((bars + labels).properties(height=30 * len(data) + 20))
+    return styled((bars + labels).properties(height=30 * len(data) + 20))
+
+
+def money_axis() -> alt.Axis:
+    """An axis of amounts, with the language's own grouping."""
+    return alt.Axis(
+        labelExpr=grouped("datum.value"), tickCount=4, gridColor="#EFECE3", domain=False, ticks=False
+    )
+
+
+def grouped(value: str) -> str:
+    """A Vega expression: a number with the language's own grouping."""
+    mark = "," if current() == "en" else "\u202f"
+    return f"replace(format({value}, ',.0f'), /,/g, '{mark}')"
+
+
+def styled(chart: alt.LayerChart) -> alt.LayerChart:
+    """A drawing in the style of the app."""
+    drawing: alt.LayerChart = chart.configure_view(stroke=None).configure_axis(
+        labelFontSize=12, labelColor="#3D4741", titleFontSize=12, titleFontWeight="normal"
+    )
+    return drawing
 
 
 def _bar(name: str, start: float, end: float, kind: str, text: str) -> dict[str, Any]:
     return {"name": name, "from": start, "to": end, "kind": kind, "text": text}
-
-
-def _money_axis() -> alt.Axis:
-    return alt.Axis(
-        labelExpr=_grouped("datum.value"), tickCount=4, gridColor="#EFECE3", domain=False, ticks=False
-    )
-
-
-def _grouped(value: str) -> str:
-    """A Vega expression: a number with the language's own grouping."""
-    mark = "\u202f" if current() == "fr" else ","
-    return f"replace(format({value}, ',.0f'), /,/g, '{mark}')"
-
-
-def _styled(chart: alt.LayerChart) -> alt.LayerChart:
-    styled: alt.LayerChart = chart.configure_view(stroke=None).configure_axis(
-        labelFontSize=12, labelColor="#3D4741", titleFontSize=12, titleFontWeight="normal"
-    )
-    return styled

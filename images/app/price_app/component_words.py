@@ -1,7 +1,7 @@
 """The words of Streamlit's own components, which are English, in the language of the page; and its language.
 
-A script in the page replaces them wherever the components write them. It also names the language of the page
-for screen readers, and hides the names of icons from them.
+A script in the page replaces them wherever the components write them. It also gives the page its language and
+its direction, for the layout and for screen readers, and hides the names of icons from them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 
 import streamlit as st
 
-from price_contract.language import N_, _, current
+from price_contract.language import N_, _, current, direction
 
 # What a component writes as a whole, and the beginning or the end of what it writes around a name.
 _WHOLE = {
@@ -44,6 +44,7 @@ _SCRIPT = """<script>
 (() => {
   const root = document.documentElement;
   root.lang = LANGUAGE;
+  root.dir = DIRECTION;
   window.cpWords = { whole: WHOLE, around: AROUND };
   const said = (text) => {
     const trimmed = text.trim(), { whole, around } = window.cpWords;
@@ -63,8 +64,12 @@ _SCRIPT = """<script>
     node.cpWords[place] = { english, ours };
     return ours;
   };
+  // An arrow that means forwards or back turns with the direction of the page.
+  const turn = (icon) =>
+    icon.toggleAttribute('data-cp-turns', /_(back|forward|left|right)$/.test(icon.textContent.trim()));
   const mend = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
+      if (node.parentElement?.dataset.testid === 'stIconMaterial') turn(node.parentElement);
       const ours = '[data-testid="stHtml"], [data-testid="stMarkdown"], script, style';
       const own = node.parentElement?.closest(ours);
       const words = own ? node.data : shown(node, 'text', node.data);
@@ -72,7 +77,10 @@ _SCRIPT = """<script>
       return;
     }
     if (node.nodeType !== Node.ELEMENT_NODE) return;
-    if (node.dataset.testid === 'stIconMaterial') node.setAttribute('aria-hidden', 'true');
+    if (node.dataset.testid === 'stIconMaterial') {
+      node.setAttribute('aria-hidden', 'true');
+      turn(node);
+    }
     for (const name of ['aria-label', 'title', 'placeholder']) {
       if (!node.hasAttribute(name)) continue;
       const words = shown(node, name, node.getAttribute(name));
@@ -98,10 +106,11 @@ _SCRIPT = """<script>
 
 def translate() -> None:
     """Put the script into the page, for the language that is on."""
-    french = current() == "fr"
-    whole = {english: _(words) for english, words in _WHOLE.items()} if french else {}
-    around = [(pattern, _(words)) for pattern, words in _AROUND.items()] if french else []
+    own = current() == "en"
+    whole = {} if own else {english: _(words) for english, words in _WHOLE.items()}
+    around = [] if own else [(pattern, _(words)) for pattern, words in _AROUND.items()]
     script = _SCRIPT
-    for name, value in (("LANGUAGE", current()), ("WHOLE", whole), ("AROUND", around)):
+    values = (("LANGUAGE", current()), ("DIRECTION", direction()), ("WHOLE", whole), ("AROUND", around))
+    for name, value in values:
         script = script.replace(name, json.dumps(value, ensure_ascii=False).replace("</", "<\\/"), 1)
     st.html(script, unsafe_allow_javascript=True)

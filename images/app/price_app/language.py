@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from price_contract.language import LANGUAGES, current, follow
+from price_contract.language import LANGUAGES, SOURCE, current, follow
 
 # The keys of widgets that keep their choice when the language changes begin with this.
 KEPT = "car "
@@ -12,17 +12,17 @@ _STATE, _QUERY = "language", "lang"
 
 
 def of_visit() -> str:
-    """The language of this visit: `fr` or `en`."""
-    return str(st.session_state.get(_STATE, "fr"))
+    """The language of this visit, one of `LANGUAGES`."""
+    return str(st.session_state.get(_STATE, SOURCE))
 
 
 def remember() -> None:
     """Take the language from the address at the first call, and write it into the address afterwards."""
     follow(of_visit)
     if _STATE not in st.session_state:
-        wanted = st.query_params.get(_QUERY, "fr")
-        st.session_state[_STATE] = wanted if wanted in LANGUAGES else "fr"
-    if current() == "fr":
+        wanted = st.query_params.get(_QUERY, SOURCE)
+        st.session_state[_STATE] = wanted if wanted in LANGUAGES else SOURCE
+    if current() == SOURCE:
         st.query_params.pop(_QUERY, None)
     elif st.query_params.get(_QUERY) != current():
         st.query_params[_QUERY] = current()
@@ -31,7 +31,7 @@ def remember() -> None:
 def switch() -> None:
     """The control that changes the language."""
     st.segmented_control(
-        "Langue / Language",
+        "Langue / Language / اللغة",
         list(LANGUAGES),
         default=current(),
         required=True,

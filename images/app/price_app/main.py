@@ -12,9 +12,9 @@ if _PACKAGE_PARENT not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from price_app import component_words, language, markup, screens  # noqa: E402
-from price_app.views import batch, estimate, history, model, reports  # noqa: E402
-from price_contract.language import _  # noqa: E402
+from price_app import component_words, language, markup, places, screens  # noqa: E402
+from price_app.views import batch, estimate, history, market, model, offers, reports  # noqa: E402
+from price_contract.language import _, pgettext  # noqa: E402
 
 ICON = str(Path(__file__).with_name("icon.svg"))
 
@@ -26,14 +26,21 @@ def main() -> None:
     chosen = st.navigation(
         [
             st.Page(estimate.page, title=_("Estimer"), icon=":material/sell:", default=True),
+            st.Page(
+                offers.page, title=_("Annonces"), icon=":material/directions_car:", url_path=places.OFFERS
+            ),
+            st.Page(market.page, title=_("Marché"), icon=":material/query_stats:", url_path=places.MARKET),
             st.Page(batch.page, title=_("Lot"), icon=":material/table_rows:", url_path="lot"),
             st.Page(history.page, title=_("Historique"), icon=":material/history:", url_path="historique"),
-            st.Page(model.page, title=_("Modèle"), icon=":material/monitoring:", url_path="modele"),
+            st.Page(
+                model.page, title=pgettext("page", "Modèle"), icon=":material/monitoring:", url_path="modele"
+            ),
             st.Page(reports.page, title=_("Rapports"), icon=":material/description:", url_path="rapports"),
         ],
         position="top",
     )
     st.html(screens.STYLE)
+    st.html(screens.MARKET_STYLE)
     component_words.translate()
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="frame"

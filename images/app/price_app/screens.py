@@ -19,6 +19,7 @@ from price_contract.language import N_, _
 log = logging.getLogger(__name__)
 
 STYLE = Path(__file__).with_name("style.css")
+MARKET_STYLE = Path(__file__).with_name("market.css")
 
 
 def guarded(page: Callable[[], None]) -> Callable[[], None]:

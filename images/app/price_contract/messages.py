@@ -1,6 +1,6 @@
 """The sentence of each code of the API and of `carprice.listings`, in the language that is on.
 
-The French sentences stand here; `locale/en.po` has the English ones. The placeholders are parameters of
+The French sentences stand here; `locale` has those of the other languages. The placeholders are parameters of
 the code. A code that is not here gets the English sentence that came with it.
 """
 
@@ -11,11 +11,13 @@ from typing import Any
 
 from price_contract import formats, words
 from price_contract.answers import BatchRow, FieldError, Params, PriceWarning, WarningCode
-from price_contract.language import N_, _, current
+from price_contract.language import N_, _, current, enumerated
 from price_contract.problem_kinds import FieldCode, ProblemCode
 
 ASKED_ON = "asked_on"
 LONGEST_VALUE = 80
+# What stands between two complaints about one row.
+_BETWEEN = {"fr": " ; ", "ar": "؛ "}
 
 PROBLEMS: dict[ProblemCode, str] = {
     "registry-away": N_("Le registre des modèles ne répond pas, et aucun modèle n'est gardé en réserve."),
@@ -273,26 +275,32 @@ def field_error(found: FieldError) -> str:
     name, code, params = words.field(found["field"]), found["code"], found["params"]
     if code in _NOT_ABOUT_THE_VALUE:
         return _named(name, _sentence(COMPLAINTS, code, params, found["accepted"]))
-    accepted = (
-        _sentence(EXPECTED, str(params["expected"]), params, found["accepted"])
-        if "expected" in params
-        else _sentence(ACCEPTED, code, params, found["accepted"])
-    )
+    takes = accepted(found)
     if not found["value"]:
-        return _("{field} : cette information manque. Attendu : {accepted}", field=name, accepted=accepted)
+        return _("{field} : cette information manque. Attendu : {accepted}", field=name, accepted=takes)
     if code == "unknown_or_empty":
         return _(
             "{field} : « {value} » veut dire inconnu. Attendu : {accepted}",
             field=name,
             value=_short(found["value"]),
-            accepted=accepted,
+            accepted=takes,
         )
     return _(
         "{field} : « {value} » n'est pas accepté. Attendu : {accepted}",
         field=name,
         value=_short(found["value"]),
-        accepted=accepted,
+        accepted=takes,
     )
+
+
+def accepted(found: FieldError) -> str:
+    """What the field of an error takes."""
+    code, params = found["code"], found["params"]
+    if code in _NOT_ABOUT_THE_VALUE:
+        return _sentence(COMPLAINTS, code, params, found["accepted"])
+    if "expected" in params:
+        return _sentence(EXPECTED, str(params["expected"]), params, found["accepted"])
+    return _sentence(ACCEPTED, code, params, found["accepted"])
 
 
 def warning(found: PriceWarning) -> str:
@@ -310,7 +318,7 @@ def warnings(found: Sequence[PriceWarning]) -> str:
     unused = [each for each in found if each["code"] == "not_used_by_model"]
     sentences = [warning(each) for each in found if each["code"] != "not_used_by_model"]
     if unused:
-        names = ", ".join(words.field(each["field"]) for each in unused)
+        names = enumerated(words.field(each["field"]) for each in unused)
         template = WARNINGS["not_used_by_model"]
         sentences.append(_(template, field=names))
     return " ".join(sentences)
@@ -337,9 +345,14 @@ def unpriced_row(row: BatchRow) -> str:
         for error in row.get("errors", [])
     ]
     if parts:
-        return (" ; " if current() == "fr" else "; ").join(parts)
+        return joined(parts)
     code, params, sentence = row.get("code", ""), row.get("params", {}), row.get("problem", "")
     return _sentence(COMPLAINTS if code in COMPLAINTS else PROBLEMS, code, params, sentence)
+
+
+def joined(complaints: Sequence[str]) -> str:
+    """Several complaints about one thing in one text."""
+    return _BETWEEN.get(current(), "; ").join(complaints)
 
 
 def refused_file(code: str, params: Params, sentence: str) -> str:
@@ -361,7 +374,7 @@ def _sentence(texts: Mapping[Any, str], code: str, params: Params, otherwise: st
 
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(words.field(str(each)) if name == "fields" else _short(each) for each in value)
+        return enumerated(words.field(str(each)) if name == "fields" else _short(each) for each in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _short(value)
     if name.endswith("share"):

@@ -6,7 +6,7 @@ from typing import Any
 
 from price_contract import formats
 from price_contract.formats import kilometres, mileage, number
-from price_contract.language import N_, _
+from price_contract.language import N_, _, composed, enumerated, isolated
 
 FIELDS = {
     "make": N_("Marque"),
@@ -191,7 +191,7 @@ def car(listing: dict[str, Any]) -> str:
     """`Dacia Logan 2015`."""
     year = listing.get("model_year")
     parts = [listing.get("make"), listing.get("model"), None if year is None else int(year)]
-    return " ".join(str(part) for part in parts if part is not None)
+    return isolated(" ".join(str(part) for part in parts if part is not None))
 
 
 def mileage_of(listing: dict[str, Any]) -> str:
@@ -214,15 +214,15 @@ def details(listing: dict[str, Any]) -> str:
         value(str(listing.get("fuel") or "")),
         power(listing.get("fiscal_power_cv")),
         value(str(listing.get("gearbox") or "")),
-        str(listing.get("city") or ""),
+        isolated(str(listing.get("city") or "")),
     ]
-    return " · ".join(part for part in parts if part)
+    return composed(" · ".join(part for part in parts if part))
 
 
 def characteristic(group: str, listing: dict[str, Any]) -> str:
     """The values of a listing for one group of the explanation; "" where there are none."""
     if group == "make_model":
-        return " ".join(str(listing[name]) for name in ("make", "model") if listing.get(name))
+        return isolated(" ".join(str(listing[name]) for name in ("make", "model") if listing.get(name)))
     if group == "mileage":
         return mileage_of(listing)
     if group == "fiscal_power":
@@ -230,7 +230,7 @@ def characteristic(group: str, listing: dict[str, Any]) -> str:
     if group == "first_owner":
         return yes_or_no(listing.get("first_owner"))
     if group == "equipment":
-        return ", ".join(field(name) for name in EQUIPMENT if listing.get(name))
+        return enumerated(field(name) for name in EQUIPMENT if listing.get(name))
     if group == "market":
         day = formats.parse_moment(str(listing.get("asked_on")))
         return formats.day(day.date()) if day else _("aujourd'hui")

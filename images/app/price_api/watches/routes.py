@@ -44,7 +44,7 @@ _LANGUAGE = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "The language of the feed and of the messages: French or English.",
+    "description": "The language of the feed and of the messages: French, English or Arabic.",
 }
 _ANSWER: NewWatch = {
     "watch": "3f2a9c0d4be1a54c",

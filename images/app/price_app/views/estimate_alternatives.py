@@ -12,7 +12,7 @@ from price_app import charts, markup
 from price_app.views.estimate_answer import Answer
 from price_contract import formats, words
 from price_contract.answers import Comparable, CurvePoint, WhatIf
-from price_contract.language import _, ngettext
+from price_contract.language import _, enumerated, ngettext
 
 MOST_ALIKE = 0.99
 
@@ -62,7 +62,7 @@ def _in_words(
         )
         for point in some
     ]
-    return _("{title} et prix estimé. {points}.", title=title, points=", ".join(said))
+    return _("{title} et prix estimé. {points}.", title=title, points=enumerated(said))
 
 
 def comparables(answer: Answer) -> None:
@@ -80,9 +80,12 @@ def comparables(answer: Answer) -> None:
         ),
         "cp-small",
     )
-    markup.draw(
-        f'<div class="cp-cards" data-testid="comparables">{"".join(map(_card, answer.comparables))}</div>'
-    )
+    cards(answer.comparables)
+
+
+def cards(found: Sequence[Comparable]) -> None:
+    """Draw similar listings side by side."""
+    markup.draw(f'<div class="cp-cards" data-testid="comparables">{"".join(map(_card, found))}</div>')
 
 
 def _card(found: Comparable) -> str:

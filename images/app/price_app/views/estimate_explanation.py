@@ -27,16 +27,7 @@ def explanation(answer: Answer) -> None:
     if explained is None:
         return
     st.header(_("Pourquoi ce prix ?"), anchor=False)
-    steps = steps_of(explained, answer.listing, answer.assumed)
-    base_mad, steps, price_mad = in_whole(answer.step_mad, explained["base_mad"], steps)
-    left, right = st.columns([5, 6], gap="large")
-    with left:
-        markup.draw(_in_words(base_mad, steps, price_mad))
-    with right:
-        st.altair_chart(
-            charts.waterfall(base_mad, price_mad, [(name, mad) for name, _, mad in steps]),
-            width="stretch",
-        )
+    drawn(explained, answer.listing, answer.step_mad, answer.assumed)
     priced_by, explained_by = answer.estimate["model"]["version"], explained["model"]["version"]
     if priced_by != explained_by:
         markup.notice(
@@ -47,6 +38,22 @@ def explanation(answer: Answer) -> None:
                 other=explained_by,
             ),
             "warning",
+        )
+
+
+def drawn(
+    explained: Explained, listing: Listing, step_mad: int, assumed: frozenset[str] = frozenset()
+) -> None:
+    """Draw what each characteristic adds to the price, in words and as a drawing, in whole `step_mad`s."""
+    steps = steps_of(explained, listing, assumed)
+    base_mad, steps, price_mad = in_whole(step_mad, explained["base_mad"], steps)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        markup.draw(_in_words(base_mad, steps, price_mad))
+    with right:
+        st.altair_chart(
+            charts.waterfall(base_mad, price_mad, [(name, mad) for name, _, mad in steps]),
+            width="stretch",
         )
 
 

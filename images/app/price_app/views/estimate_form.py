@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from carprice.listings.car_names import canonical_make_and_model
+from carprice.listings.vocabulary import shipped_vocabulary
 from price_app import markup
 from price_app.api_client import Listing
 from price_contract import formats, words
 from price_contract.answers import CarModelOptions, FormOptions
-from price_contract.language import _
+from price_contract.language import _, enumerated
 
 OTHER = ""  # no make or model has an empty name
 UNKNOWN = ""  # nor has a fuel
@@ -167,7 +169,7 @@ def form(options: FormOptions) -> None:
     clicked = st.button(_("Estimer le prix"), type="primary", width="stretch", icon=":material/sell:")
     missing = [words.field(field) for field in ("make", "model", "model_year") if not listing.get(field)]
     if clicked and missing:
-        markup.notice(_("Il manque encore : {fields}.", fields=", ".join(missing)), "warning")
+        markup.notice(_("Il manque encore : {fields}.", fields=enumerated(missing)), "warning")
     elif clicked and not refused:
         st.session_state[SENT] = Sent(listing, frozenset(assumed & listing.keys()))
         st.rerun()
@@ -271,7 +273,7 @@ def _make_and_model(options: FormOptions) -> tuple[str, str, CarModelOptions]:
         key="car make",
         persist_state="session",
     )
-    make = _known_name(make, makes)
+    make = _known_name(make, makes, shipped_vocabulary().make_named)
     if make == OTHER:
         make = left.text_input(
             _("Nom de la marque"), max_chars=60, key="car other make", persist_state="session"
@@ -307,7 +309,9 @@ def _make_and_model(options: FormOptions) -> tuple[str, str, CarModelOptions]:
             ).strip(),
             _NOTHING_KNOWN,
         )
-    chosen = _known_name(chosen, models)
+    chosen = _known_name(
+        chosen, models, lambda text: canonical_make_and_model(make, text, shipped_vocabulary()).model
+    )
     return make or "", chosen or "", models.get(chosen or "", _NOTHING_KNOWN)
 
 
@@ -315,12 +319,16 @@ def _counted(name: str, listings: int) -> str:
     return f"{name} · {formats.number(listings)}"
 
 
-def _known_name(typed: str | None, known: Mapping[str, Any]) -> str | None:
-    """A name that was typed, in its known spelling where it has one."""
+def _known_name(
+    typed: str | None, known: Mapping[str, Any], named: Callable[[str], str | None]
+) -> str | None:
+    """A name that was typed, in its known spelling where it has one: `داسيا` and `dacia` are Dacia."""
     if not typed or typed in known:
         return typed
     text = typed.strip()[:LONGEST_NAME]
-    return next((name for name in known if name.casefold() == text.casefold()), text)
+    same = next((name for name in known if name.casefold() == text.casefold()), None)
+    meant = same or named(text)
+    return meant if meant in known else text
 
 
 def _more(options: FormOptions) -> Listing:

@@ -121,9 +121,7 @@ def _range(found: LoggedPrediction) -> markup.Cell:
     low, high, step = found["low_mad"], found["high_mad"], _step(found)
     if low is None or high is None:
         return markup.Figure("")
-    return markup.Figure(
-        f"{formats.number(formats.rounded(low, step))} – {formats.money(formats.rounded(high, step))}"
-    )
+    return markup.Figure(formats.money_range(formats.rounded(low, step), formats.rounded(high, step)))
 
 
 def _step(found: LoggedPrediction) -> int:

@@ -10,7 +10,7 @@ from price_app import charts, markup, screens
 from price_app.api_client import ApiProblem
 from price_contract import formats, messages, words
 from price_contract.answers import ModelAbout, RefusedVersion, StagingState
-from price_contract.language import N_, _, ngettext
+from price_contract.language import N_, _, enumerated, ngettext
 
 EXAMPLE_MAD = 100_000
 MOST_IMPORTANT, SMALLEST_SHARE = 12, 0.0005
@@ -184,7 +184,7 @@ def _left_out(metrics: dict[str, Any]) -> None:
             n,
             n=formats.number(n),
             all=formats.number(every),
-            figures=", ".join(with_all),
+            figures=enumerated(with_all),
         ),
         "cp-small",
     )
@@ -253,7 +253,7 @@ def _importance(importance: list[dict[str, Any]]) -> None:
     shown = sorted(rows, key=lambda row: -row[1])[:MOST_IMPORTANT]
     st.altair_chart(charts.importance(shown), width="stretch")
     said = [_("{name} : {share}", name=name, share=formats.share(value, 1)) for name, value in shown]
-    markup.unseen(", ".join(said))
+    markup.unseen(enumerated(said))
     st.caption(_("Ce que l'estimation perd quand on cache une information, en part du total."))
 
 

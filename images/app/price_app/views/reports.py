@@ -13,7 +13,7 @@ from carprice.listings.text import ascii_fold
 from price_app import markup, screens
 from price_contract import formats, words
 from price_contract.answers import Report
-from price_contract.language import _, current, ngettext
+from price_contract.language import SOURCE, _, current, ngettext
 
 MOST_SHOWN = 30
 # The query parameter that names a report: `?report=drift/NAME.html`.
@@ -130,7 +130,7 @@ def linked(html: str, kind: str, known: Collection[str]) -> str:
         path = posixpath.normpath(posixpath.join("reports", kind, unquote(found[1]))).removeprefix("reports/")
         if path not in known:
             return found[0]
-        address = f"?{ADDRESSED}={quote(path)}" + ("&amp;lang=en" if current() == "en" else "")
+        address = f"?{ADDRESSED}={quote(path)}" + ("" if current() == SOURCE else f"&amp;lang={current()}")
         return f'href="{address}" target="_blank" rel="noopener"'
 
     return _LINK.sub(link, html)

@@ -88,14 +88,16 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "Bon": ("bon", "bonne", "bon etat", "good", "good condition", "be", "جيد", "جيدة"),
     "Correct": (
         "correct", "correcte", "etat correct", "fair", "average", "moyen", "etat moyen", "ok", "متوسط",
+        "متوسطة",
     ),
     "Endommagé": ("endommage", "endommagee", "damaged", "accidente", "accidentee", "متضررة"),
-    "Pour pièces": ("pour pieces", "pour piece", "for parts", "epave", "salvage"),
+    "Pour pièces": ("pour pieces", "pour piece", "for parts", "epave", "salvage", "لقطع الغيار"),
 }  # fmt: skip
 FOR_PARTS = "Pour pièces"
 ORIGINS: dict[str, tuple[str, ...]] = {
     "WW au Maroc": (
         "ww au maroc", "ww", "ww maroc", "achetee au maroc", "bought in morocco", "registered in morocco",
+        "ww في المغرب",
     ),
     "Dédouanée": (
         "dedouanee", "dedouane", "deja dedouanee", "customs cleared", "cleared", "customs paid",
@@ -104,8 +106,11 @@ ORIGINS: dict[str, tuple[str, ...]] = {
     "Pas encore dédouanée": (
         "pas encore dedouanee", "non dedouanee", "non dedouane", "a dedouaner", "not customs cleared",
         "not yet cleared", "customs not paid", "not cleared", "غير معشرة", "غير مجمركة",
+        "غير معشرة بعد",
     ),
-    "Importée neuve": ("importee neuve", "importe neuf", "imported new", "new import", "import e neuve"),
+    "Importée neuve": (
+        "importee neuve", "importe neuf", "imported new", "new import", "import e neuve", "مستوردة جديدة",
+    ),
 }  # fmt: skip
 _FIRST_OWNERS: dict[str, tuple[str, ...]] = {
     "yes": (
