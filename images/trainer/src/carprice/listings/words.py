@@ -90,7 +90,11 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
         "correct", "correcte", "etat correct", "fair", "average", "moyen", "etat moyen", "ok", "متوسط",
     ),
     "Endommagé": ("endommage", "endommagee", "damaged", "accidente", "accidentee", "متضررة"),
-    "Pour pièces": ("pour pieces", "pour piece", "for parts", "epave", "salvage"),
+    "Pour pièces": (
+        "pour pieces", "pour piece", "pieces", "en pieces", "pieces detachees", "pour pieces detachees",
+        "for parts", "for parts only", "parts only", "spare parts", "for spare parts", "epave", "salvage",
+        "wreck", "scrap", "قطع غيار", "قطع الغيار", "لقطع الغيار",
+    ),
 }  # fmt: skip
 FOR_PARTS = "Pour pièces"
 ORIGINS: dict[str, tuple[str, ...]] = {

@@ -52,11 +52,9 @@ MAKE, YEAR, RARITY, KM_DOUBT, PARTIAL, MONTH, YEARS_BEYOND = map(
 # it is at most this (log price). Newer cars are never cheaper.
 CHANGE_YEARS, MOST_YEARLY_CHANGE = 3, 0.15
 # For each value of `partial`: the columns that a complete listing would have other values in.
-_HIDING: dict[int, dict[str, str | int]] = {
-    NO_MILEAGE: {"km": "usual_km", "km_doubt": UNKNOWN},
-    NO_FUEL: {"fuel": "usual_fuel"},
-    NO_MILEAGE + NO_FUEL: {"km": "usual_km", "km_doubt": UNKNOWN, "fuel": "usual_fuel"},
-}
+_HIDDEN_KM: dict[str, str | int] = {"km": "usual_km", "km_doubt": UNKNOWN}
+_HIDDEN_FUEL: dict[str, str | int] = {"fuel": "usual_fuel", "with_fuel": "rarity"}
+_HIDING = {NO_MILEAGE: _HIDDEN_KM, NO_FUEL: _HIDDEN_FUEL, NO_MILEAGE + NO_FUEL: _HIDDEN_KM | _HIDDEN_FUEL}
 
 
 class PriceModel(RegressorMixin, BaseEstimator):
