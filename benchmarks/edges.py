@@ -96,10 +96,16 @@ def slices(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, Flags]:
     oldest, newest = both["model_year"].quantile([SHARE, 1 - SHARE])
     learned = _models(train).value_counts()
     count = _models(test).map(learned).fillna(0).to_numpy()
+    known = count >= LEAST_LISTINGS
+    with_fuel, with_gearbox = (_learned_with(name, train, test) for name in ("fuel", "gearbox"))
     return {
         ALL: np.ones(len(test), dtype=bool),
         f"models with fewer than {LEAST_LISTINGS} listings": count < LEAST_LISTINGS,
         "  of these with none": count == 0,
+        f"other models, fewer than {LEAST_LISTINGS} with the fuel": known & (with_fuel < LEAST_LISTINGS),
+        "  of these none with the fuel": known & (with_fuel == 0),
+        f"other models, fewer than {LEAST_LISTINGS} with the gearbox": known
+        & (with_gearbox < LEAST_LISTINGS),
         "oldest 5 % of model years": year <= oldest,
         "newest 5 % of model years": year >= newest,
         "highest 5 % of mileages": km >= both["mileage_km_max"].quantile(1 - SHARE),
@@ -108,6 +114,16 @@ def slices(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, Flags]:
 
 def _models(listings: pd.DataFrame) -> pd.Series:
     return listings["make"].map(plain) + "/" + listings["model"].map(plain)
+
+
+def _learned_with(column: str, train: pd.DataFrame, test: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """How many listings of its model and with its value of `column` were learned, for each test row.
+
+    Infinite where the row has no value.
+    """
+    pairs = [_models(rows) + "|" + rows[column].map(plain, na_action="ignore") for rows in (train, test)]
+    learned = pairs[1].map(pairs[0].value_counts()).fillna(0).to_numpy(dtype=np.float64)
+    return np.where(test[column].isna(), np.inf, learned)
 
 
 if __name__ == "__main__":

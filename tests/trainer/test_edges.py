@@ -12,8 +12,8 @@ from carprice.model.features import COLUMNS
 from carprice.model.kernels import Floats
 
 ROWS, COVERAGE = 4_000, 0.9
-AT = {"rarity": math.log(3), "oldest": -4.0, "newest": 3.0, "mileage": 3.0}
-COLUMN = {"rarity": "rarity", "oldest": "year", "newest": "year", "mileage": "km"}
+AT = {"rarity": math.log(3), "oldest": -4.0, "newest": 3.0, "mileage": 3.0, "fuel": math.log(3)}
+COLUMN = {"rarity": "rarity", "oldest": "year", "newest": "year", "mileage": "km", "fuel": "with_fuel"}
 
 
 def rows_with(edge: str, share: float = 0.05) -> tuple[Floats, np.ndarray]:
@@ -22,7 +22,7 @@ def rows_with(edge: str, share: float = 0.05) -> tuple[Floats, np.ndarray]:
     rows = np.zeros((ROWS, len(COLUMNS)))
     for column, scale in (("year", 0.1), ("km", 0.1)):
         rows[:, COLUMNS.index(column)] = random.uniform(-scale, scale, ROWS)
-    rows[:, COLUMNS.index("rarity")] = math.log(50)
+    rows[:, [COLUMNS.index("rarity"), COLUMNS.index("with_fuel")]] = math.log(50)
     at_edge = np.arange(ROWS) < ROWS * share
     rows[at_edge, COLUMNS.index(COLUMN[edge])] = AT[edge]
     return rows, at_edge
@@ -58,6 +58,14 @@ def test_prices_that_look_mistyped_count_as_outside() -> None:
     assert edges.factors_of(rows, width, bounds, COVERAGE, shrinkage=1)[0] > without
     width[at_edge] = np.inf
     assert edges.factors_of(rows, width, bounds, COVERAGE, shrinkage=1)[0] == 1
+
+
+def test_a_model_of_an_earlier_release_knows_no_edge_of_fuels() -> None:
+    rows, at_edge = rows_with("fuel")
+    bounds, factors = edges.bounds_of(rows), [2.0, 1.0, 1.0, 1.0]
+    earlier = rows[:, : COLUMNS.index("with_fuel")]
+    assert edges.widening(earlier, bounds, factors) == pytest.approx(1)
+    assert edges.widening(rows, bounds, [*factors, 3.0])[at_edge] == pytest.approx(3)
 
 
 def test_few_rows_at_an_edge_say_little() -> None:

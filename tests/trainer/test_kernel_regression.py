@@ -98,6 +98,7 @@ def test_a_row_alone_has_the_prediction_that_it_has_among_others() -> None:
     new[:10, :2], new[10:20, 3], new[20:25, 3] = 99, 7, -1  # groups and a kind that were never seen
     one_by_one = np.concatenate([model.predict(new[[place]]) for place in range(len(new))])
     np.testing.assert_allclose(one_by_one, model.predict(new), rtol=1e-12)
+    np.testing.assert_allclose(one_by_one[:9], model.predict(new[:9]), rtol=1e-12)
     assert model.predict(new[:0]).shape == (0,)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
 from test_model import distinct
 
 from carprice.lifecycle import training
@@ -17,7 +18,14 @@ from carprice.listings import sample
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES, TEXT_FEATURES
 from carprice.listings.words import is_for_parts
-from carprice.model.features import COLUMNS, NO_FUEL, NO_MILEAGE, UNSAID
+from carprice.model.features import (
+    COLUMNS,
+    NO_FUEL,
+    NO_MILEAGE,
+    UNSAID,
+    ListingFeatures,
+    features_of,
+)
 from carprice.model.plain_values import CORE_CATEGORIES, EXTRA_CATEGORIES, plain
 from carprice.model.price_evidence import evidence_of
 from carprice.model.price_warnings import LEAST_LISTINGS, MESSAGES, warnings_of, warnings_of_table
@@ -76,6 +84,7 @@ def test_warnings_are_those_that_the_model_calls_for(
         word = listing[column]
         if column in TEXT_FEATURES:
             seen = word is None or plain(word) in set(features.codes_[column]) - {""}
+            seen |= column == "condition" and is_for_parts(word)
             assert (("unknown_value", column) in fields) == (not seen)
 
     partial = int(row["partial"])
@@ -88,12 +97,16 @@ def test_warnings_are_those_that_the_model_calls_for(
     few = knows_make and knows_model and math.exp(row["rarity"]) - 1 < LEAST_LISTINGS - 0.5
     assert ("few_listings" in codes) == few
     assert ("for_parts" in codes) == is_for_parts(listing["condition"])
+    few_with_fuel = (
+        not few and codes.isdisjoint({"unknown_make", "unknown_model", "unknown_fuel"})
+    ) and math.exp(row["with_fuel"]) - 1 < LEAST_LISTINGS - 0.5
+    assert ("few_with_fuel" in codes) == few_with_fuel
     for column in ("district", *EXTRA_CATEGORIES):
         unused = column not in features.codes_ and listing[column] is not None
         assert (("not_used_by_model", column) in fields) == unused
     evidence = evidence_of(found)
     assert (evidence == "none") >= bool(codes & {"unknown_make", "unknown_model", "for_parts"})
-    assert (evidence == "little") <= few
+    assert (evidence == "little") <= (few or few_with_fuel)
     for warning in found:
         if warning["code"] == "outside_training_range":
             name = {"model_year": "year", "mileage": "km", "fiscal_power_cv": "power"}[warning["field"]]
@@ -120,6 +133,51 @@ def test_fields_that_nobody_knows_are_named_and_only_some_of_them(pipeline: trai
     read = read_one({"make": "Dacia", "model": "Logan", "model_year": 2015, "mileage": 9e4, "fuel": "Diesel"})
     found = warnings_of(pipeline, read.values, [f"field {i}" for i in range(50)])
     assert [warning["code"] for warning in found] == ["ignored_field"] * 20
+
+
+@pytest.mark.parametrize(
+    ("electric_dusters", "evidence"),
+    [(0, "little"), (1, "little"), (LEAST_LISTINGS - 1, "little"), (LEAST_LISTINGS, "usual")],
+)
+def test_a_fuel_that_was_hardly_learned_with_the_model_makes_the_evidence_little(
+    electric_dusters: int, evidence: str
+) -> None:
+    listings = distinct(sample.to_csv(sample.generate(600, 5)).encode())
+    dusters = listings.index[listings["model"] == "Duster"]
+    listings.loc[listings["model"] == "Clio", "fuel"] = "Electrique"
+    listings.loc[dusters, "fuel"] = ["Electrique"] * electric_dusters + ["Diesel"] * (
+        len(dusters) - electric_dusters
+    )
+    learned = Pipeline([("features", ListingFeatures().fit(features_of(listings)))])
+    for fuel, expected in (("Electrique", evidence), ("electric", evidence), ("Diesel", "usual")):
+        car = read_one(
+            {"make": "Dacia", "model": "Duster", "model_year": 2017, "mileage": 1e5, "fuel": fuel}
+        ).values
+        found = warnings_of(learned, car)
+        assert evidence_of(found) == expected
+        if expected == "little":
+            (warning,) = found
+            assert (warning["code"], warning["field"]) == ("few_with_fuel", "fuel")
+            assert warning["params"] == {
+                "value": "Electrique", "model": "Duster", "count": electric_dusters
+            }  # fmt: skip
+    learned.named_steps["features"].fuel_count_ = None  # as an earlier release saved it
+    assert warnings_of(learned, car | {"fuel": "Electrique"}) == []
+
+
+@pytest.mark.parametrize("condition", ["Pour Pièces", "for parts", "spare parts", "قطع غيار"])
+def test_a_car_for_parts_has_one_warning_in_any_language(pipeline: training.Pipeline, condition: str) -> None:
+    read = read_one(
+        {
+            "make": "Dacia",
+            "model": "Logan",
+            "model_year": 2015,
+            "mileage": 9e4,
+            "fuel": "Diesel",
+            "condition": condition,
+        }
+    )
+    assert [warning["code"] for warning in warnings_of(pipeline, read.values)] == ["for_parts"]
 
 
 @pytest.mark.parametrize("condition", ["Pour Pièces", "pour pieces", "Épave", "for parts"])

@@ -21,6 +21,7 @@ WarningCode = Literal[
     "unknown_make",
     "unknown_model",
     "few_listings",
+    "few_with_fuel",
     "for_parts",
     "low_mileage",
     "unknown_value",

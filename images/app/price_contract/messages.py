@@ -220,6 +220,10 @@ WARNINGS: dict[WarningCode, str] = {
     "few_listings": N_(
         "Annonces de « {value} » que le modèle a apprises : {count}. La fourchette n'est qu'approximative."
     ),
+    "few_with_fuel": N_(
+        "Annonces de « {model} » au carburant « {value} » que le modèle a apprises : {count}. La fourchette "
+        "n'est qu'approximative."
+    ),
     "for_parts": N_(
         "Une voiture vendue pour pièces n'a pas de prix de marché : le modèle n'en a appris aucun."
     ),
@@ -308,6 +312,8 @@ def warning(found: PriceWarning) -> str:
     params = {**found["params"], "field": words.field(found["field"])}
     if found["code"] == "unknown_fuel":
         params["usual"] = words.fuel(str(params.get("usual", "")))
+    if found["code"] == "few_with_fuel":
+        params["value"] = words.value(str(params.get("value", "")))
     if found["field"] == ASKED_ON:
         params |= {name: _day(value) for name, value in found["params"].items()}
     return _sentence(WARNINGS, found["code"], params, found["message"])

@@ -91,7 +91,11 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
         "متوسطة",
     ),
     "Endommagé": ("endommage", "endommagee", "damaged", "accidente", "accidentee", "متضررة"),
-    "Pour pièces": ("pour pieces", "pour piece", "for parts", "epave", "salvage", "لقطع الغيار"),
+    "Pour pièces": (
+        "pour pieces", "pour piece", "pieces", "en pieces", "pieces detachees", "pour pieces detachees",
+        "for parts", "for parts only", "parts only", "spare parts", "for spare parts", "epave", "salvage",
+        "wreck", "scrap", "قطع غيار", "قطع الغيار", "لقطع الغيار",
+    ),
 }  # fmt: skip
 FOR_PARTS = "Pour pièces"
 ORIGINS: dict[str, tuple[str, ...]] = {

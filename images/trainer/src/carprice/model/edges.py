@@ -15,18 +15,22 @@ import numpy.typing as npt
 from carprice.model.features import COLUMNS
 from carprice.model.kernels import Floats
 
-# A model with fewer listings is priced by those of other models.
+# A model with fewer listings is priced by those of other models. Of a model with more, a fuel that fewer of
+# them have is priced by what this fuel does to the price of other models.
 LEAST_LISTINGS = 5
 # The share of the listings that is at an edge: the oldest, the newest, those with the most kilometres.
 SHARE = 0.05
 # An edge holds the largest errors of few rows; beyond this quantile they say nothing.
 HIGHEST_QUANTILE = 0.98
 
-_YEAR, _KM, _RARITY = map(COLUMNS.index, ("year", "km", "rarity"))
+_YEAR, _KM, _RARITY, _WITH_FUEL = map(COLUMNS.index, ("year", "km", "rarity", "with_fuel"))
 
 
 def bounds_of(rows: Floats) -> list[float]:
-    """Where the edges begin, as `ListingFeatures` has these columns: rarity, oldest, newest, mileage."""
+    """Where the edges begin, as `ListingFeatures` has these columns: rarity, oldest, newest, mileage.
+
+    The first one is that of `with_fuel`, too.
+    """
     oldest, newest = np.quantile(rows[:, _YEAR], (SHARE, 1 - SHARE))
     # `rarity` is the log of one more than the listings of the model.
     rare = np.log(LEAST_LISTINGS + 0.5)
@@ -61,7 +65,10 @@ def widening(rows: Floats, bounds: Sequence[float], factors: Sequence[float]) ->
 
 
 def _edges(rows: Floats, bounds: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Which rows are at which edge, of shape (n, 4)."""
+    """Which rows are at which edge, of shape (n, 5)."""
     rare, oldest, newest, most_km = bounds
-    year, km = rows[:, _YEAR], rows[:, _KM]
-    return np.column_stack([rows[:, _RARITY] < rare, year <= oldest, year >= newest, km >= most_km])
+    year, km, rare_model = rows[:, _YEAR], rows[:, _KM], rows[:, _RARITY] < rare
+    edges = [rare_model, year <= oldest, year >= newest, km >= most_km]
+    if rows.shape[1] > _WITH_FUEL:  # a model of an earlier release knows nothing of this edge
+        edges.append(~rare_model & (rows[:, _WITH_FUEL] < rare))
+    return np.column_stack(edges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -36,7 +37,7 @@ NUMBERS = ("year", "km", "power", "rarity")
 # Saved models know the columns by their places: a new one comes after all others.
 COLUMNS = (
     *("make", "root", "model", *NUMBERS, "km_doubt", *CORE_CATEGORIES, *EXTRA_CATEGORIES),
-    *("partial", "usual_km", "usual_fuel", "month", "years_beyond"),
+    *("partial", "usual_km", "usual_fuel", "month", "years_beyond", "with_fuel"),
 )
 # The columns that a distance is measured in.
 NUMERIC = (*NUMBERS, "month")
@@ -135,6 +136,9 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     `month` is the day of the price in months, 0 on the newest day that was learned and negative before. An
     unknown day and every later one count as the newest day, an earlier one than the first as the first.
     `years_beyond` is by how many years a car is newer than all that were learned, at most MOST_YEARS_BEYOND.
+
+    `with_fuel` is the log of how many training listings share model and fuel; `rarity` where the fuel is
+    unknown.
     """
 
     # A model that an earlier release saved has learned neither.
@@ -146,6 +150,9 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     # An earlier release gave a model year beyond those learned the price of the newest one.
     continues_years_: bool = False
     newest_day_: float | None = None
+    # Model -> fuel -> how many listings have both, so at most one number for each listing. None where an
+    # earlier release saved the model: it has not counted them.
+    fuel_count_: dict[str, dict[str, int]] | None = None
 
     def __init__(self, min_filled: float = 0.05, own_missing: float = 0.01) -> None:
         self.min_filled = min_filled
@@ -196,6 +203,10 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         self.count_ = {
             str(model): int(count) for model, count in pd.Series(words["model"]).value_counts().items()
         }
+        self.fuel_count_ = {}
+        for (model, fuel), count in Counter(zip(words["model"], words["fuel"], strict=True)).items():
+            if fuel:
+                self.fuel_count_.setdefault(model, {})[fuel] = count
 
     def fit_transform(self, listings: pd.DataFrame, y: Any = None) -> Floats:
         """The matrix of the training rows; unlike `transform`, no row counts itself as one of its kind."""
@@ -242,6 +253,15 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
         """Whether a mileage of `km` is small for the model year: `km_doubt` tells such cars apart."""
         age = self.newest_year_ + 1 - float(self._within("year", np.array([year]))[0])
         return age > 3 and float(self._within("km", np.array([km]))[0]) < DOUBTED_KM_A_YEAR * age
+
+    def count_with_fuel(self, model: str, fuel: str) -> int:
+        """How many training listings are of `model` ("make/model") and have `fuel`, both plain words.
+
+        A model of an earlier release has not counted them: all of the model count.
+        """
+        if self.fuel_count_ is None:
+            return self.count_.get(model, 0)
+        return self.fuel_count_.get(model, {}).get(fuel, 0)
 
     def _forget_unseen(self, words: dict[str, list[str]]) -> None:
         """Leave out values of the core categories that were never trained on: they tell nothing."""
@@ -303,6 +323,11 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
     ) -> Floats:
         no_mileage = np.isnan(numbers["km"])
         no_fuel = np.array([word == "" for word in words["fuel"]])
+        count = [self.count_.get(model, 0) for model in words["model"]]
+        with_fuel = [
+            self.count_with_fuel(model, fuel) if fuel else of_model
+            for model, fuel, of_model in zip(words["model"], words["fuel"], count, strict=True)
+        ]
         if no_fuel.any():
             words["fuel"] = [word or other for word, other in zip(words["fuel"], usual_fuel, strict=True)]
         for column, usual_word in self.usual_word_.items():
@@ -321,7 +346,8 @@ class ListingFeatures(TransformerMixin, BaseEstimator):
             "year": (year - 2012) / YEARS,
             "km": _scaled_km(np.where(unsaid, 150e3, km)),
             "power": 4 * np.log(np.maximum(power, 1) / 7),
-            "rarity": np.log([max(self.count_.get(model, 0) - own, 0) + 1 for model in words["model"]]),
+            "rarity": np.log([max(n - own, 0) + 1 for n in count]),
+            "with_fuel": np.log([max(n - own, 0) + 1 for n in with_fuel]),
             "km_doubt": np.where(no_mileage, UNKNOWN, doubt),
             "partial": NO_MILEAGE * no_mileage + NO_FUEL * no_fuel,
             "usual_km": _scaled_km(usual_km),

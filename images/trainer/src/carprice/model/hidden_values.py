@@ -11,12 +11,10 @@ from carprice.model.kernels import Floats
 
 # Complete listings whose mileage and fuel are hidden to see how much less is known of the price.
 HIDDEN = 500
-# For each value of `partial`: the columns that a complete listing would have other values in.
-HIDING: dict[int, dict[str, str | int]] = {
-    NO_MILEAGE: {"km": "usual_km", "km_doubt": UNKNOWN},
-    NO_FUEL: {"fuel": "usual_fuel"},
-    NO_MILEAGE + NO_FUEL: {"km": "usual_km", "km_doubt": UNKNOWN, "fuel": "usual_fuel"},
-}
+# For each value of `partial` (HIDING): the columns that a complete listing would have other values in.
+_HIDDEN_KM: dict[str, str | int] = {"km": "usual_km", "km_doubt": UNKNOWN}
+_HIDDEN_FUEL: dict[str, str | int] = {"fuel": "usual_fuel", "with_fuel": "rarity"}
+HIDING = {NO_MILEAGE: _HIDDEN_KM, NO_FUEL: _HIDDEN_FUEL, NO_MILEAGE + NO_FUEL: _HIDDEN_KM | _HIDDEN_FUEL}
 
 
 def hidden_versions(rows: Floats, complete: npt.NDArray[np.int64]) -> Altered:

@@ -28,6 +28,8 @@ MESSAGES: dict[str, str] = {
     "unknown_make": "The model does not know the make '{value}': the price comes from the other values.",
     "unknown_model": "The model does not know the model '{value}': the price is that of the make.",
     "few_listings": "The model has learned {count:.0f} of '{value}' and no more: the range is a rough one.",
+    "few_with_fuel": "Listings of '{model}' with the fuel '{value}' that the model has learned: {count:.0f}. "
+    "The range is a rough one.",
     "for_parts": "A car for parts has no market price: the model has learned none.",
     "low_mileage": "{value:.0f} km are few for a car of {year:.0f}: listings that say so ask less than their "
     "mileage promises, and so does this price.",
@@ -119,12 +121,26 @@ def _of_values(features: Any, listing: Mapping[str, Any]) -> Iterator[PriceWarni
         )
     else:
         count = features.count_.get(f"{make}/{model}", 0)
+        fuel = _word(listing.get("fuel"))
+        with_fuel = features.count_with_fuel(f"{make}/{model}", fuel)
         if count < LEAST_LISTINGS:
             yield _warning("few_listings", "model", value=_short(listing["model"]), count=count)
-    if is_for_parts(listing.get("condition")):
+        elif fuel in features.codes_["fuel"] and with_fuel < LEAST_LISTINGS:
+            yield _warning(
+                "few_with_fuel",
+                "fuel",
+                value=_short(listing["fuel"]),
+                model=_short(listing["model"]),
+                count=with_fuel,
+            )
+    for_parts = is_for_parts(listing.get("condition"))
+    if for_parts:
         yield _warning("for_parts", "condition", value=_short(listing["condition"]))
     for column in _CHECKED_WORDS:
         value = listing.get(column)
+        # Such cars are not learned, so that no model has seen their condition.
+        if for_parts and column == "condition":
+            continue
         codes = features.codes_.get(column)
         # A word in letters that the model can't read is none that it has seen.
         if _is_unknown(value) or codes is None or (_word(value) and _word(value) in codes):
