@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from carprice_contract.steps import StepName
 from include.airflow_internals import InletEventsAccessor
 from include.base_step import PROBLEM
+from include.receipts import findings_of
 from include.settings import settings
 from include.step import step, step_operator
 
@@ -139,7 +140,8 @@ def step_states(ti: TaskInstance) -> dict[str, str]:
     """Each step of the run of `ti` with how it ended, in order; a mapped step's name ends in its index.
 
     The check of a refused file has the state `refused`, and that of a held file the state `held`: these are
-    findings about the data, not failures.
+    findings about the data, not failures. Where a check has several such files, the names of the further ones
+    end in a number more.
     """
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
     order = [task.task_id for task in ti.task.dag.topological_sort()]
@@ -151,13 +153,14 @@ def step_states(ti: TaskInstance) -> dict[str, str]:
     names = sorted(
         (name for name in states if name not in not_steps), key=lambda n: (order.index(task_of(n)), n)
     )
-    found = {name: states[name] or "none" for name in names}
-    for name, state in found.items():
+    found: dict[str, str] = {}
+    for name in names:
+        state = states[name] or "none"
         # only the checks of files and the reading of sites are mapped
         ended_early = state == "failed" or (state == "skipped" and name not in order)
-        result = _xcom_of(ti, name, "return_value") if ended_early else None
-        if isinstance(result, dict) and result.get("status") in ("refused", "held"):
-            found[name] = result["status"]
+        findings = findings_of(_xcom_of(ti, name, "return_value")) if ended_early else []
+        found[name] = findings[0] if findings else state
+        found |= {f"{name}_{number}": finding for number, finding in enumerate(findings[1:], start=1)}
     return found
 
 

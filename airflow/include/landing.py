@@ -2,7 +2,8 @@
 
 An event only wakes `ingest_listings` up; its first step claims every waiting file. So a needless event
 costs one look at raw/, and a lost event costs a minute: the trigger announces a file without a receipt
-again, first after `REMIND_SECONDS`, then less and less often.
+again, first after `REMIND_SECONDS`, then less and less often. While other announced files get receipts, it
+stays at `REMIND_SECONDS`: more files than one run claims wait for the next run, and not for half an hour.
 """
 
 from __future__ import annotations
@@ -140,6 +141,8 @@ class Landing:
         self._now = now
         self._clock = clock
         self._announced: dict[str, _Announced] = {}
+        self._goes_on = False
+        """Whether, at the last look, a file that was announced before had got its receipt."""
 
     def look(self) -> list[WaitingFile]:
         """The complete files to announce now, by name. Raises `OSError` when raw/ can't be listed."""
@@ -163,8 +166,10 @@ class Landing:
             unknown.append(file)
         # after a restart that is every file: hashing all of them takes minutes
         known = self._with_receipt() if len(unknown) > MOST_HASHED else set()
+        self._goes_on = False
         for file in unknown:
             if (file.name, file.fingerprint) in known or self._has_receipt(file):
+                self._goes_on |= file.name in self._announced
                 self._announced[file.name] = _Announced(file.fingerprint, due=None)
             else:
                 waiting.append(file)
@@ -177,6 +182,7 @@ class Landing:
         for file in files:
             before = self._announced.get(file.name)
             again = before is not None and before.fingerprint == file.fingerprint and before.due is not None
+            again = again and not self._goes_on
             delay = min(before.delay * 2, LONGEST_REMIND_SECONDS) if before and again else REMIND_SECONDS
             self._announced[file.name] = _Announced(file.fingerprint, self._clock() + delay, delay)
 

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
-    "claim-files": [{"file": "a.csv", "sha256": "aa"}, {"file": "b.csv", "sha256": "bb"}],
+    "claim-files": [[{"file": "a.csv", "sha256": "aa"}], [{"file": "b.csv", "sha256": "bb"}]],
     "collect-listings": {"run": "avito-20261127T010000Z", "ads": 35, "complete": True},
     "assemble-listings": {"snapshot_id": "snap1", "rows_accepted": 7},
     "score-new-listings": {"verdict": "as promised", "report": "reports/live/x.html"},
@@ -37,6 +37,28 @@ DEFAULTS: dict[str, Any] = {
 def option(name: str) -> str:
     joined = [word.partition("=")[2] for word in sys.argv if word.startswith(f"{name}=")]
     return joined[0] if joined else sys.argv[sys.argv.index(name) + 1]
+
+
+def checked(args: list[str], plan: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What a check says of its file, or of each of its files, and how it ends."""
+    files = [word.partition("=")[2] for word in args if word.startswith("--file=")]
+    shas = [args[place + 1] for place, word in enumerate(args) if word == "--sha256"]
+    found = []
+    for file, sha256 in zip(files, shas, strict=True):
+        result = {"file": file, "sha256": sha256, "status": "accepted", "refusal": None}
+        if file in plan.get("refuse", []):
+            result |= {"status": "refused", "refusal": f"{file} has no column Prix."}
+        if file in plan.get("hold", []):
+            result |= {"status": "held", "hold": [{"sentence": "the prices are 0.09 times the model's"}]}
+        if file in plan.get("fail", []):
+            result |= {"status": "failed", "problem": "boom"}
+        found.append(result)
+    for status, exit_code in (("failed", 1), ("refused", 65), ("held", 99)):
+        those = [result["file"] for result in found if result["status"] == status]
+        if those:
+            plan = {**plan, "exit": exit_code, "stderr": f"{status}: {', '.join(those)}"}
+            break
+    return (found if len(found) > 1 else found[0]), plan
 
 
 def main() -> int:
@@ -64,18 +86,7 @@ def main() -> int:
         plan = plan[min(nth, len(plan)) - 1]
     result: Any = DEFAULTS.get(command)
     if command == "check-data-quality":
-        result = {
-            "file": option("--file"),
-            "sha256": option("--sha256"),
-            "status": "accepted",
-            "refusal": None,
-        }
-        if option("--file") in plan.get("refuse", []):
-            plan = {"exit": 65, "stderr": f"{option('--file')} has no column Prix."}
-            result |= {"status": "refused", "refusal": plan["stderr"]}
-        if option("--file") in plan.get("hold", []):
-            plan = {"exit": 99, "stderr": f"{option('--file')} is held."}
-            result |= {"status": "held", "hold": [{"sentence": "the prices are 0.09 times the model's"}]}
+        result, plan = checked(args, plan)
     if "child" in plan:  # a step may have children of its own
         subprocess.Popen(["sleep", str(plan["child"])])
     eaten = b"x" * (plan.get("eat", 0) << 20)

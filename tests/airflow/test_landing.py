@@ -193,6 +193,23 @@ def test_a_file_without_a_receipt_is_announced_again_ever_less_often(
     assert [round(b - a, -1) for a, b in pairwise(seen)] == [60, 120]
 
 
+def test_while_others_get_their_receipts_those_that_wait_are_announced_every_minute(
+    root: Any, clock: Any, look: Any
+) -> None:
+    for number in range(9):
+        land(root, f"{number}.csv", str(number))
+    seen = []
+    for second in range(2, 400):
+        clock.ahead = second
+        waiting = look()
+        if waiting:
+            seen.append(second)
+            name = waiting[0]  # one of them is checked before the next look
+            receipt(root, name.removesuffix(".csv"), name)
+
+    assert {round(b - a, -1) for a, b in pairwise(seen)} == {60}
+
+
 def summarised(root: Path, *numbers: int) -> None:
     """The summaries of the receipts, as a claim leaves them."""
     receipts = {}

@@ -124,15 +124,16 @@ def test_steps_run_as_their_pods_ask_and_hand_their_results_through_the_store(bu
     with fsspec.open("s3://cars/data/raw/a.csv", "wb") as file:
         file.write(b"no listings\n")
 
-    claimed, files, _ = run("claim-files")
-    checked, receipt, _ = run("check-data-quality", "--file", "a.csv", "--sha256", files[0]["sha256"])
+    claimed, steps, _ = run("claim-files")
+    ((file,),) = steps
+    checked, receipt, _ = run("check-data-quality", "--file", "a.csv", "--sha256", file["sha256"])
     misspelt, none, refusal = run("claim-files", "--nonsense")
 
     assert (nothing, claimed, checked, misspelt) == (99, 0, 65, 2)
     assert words.startswith("carprice: ")
-    assert [found["file"] for found in files] == ["a.csv"]
+    assert file["file"] == "a.csv"
     assert receipt["status"] == "refused"
-    assert (bucket / "data/receipts" / f"{files[0]['sha256']}.json").exists()
+    assert (bucket / "data/receipts" / f"{file['sha256']}.json").exists()
     assert none is None
     assert "--nonsense" in refusal
     assert [file for file in (bucket / "data/step-results").rglob("*") if file.is_file()] == []

@@ -39,7 +39,15 @@ class Run:
                 ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]": str(ti.state)
                 for ti in dag_run.get_task_instances(session=session)
             }
+            self.names = {
+                (ti.task_id, ti.map_index): ti.rendered_map_index
+                for ti in dag_run.get_task_instances(session=session)
+            }
             self.run_id = dag_run.run_id
+
+    def map_name(self, task: str, map_index: int) -> Any:
+        """What the UI calls a copy of a mapped task."""
+        return self.names[task, map_index]
 
     def xcom(self, task: str, map_index: int = -1) -> Any:
         from airflow.models.xcom import XComModel
@@ -165,6 +173,48 @@ def test_a_refused_file_turns_the_run_red_but_does_not_stop_the_good_one(run: An
     assert states["check_data_quality_0"] == "refused", "a finding about the file, no failure of the step"
     assert states["check_data_quality_1"] == "success"
     assert states["assemble_listings"] == "success"
+
+
+MANY = [{"file": f"{letter}.csv", "sha256": letter * 2} for letter in "abcde"]
+
+
+def test_small_files_that_share_a_step_are_each_refused_held_or_assembled(run: Any, trainer: Any) -> None:
+    trainer.plan(
+        claim_files={"result": [MANY, [{"file": "large.csv", "sha256": "ff"}]]},
+        check_data_quality={"refuse": ["a.csv", "b.csv"], "hold": ["c.csv"]},
+    )
+
+    done = run("ingest_listings")
+
+    shared = [word for file in MANY for word in (f"--file={file['file']}", "--sha256", file["sha256"])]
+    assert sorted(trainer.args("check-data-quality")) == [shared, ["--file=large.csv", "--sha256", "ff"]]
+    assert done.tasks["check_data_quality[0]"] == "failed"
+    assert done.tasks["check_data_quality[1]"] == "success"
+    assert trainer.args("assemble-listings") == [["--sha256", "dd", "ee", "ff"]]
+    assert [conf["file"] for conf in asked_about()] == ["cc"]
+    states = states_reported(trainer)
+    checks = {name: state for name, state in states.items() if name.startswith("check_data_quality")}
+    assert checks == {
+        "check_data_quality_0": "refused",
+        "check_data_quality_0_1": "refused",
+        "check_data_quality_0_2": "held",
+        "check_data_quality_1": "success",
+    }
+    assert done.map_name("check_data_quality", 0) == "a.csv and 4 more"
+    assert done.map_name("check_data_quality", 1) == "large.csv"
+
+
+def test_a_file_whose_check_crashes_does_not_stop_those_of_its_step(run: Any, trainer: Any) -> None:
+    trainer.plan(claim_files={"result": [MANY]}, check_data_quality={"fail": ["a.csv"], "hold": ["c.csv"]})
+
+    done = run("ingest_listings")
+
+    assert done.state == "failed"
+    assert len(trainer.args("check-data-quality")) == 2, "a check that failed is tried again"
+    assert trainer.args("assemble-listings") == [["--sha256", "bb", "dd", "ee"]]
+    assert states_reported(trainer)["check_data_quality_0"] == "failed"
+    assert option_reported(trainer, "--problems") == {"check_data_quality_0": "failed: a.csv"}
+    assert [conf["file"] for conf in asked_about()] == ["cc"]
 
 
 def test_a_held_file_skips_its_check_is_told_and_does_not_stop_the_good_one(run: Any, trainer: Any) -> None:

@@ -91,7 +91,7 @@ def test_every_step_leaves_in_an_object_store_what_it_leaves_in_a_folder(
     # One by one, as Airflow has them run.
     assert cli.main(["land", second]) == 0
     monkeypatch.setenv("CARPRICE_PARAMS", FAST.replace("confidence: 0.8", "confidence: 0, max_slice_loss: 9"))
-    (claimed,) = step("claim-files")
+    ((claimed,),) = step("claim-files")
     step("check-data-quality", "--file", claimed["file"], "--sha256", claimed["sha256"])
     snapshot = step("assemble-listings", "--sha256", claimed["sha256"])["snapshot_id"]
     assert step("score-new-listings", "--sha256", claimed["sha256"])["rows"] > 0
@@ -117,7 +117,7 @@ def test_a_refused_file_is_told_of_once_in_an_object_store_too(
 ) -> None:
     root, step = DataRoot(store), Steps(store, tmp_path, monkeypatch)
     root.write_bytes("raw/empty.csv", b"")
-    (claimed,) = step("claim-files")
+    ((claimed,),) = step("claim-files")
 
     for _ in range(2):
         refused = step("check-data-quality", "--file", "empty.csv", "--sha256", claimed["sha256"], status=65)

@@ -48,6 +48,7 @@ def asked(arguments: list[str], *variables: str) -> None:
 STEPS = [
     ["claim-files"],
     ["check-data-quality", "--file=-an odd%0A name (1).csv.gz", "--sha256", SHA256],
+    ["check-data-quality", "--file=a.csv", "--sha256", SHA256, "--file=-b.csv", "--sha256", SHA256],
     ["assemble-listings", "--sha256", SHA256, SHA256],
     ["check-freshness"],
     ["score-new-listings", "--snapshot", "latest"],
@@ -105,6 +106,8 @@ def test_every_step_and_every_option_of_it_is_one_of_carprice() -> None:
         ["check-data-quality", "--file=../../run/secrets/smtp_url", "--sha256", SHA256],
         ["check-data-quality", "--file=..%2F..%2frun%2Fsecrets%2Fsmtp_url", "--sha256", SHA256],
         ["check-data-quality", "--file=.hidden.csv", "--sha256", SHA256],
+        ["check-data-quality", "--file=a.csv", "--sha256", SHA256, "--file=../b.csv", "--sha256", SHA256],
+        ["check-data-quality", "--file=a.csv", "--file=b.csv", "--sha256", SHA256, "x"],
         ["check-data-quality", "--file", "a.csv", "--sha256", "x"],
         ["train-model", "--snapshot", "../../run/secrets"],
         ["train-model", "--snapshot"],

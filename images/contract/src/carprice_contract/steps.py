@@ -41,3 +41,7 @@ class ExitCode(IntEnum):
     """A service is away; the step is tried again."""
     NOTHING_TO_DO = 99
     """There was no work, or a gate said no; the task is skipped."""
+
+
+FILE_FAILED = "failed"
+"""The status, in the result of a step that checks several files, of a file whose check failed."""

@@ -49,6 +49,21 @@ class LandingParams(Section):
         ge=1,
         description="Files that one run takes; the next run takes the rest. Airflow maps 1,024 at most.",
     )
+    files_alone: int = Field(
+        default=20,
+        ge=0,
+        description="Number of files up to which each file of a run is checked in a step of its own. If "
+        "there are more, small files share steps.",
+    )
+    files_per_step: int = Field(
+        default=100, ge=1, description="Largest number of small files that share a step."
+    )
+    bytes_per_step: int = Field(
+        default=4_000_000,
+        ge=0,
+        description="Largest number of bytes in a step that files share. A larger file has its own step, and "
+        "so has a compressed one.",
+    )
 
 
 class QualityParams(Section):

@@ -176,4 +176,4 @@ def _is_step(step: str) -> bool:
 
 
 def _name_of(step: str) -> str:
-    return re.sub(r"_[0-9]+$", "", step.replace("-", "_"))
+    return re.sub(r"(_[0-9]+)+$", "", step.replace("-", "_"))

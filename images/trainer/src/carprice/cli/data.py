@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from carprice.cli.commands import Commands
+from carprice.errors import UsageProblem
 from carprice.pipeline import ingestion
 from carprice.pipeline.context import Context
 
@@ -43,10 +44,17 @@ def add_commands(commands: Commands) -> None:
     commands.step("claim-files", _claim_files, "list the landed files that wait to be checked")
 
     added = commands.step(
-        "check-data-quality", _check_data_quality, "accept, quarantine or refuse one landed file"
+        "check-data-quality",
+        _check_data_quality,
+        "accept, quarantine or refuse landed files, each for itself",
     )
-    added.add_argument("--file", required=True, help="its name in raw/")
-    added.add_argument("--sha256", required=True, help="the SHA-256 that its bytes must have")
+    added.add_argument("--file", required=True, action="append", help="its name in raw/; again for each file")
+    added.add_argument(
+        "--sha256",
+        required=True,
+        action="append",
+        help="the SHA-256 that its bytes must have; again for each file",
+    )
 
     added = commands.step("release", _release, "release a held file, which the next claim then uses")
     _add_decision(added)
@@ -109,11 +117,19 @@ def _sample(arguments: argparse.Namespace, context: Context) -> Any:
 
 
 def _claim_files(arguments: argparse.Namespace, context: Context) -> Any:
-    return ingestion.claim_files(context)
+    return ingestion.claim_steps(context)
 
 
 def _check_data_quality(arguments: argparse.Namespace, context: Context) -> Any:
-    return ingestion.check_data_quality(context, arguments.file, arguments.sha256)
+    from carprice.pipeline.checking import check_files
+
+    files, shas = arguments.file, arguments.sha256
+    if len(files) != len(shas):
+        raise UsageProblem(
+            f"One --sha256 was expected for each --file, found {len(shas)} for {len(files)}; give both for "
+            "each file."
+        )
+    return check_files(context, list(zip(files, shas, strict=True)))
 
 
 def _add_decision(added: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from carprice.errors import CarpriceError, DataRefused
 from carprice.pipeline.context import Context
 
 if TYPE_CHECKING:
-    from carprice.quality.hold import KnownPrices
+    from carprice.quality.hold import KnownPrices, PriceSource
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +53,28 @@ def claim_files(context: Context) -> list[dict[str, str]]:
     return claim(context.root, context.params)
 
 
-def check_data_quality(context: Context, file: str, sha256: str) -> dict[str, Any]:
+def claim_steps(context: Context) -> list[list[dict[str, str]]]:
+    """The landed files that wait to be checked, those of each step together. Raises `NothingToDo`."""
+    from carprice.landing.sharing import steps_of
+
+    return steps_of(context.root, context.params.landing, claim_files(context))
+
+
+def check_data_quality(
+    context: Context, file: str, sha256: str, prices: PriceSource | None = None
+) -> dict[str, Any]:
     """Accept, quarantine or refuse the rows of one landed file; returns its receipt.
 
-    Raises `DataRefused` with the receipt as its result when the whole file is refused, and `FileHeld` when a
-    person has to decide about it. Both are recorded as an alert, which a later step sends.
+    `prices` are by default those of the model in production. Raises `DataRefused` with the receipt as its
+    result when the whole file is refused, and `FileHeld` when a person has to decide about it. Both are
+    recorded as an alert, which a later step sends.
     """
     from carprice.alerts import events
     from carprice.quality import check
 
     with _refusal_recorded(context):
         receipt = check.check_data_quality(
-            context.root, context.params, file, sha256, lambda: production_prices(context)
+            context.root, context.params, file, sha256, prices or (lambda: production_prices(context))
         )
     events.file_accepted(context.root, receipt["sha256"])
     return receipt
