@@ -96,7 +96,8 @@ def _head(search: Search, found: OffersPage) -> None:
     left.subheader(ngettext("{n} annonce", "{n} annonces", total, n=formats.number(total)), anchor=False)
     with right:
         offer_filters.sort_box()
-    markup.draw(offer_card.counts_html(found["labels"]))
+    if total:
+        markup.draw(offer_card.counts_html(found["labels"]))
     seen = formats.moment(found["newest_seen_at"])
     if seen:
         markup.paragraph(_("Dernières annonces vues le {at}.", at=seen), "cp-small")
