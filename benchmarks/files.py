@@ -5,8 +5,8 @@
 So many files of `ROWS` rows are accepted, and one more of `NEW` rows lands: in an empty data root, and after
 them. Each step is the command that Airflow runs, in a process of its own: `s` are those of a core with the
 start of Python, `MiB` the peak. The landing trigger's look after a restart runs in Airflow's environment.
-Exits 1 if the steps take more than twice as long, the index page is larger than 2 MB, or the look takes more
-than 5 seconds.
+Then as many small files as share a step of the check land at once. Exits 1 if the steps take more than twice
+as long, the index page is larger than 2 MB, or the look takes more than 5 seconds.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def main() -> int:
         found = [_figures(data) for data in (alone, after)]
         waiting, restart = _look(after)
         index = (after / REPORT_INDEX).stat().st_size / 1e6
+        together, shared = _shared(after, rows)
     print(f"{'':<28}{'alone':>22}{f'after {files:,} files':>22}")
     print(f"{'':<28}" + f"{'s':>12}{'MiB':>10}" * 2)
     for name in found[0]:
@@ -64,6 +65,10 @@ def main() -> int:
     total = [sum(seconds for seconds, _ in figures.values()) for figures in found]
     print(f"{'all':<28}{total[0]:>12.1f}{'':>10}{total[1]:>12.1f}")
     print(f"index page {index:.2f} MB; look after a restart {restart:.1f} s, {waiting} files wait")
+    print(
+        f"{together} files of {rows} rows in one step: {shared:.1f} s of a core, {shared / together:.2f} s "
+        f"each; {files:,} files: {files / together:.0f} steps, {files * shared / together:,.0f} s of a core"
+    )
     good = total[1] <= MOST_TIMES * total[0] and index <= MOST_INDEX_MB and restart <= MOST_RESTART_SECONDS
     return 0 if good else 1
 
@@ -130,6 +135,24 @@ def _figures(data: Path) -> Figures:
     step("publish-report", "--report", report)
     step("check-freshness", fails=True)
     return figures
+
+
+def _shared(data: Path, rows: int) -> tuple[int, float]:
+    """How many new small files a step of the check has, and the seconds of a core that it takes."""
+    files = Params().landing.files_per_step
+    raw = sample.generate(round(files * rows * 1.3), seed=4).drop(columns="").drop_duplicates()
+    for number in range(files):
+        content = raw.iloc[number * rows : (number + 1) * rows].to_csv(index=False).encode()
+        path = data / "raw" / f"shared-{number:03d}.csv"
+        path.write_bytes(content)
+        os.utime(path, (1, 1))
+    os.environ["CARPRICE_PARAMS"] = "{landing: {settle_seconds_renamed: 0}, quality: {min_rows: 1}}"
+    (claimed,), _ = measured_step(data, "claim-files")
+    words = [word for file in claimed for word in (f"--file={file['file']}", "--sha256", file["sha256"])]
+    result, (seconds, _) = measured_step(data, "check-data-quality", *words)
+    if {file["status"] for file in result} != {"accepted"}:
+        raise RuntimeError(f"all files were expected to be accepted, found {result}")
+    return len(result), seconds
 
 
 def _look(data: Path) -> tuple[int, float]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,8 +52,9 @@ def main() -> int:
             _python("prepare", str(data), str(rows), str(new))
             os.environ["CARPRICE_PARAMS"] = f"training: {{max_rows: {learned}}}"
             found[rows] = _figures(data)
-            print(f"measured on {rows:,} listings", file=sys.stderr, flush=True)
-    _print(found)
+            # the largest history takes longest: what was measured before it is not lost with it
+            _print(found)
+            shutil.rmtree(data)
     problems = list(_worse(found))
     for problem in problems:
         print(f"bench-scale: worse than the limit: {problem}", file=sys.stderr)
@@ -137,7 +139,7 @@ def _print(found: dict[int, Figures]) -> None:
         figures = [found[rows][name] for rows in sizes]
         times = figures[-1][0] / max(figures[0][0], 1e-9)
         cells = "".join(f"{seconds:>12.1f}{mib:>10,.0f}" for seconds, mib in figures)
-        print(f"{name:<36}{cells}{times:>8.1f}")
+        print(f"{name:<36}{cells}{times:>8.1f}", flush=True)
 
 
 def _worse(found: dict[int, Figures]) -> list[str]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from carprice.history import parts
 from carprice.history import working_set as working
 from carprice.history.car_groups import NEITHER, TEST, TRAINING, group_cars
 from carprice.history.columnar import arrow_of, frame_of, plain, typed
 from carprice.history.comparing import Side
-from carprice.history.snapshot_tables import snapshot_id_of
+from carprice.history.parts import Joined
+from carprice.history.snapshot_tables import read_tables, reference_of, snapshot_id_of, write_tables
 from carprice.history.state import TABLES, TIMES, State, Terms, empty_state, with_file, working_set
 from carprice.history.working_set import Landed
 from carprice.listings import sample, tables
+from carprice.store import DataRoot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TERMS = Terms(0.3, 0)
@@ -93,6 +97,50 @@ def test_it_makes_no_difference_whether_a_state_was_written_between_two_files(
         one = with_file(one, rows, START + timedelta(days=number), TERMS)
         other = written_and_read(with_file(other, rows, START + timedelta(days=number), TERMS))
         assert snapshot_id_of(one, {}) == snapshot_id_of(other, {})
+
+
+@pytest.mark.parametrize("where", ["local", "store"])
+def test_a_stored_state_is_read_and_written_in_parts_and_comes_out_the_same(
+    market: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(parts, "ROWS_AT_ONCE", 64)
+    root = DataRoot(str(tmp_path) if where == "local" else f"memory://parts-{tmp_path.name}")
+    one, other = empty_state(), empty_state()
+    for number, rows in enumerate(files(market, 1)):
+        one = with_file(one, rows, START + timedelta(days=number), TERMS)
+        other = with_file(other, rows, START + timedelta(days=number), TERMS)
+        assert isinstance(other.tables, Joined) == (number > 0), "not held in memory as a whole"
+        made = f"{number}"
+        assert snapshot_id_of(one, {}) == snapshot_id_of(other, {})
+        assert len(one) == len(other)
+        write_tables(root, made, other.tables)
+        for name in TABLES:
+            pd.testing.assert_frame_equal(getattr(other, name), getattr(one, name))
+            groups = [len(part) for part in root.table_parts(f"snapshots/{made}/{name}.parquet")]
+            assert set(groups[:-1]) <= {64}
+            assert groups[-1] <= 64
+        terms = {"reference": {"rows": 30, "seed": 0}}
+        pd.testing.assert_frame_equal(
+            frame_of(reference_of(other, terms)), frame_of(reference_of(one, terms))
+        )
+        other = read_tables(root, {"id": made, "rules": 1})
+
+
+def test_a_table_in_an_object_store_is_fetched_once_for_all_its_columns(
+    market: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = DataRoot(f"memory://parts-{tmp_path.name}")
+    state = with_file(empty_state(), files(market, 1)[0], START, TERMS)
+    write_tables(root, "a", state.tables)
+    fetched: list[str] = []
+    read_bytes = DataRoot.read_bytes
+    monkeypatch.setattr(
+        DataRoot, "read_bytes", lambda self, name: (fetched.append(name), read_bytes(self, name))[1]
+    )
+
+    assert snapshot_id_of(read_tables(root, {"id": "a", "rules": 1}), {}) == snapshot_id_of(state, {})
+    for name in TABLES:
+        assert fetched.count(f"snapshots/a/{name}.parquet") == 1
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pytest
@@ -88,6 +91,43 @@ def test_the_same_files_give_the_same_snapshot_and_the_same_reference(root: Data
     assert snapshots.manifest_of(root, "latest") == manifest
     pd.testing.assert_frame_equal(snapshots.reference(root, "latest"), sample)
     assert len(sample) == 100
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+def test_a_step_that_is_killed_at_any_write_leaves_the_snapshot_before_it_or_the_new_one(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = assembling.assemble(root, PARAMS, [receive(root, "a.csv", (1, 10_000, ""), (2, 20_000, ""))])
+    second = receive(root, "b.csv", (2, 19_000, ""), (3, 30_000, ""))
+    writing, written = DataRoot.writing, 0
+
+    @contextlib.contextmanager
+    def killed(root: DataRoot, name: str, new: bool = False) -> Iterator[IO[bytes]]:
+        nonlocal written
+        with writing(root, name, new) as file:
+            yield file
+            written += 1
+            if written > last:  # the content is there, and the file has not its name yet
+                raise Killed
+
+    monkeypatch.setattr(DataRoot, "writing", killed)
+    last = -1
+    while True:
+        last, written = last + 1, 0
+        try:
+            after = assembling.assemble(root, PARAMS, [second])
+            break
+        except Killed:
+            manifest, listings = snapshots.load(root, "latest")
+            assert manifest["id"] == before["snapshot_id"]
+            assert len(listings) == len(snapshots.reference(root, "latest")) == 2
+    assert last >= 3, "tables, their manifest and the name of the latest snapshot were written"
+    assert sorted(prices(root)) == [10_000, 19_000, 30_000]
+    assert snapshots.load(root, before["snapshot_id"])[0]["id"] != after["snapshot_id"]
+    assert len(snapshots.reference(root, "latest")) == 3
 
 
 def test_loaded_listings_are_canonical(root: DataRoot) -> None:

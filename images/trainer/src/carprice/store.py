@@ -185,11 +185,17 @@ class DataRoot:
         name: str,
         columns: Sequence[str] | None = None,
         repeated: Callable[[list[str]], list[str]] | None = None,
+        fetched: bytes | None = None,
     ) -> Iterator[pa.Table]:
-        """The table `name` in parts, as it was written: see `read_table`."""
+        """The table `name` in parts, as it was written: see `read_table`.
+
+        `fetched` are its bytes, where the caller has them already.
+        """
         import pyarrow.parquet as pq
 
-        content = self.path(name) if self.is_local else io.BytesIO(self.read_bytes(name))
+        content: str | io.BytesIO = self.path(name)
+        if fetched is not None or not self.is_local:
+            content = io.BytesIO(self.read_bytes(name) if fetched is None else fetched)
         there = pq.read_schema(content)
         with pq.ParquetFile(content, read_dictionary=repeated(there.names) if repeated else None) as file:
             chosen = None if columns is None else list(columns)

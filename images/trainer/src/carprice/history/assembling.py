@@ -102,6 +102,7 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
     """Write the snapshot of a state, unless it exists; its manifest."""
     from carprice.history.columnar import frame_of
     from carprice.history.copies import SURE
+    from carprice.history.parts import length_of, some_columns
     from carprice.history.snapshot_tables import reference_of, snapshot_id_of, write_tables
     from carprice.listings.learned_names import learned_names
 
@@ -109,7 +110,7 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
     name = snapshot_manifest(snapshot_id)
     if root.exists(name):
         return root.read_record(name, SNAPSHOT)
-    names = learned_names(frame_of(state.tables["listings"], ["make", "model"]))
+    names = learned_names(frame_of(some_columns(state.tables, "listings", ["make", "model"])))
     pairs = frame_of(state.tables["pairs"], ["new", "confidence"])
     sure = pairs["confidence"] >= SURE
     manifest = {
@@ -122,7 +123,7 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
         "names": names,
         "copies_linked": int(sure.sum()),
         "copies_ambiguous": int(pairs["new"][~sure].nunique()),
-        "contradictions": len(state.tables["contradictions"]),
+        "contradictions": length_of(state.tables, "contradictions"),
         **terms,
     }
     write_tables(root, snapshot_id, state.tables)

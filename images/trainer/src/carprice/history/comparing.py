@@ -16,6 +16,7 @@ from carprice.listings.identity import rule_of
 from carprice.listings.schema import EQUIPMENT
 
 Codes = npt.NDArray[np.int64]
+ShortCodes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.uint32]
 
@@ -39,10 +40,10 @@ class Side:
 
     `ids` has a number for each listing, whose text is in `names` under it. `family` is the code of make and
     model, `car` that of make, model and model year, and `hashed` a hash of the same; `year` is the code of
-    the model year. `values` has the codes of the columns `COMPARED`; -1 is unknown. Numbers and codes of
-    equal texts are equal in the sides of one table. `step` is the mileage as a step of the site's brackets,
-    -1 unknown. `said` and `ticked` have one bit for each piece of equipment. `row` is the place of each
-    listing in `urls`, a column of links as they stand in the file.
+    the model year. `values` has the codes of the columns `COMPARED`, in 32 bits; -1 is unknown. Numbers and
+    codes of equal texts are equal in the sides of one table. `step` is the mileage as a step of the site's
+    brackets, -1 unknown. `said` and `ticked` have one bit for each piece of equipment. `row` is the place of
+    each listing in `urls`, a column of links as they stand in the file.
     """
 
     ids: Codes
@@ -55,7 +56,7 @@ class Side:
     low: Floats
     high: Floats
     step: Codes
-    values: dict[str, Codes]
+    values: dict[str, ShortCodes]
     said: Bits
     ticked: Bits
     names: npt.NDArray[np.object_]
@@ -108,7 +109,7 @@ def side_of(table: pa.Table, ids: Codes, names: npt.NDArray[np.object_]) -> Side
         low=low,
         high=open_ended,
         step=step_of(low, high),
-        values={name: codes_of(table, name) for name in COMPARED},
+        values={name: codes_of(table, name).astype(np.int32) for name in COMPARED},
         said=said,
         ticked=ticked,
         names=names,
@@ -117,7 +118,7 @@ def side_of(table: pa.Table, ids: Codes, names: npt.NDArray[np.object_]) -> Side
 
 
 def agreement_by_chance(
-    values: Codes, group: Codes | None, prior: Floats | float, weight: float = 10.0
+    values: Codes | ShortCodes, group: Codes | None, prior: Floats | float, weight: float = 10.0
 ) -> Floats:
     """How likely another listing says the same as each listing, shape (n,); NaN where it says nothing.
 

@@ -110,14 +110,16 @@ def copies_of(known: Side, new: Side, cuts: Cuts = ()) -> Copies:
     same = pd.unique(new.ids[there])
     links = [pd.DataFrame({"new": same, "known": same, "rule": "same_id", "confidence": 1.0})]
     ambiguous = []
-    rest = (known.take(~known_before), new.take(~there)) if there.any() else (known, new)
-    if len(rest[0]) and len(rest[1]):
-        learned_from = next(_parts(rest[1], _ROWS_TO_LEARN))
-        model, compared = _learn(*rest, learned_from, cuts)
-        for rows in _parts(rest[1], _ROWS_AT_ONCE):
-            if len(learned_from) < len(rest[1]):
-                compared = _compared(*rest, rows, cuts)
-            sure, possible = _decided(*rest, rows, compared, model, cuts)
+    if there.any():
+        # under their names: a million listings take 300 MB, and the caller has them once already
+        known, new = known.take(~known_before), new.take(~there)
+    if len(known) and len(new):
+        learned_from = next(_parts(new, _ROWS_TO_LEARN))
+        model, compared = _learn(known, new, learned_from, cuts)
+        for rows in _parts(new, _ROWS_AT_ONCE):
+            if len(learned_from) < len(new):
+                compared = _compared(known, new, rows, cuts)
+            sure, possible = _decided(known, new, rows, compared, model, cuts)
             links.append(sure)
             ambiguous.append(possible)
     linked, unsure = _in_order(links, ids), _in_order(ambiguous, ids)

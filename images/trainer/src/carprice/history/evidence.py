@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from carprice.history.candidates import Candidates
-from carprice.history.comparing import COMPARED, Codes, Floats, Side, agreement_by_chance, counts_of
+from carprice.history.comparing import (
+    COMPARED,
+    Codes,
+    Floats,
+    ShortCodes,
+    Side,
+    agreement_by_chance,
+    counts_of,
+)
 
 SAME, OTHER, OTHER_STILL, ONLY_KNOWN, ONLY_NEW, NEITHER = range(6)
 Levels = npt.NDArray[np.int8]
@@ -79,7 +87,7 @@ class Rarity:
 def rarity_of(known: Side, new: Side) -> Rarity:
     """Count what the known listings say, and how much both sides leave out."""
 
-    def chance(values: Codes, before: float) -> Floats:
+    def chance(values: Codes | ShortCodes, before: float) -> Floats:
         everywhere = agreement_by_chance(values, None, before)
         return agreement_by_chance(values, known.car, agreement_by_chance(values, known.family, everywhere))
 

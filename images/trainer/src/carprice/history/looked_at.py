@@ -8,6 +8,9 @@ import pyarrow as pa
 from carprice.history.columnar import Mask, families, is_among, is_one_of
 from carprice.history.copies import SURE
 
+LOOKED_AT_BY = ("listing_id", "make", "model")
+"""The columns of the sightings that this needs."""
+
 
 def looked_at(
     sightings: pa.Table, pairs: pa.Table, cars: pa.Table, new: pa.Table, other_ids: pa.Array

@@ -16,13 +16,12 @@ import pyarrow as pa
 from carprice.errors import UsageProblem
 from carprice.history.columnar import frame_of, plain, repeated_texts, rows_of, typed
 from carprice.history.contents import add_content
+from carprice.history.parts import InParts, even_parts, parts_of, some_rows
 from carprice.history.state import TABLES, TIMES, State
 from carprice.listings.schema import COLUMNS
 from carprice.listings.tables import as_canonical
 from carprice.store import DataRoot
 from carprice_contract.data_root import RAW, snapshot_table
-
-_ROWS_AT_ONCE = 100_000
 
 
 def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
@@ -34,28 +33,25 @@ def snapshot_id_of(state: State, terms: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(terms, sort_keys=True).encode())
     for name in TABLES:
         digest.update(f"{name} ".encode())
-        add_content(digest, state.tables[name], without=TIMES)
+        add_content(digest, state.tables, name, without=TIMES)
     return digest.hexdigest()[:12]
 
 
 def write_tables(root: DataRoot, snapshot_id: str, tables: Mapping[str, pa.Table]) -> None:
-    """Write tables of a snapshot."""
-    for name, table in tables.items():
-        root.write_table(snapshot_table(snapshot_id, name), (plain(part) for part in parts_of(table)))
-
-
-def parts_of(table: pa.Table) -> Iterator[pa.Table]:
-    """The table in parts of `_ROWS_AT_ONCE` rows, at least one."""
-    for start in range(0, max(len(table), 1), _ROWS_AT_ONCE):
-        yield table.slice(start, _ROWS_AT_ONCE)
+    """Write tables of a snapshot, in row groups of `parts.ROWS_AT_ONCE`."""
+    for name in tables:
+        parts = even_parts(parts_of(tables, name))
+        root.write_table(snapshot_table(snapshot_id, name), (plain(part) for part in parts))
 
 
 def reference_of(state: State, terms: Mapping[str, Any]) -> pa.Table:
     """The reference sample of a state, on the terms of a manifest."""
-    chosen, listings = terms["reference"], state.tables["listings"]
-    places = pd.Series(np.arange(len(listings)))
-    rows = places.sample(min(len(places), chosen["rows"]), random_state=chosen["seed"]).sort_index()
-    return listings.take(pa.array(rows.to_numpy()))
+    terms_of_it = terms["reference"]
+    places = pd.Series(np.arange(len(state)))
+    drawn = places.sample(min(len(places), terms_of_it["rows"]), random_state=terms_of_it["seed"])
+    chosen = np.zeros(len(places), dtype=bool)
+    chosen[drawn.to_numpy()] = True
+    return some_rows(state.tables, "listings", chosen)
 
 
 def read_tables(root: DataRoot, manifest: Mapping[str, Any]) -> State:
@@ -63,7 +59,7 @@ def read_tables(root: DataRoot, manifest: Mapping[str, Any]) -> State:
     for name in TABLES:
         with _there(manifest, name):
             root.info(snapshot_table(manifest["id"], name))
-    return State(_Tables(root, manifest))
+    return State(Stored(root, manifest))
 
 
 def read_table(
@@ -113,11 +109,38 @@ def canonical(table: pa.Table, columns: Sequence[str] | None = None) -> pd.DataF
     return frame if complete else as_canonical(frame)
 
 
-class _Tables(Mapping[str, pa.Table]):
+class Stored(InParts):
     """The tables of a snapshot; none is kept, because a million listings take 300 MB in memory."""
 
     def __init__(self, root: DataRoot, manifest: Mapping[str, Any]) -> None:
         self._root, self._manifest = root, manifest
+        self._fetched: tuple[str, bytes | None] = ("", None)
+        self._columns: dict[str, list[str]] = {}
+
+    def parts(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """See `InParts`. Raises what `read_table` raises."""
+        table = snapshot_table(self._manifest["id"], name)
+        with _there(self._manifest, name):
+            for part in self._root.table_parts(table, columns, repeated_texts, self._content(table)):
+                yield typed(part)
+
+    def columns_of(self, name: str) -> list[str]:
+        """See `InParts`. Raises what `read_table` raises."""
+        if name not in self._columns:
+            self._columns[name] = list(next(self.parts(name)).column_names)
+        return self._columns[name]
+
+    def length(self, name: str) -> int:
+        """See `InParts`. Raises what `read_table` raises."""
+        return sum(len(part) for part in self.parts(name, self.columns_of(name)[:1]))
+
+    def _content(self, table: str) -> bytes | None:
+        """The bytes of a table in an object store, which is read column by column; None for a local file."""
+        if self._root.is_local:
+            return None
+        if self._fetched[0] != table:
+            self._fetched = (table, self._root.read_bytes(table))
+        return self._fetched[1]
 
     def __getitem__(self, name: str) -> pa.Table:
         return read_table(self._root, self._manifest, name)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from carprice.history.columnar import arrow_of, frame_of
 from carprice.history.linking import PAIR_COLUMNS
 from carprice.history.merging import CONTRADICTION_COLUMNS
+from carprice.history.parts import length_of
 from carprice.history.regrouping import CAR_COLUMNS, Draw
 from carprice.history.working_set import Landed, WorkingSet
 from carprice.listings.tables import as_canonical
@@ -79,7 +80,7 @@ class State:
 
     def __len__(self) -> int:
         """The number of listings."""
-        return len(self.tables["listings"])
+        return length_of(self.tables, "listings")
 
 
 def empty_state() -> State:

@@ -35,9 +35,10 @@ from carprice.history.columnar import (
 from carprice.history.comparing import LOOKED_AT, Codes, side_of
 from carprice.history.contents import Contents
 from carprice.history.copies import SURE, copies_of, numbered_cuts
-from carprice.history.looked_at import looked_at
+from carprice.history.looked_at import LOOKED_AT_BY, looked_at
 from carprice.history.merging import merge_rows
 from carprice.history.numberings import given_ids, ids_with_car, told_otherwise
+from carprice.history.parts import InParts, Joined, some_columns, some_rows
 from carprice.history.regrouping import Draw, Groups, ranks_of
 from carprice.listings.schema import COLUMNS, FEATURES
 
@@ -102,8 +103,9 @@ class WorkingSet:
         lengths = [len(file.rows) for file in files]
         self._given = given_ids(new.column("listing_id"))
         with_car = ids_with_car(new, self._given)
-        sightings, pairs, cars = (tables[name] for name in ("sightings", "pairs", "cars"))
-        known = rows_of(sightings, looked_at(sightings, pairs, cars, new, with_car))
+        pairs, cars = tables["pairs"], tables["cars"]
+        keys = some_columns(tables, "sightings", LOOKED_AT_BY)
+        known = some_rows(tables, "sightings", looked_at(keys, pairs, cars, new, with_car))
         k = self._k = len(known)
         self._ends = k + np.cumsum(lengths)
         received = np.repeat([microseconds(file.received_at) for file in files], lengths)
@@ -124,7 +126,7 @@ class WorkingSet:
         self._ids: Codes = np.concatenate(numbers[:2])
         self._contents = Contents(new, lengths, self._given, names, self._with_car)
         self._table = below(known.select(list(COLUMNS)), new)
-        del known, new, sightings
+        del known, new, keys
         self._side = side_of(self._table.select(LOOKED_AT), self._ids, names)
         self._make = codes_of(self._table, "make")
         self._features = _features_of(self._table)
@@ -207,15 +209,18 @@ class WorkingSet:
         texts = {name: self._names[pairs[name].to_numpy(dtype=np.int64)] for name in ("new", "known")}
         return pairs.assign(**texts).astype({"new": object, "known": object, "rule": object})
 
-    def tables(self) -> dict[str, pa.Table]:
-        """The tables of the state after the files that were added. Nothing can be added after it."""
+    def tables(self) -> Mapping[str, pa.Table]:
+        """The tables of the state after the files that were added. Nothing can be added after it.
+
+        Of the large tables of a stored state, only the rows that are new are in memory.
+        """
         rows = np.flatnonzero(self._alive & self._touched[self._ids])
         rows = rows[np.argsort(self._order[rows], kind="stable")]
         ids = self._ids[rows]
         said = with_column(self._table.take(pa.array(rows)), "listing_id", self._names[ids])
         listings = np.flatnonzero(self._touched)
         listings = listings[np.argsort(self._listing_order[listings], kind="stable")]
-        found = {"cars": self._groups.table(self._tables["cars"], listings)}
+        held = {"cars": self._groups.table(self._tables["cars"], listings)}
         gone = pa.array(self._names[listings], pa.string())
         merged, contradictions = self._merged(said, rows, ids)
         new = {
@@ -225,15 +230,19 @@ class WorkingSet:
         }
         # a million rows take 700 MB, and the tables come on top of them
         del said, merged, self._table, self._side, self._groups, self._contents
+        pairs = pd.concat(self._pairs, ignore_index=True) if self._pairs else None
+        held["pairs"] = self._tables["pairs"]
+        if pairs is not None and len(pairs):
+            held["pairs"] = below(held["pairs"], arrow_of(self.named(pairs).astype({"confidence": float})))
+        stays = {
+            name: ~is_among(some_columns(self._tables, name, ["listing_id"]).column(0), gone) for name in new
+        }
+        if isinstance(self._tables, InParts) and not isinstance(self._tables, Joined):
+            return Joined(self._tables, stays, new, held)
         for name in list(new):
             before = self._tables[name]
-            others = rows_of(before, ~is_among(before.column("listing_id"), gone))
-            found[name] = below(others, new.pop(name).select(before.column_names))
-        pairs = pd.concat(self._pairs, ignore_index=True) if self._pairs else None
-        found["pairs"] = self._tables["pairs"]
-        if pairs is not None and len(pairs):
-            found["pairs"] = below(found["pairs"], arrow_of(self.named(pairs).astype({"confidence": float})))
-        return found
+            held[name] = below(rows_of(before, stays[name]), new.pop(name).select(before.column_names))
+        return held
 
     def _rows(self, number: int) -> Rows:
         end = self._ends[number]
