@@ -8,6 +8,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,7 @@ def test_a_problem_is_told_in_the_language_asked_for(
     found = answer.json()
     assert answer.headers["Content-Language"] == language
     assert "Accept-Language" in answer.headers["Vary"]
-    assert (found["code"], found["title"]) == ("invalid-values", "Unprocessable Content")
+    assert (found["code"], found["title"]) == ("invalid-values", HTTPStatus(422).phrase)
     assert detail in found["detail"]
     assert found["errors"][0]["accepted"].startswith(accepted)
     for other in (api.get("/v1/nothing", headers={"Accept-Language": asked}), api.get("/v1/predict")):

@@ -312,9 +312,9 @@ def without_store(
 def test_a_store_that_is_away_has_its_own_words(without_store: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARPRICE_APP_API_URL", without_store.address)
     at = page("reports")
-    assert [s.value for s in at.subheader] == ["Le dépôt des rapports ne répond pas"]
+    assert [s.value for s in at.subheader] == ["Le dépôt des données ne répond pas"]
     at.session_state["language"] = "en"
-    assert [s.value for s in at.run().subheader] == ["The store of the reports does not answer"]
+    assert [s.value for s in at.run().subheader] == ["The store of the data does not answer"]
 
 
 def test_without_the_listings_make_and_model_are_typed_in_and_priced(
