@@ -32,7 +32,7 @@ _CITIES = ["Casablanca", "Rabat", "Marrakech", "Fès", "Tanger", "Agadir"]
 def offer(number: int, **more: Any) -> dict[str, Any]:
     """The made-up listing of a number; listings of neighbouring numbers differ in everything."""
     make, model, base = _CARS[number % len(_CARS)]
-    year = 2010 + number * 7 % 14
+    year = 2010 + number * 5 % 14
     km = 20_000 + number * 13_337 % 260_000
     estimate = round(base * 0.93 ** (2024 - year) * (1 - km / 1_500_000), -2)
     label = LABELS[(number * 3) % 5]

@@ -20,5 +20,14 @@ def link(place: str, label: str, parameters: Mapping[str, str], icon: str | None
     st.page_link(st.Page(_nothing, url_path=place, title=label), label=label, icon=icon, query_params=query)
 
 
+def remember(parameters: Mapping[str, str]) -> None:
+    """Write the query parameters into the address.
+
+    Also where they are known already: a link to the page that is open changes them, and not what the browser
+    shows as the address. The browser adds no step to its history where nothing changes.
+    """
+    st.query_params.from_dict(dict(parameters))
+
+
 def _nothing() -> None:
     """Never run: the page that is registered under the address is."""

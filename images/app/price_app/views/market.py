@@ -121,8 +121,7 @@ def _remember(scope: Scope) -> None:
     }
     if "lang" in st.query_params:
         written["lang"] = st.query_params["lang"]
-    if dict(st.query_params.items()) != written:
-        st.query_params.from_dict(written)
+    places.remember(written)
     st.session_state[_FILLED] = (_of_address(), current())
 
 

@@ -23,8 +23,10 @@ _EARLIER = "cursors of the earlier pages"
 def page() -> None:
     """Draw the list, or the listing or the saved search that the address names."""
     if ad := st.query_params.get(places.AD, ""):
+        places.remember(st.query_params.to_dict())
         offer_page.page(ad)
     elif secret := st.query_params.get(places.WATCH, ""):
+        places.remember(st.query_params.to_dict())
         watches.page(secret)
     else:
         _list()
@@ -110,8 +112,7 @@ def _remember(search: Search, cursor: str, number: int) -> None:
         written |= {CURSOR: cursor, NUMBER: str(number)}
     if "lang" in st.query_params:
         written["lang"] = st.query_params["lang"]
-    if dict(st.query_params.items()) != written:
-        st.query_params.from_dict(written)
+    places.remember(written)
     offer_filters.remember(search)
     st.session_state[offer_page.LIST] = {name: text for name, text in written.items() if name != "lang"}
 
