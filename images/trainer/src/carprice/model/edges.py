@@ -59,8 +59,13 @@ def factors_of(
 
 
 def widening(rows: Floats, bounds: Sequence[float], factors: Sequence[float]) -> Floats:
-    """The factor of each row's interval, of shape (n,): the largest of the edges that it is at, else 1."""
-    wider: Floats = np.where(_edges(rows, bounds), factors, 1.0).max(axis=1, initial=1.0)
+    """The factor of each row's interval, of shape (n,): the largest of the edges that it is at, else 1.
+
+    A model of an earlier release has no factor for the last edge.
+    """
+    edges = _edges(rows, bounds)
+    known = min(edges.shape[1], len(factors))
+    wider: Floats = np.where(edges[:, :known], factors[:known], 1.0).max(axis=1, initial=1.0)
     return wider
 
 
