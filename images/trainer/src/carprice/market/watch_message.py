@@ -11,15 +11,15 @@ from carprice.market.labels import LABELS
 MOST_OFFERS = 10
 
 _LABELS = {
-    "fr": ("très bon prix", "bon prix", "prix correct", "prix élevé", "prix très élevé"),
+    "fr": ("très bon prix", "bon prix", "prix du marché", "prix élevé", "prix très élevé"),
     "en": ("very good price", "good price", "fair price", "high price", "very high price"),
-    "ar": ("سعر جيد جدا", "سعر جيد", "سعر مناسب", "سعر مرتفع", "سعر مرتفع جدا"),
+    "ar": ("ثمن جيد جدا", "ثمن جيد", "ثمن السوق", "ثمن مرتفع", "ثمن مرتفع جدا"),
 }
 _WORDS = {
     "fr": (
         "{count} nouvelle annonce : {first}",
         "{count} nouvelles annonces, dont {first}",
-        "{car} : {price} DH, estimée à {estimate} DH ({label})",
+        "{car} : {price} MAD, estimée à {estimate} MAD ({label})",
         "et {count} de plus",
         "Chaque annonce n'est signalée qu'une fois. Le lien de votre recherche montre toutes les annonces "
         "et permet de l'arrêter.",
