@@ -120,7 +120,8 @@ def test_a_partial_listing_is_priced_sensibly_and_less_surely(
     usual = ~looks_mistyped(pipeline, features_of(test), asked)
     price, low, high = prices(pipeline, without(test, *hidden)).T
     _, whole_low, whole_high = prices(pipeline, test).T
-    assert np.log(high / low).mean() > 1.04 * np.log(whole_high / whole_low).mean()
+    # A fuel that is rare with its model makes the interval wide; where it is not said, it can't be rare.
+    assert np.median(np.log(high / low) / np.log(whole_high / whole_low)) > 1.04
     assert 0.85 < ((low <= asked) & (asked <= high))[usual].mean() < 0.97
     assert abs(np.median(np.log(price / asked)[usual])) < 0.05
 
@@ -225,6 +226,9 @@ def test_a_model_of_an_earlier_release_prices_partial_listings(
 ) -> None:
     earlier = copy.deepcopy(on_complete)
     features, model = earlier["features"], earlier["price"]
+    # it knew nothing of fuels that are rare with their model
+    model.edge_factors_ = model.edge_factors_[:4]
+    expected = prices(copy.deepcopy(earlier), split[1])
     known = split[0].groupby(["make", "model"])[MILEAGE[0]].median()
     features.usual_number_["km"] = {"": float(known.median())}
     features.usual_word_["fuel"] = {"": "diesel"}
@@ -238,7 +242,7 @@ def test_a_model_of_an_earlier_release_prices_partial_listings(
     model.spread_.columns = (*COLUMNS[:old], "price")
     model.spread_.levels_ = [*model.spread_.levels_[:old], model.spread_.levels_[-1]]
     assert rows.shape[1] == len(COLUMNS)
-    np.testing.assert_allclose(prices(earlier, split[1]), prices(on_complete, split[1]), rtol=1e-9)
+    np.testing.assert_allclose(prices(earlier, split[1]), expected, rtol=1e-9)
     price, low, high = prices(earlier, without(split[1], "mileage", "fuel")).T
     assert (np.isfinite(price) & (low < price) & (price < high)).all()
 
