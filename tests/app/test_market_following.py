@@ -135,6 +135,17 @@ def test_a_market_that_is_gone_continues_to_serve(root: DataRoot, follower: Mark
     assert market.offers.estimates(0)  # nothing is left of the files, and all is in memory
 
 
+def test_earlier_estimates_that_can_t_be_read_leave_the_listing_as_it_is(
+    root: DataRoot, follower: MarketFollower
+) -> None:
+    broken = OFFERS.assign(estimates=["[[1", *OFFERS["estimates"][1:]])
+    write_market(root, "m1", broken)
+    follower.poll()
+    offers = follower.current().offers
+    assert offers.estimates(0) == []
+    assert offers.estimates(1)
+
+
 def test_a_store_that_is_away_changes_nothing(
     root: DataRoot, follower: MarketFollower, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,3 +185,14 @@ def test_a_whole_run_sends_what_it_told(root: DataRoot, monkeypatch: pytest.Monk
     assert json.dumps(alert)
     assert alert["cause"].startswith("watch:w1:")
     assert alert["subject"].startswith("2 new offers")
+
+
+def test_a_watch_whose_told_offers_can_t_be_read_is_told_nothing_twice_and_keeps_no_other_from_it(
+    root: DataRoot,
+) -> None:
+    save(root, "w1")
+    save(root, "w2")
+    root.write_text(told("w2"), "[")
+    assert tell(root, offers(root, {})) == ["new0"]
+    assert len(messages(root)) == 1
+    assert root.read_bytes(told("w2")) == b"["

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from carprice.listings.schema import COLUMNS, FEATURES
 from price_api.market.filters import LABELS, OfferFilters
 from price_api.market.filters import TEXTS as FILTERED_WORDS
 from price_contract.offer_answers import Label, Offer, PastEstimate
+
+log = logging.getLogger(__name__)
 
 Sort = Literal["below_estimate", "newest", "price", "mileage"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
@@ -170,14 +173,21 @@ class Offers:
         return found
 
     def estimates(self, row: int) -> list[PastEstimate]:
-        """What the versions of the model estimated for a row, oldest first. Reads the file in memory."""
+        """What the versions of the model estimated for a row, oldest first; none where that is broken.
+
+        Reads the file in memory.
+        """
         with pq.ParquetFile(io.BytesIO(self._content)) as file:
             ids = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if row < ids + rows:
                     text = file.read_row_group(group, [ASIDE])[ASIDE][row - ids].as_py()
-                    return [_past_estimate(*each) for each in orjson.loads(text or "[]")]
+                    try:
+                        return [_past_estimate(*each) for each in orjson.loads(text or "[]")]
+                    except (TypeError, ValueError) as problem:
+                        log.warning("the earlier estimates of a listing can't be read: %s", problem)
+                        return []
                 ids += rows
         return []
 

@@ -15,11 +15,11 @@ from typing import Any, cast
 from carprice.errors import UsageProblem
 from carprice.store import DataRoot
 from carprice_contract import data_root, formats
+from carprice_contract.data_root import MOST_WATCHES
 from price_contract.offer_answers import Label, WatchFilters
 
 log = logging.getLogger(__name__)
 
-MOST_WATCHES = 500
 _LOCK = f"{data_root.WATCHES}/.lock"
 _ENDING = ".json"
 _ID = re.compile(r"[0-9a-f]{16}")

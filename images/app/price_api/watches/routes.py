@@ -9,6 +9,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request, Response
 
 from carprice.listings.records import shown
+from carprice_contract.data_root import MOST_WATCHES
 from price_api.caching import cacheable
 from price_api.direct_routes import add_direct_route, body_schema
 from price_api.market.files import Market
@@ -18,7 +19,7 @@ from price_api.pricing import Json, json_body, object_body
 from price_api.problems import Refusal, field_error, refused_fields
 from price_api.rate_limit import TokenBuckets
 from price_api.services import Services
-from price_api.watches.files import MOST_WATCHES, SavedSearch, Told, TooManyWatches, WatchFiles
+from price_api.watches.files import SavedSearch, Told, TooManyWatches, WatchFiles
 from price_contract.answers import FieldError
 from price_contract.language import asked_for
 from price_contract.offer_answers import NewWatch, SavedWatch, ToldOffer, Watch, Watches, WatchFilters

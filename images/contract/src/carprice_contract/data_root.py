@@ -58,6 +58,8 @@ LINK_CUTS = f"{LINKS}/cuts"
 LATEST_SNAPSHOT = f"{SNAPSHOTS}/latest.json"
 LATEST_MARKET = f"{MARKET}/latest.json"
 TOLD = f"{WATCHES}/told"
+MOST_WATCHES = 500
+"""The API saves no more, and no more are looked at when the market is rated."""
 REPORT_INDEX = f"{REPORTS}/index.html"
 GAUGES = f"{METRICS}/carprice.prom"
 COLLECTOR_GAUGES = f"{METRICS}/collector.prom"

@@ -23,12 +23,9 @@ from carprice.market.offers import ON_OFFER
 from carprice.market.watch_message import message
 from carprice.store import DataRoot
 from carprice_contract import formats
-from carprice_contract.data_root import TOLD, WATCHES, told, watch
+from carprice_contract.data_root import MOST_WATCHES, TOLD, WATCHES, told, watch
 
 log = logging.getLogger(__name__)
-
-MOST = 500
-"""As many watches are looked at in a run; the API lets nobody save more."""
 
 GOOD = LABELS[:2]
 
@@ -51,7 +48,7 @@ def tell(root: DataRoot, offers: pa.Table, before: Before, now: datetime) -> int
     for, after the watch was saved. `before` is the market that these `offers` follow. Called before the
     market is written, so that a run that dies tells in its next try what it has not told.
     """
-    names = root.names(WATCHES, ".json")[:MOST]
+    names = root.names(WATCHES, ".json")[:MOST_WATCHES]
     watches = [name.removesuffix(".json") for name in names]
     for name in root.names(TOLD, ".json"):
         if name not in names:
@@ -131,7 +128,11 @@ def _tell_one(root: DataRoot, candidates: _Candidates, saved: Mapping[str, Any],
     fitting = candidates.fitting(saved["filters"], since)
     if not fitting.any():
         return 0
-    known = _told_before(root, watch_id)
+    try:
+        known = _told_before(root, watch_id)
+    except (UsageProblem, TypeError) as problem:  # to tell it again would tell twice
+        log.warning("what the watch %s told can't be read, so it is told nothing: %s", watch_id, problem)
+        return 0
     rows = [
         row
         for row in candidates.offers.filter(pa.array(fitting)).to_pylist()
@@ -170,10 +171,13 @@ def _documents(root: DataRoot, watch_ids: list[str]) -> Iterator[dict[str, Any]]
 
 
 def _told_before(root: DataRoot, watch_id: str) -> dict[str, Any]:
+    """What the watch told of, by listing. Raises `UsageProblem` or `TypeError` where the file is broken."""
     try:
-        found: dict[str, Any] = root.read_json(told(watch_id))
+        found = root.read_json(told(watch_id))
     except FileNotFoundError:
         return {}
+    if not isinstance(found, dict):
+        raise TypeError(f"an object was expected, found {type(found).__name__}")
     return found
 
 
