@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from carprice.store import DataRoot
 from price_api.metrics import Metrics
 from price_api.model_cache import ModelCache
 from price_api.model_story import as_json, story_of, tables_from
+from price_api.regular_look import RegularLook
 from price_api.serving import NoSnapshot, Serving, TrainingData, check
 from price_contract import answers
 
@@ -76,7 +76,6 @@ class Follower:
         self._root = root
         self._cache = cache
         self._metrics = metrics
-        self._poll_seconds = poll_seconds
         self._with_staging = with_staging
         self._connect = connect
         self._registry: Registry | None = None
@@ -84,28 +83,16 @@ class Follower:
         # Why the version that serves is not cached yet or has no fresh story: "" before the first try,
         # None when both are done.
         self._unsettled: str | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._following = RegularLook("follower", self.poll, poll_seconds)
 
     def start(self) -> None:
-        """Begin to follow."""
-        self._thread.start()
+        """Begin to follow. What a process that was killed left in the cache is removed first."""
+        self._cache.sweep()
+        self._following.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End the thread, waiting at most `timeout` seconds for what it is doing."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        self._cache.sweep()
-        while True:
-            try:
-                self.poll()
-            except Exception:  # the thread must survive every error
-                log.exception("following the registry failed; the service tries again")
-            if self._ended.wait(self._poll_seconds):
-                return
+        self._following.stop(timeout)
 
     def poll(self) -> None:
         """Look at the aliases once, and load what they name."""

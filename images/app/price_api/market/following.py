@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 
 from carprice.errors import StoreAway, StoreRefused
 from carprice.store import DataRoot
 from price_api.market.files import Market, Newest, load_market, newest_of
 from price_api.problems import Refusal
+from price_api.regular_look import RegularLook
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +27,17 @@ class MarketFollower:
         self.market: Market | None = None
         self.refused: str | None = None
         self._root = root
-        self._poll_seconds = poll_seconds
         self._loaded: Newest | None = None
         self._retry: tuple[Newest | None, float] = (None, 0.0)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="market", daemon=True)
+        self._following = RegularLook("market", self.poll, poll_seconds)
 
     def start(self) -> None:
         """Begin to follow."""
-        self._thread.start()
+        self._following.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End the thread, waiting at most `timeout` seconds for what it is doing."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+        self._following.stop(timeout)
 
     def current(self) -> Market:
         """The market that serves. Raises `Refusal` (503) where there is none yet."""
@@ -75,9 +71,3 @@ class MarketFollower:
             serving = f"the market {self.market.id} continues to serve" if self.market else "no market serves"
             log.warning("%s: %s", serving, problem)
         self.refused = problem
-
-    def _run(self) -> None:
-        while True:
-            self.poll()
-            if self._ended.wait(self._poll_seconds):
-                return
