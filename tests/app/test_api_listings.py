@@ -15,6 +15,8 @@ from benchmarks.market_files import synthetic_offers, write_market
 from conftest import Api, running_api
 
 from carprice.store import DataRoot
+from price_api.market.figures import Scope, figures_of
+from price_api.market.files import load_market
 
 AWAY = "http://127.0.0.1:9"
 COUNT = 1_500
@@ -247,6 +249,14 @@ def test_the_export_has_every_listing_that_fits_and_no_formula(market: Api, offe
     assert few
     assert {(row["make"], row["label"]) for row in few} == {("Dacia", "good_price")}
     assert market.get("/v1/listings.csv?limit=3").status_code == 422
+
+
+def test_listings_that_were_seen_once_tell_no_days_and_no_cut(tmp_path: Path) -> None:
+    offers = synthetic_offers(60).assign(days_listed=float("nan"))
+    write_market(DataRoot(str(tmp_path)), "m1", offers)
+    found = figures_of(load_market(DataRoot(str(tmp_path)), "m1"), Scope())
+    assert found["enough"]
+    assert (found["days_listed"], found["cut_share"]) == (None, None)
 
 
 def test_the_market_has_the_figures_of_what_is_on_offer(market: Api, offers: pd.DataFrame) -> None:

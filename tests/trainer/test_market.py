@@ -44,6 +44,9 @@ def test_a_whole_run_ends_with_the_listings_on_offer_rated(system: System) -> No
     assert offers["listing_id"].is_unique
     assert manifest["offers"] == len(offers) == manifest["on_offer"] + manifest["gone"]
     assert manifest["model_version"] == "1"
+    # one file: nobody knows how long an ad has been there, or that its price changed
+    assert offers["days_listed"].isna().all()
+    assert (offers["price_changes"] == 0).all()
     assert manifest["labels"] == {
         label: int((offers["label"] == label).sum()) for label in (*labels.LABELS, labels.NOT_RATED)
     }
@@ -223,6 +226,13 @@ def test_a_price_that_was_cut_is_told_with_its_steps() -> None:
 
     assert found["prices"] == [100_000, 95_000, 100_000, 90_000]
     assert (found["changes"], found["first_price"]) == (3, 100_000)
+
+
+def test_prices_that_one_file_tells_of_one_ad_are_no_change_of_its_price() -> None:
+    rows = [("a", None, price, NOW, NOW) for price in (95_000.0, 90_000.0, 100_000.0)]
+    found = lives(rows, {"a": 90_000})["a"]
+
+    assert (found["prices"], found["changes"], found["first_price"]) == ([90_000], 0, 90_000)
 
 
 def test_a_listing_is_gone_when_the_collector_says_so_and_back_when_it_is_seen_again() -> None:

@@ -40,8 +40,8 @@ class Offer(TypedDict):
 
     The estimate never rests on this listing's own price. `not_rated` says why a listing has no label, and
     `suspicions` what is doubtful about it. `comparables` is the number of cars that it was compared with,
-    `days_listed` lasts from the first to the last day that it was seen. `prices` has every change, oldest
-    first.
+    `days_listed` lasts from the first to the last day that it was seen, and is null where it was seen once.
+    `prices` has every change, oldest first.
     """
 
     listing_id: str
@@ -186,7 +186,8 @@ class MarketLevel(TypedDict):
 class MarketFigures(TypedDict):
     """What the cars on offer cost. Without five listings `enough` is false and the figures are null.
 
-    Listings with a suspicious price count as `offers`, and no price of them counts. `level` is of the make
+    Listings with a suspicious price count as `offers`, and no price of them counts. `cut_share` is of the
+    listings that were seen more than once. `level` is of the make
     `level_scope`, or of the whole market where that is empty. `models` are those of the scope, most offers
     first.
     """

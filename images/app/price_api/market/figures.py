@@ -61,7 +61,9 @@ def figures_of(market: Market, scope: Scope) -> MarketFigures:
         "enough": len(priced) >= LEAST_OFFERS,
         "asking": _asking(prices),
         "days_listed": _days_listed(offers.numbers["days_listed"][rows]),
-        "cut_share": _cut_share(prices, offers.numbers["first_price_mad"][priced]),
+        "cut_share": _cut_share(
+            prices, offers.numbers["first_price_mad"][priced], offers.numbers["days_listed"][priced]
+        ),
         "by_year": _by_year(market, on_offer),
         "by_mileage": _by_mileage(market, on_offer),
         "models": _models(market, on_offer),
@@ -104,8 +106,9 @@ def _days_listed(days: Floats) -> Any:
     return {"median": round(float(np.median(known)), 1)} if len(known) >= LEAST_OFFERS else None
 
 
-def _cut_share(prices: Floats, first_prices: Floats) -> float | None:
-    known = ~np.isnan(first_prices)
+def _cut_share(prices: Floats, first_prices: Floats, days: Floats) -> float | None:
+    """The share with a price cut among the listings that were seen more than once."""
+    known = ~np.isnan(first_prices) & ~np.isnan(days)
     if known.sum() < LEAST_OFFERS:
         return None
     return round(float((prices[known] < first_prices[known]).mean()), 4)

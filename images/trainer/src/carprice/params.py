@@ -394,7 +394,7 @@ class MarketParams(Section):
         description="Days after which a listing is gone that is in no newer file of its source.",
     )
     far_factor: float = Field(
-        default=2.0,
+        default=1.5,
         gt=1,
         description="A price is suspicious if it is this many times as far from the estimate as the interval "
         "reaches.",

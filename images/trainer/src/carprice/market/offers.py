@@ -93,8 +93,9 @@ def as_offers(
     # what a browser opens; other texts are no addresses of an ad
     urls = pc.if_else(pc.match_substring_regex(urls, r"^(?i:https?)://"), urls, pa.scalar(None, pa.string()))
     first, last, gone = (times[rows] for times in (lives.first_seen, lives.last_seen, lives.gone_since))
-    seen = first != NEVER
     until = np.where(gone != NEVER, np.maximum(gone, last), last)
+    # of what was seen once nobody knows how long it has been there
+    watched = (first != NEVER) & (until > first)
     entries = _entries(estimate, low, high, version, made_at)
     columns = {
         **{
@@ -118,7 +119,7 @@ def as_offers(
         "gone_since": _time(gone),
         "first_seen_at": _time(first),
         "last_seen_at": _time(last),
-        "days_listed": _number(np.where(seen, (until - first) / DAY, np.nan)),
+        "days_listed": _number(np.where(watched, (until - first) / DAY, np.nan)),
         "first_price_mad": _number(lives.first_price[rows]),
         "price_changes": pa.array(lives.changes[rows]),
         "prices": pa.array(lives.prices[rows], pa.string()),

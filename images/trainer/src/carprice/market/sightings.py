@@ -111,13 +111,16 @@ def _price_steps(
 ) -> tuple[Numbers, Numbers, Floats]:
     """The listing, the time and the price of each step of a price, by listing and time.
 
-    A sighting tells a price at two times. Of prices told at one time the one that the listing has now comes
-    last, and the last step of each listing is its price now.
+    A sighting tells a price at two times. Of prices told at one time one counts, the one that the listing has
+    now if it is among them: nobody knows that it changed. The last step of each listing is its price now.
     """
     listing, time, told = np.concatenate([place, place]), np.concatenate([first, last]), np.tile(asked, 2)
     is_now = told == price[listing]
     order = np.lexsort((is_now, time, listing))
     listing, time, told = listing[order], time[order], told[order]
+    counts = np.ones(len(listing), dtype=bool)
+    counts[:-1] = (listing[1:] != listing[:-1]) | (time[1:] != time[:-1])
+    listing, time, told = listing[counts], time[counts], told[counts]
     ends = np.flatnonzero(np.diff(listing, append=-1))
     told[ends] = price[listing[ends]]
     changed = np.ones(len(listing), dtype=bool)
