@@ -76,11 +76,26 @@ def reached_from(stack: TeamStack, service: str, addresses: list[str]) -> list[s
 
 
 def addresses_of(stack: TeamStack, service: str, port: int) -> list[str]:
-    """A service's name and each of its IP addresses that this machine has a route to, with `port`."""
+    """A service's name and each of its IP addresses that this machine has a route to, with `port`.
+
+    Without a route, the address would be looked for outside this machine, where another host may answer.
+    Networks without one are left to `share_no_network`.
+    """
     networks = stack.containers()[service]["NetworkSettings"]["Networks"]
-    # Without a route, the address could be that of a host outside, which may answer.
-    routed = [network["IPAddress"] for name, network in networks.items() if name != f"{stack.name}-steps"]
+    shown = json.loads(docker("network", "inspect", *networks))
+    routed = [
+        networks[network["Name"]]["IPAddress"]
+        for network in shown
+        if network["Options"].get("com.docker.network.bridge.inhibit_ipv4") != "true"
+    ]
     return [f"{service}:{port}", *(f"{address}:{port}" for address in routed)]
+
+
+def share_no_network(stack: TeamStack, service: str, *others: str) -> bool:
+    """Whether a service is in no network that one of `others` is in."""
+    containers = stack.containers()
+    networks = {name: each["NetworkSettings"]["Networks"].keys() for name, each in containers.items()}
+    return not any(networks[service] & networks[other] for other in others)
 
 
 def wrong_with(stack: TeamStack) -> list[str]:
@@ -189,6 +204,8 @@ def test_the_app_reaches_the_api_and_neither_a_database_nor_the_docker_proxy(sta
         *addresses_of(stack, "api-server", 8080),
     ]
 
+    for service in ("app", "reports", "evidently"):
+        assert share_no_network(stack, service, "postgres", "redis", "docker-proxy", "mlflow", "api-server")
     assert reached_from(stack, "app", ["api:8000", *forbidden]) == ["api:8000"]
     assert reached_from(stack, "reports", ["api:8000", *forbidden]) == []
     assert reached_from(stack, "evidently", ["api:8000", *forbidden]) == []
@@ -283,6 +300,7 @@ def test_the_api_reaches_postgresql_and_mlflow_and_nothing_of_airflow(stack: Tea
     airflow = [*addresses_of(stack, "api-server", 8080), *addresses_of(stack, "worker", 8793)]
     forbidden = [*addresses_of(stack, "redis", 6379), *addresses_of(stack, "docker-proxy", 2375)]
 
+    assert share_no_network(stack, "api", "api-server", "worker", "redis", "docker-proxy")
     assert reached_from(stack, "api", [*reached, *airflow, *forbidden]) == reached
 
 
