@@ -31,9 +31,10 @@ def opened(browser: Browser, app: RunningApp, **options: object) -> Iterator[Pag
     context = browser.new_context(base_url=app.address, **settings)  # type: ignore[arg-type]
     context.set_default_timeout(MILLISECONDS)
     expect.set_options(timeout=MILLISECONDS)
-    # Chromium gives up what it is loading whenever a network interface of the machine comes or goes, as
-    # those of containers do; Playwright loads the page's parts from the same server and does not.
-    context.route("**/static/**", lambda route: route.fulfill(response=route.fetch(max_retries=5)))
+    # Chromium gives up what it loads whenever a network interface of the machine comes or goes, as those of
+    # containers do; Playwright loads parts of pages and downloads from the same server and does not.
+    for parts in ("**/static/**", "**/media/**"):
+        context.route(parts, lambda route: route.fulfill(response=route.fetch(max_retries=5)))
     yield context.new_page()
     context.unroute_all(behavior="ignoreErrors")
     context.close()

@@ -176,6 +176,8 @@ def test_the_apps_page_shows_the_price_of_that_model(stack: TeamStack, in_produc
         page = browser.new_page(locale="fr-FR")
         page.set_default_timeout(120_000)
         expect.set_options(timeout=120_000)
+        # Chromium gives up what it is loading when the containers of steps come and go.
+        page.route("**/static/**", lambda route: route.fulfill(response=route.fetch(max_retries=5)))
         page.goto(stack.url("PRICE_APP"))
         choose(page, "Marque", "Dacia")
         choose(page, re.compile("^Modèle"), "Logan")
