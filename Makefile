@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list every target
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # --- run
 
@@ -95,20 +95,26 @@ SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 
 .PHONY: test
 test: test-setup lint current-images ## what every change must pass, 33 minutes on 2 cores: unit, contract and image tests, Airflow end to end with steps as processes and as containers, the stack once from a file to a price in a browser
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line tests-with-containers tests-without-containers
+	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line $(SUITES)
 
-# `make test` runs these two side by side, because both wait a lot. Each prints what a suite said when it has ended.
-.PHONY: tests-without-containers
-tests-without-containers: ## the half of `make test` that needs no Docker engine
+# `make test` runs two suites at a time, in this order, because all of them wait a lot. Each prints what it said
+# when it has ended. The longest come first, so that both ends are near each other.
+SUITES := tests-e2e tests-trainer tests-stack tests-app tests-airflow tests-images tests-collector
+
+.PHONY: $(SUITES)
+tests-trainer: ## the pipeline without Airflow, the demo, the documents
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/trainer tests/demo tests/test_makefile.py tests/test_documents.py
+tests-app: ## the API and the app
 	.venv/app/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/app
+tests-airflow: ## DAGs and operators
 	PYTHONPATH=airflow .venv/airflow/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/airflow
+tests-collector: ## the collector
 	.venv/collector/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/collector
-
-.PHONY: tests-with-containers
-tests-with-containers: ## the other half: end to end, the stack, the images
+tests-e2e: ## Airflow end to end
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
+tests-stack: ## the Compose stack
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
+tests-images: ## the images
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
 
 .PHONY: edge-cars
