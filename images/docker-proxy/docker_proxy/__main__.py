@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import http.client
 import logging
+import os
 import sys
 
-from docker_proxy.server import Proxy
-from docker_proxy.settings import SettingError, Settings
+from docker_proxy.address import DEFAULT_PORT, PORT_VARIABLE
 
 PING_SECONDS = 5.0
 
@@ -23,7 +22,17 @@ def main(argv: list[str] | None = None) -> int:
         ("ping", _ping, "ask the engine through the running proxy whether it answers, for health checks"),
     ):
         commands.add_parser(name, help=help_text).set_defaults(command=command)
-    arguments = parser.parse_args(argv)
+    command = parser.parse_args(argv).command
+    return int(command())
+
+
+def _serve() -> int:
+    # Imported here: a health check every few seconds would take five times as long with them.
+    import asyncio
+
+    from docker_proxy.server import Proxy
+    from docker_proxy.settings import SettingError, Settings
+
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
@@ -31,12 +40,9 @@ def main(argv: list[str] | None = None) -> int:
         stream=sys.stderr,
     )
     try:
-        return int(arguments.command(Settings.from_environment()))
+        settings = Settings.from_environment()
     except SettingError as problem:
         return _fail(str(problem))
-
-
-def _serve(settings: Settings) -> int:
     try:
         asyncio.run(Proxy(settings).serve())
     except OSError as problem:
@@ -47,15 +53,16 @@ def _serve(settings: Settings) -> int:
     return 0
 
 
-def _ping(settings: Settings) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=PING_SECONDS)
+def _ping() -> int:
+    port = int(os.environ.get(PORT_VARIABLE) or DEFAULT_PORT)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PING_SECONDS)
     try:
         connection.request("GET", "/_ping")
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
     except OSError as problem:
         return _fail(
-            f"The proxy must answer on port {settings.port}, found no answer ({problem}): start it with "
+            f"The proxy must answer on port {port}, found no answer ({problem}): start it with "
             "`python -m docker_proxy serve`."
         )
     finally:

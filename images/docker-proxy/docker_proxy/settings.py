@@ -16,6 +16,7 @@ from carprice_contract import variables
 from carprice_contract.collecting import collected_sources
 from carprice_contract.containers import SCRATCH
 from carprice_settings import ServiceSettings, SettingError, setting
+from docker_proxy.address import DEFAULT_PORT, PORT_VARIABLE
 
 __all__ = ["SettingError", "Settings"]
 
@@ -34,7 +35,7 @@ class Settings(ServiceSettings):
     prefix: ClassVar[str] = "CARPRICE_PROXY_"
 
     host: str = setting("CARPRICE_PROXY_HOST", "127.0.0.1", "The address the proxy listens on.")
-    port: int = setting("CARPRICE_PROXY_PORT", 2375, "The port the proxy listens on.", ge=1, le=65535)
+    port: int = setting(PORT_VARIABLE, DEFAULT_PORT, "The port the proxy listens on.", ge=1, le=65535)
     engine_socket: str = setting(
         "CARPRICE_PROXY_ENGINE_SOCKET", "/var/run/docker.sock", "The unix socket of the Docker engine."
     )

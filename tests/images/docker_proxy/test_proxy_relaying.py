@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,15 @@ def test_the_health_check_asks_the_engine_through_the_proxy(proxy: RunningProxy)
 
     assert proxy.ping().returncode == 0
     assert proxy.relay.received[before:] == ["GET /_ping HTTP/1.1"]
+
+
+def test_the_health_check_loads_neither_the_server_nor_its_settings(proxy: RunningProxy) -> None:
+    code = "import sys, docker_proxy.__main__; print(sorted({'asyncio', 'pydantic'} & set(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], env=proxy.environment, capture_output=True, text=True, check=True
+    )
+
+    assert loaded.stdout.strip() == "[]"
 
 
 def test_no_secret_of_a_step_is_logged(proxy: RunningProxy, step: dict[str, Any]) -> None:
