@@ -115,8 +115,8 @@ class TeamStack:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(edited))
         mount = f"{self.folder}/params.yaml:/etc/carprice/params.yaml:ro"
         mounted = {name: {"volumes": [mount]} for name in ("triggerer", "dag-processor", "worker")}
-        # A busy machine starts a service slowly; that does not make it unhealthy.
-        patient = {"healthcheck": {"start_period": "900s"}}
+        # A busy machine starts a service slowly, and a check of its health; that does not make it unhealthy.
+        patient = {"healthcheck": {"start_period": "900s", "timeout": "60s"}}
         every = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
         changed = {name: patient | services.get(name, {}) | mounted.get(name, {}) for name in every}
         self._files.append(self.folder / "under-test.json")

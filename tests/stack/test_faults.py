@@ -51,13 +51,13 @@ def test_a_file_waits_for_mlflow_which_steps_cannot_reach_for_five_minutes(
 
     with asking(stack) as asked:
         stack.land(text, f"mlflow-away-{step}.csv")
-        wait_for(lambda: stack.steps(step), f"a container of {step}", 300, every=0.1)
+        wait_for(lambda: stack.steps(step), f"a container of {step}", 600, every=0.1)
         with cut_off(stack, "mlflow"):
             time.sleep(CUT_SECONDS)
             tried = failed_tries(stack, before.last_run)
         report = wait_for(lambda: report_on(stack, sha256), "the report on a model of this file", 900)
         wait_for(lambda: stack.production_version() == report["version"], "its price to be served", 60)
-        wait_for(lambda: not open_runs(stack), "all runs to end", 300)
+        wait_for(lambda: not open_runs(stack), "all runs to end", 600)
 
     in_production_once(stack, mailbox, before, sha256, report)
     assert asked.refused == []
