@@ -17,7 +17,7 @@ help: ## list every target
 # --- run
 
 .PHONY: demo
-demo: setup $(if $(filter 1,$(COLLECT)),collector) ## start everything on this machine, land a file and follow it into production; with COLLECT=1 a collector reads a market of invented cars on five days [FILE= COLLECT=1 ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT= EVIDENTLY_PORT=]
+demo: setup $(if $(filter 1,$(COLLECT)),collector) ## start everything on this machine, land a file and follow it into production; with COLLECT=1 a collector reads a market of invented cars on five days, with PAST=1 its past weeks land at once [FILE= COLLECT=1 PAST=1 ONCE=1 RUNTIME=auto|docker|process DATA_DIR= AIRFLOW_PORT= MLFLOW_PORT= API_PORT= APP_PORT= EVIDENTLY_PORT=]
 	@if [ "$${RUNTIME:-auto}" != process ] && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then images/build trainer app $(if $(filter 1,$(COLLECT)),collector); fi
 	@exec .venv/trainer/bin/python -m demo
 

@@ -21,6 +21,7 @@ from carprice_contract import data_root
 from carprice_contract.steps import ExitCode
 from demo import collecting, follow, services
 from demo.airflow_api import AirflowApi
+from demo.replica import past
 from demo.settings import REPOSITORY, DemoProblem, Settings
 from demo.summary import summary
 from demo.supervisor import Supervisor
@@ -89,7 +90,10 @@ def _prepare(settings: Settings) -> None:
 
 def _land_and_follow(settings: Settings, api: AirflowApi, root: DataRoot) -> str:
     since = follow.now()
-    name, sha256, is_new = _land(settings, root)
+    if settings.past:
+        name, sha256, is_new = _land_past(root)
+    else:
+        name, sha256, is_new = _land(settings, root)
     _say(f"{'landed' if is_new else 'already landed:'} {name}")
     follow.follow(api, root, sha256 if is_new else None, since, _say, settings.timeout_seconds)
     return sha256
@@ -102,6 +106,17 @@ def _land(settings: Settings, root: DataRoot) -> tuple[str, str, bool]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "synthetic_listings.csv"
             sample.write_sample(str(path), SAMPLE_ROWS, seed=0)
+            landed = land(root, str(path))
+    is_new = not root.exists(data_root.receipt(landed["sha256"]))
+    return landed["file"], landed["sha256"], is_new
+
+
+def _land_past(root: DataRoot) -> tuple[str, str, bool]:
+    """Land a file of each past week; what is said of the last one, which has the cars of today."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in past.files(past.market()):
+            path = Path(folder) / name
+            path.write_text(text)
             landed = land(root, str(path))
     is_new = not root.exists(data_root.receipt(landed["sha256"]))
     return landed["file"], landed["sha256"], is_new

@@ -32,6 +32,12 @@ class Settings(ServiceSettings):
         False,
         "1: a collector visits a market of invented cars on five simulated days, instead of landing a file.",
     )
+    past: bool = setting(
+        "PAST",
+        False,
+        "1: land the past weeks of a market of invented cars, instead of a sample, so that the cars on offer "
+        "have a history.",
+    )
     runtime: Literal["auto", "docker", "process"] = setting(
         "RUNTIME",
         "auto",
@@ -79,8 +85,12 @@ class Settings(ServiceSettings):
         file = given.file.resolve() if given.file else None
         if file is not None and not file.is_file():
             raise DemoProblem(f"FILE must name a CSV file of listings, found nothing at {file}")
-        if file is not None and given.collect:
-            raise DemoProblem(f"FILE or COLLECT was expected, found both; leave out FILE={file} or COLLECT=1")
+        named = {f"FILE={file}": file is not None, "COLLECT=1": given.collect, "PAST=1": given.past}
+        chosen = [name for name, is_given in named.items() if is_given]
+        if len(chosen) > 1:
+            raise DemoProblem(
+                f"FILE, COLLECT or PAST was expected, found {' and '.join(chosen)}; leave out one of them"
+            )
         if ports_must_be_free:
             for name, field in cls.model_fields.items():
                 if name.endswith("_port"):

@@ -86,8 +86,8 @@ class Market:
         title = f"{make} {model} {trim} {year}"
         if dice.random() < self.arabic:
             title = f"{arabic} {year} للبيع"
-        cheaper_on, old = max(posted, 0) + dice.randint(1, 6), None
-        if day >= cheaper_on and dice.random() < 0.4 and price:
+        cheaper_on, gets_cheaper, old = max(posted, 0) + dice.randint(1, 6), dice.random() < 0.4, None
+        if day >= cheaper_on and gets_cheaper and price:
             old, price = price, round(price * 0.94 / 500) * 500
         if is_rental:
             title, price, old = f"Location {make} {model} 250 dh/jour", 250, None

@@ -11,7 +11,16 @@ from demo.settings import DemoProblem, Settings, free_port
 
 @pytest.fixture(autouse=True)
 def _free_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("FILE", "RUNTIME", "ONCE", "AIRFLOW_DATABASE", "DEMO_STATE", "DEMO_TIMEOUT"):
+    for name in (
+        "FILE",
+        "COLLECT",
+        "PAST",
+        "RUNTIME",
+        "ONCE",
+        "AIRFLOW_DATABASE",
+        "DEMO_STATE",
+        "DEMO_TIMEOUT",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "API_PORT", "APP_PORT", "EVIDENTLY_PORT"):
         monkeypatch.setenv(name, str(free_port()))
@@ -47,6 +56,14 @@ def test_an_unusable_value_is_refused_with_its_name(
     with pytest.raises(DemoProblem) as problem:
         Settings.from_environment()
     assert sentence in str(problem.value)
+
+
+def test_one_thing_is_landed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAST", "1")
+    assert Settings.from_environment().past
+    monkeypatch.setenv("COLLECT", "1")
+    with pytest.raises(DemoProblem, match="found COLLECT=1 and PAST=1; leave out one of them"):
+        Settings.from_environment()
 
 
 def test_a_taken_port_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
