@@ -220,7 +220,7 @@ bench-serving: setup ## compare the price API with `mlflow models serve` [DATA=p
 	.venv/trainer/bin/python -m benchmarks.serving
 
 .PHONY: bench-listings
-bench-listings: setup ## measure /v1/listings with 100,000 cars on offer beside price requests [OFFERS=100000 DURATION=30]
+bench-listings: test-setup ## measure /v1/listings with 100,000 cars on offer beside price requests, and the page in Chromium [OFFERS=100000 DURATION=30]
 	.venv/trainer/bin/python -m benchmarks.listings
 
 .PHONY: bench-collect
