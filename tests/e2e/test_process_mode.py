@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import requests
 from claims import burst_is_ingested_once, every_step_shows_its_result, worse_candidate_stays_out
 from running_demo import Demo
+from webhook import Webhook, webhook
 
 from carprice.lifecycle.registry import Registry
 from carprice.listings import sample
@@ -18,10 +20,17 @@ from carprice.reports import records
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def alerts() -> Iterator[Webhook]:
+    """The channel that the demo's messages go to."""
+    with webhook() as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, alerts: Webhook) -> Iterator[Demo]:
     demo = Demo(tmp_path_factory.mktemp("process"), runtime="process")
     try:
-        demo.start(demo.synthetic("first.csv", 500, seed=0))
+        demo.start(demo.synthetic("first.csv", 500, seed=0), CARPRICE_WEBHOOK_URL=alerts.address)
         demo.wait_until_serving()
         yield demo
     finally:
@@ -39,19 +48,25 @@ def test_the_output_says_that_steps_run_as_processes(demo: Demo) -> None:
 
 
 @pytest.fixture
-def page(chromium: str) -> Iterator[Any]:
-    """A page of a French browser."""
+def browser(chromium: str) -> Iterator[Any]:
+    """A real browser."""
     from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--headless", "--no-proxy-server"]
         )
-        page = browser.new_page(locale="fr-FR")
-        page.set_default_timeout(120_000)
         expect.set_options(timeout=120_000)
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Any:
+    """A page of a French browser."""
+    page = browser.new_page(locale="fr-FR")
+    page.set_default_timeout(120_000)
+    return page
 
 
 @pytest.mark.browser
@@ -141,6 +156,48 @@ def test_the_second_file_s_drift_report_is_a_click_away_in_the_app(demo: Demo, p
     first_screen = report.locator(".band").first
     expect(first_screen).to_be_visible()
     expect(first_screen).to_contain_text(f"new listings of {record['file']} against")
+
+
+@pytest.mark.browser
+def test_buyers_of_each_language_find_a_car_and_are_told_once_of_a_cheaper_one(
+    demo: Demo, browser: Any, alerts: Webhook
+) -> None:
+    import buyers
+
+    known = buyers.listings_of(demo, "first.csv").set_index(buyers.URL, drop=False)
+    rated = buyers.offers_of(demo, label="fair_price")
+    row = known.loc[next(each["url"] for each in rated if each["url"] in known.index)]
+    others = known.drop(row[buyers.URL])
+    cut = row.copy()
+    cut[buyers.PRICE] = f"{float(row[buyers.PRICE]) * 0.97:.0f}"
+    buyers.land_rows(demo, "price_cut.csv", others.head(80), cut)
+    offer = demo.wait_for(
+        lambda: buyers.offer_of(demo, row, price_changes=1), "the list has the new price of a car"
+    )
+
+    saved: dict[str, str] = {}
+    for language, device in itertools.product(buyers.WORDS, buyers.DEVICES):
+        with buyers.visit(browser, demo, device) as page:
+            buyers.finds(page, language, offer)
+            buyers.opens(page, language, offer)
+            saved[f"{language}, {device}"] = buyers.saves_an_alert(page, language)
+    assert len(set(saved.values())) == 6
+
+    cheap = buyers.cheap_car_like(demo, row, "https://example.invalid/voitures/the_cheap_one.htm")
+    buyers.land_rows(demo, "cheap_car.csv", others.head(60), cheap)
+    found = demo.wait_for(lambda: buyers.offer_of(demo, cheap), "the list has the cheap car")
+    demo.wait_until_quiet()
+    demo.api.trigger("rate_listings")
+    demo.wait_until_quiet()
+
+    told = [text for text in alerts.texts if cheap[buyers.URL] in text]
+    for language, words in buyers.WORDS.items():
+        assert sum(words.message in text for text in told) == 2, (language, alerts.texts)
+    assert len(told) == len(saved)
+    for visitor, alert in saved.items():
+        assert buyers.feed_of(demo, alert).count(cheap[buyers.URL]) == 1, visitor
+        with buyers.visit(browser, demo, visitor.partition(", ")[2]) as page:
+            buyers.is_told_once(page, alert, found["price_mad"])
 
 
 def test_every_step_shows_its_result_in_airflow(demo: Demo) -> None:
