@@ -32,7 +32,7 @@ clean: ## remove the virtual environments and the state of the demo; data/ stays
 	rm -rf .venv .demo
 
 .PHONY: pictures
-pictures: test-setup ## take the pictures of the documents from a running `make demo` on the synthetic sample
+pictures: test-setup ## take the pictures of the documents from a running `make demo PAST=1`, whose cars are invented
 	.venv/trainer/bin/python -m demo.pictures
 
 # --- images

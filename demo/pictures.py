@@ -1,4 +1,4 @@
-"""Takes the pictures of the documents from a running `make demo`, in the distribution's Chromium."""
+"""Takes the pictures of the documents from a running `make demo PAST=1`, in the distribution's Chromium."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import sys
+from urllib.parse import quote
 
+import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from carprice.store import DataRoot
@@ -38,6 +40,7 @@ def main() -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         _app(browser, settings)
+        _market(browser, settings)
         _reports(browser, DataRoot(str(settings.data)))
         browser.close()
     return 0
@@ -70,6 +73,44 @@ def _app(browser: Browser, settings: Settings) -> None:
             expect(page.get_by_text("enregistré pour")).to_be_visible()
         _take(page, f"app-{path}", whole=path in WHOLE)
     page.close()
+
+
+def _market(browser: Browser, settings: Settings) -> None:
+    """The cars on offer, one of them, and the market, in French and on an Arabic phone."""
+    ad = f"ad={quote(_told_listing(settings), safe='')}"
+    page = _page(browser, DESKTOP | {"height": 1500})
+    page.goto(f"{settings.app_url}/annonces")
+    expect(page.get_by_test_id("offer").first).to_be_visible()
+    _take(page, "app-annonces")
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    page.goto(f"{settings.app_url}/annonces?{ad}")
+    expect(page.get_by_test_id("basis")).to_be_visible()
+    _take(page, "app-annonce", whole=True)
+    page.goto(f"{settings.app_url}/marche?marque=Dacia&modele=Logan")
+    expect(page.get_by_test_id("market-figures").get_by_text("Prix médian")).to_be_visible()
+    _take(page, "app-marche", whole=True)
+    page.close()
+    for name, place, shown in (("annonces", "", "offer"), ("annonce", f"{ad}&", "asked")):
+        page = _page(browser, PHONE)
+        page.goto(f"{settings.app_url}/annonces?{place}lang=ar")
+        expect(page.get_by_test_id(shown).first).to_be_visible()
+        if shown == "offer":
+            settled(page)
+            page.get_by_test_id("label-counts").evaluate("counts => counts.scrollIntoView({block: 'center'})")
+            page.mouse.wheel(0, PHONE["height"] // 4)
+        _take(page, f"app-{name}-arabic-phone")
+        page.close()
+
+
+def _told_listing(settings: Settings) -> str:
+    """The listing with the most to tell: a good price that has changed, of a car with many like it."""
+    with requests.Session() as session:
+        session.trust_env = False
+        query = {"label": ["good_price", "very_good_price"], "limit": "100"}
+        answer = session.get(f"{settings.api_url}/v1/listings", params=query, timeout=60)
+    answer.raise_for_status()
+    listings = answer.json()["listings"]
+    return str(max(listings, key=lambda each: (each["price_changes"], each["days_listed"]))["listing_id"])
 
 
 def _priced_file(page: Page, settings: Settings) -> None:
@@ -115,6 +156,7 @@ def _take(page: Page, name: str, whole: bool = False) -> None:
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement?.blur()")  # no button looks pressed
     if whole:
+        settled(page)
         height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
         page.set_viewport_size({"width": DESKTOP["width"], "height": height})
         page.wait_for_load_state("networkidle")
