@@ -41,6 +41,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         _app(browser, settings)
         _market(browser, settings)
+        _phones(browser, settings)
         _reports(browser, DataRoot(str(settings.data)))
         browser.close()
     return 0
@@ -76,7 +77,7 @@ def _app(browser: Browser, settings: Settings) -> None:
 
 
 def _market(browser: Browser, settings: Settings) -> None:
-    """The cars on offer, one of them, and the market, in French and on an Arabic phone."""
+    """The cars on offer, one of them, and the market."""
     ad = f"ad={quote(_told_listing(settings), safe='')}"
     page = _page(browser, DESKTOP | {"height": 1500})
     page.goto(f"{settings.app_url}/annonces")
@@ -90,6 +91,11 @@ def _market(browser: Browser, settings: Settings) -> None:
     expect(page.get_by_test_id("market-figures").get_by_text("Prix médian")).to_be_visible()
     _take(page, "app-marche", whole=True)
     page.close()
+
+
+def _phones(browser: Browser, settings: Settings) -> None:
+    """The cars on offer and one of them, in Arabic on a phone."""
+    ad = f"ad={quote(_told_listing(settings), safe='')}"
     for name, place, shown in (("annonces", "", "offer"), ("annonce", f"{ad}&", "asked")):
         page = _page(browser, PHONE)
         page.goto(f"{settings.app_url}/annonces?{place}lang=ar")
@@ -110,7 +116,9 @@ def _told_listing(settings: Settings) -> str:
         answer = session.get(f"{settings.api_url}/v1/listings", params=query, timeout=60)
     answer.raise_for_status()
     listings = answer.json()["listings"]
-    return str(max(listings, key=lambda each: (each["price_changes"], each["days_listed"]))["listing_id"])
+    return str(
+        max(listings, key=lambda each: (each["price_changes"], each["days_listed"] or 0))["listing_id"]
+    )
 
 
 def _priced_file(page: Page, settings: Settings) -> None:
@@ -146,7 +154,7 @@ def _page(browser: Browser, viewport: dict[str, int]) -> Page:
     page = browser.new_page(viewport=viewport)  # type: ignore[arg-type]
     page.set_default_timeout(MILLISECONDS)
     # Chromium aborts a download whenever a network interface of the machine appears or disappears.
-    page.route("**/static/**", lambda route: route.fulfill(response=route.fetch()))
+    page.route("**/static/**", lambda route: route.fulfill(response=route.fetch(max_retries=5)))
     return page
 
 

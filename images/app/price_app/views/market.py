@@ -18,6 +18,8 @@ _NAMES = {"make": "marque", "model": "modele", "model_year": "annee"}
 _KEY, _FILLED = "market ", "scope of the market"
 _LONGEST = 60
 _A_MONTH_DAYS = 30.44
+# Between two asked prices lie amounts that nobody asks, so they are shown in whole steps of so many dirhams.
+_STEP = 100
 # A change of the level is told over these months, where they are known.
 _TOLD_MONTHS = (12, 6, 3, 1)
 
@@ -137,10 +139,12 @@ def _figures(figures: MarketFigures, scope: Scope) -> None:
     pairs = [(_("En vente"), formats.number(figures["offers"]))]
     if asking is not None:
         pairs += [
-            (_("Prix médian"), formats.money(asking["median"])),
+            (_("Prix médian"), formats.money(formats.rounded(asking["median"], _STEP))),
             (
                 _("La moitié demande entre"),
-                formats.money_range(asking["q1"], asking["q3"]),
+                formats.money_range(
+                    formats.rounded(asking["q1"], _STEP), formats.rounded(asking["q3"], _STEP)
+                ),
             ),
         ]
     if listed is not None:

@@ -127,7 +127,12 @@ def price_line(offer: Offer) -> str:
     if not change and offer["price_changes"] < 1:
         return ""
     n = offer["price_changes"]
-    said = ngettext("{n} changement de prix", "{n} changements de prix", n, n=formats.number(n)) if n else ""
+    counted = n > 1 or (n == 1 and not change)
+    said = (
+        ngettext("{n} changement de prix", "{n} changements de prix", n, n=formats.number(n))
+        if counted
+        else ""
+    )
     text = " · ".join(filter(None, (change, said)))
     return f'{steps_html(offer["prices"])}<p class="cp-small">{escape(_capital(text))}</p>'
 
