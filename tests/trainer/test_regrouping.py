@@ -13,10 +13,19 @@ import pytest
 from carprice.history import parts
 from carprice.history import working_set as working
 from carprice.history.car_groups import NEITHER, TEST, TRAINING, group_cars
-from carprice.history.columnar import arrow_of, frame_of, plain, typed
+from carprice.history.columnar import arrow_of, frame_of, mixed, plain, typed
 from carprice.history.comparing import Side
 from carprice.history.parts import Joined
-from carprice.history.snapshot_tables import read_tables, reference_of, snapshot_id_of, write_tables
+from carprice.history.snapshot_tables import (
+    KEPT_HASHES,
+    content_hashes,
+    read_tables,
+    reference_of,
+    snapshot_id_of,
+    write_hashes,
+    write_state,
+    write_tables,
+)
 from carprice.history.state import TABLES, TIMES, State, Terms, empty_state, with_file, working_set
 from carprice.history.working_set import Landed
 from carprice.listings import sample, tables
@@ -198,12 +207,37 @@ def test_a_table_comes_back_from_arrow_as_it_was(market: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(frame_of(arrow_of(market.head(0))), market.head(0))
 
 
-def test_the_id_of_a_snapshot_is_that_of_the_hashes_of_pandas(market: pd.DataFrame) -> None:
+def test_the_id_of_a_snapshot_is_that_of_its_rows_by_the_hashes_of_pandas(market: pd.DataFrame) -> None:
     state = with_file(empty_state(), market.assign(city=None), START, TERMS)
     digest = hashlib.sha256(b"{}")
     for name in TABLES:
         table = frame_of(state.tables[name])
         digest.update(f"{name} {len(table)} {' '.join(table.columns)}\n".encode())
+        columns = [np.zeros(len(table), dtype=np.uint64)]
         for column in table.columns.drop(TIMES, errors="ignore"):
-            digest.update(pd.util.hash_pandas_object(table[column], index=False).to_numpy().tobytes())
+            columns.append(pd.util.hash_pandas_object(table[column], index=False).to_numpy())
+        digest.update(mixed(columns).tobytes())
     assert snapshot_id_of(state, {}) == digest.hexdigest()[:12]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_hashes_of_rows_are_kept_for_the_next_snapshot_and_made_again_where_they_are_lost(
+    market: pd.DataFrame, tmp_path: Path, lost: bool
+) -> None:
+    root = DataRoot(str(tmp_path))
+    first, second = files(market, 1)[:2]
+    terms = {"reference": {"rows": 30, "seed": 0}}
+    state = with_file(empty_state(), first, START, TERMS)
+    write_state(root, "a", state, terms)
+    write_hashes(root, "a", content_hashes(state))
+    if lost:
+        for name in KEPT_HASHES:
+            (tmp_path / f"snapshots/a/{name}.hashes.parquet").unlink()
+    stored = read_tables(root, {"id": "a", "rules": 1})
+    after = with_file(stored, second.head(3), START + timedelta(days=1), TERMS)
+    expected = with_file(state, second.head(3), START + timedelta(days=1), TERMS)
+    found = content_hashes(after)
+    for name, hashes in content_hashes(expected).items():
+        assert found[name].tolist() == hashes.tolist()
+    reference = frame_of(root.read_table("snapshots/a/reference.parquet"))
+    pd.testing.assert_frame_equal(reference, frame_of(plain(reference_of(state, terms))))

@@ -202,15 +202,29 @@ class DataRoot:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, chosen)
 
-    def write_table(self, name: str, parts: Iterable[pa.Table]) -> None:
-        """Write a table in parts (Arrow, at least one) as Parquet, atomically; each can be read alone."""
+    def write_table(
+        self,
+        name: str,
+        parts: Iterable[pa.Table],
+        repeated: Callable[[list[str]], list[str]] | None = None,
+    ) -> None:
+        """Write a table in parts (Arrow, at least one) as Parquet, atomically; each can be read alone.
+
+        `repeated` chooses from the columns those that are written as dictionaries, by default all.
+        """
         import pyarrow.parquet as pq
 
         rest = iter(parts)
         first = next(rest)
         with (
             self.writing(name) as file,
-            pq.ParquetWriter(file, first.schema, compression="snappy", store_schema=False) as writer,
+            pq.ParquetWriter(
+                file,
+                first.schema,
+                compression="snappy",
+                use_dictionary=True if repeated is None else repeated(first.column_names),
+                store_schema=False,
+            ) as writer,
         ):
             writer.write_table(first, row_group_size=max(len(first), 1))
             for part in rest:

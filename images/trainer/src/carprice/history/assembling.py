@@ -103,10 +103,11 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
     from carprice.history.columnar import frame_of
     from carprice.history.copies import SURE
     from carprice.history.parts import length_of, some_columns
-    from carprice.history.snapshot_tables import reference_of, snapshot_id_of, write_tables
+    from carprice.history.snapshot_tables import content_hashes, snapshot_id_of, write_hashes, write_state
     from carprice.listings.learned_names import learned_names
 
-    snapshot_id = snapshot_id_of(state, terms | {"files": [entry["sha256"] for entry in files]})
+    hashes = content_hashes(state)
+    snapshot_id = snapshot_id_of(state, terms | {"files": [entry["sha256"] for entry in files]}, hashes)
     name = snapshot_manifest(snapshot_id)
     if root.exists(name):
         return root.read_record(name, SNAPSHOT)
@@ -126,8 +127,8 @@ def keep(root: DataRoot, state: State, files: Sequence[Document], terms: Documen
         "contradictions": length_of(state.tables, "contradictions"),
         **terms,
     }
-    write_tables(root, snapshot_id, state.tables)
-    write_tables(root, snapshot_id, {"reference": reference_of(state, terms)})
+    write_state(root, snapshot_id, state, terms)
+    write_hashes(root, snapshot_id, hashes)
     # last: a snapshot without a manifest is none, and is written again
     root.write_json(name, manifest)
     return manifest

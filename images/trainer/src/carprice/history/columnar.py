@@ -99,6 +99,11 @@ def repeated_texts(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in _OWN_TEXTS and COLUMNS.get(name, _TEXT).kind == "text"]
 
 
+def repeated_values(names: Iterable[str]) -> list[str]:
+    """Those of the columns that Parquet should write as dictionaries."""
+    return [name for name in names if name not in _OWN_TEXTS]
+
+
 def below(first: pa.Table, second: pa.Table) -> pa.Table:
     """The rows of both tables, which have the same columns."""
     if not len(second):
@@ -109,6 +114,12 @@ def below(first: pa.Table, second: pa.Table) -> pa.Table:
     return joined.combine_chunks() if joined.column(0).num_chunks > _MOST_CHUNKS else joined
 
 
+def hashes_of_rows(table: pa.Table, without: Sequence[str] = ()) -> Hashes:
+    """One number for what each row says, except for some columns, shape (n,)."""
+    names = [name for name in table.column_names if name not in without]
+    return mixed([np.zeros(len(table), dtype=np.uint64), *(hashes_of(table, name) for name in names)])
+
+
 def is_among(column: pa.ChunkedArray, texts: pa.Array) -> Mask:
     """Which rows of a column of texts, n of them, have one of the texts, shape (n,)."""
     if not len(texts):
@@ -116,10 +127,9 @@ def is_among(column: pa.ChunkedArray, texts: pa.Array) -> Mask:
     return _numpy(pc.is_in(column, value_set=texts)).astype(bool)
 
 
-def places_of(column: pa.ChunkedArray, texts: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+def places_of(column: pa.ChunkedArray, texts: pa.Array) -> npt.NDArray[np.int64]:
     """The place of each text of a column among distinct texts, shape (n,); -1 where it is none of them."""
-    plain_texts = column.cast(pa.string())
-    found = pc.index_in(plain_texts, value_set=pa.array(texts, pa.string()))
+    found = pc.index_in(column.cast(pa.string()), value_set=texts)
     return _numpy(found.fill_null(-1)).astype(np.int64)
 
 
@@ -132,7 +142,9 @@ def numbers_in(
         for column in columns
         for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
     ]
-    codes, texts = _codes(pa.chunked_array(chunks, pa.string()).dictionary_encode())
+    # as one chunk, because making one dictionary of several takes longer than all the rest
+    together = pa.concat_arrays([pa.array([], pa.string()), *chunks])
+    codes, texts = _codes(pa.chunked_array([together.dictionary_encode()]))
     return np.split(codes, np.cumsum([len(column) for column in columns])[:-1]), texts
 
 
@@ -261,13 +273,25 @@ def codes_of(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
 
 def hashes_of(table: pa.Table, name: str) -> Hashes:
     """The hash of each value of a column, as `pd.util.hash_pandas_object` has it, shape (n,)."""
-    texts = texts_of(table.column(name))
+    column = table.column(name)
+    if pa.types.is_int8(column.type):
+        known = np.asarray(column.is_valid())
+        return _hashes_of_bytes()[np.where(known, _numpy(column.fill_null(0)) + np.int64(128), 256)]
+    texts = texts_of(column)
     if texts is None:
         values = frame_of(table, [name])[name]
         hashed: Hashes = np.asarray(pd.util.hash_pandas_object(values, index=False))
         return hashed
     codes, distinct = texts
     return np.append(pd.util.hash_array(distinct, categorize=False), _NO_TEXT)[codes]
+
+
+@lru_cache(maxsize=1)
+def _hashes_of_bytes() -> Hashes:
+    """The hashes of the numbers from -128 to 127, and of one that is not known."""
+    numbers = pd.Series(np.append(np.arange(-128.0, 128.0), np.nan))
+    hashed: Hashes = np.asarray(pd.util.hash_pandas_object(numbers, index=False))
+    return hashed
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from carprice.history.columnar import Hashes, Mask, hashes_of, mixed
 from carprice.history.comparing import Codes
-from carprice.history.parts import columns_of, length_of, parts_of
+from carprice.history.parts import parts_of
 from carprice.listings.schema import COLUMNS
 
 _OF_THE_CAR = [name for name in COLUMNS if name not in ("listing_id", "scraped_at", "source_sha256")]
@@ -20,22 +20,12 @@ _OF_THE_CAR = [name for name in COLUMNS if name not in ("listing_id", "scraped_a
 
 def content_of(table: pa.Table) -> str:
     """12 hexadecimal digits that tell whether two tables of rows (canonical columns) say the same."""
-    digest = hashlib.sha256()
-    add_content(digest, {"rows": table}, "rows", without=())
+    digest = hashlib.sha256(f"{len(table)} {' '.join(table.column_names)}\n".encode())
+    for column in table.column_names:
+        # in parts: the texts of a million rows take memory
+        for part in parts_of({"rows": table}, "rows", [column]):
+            digest.update(hashes_of(part, column).astype("<u8", copy=False).tobytes())
     return digest.hexdigest()[:12]
-
-
-def add_content(
-    digest: hashlib._Hash, tables: Mapping[str, pa.Table], name: str, without: Sequence[str]
-) -> None:
-    """Add what a table says, except for some columns, to a digest."""
-    columns = columns_of(tables, name)
-    digest.update(f"{length_of(tables, name)} {' '.join(columns)}\n".encode())
-    for column in columns:
-        if column not in without:
-            # in parts: the texts of a million rows take memory
-            for part in parts_of(tables, name, [column]):
-                digest.update(hashes_of(part, column).astype("<u8", copy=False).tobytes())
 
 
 class Contents:

@@ -178,13 +178,13 @@ def _different_cars(known: Side) -> Candidates:
 
 def _price_chance(known: Side) -> Floats:
     """How likely another car of the same kind has exactly the price of each listing."""
-    codes = np.unique(known.price, return_inverse=True)[1].astype(np.int64)
-    ordered = np.sort(known.price)
+    prices, inverse, counts = np.unique(known.price, return_inverse=True, return_counts=True)
+    codes = inverse.astype(np.int64)
     # A small group leans on how popular the price is among the prices near it.
-    near = np.searchsorted(ordered, known.price * 1.15, "right") - np.searchsorted(
-        ordered, known.price / 1.15
-    )
-    popular = (counts_of(codes) - 1 + 10 * _BY_CHANCE["price"]) / (near - 1 + 10)
+    below = np.append(0, np.cumsum(counts))
+    high, low = np.searchsorted(prices, prices * 1.15, "right"), np.searchsorted(prices, prices / 1.15)
+    near = (below[high] - below[low])[codes]
+    popular = (counts[codes] - 1 + 10 * _BY_CHANCE["price"]) / (near - 1 + 10)
     return agreement_by_chance(codes, known.car, popular)
 
 

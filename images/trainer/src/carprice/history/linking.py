@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from carprice.history.copies import SURE
@@ -23,10 +25,10 @@ def names_of(listing_ids: pd.Series, pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([own, others], ignore_index=True)
 
 
-def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: pd.Index) -> pd.Series:
-    """Which listings are or may be one of the ads with the `known` ids, by their own ids; a mask.
+def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: Callable[[pd.Index], pd.Index]) -> pd.Series:
+    """Which listings are or may be one of the known ads, by their own ids; a mask.
 
-    The known ids are distinct.
+    `known` gives those of some distinct ids that are the id of a known ad.
     """
     names = names_of(listing_ids, pairs)
     unsure = pairs[pairs["confidence"] < SURE]
@@ -37,5 +39,5 @@ def not_new(listing_ids: pd.Series, pairs: pd.DataFrame, known: pd.Index) -> pd.
     )
     names = pd.concat([names, maybe], ignore_index=True)
     names = names[names["listing_id"].isin(listing_ids)]
-    told = names.loc[known.get_indexer(pd.Index(names["name"], dtype=object)) >= 0, "listing_id"]
-    return listing_ids.isin(told)
+    told = names["name"].isin(known(pd.Index(names["name"], dtype=object).unique()))
+    return listing_ids.isin(names.loc[told, "listing_id"])

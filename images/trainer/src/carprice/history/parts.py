@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 
-from carprice.history.columnar import Mask, below, rows_of
+from carprice.history.columnar import Hashes, Mask, below, hashes_of_rows, rows_of
 
 ROWS_AT_ONCE = 100_000
 
@@ -26,6 +27,10 @@ class InParts(Mapping[str, pa.Table]):
     @abstractmethod
     def length(self, name: str) -> int:
         """The number of rows of a table."""
+
+    @abstractmethod
+    def hashes(self, name: str, without: Sequence[str]) -> Hashes:
+        """`hashes_of_rows` of a table, shape (rows,)."""
 
 
 class Joined(InParts):
@@ -66,6 +71,14 @@ class Joined(InParts):
             return len(self._held[name])
         return int(self._stays[name].sum()) + len(self._new[name])
 
+    def hashes(self, name: str, without: Sequence[str]) -> Hashes:
+        """See `InParts`."""
+        if name in self._held:
+            return row_hashes(self._held, name, without)
+        stay = self._stored.hashes(name, without)[self._stays[name]]
+        new = self._new[name].select(self.columns_of(name))
+        return np.concatenate([stay, hashes_of_rows(new, without)])
+
     def __getitem__(self, name: str) -> pa.Table:
         held = self._held.get(name)
         if held is not None:
@@ -99,6 +112,13 @@ def columns_of(tables: Mapping[str, pa.Table], name: str) -> list[str]:
 def length_of(tables: Mapping[str, pa.Table], name: str) -> int:
     """The number of rows of a table."""
     return tables.length(name) if isinstance(tables, InParts) else len(tables[name])
+
+
+def row_hashes(tables: Mapping[str, pa.Table], name: str, without: Sequence[str] = ()) -> Hashes:
+    """`hashes_of_rows` of a table, shape (rows,)."""
+    if isinstance(tables, InParts):
+        return tables.hashes(name, without)
+    return np.concatenate([hashes_of_rows(part, without) for part in parts_of(tables, name)])
 
 
 def some_columns(tables: Mapping[str, pa.Table], name: str, columns: Sequence[str]) -> pa.Table:

@@ -74,13 +74,14 @@ class Groups:
         listings, looks = self._merged(rows, ids)
         self._put(listings, looks)
         self._there[listings] = True
-        found, groups = (places_of(cars.column(name), self._names) for name in ("listing_id", "group"))
+        texts = pa.array(self._names, pa.string())
+        found, groups = (places_of(cars.column(name), texts) for name in ("listing_id", "group"))
         places = np.flatnonzero(found >= 0)
         places = places[self._there[found[places]]]
         known = found[places]
         self._order[known] = self._place[known] = places
         self._group[known] = groups[places]
-        self._sides[known] = places_of(cars.column("side"), np.array(SIDES, dtype=object))[places]
+        self._sides[known] = places_of(cars.column("side"), pa.array(SIDES, pa.string()))[places]
 
     def link(self, new: Codes, known: Codes, sure: Mask) -> None:
         """Take pairs of copies: sure ones are one listing, the others one car."""
@@ -115,9 +116,10 @@ class Groups:
             self._names[found], groups, self._told(found), draw.test_share, draw.seed
         )
         chosen = affected[found]
-        changed = found[chosen]
-        self._group[changed], self._sides[changed] = found[first][chosen], sides[chosen]
-        self._changed[changed] = True
+        regrouped, group, side = found[chosen], found[first][chosen], sides[chosen]
+        differs = (self._group[regrouped] != group) | (self._sides[regrouped] != side)
+        self._group[regrouped], self._sides[regrouped] = group, side
+        self._changed[regrouped[differs]] = True
 
     def table(self, before: pa.Table, touched: Codes) -> pa.Table:
         """The table `cars` (`CAR_COLUMNS`), where the `touched` listings, in this order, stand at the end."""

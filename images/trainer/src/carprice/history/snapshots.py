@@ -81,6 +81,14 @@ def load(
     return manifest, listings if columns is None else listings[list(columns)]
 
 
+def length(root: DataRoot, manifest: dict[str, Any]) -> int:
+    """The number of a snapshot's listings. Raises what `load` raises."""
+    if "rules" in manifest:
+        return int(manifest["listings"])
+    # an earlier release made it, and this one may merge other listings
+    return len(load(root, manifest["id"], ["listing_id"])[1])
+
+
 def rows(
     root: DataRoot,
     manifest: dict[str, Any],
@@ -216,6 +224,17 @@ def ids_in(
 
     ids = names_of(listing_ids, pairs(root, other))["name"]
     return ids.map(aliases(pairs(root, manifest))).fillna(ids)
+
+
+def ids_there(root: DataRoot, manifest: dict[str, Any], ids: pd.Index[str]) -> set[str]:
+    """Those of some ids that listings of a snapshot have. Raises what `load` raises."""
+    import pyarrow as pa
+
+    from carprice.history.columnar import is_among
+
+    stored = table(root, manifest, "listings", ["listing_id"]).column("listing_id")
+    wanted = pa.array(ids.to_numpy(dtype=object), pa.string()).unique()
+    return set(stored.filter(pa.array(is_among(stored, wanted))).to_pylist())
 
 
 def _table(

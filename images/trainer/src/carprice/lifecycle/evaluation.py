@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import DataRefused, UsageProblem
@@ -144,10 +145,20 @@ def evaluate(root: DataRoot, params: Params, registry: Registry, run_id: str) ->
 def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
     """The test listings of the first run's snapshot, without every car that another of the runs trained on.
 
-    Also without the car groups of which that run trained on a part: two groups may have become one since.
-    A listing that may be a copy of another one is left out, so that no car counts twice, and so is a car for
-    parts, whose price no market knows. The listings have the day that their price was asked on, because a
-    model is judged on the price of that day. Raises `DataRefused` when there are fewer than two.
+    The listings have the day that their price was asked on, because a model is judged on the price of that
+    day. Raises what `test_rows` raises.
+    """
+    manifest, chosen = test_rows(root, *runs)
+    return dated(manifest, snapshots.rows(root, manifest, chosen))
+
+
+def test_rows(root: DataRoot, *runs: Any) -> tuple[dict[str, Any], npt.NDArray[np.bool_]]:
+    """The manifest of the first run's snapshot, and which of its n listings are test listings, shape (n,).
+
+    Those are left out that another of the runs trained on, and the car groups of which it trained on a part:
+    two groups may have become one since. A listing that may be a copy of another one is left out, so that no
+    car counts twice, and so is a car for parts, whose price no market knows. Raises `DataRefused` when there
+    are fewer than two.
     """
     snapshot_id = runs[0].data.tags["snapshot_id"]
     listings, cars = Split.of_run(runs[0]).of_snapshot(root, snapshot_id, ["listing_id", "condition"])
@@ -164,7 +175,7 @@ def test_listings(root: DataRoot, *runs: Any) -> pd.DataFrame:
             f"at least 2 test listings{whose} were expected, found {chosen.sum()} in snapshot "
             f"{snapshot_id}; land more listings or raise evaluation.test_share"
         )
-    return dated(manifest, snapshots.rows(root, manifest, chosen))
+    return manifest, chosen
 
 
 def _trained_ids(root: DataRoot, run: Any, snapshot_id: str) -> pd.Series[Any]:

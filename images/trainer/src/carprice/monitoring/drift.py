@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
 from carprice.history.seen import dated
-from carprice.lifecycle.evaluation import test_listings
+from carprice.lifecycle.evaluation import test_rows
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.listings.schema import FEATURES
 from carprice.listings.tables import as_canonical
@@ -55,7 +56,7 @@ def detect_drift(root: DataRoot, params: Params, registry: Registry, snapshot_id
     log.info("comparing %d new listings with what version %s learned", len(new), production.version)
     reference, current = _learned(root, production.manifest, params.drift), _drawn(new, params.drift)
     pipeline = registry.load(production.model_uri)
-    before = score(pipeline, _drawn(test_listings(root, production.run), params.drift))
+    before = score(pipeline, _tested(root, production, params.drift))
     now = score(pipeline, dated(manifest, current))
     accuracy = assess(now.complete(), before.complete(), params.live)
     before, now = _of_one_kind(before, now, params.drift.min_rows)
@@ -140,10 +141,21 @@ def _drawn(listings: pd.DataFrame, params: DriftParams) -> pd.DataFrame:
 
 def _learned(root: DataRoot, manifest: dict[str, Any], params: DriftParams) -> pd.DataFrame:
     """As many of a snapshot's listings as are compared; only these are read as a whole."""
-    ids = snapshots.load(root, manifest["id"], ["listing_id"])[1]
-    chosen = np.zeros(len(ids), dtype=bool)
-    chosen[_drawn(ids, params).index] = True
-    return snapshots.rows(root, manifest, chosen)
+    every = np.ones(snapshots.length(root, manifest), dtype=bool)
+    return snapshots.rows(root, manifest, _drawn_of(every, params))
+
+
+def _tested(root: DataRoot, production: ProductionVersion, params: DriftParams) -> pd.DataFrame:
+    """As many test listings of a version as are compared; only these are read as a whole."""
+    manifest, chosen = test_rows(root, production.run)
+    return dated(manifest, snapshots.rows(root, manifest, _drawn_of(chosen, params)))
+
+
+def _drawn_of(chosen: npt.NDArray[np.bool_], params: DriftParams) -> npt.NDArray[np.bool_]:
+    """Which of the n `chosen` rows are drawn, shape (n,)."""
+    drawn = np.zeros_like(chosen)
+    drawn[_drawn(pd.DataFrame(index=np.flatnonzero(chosen)), params).index] = True
+    return drawn
 
 
 def _of_one_kind(before: Scored, now: Scored, enough: int) -> tuple[Scored, Scored]:

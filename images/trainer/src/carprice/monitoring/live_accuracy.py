@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.history.seen import dated, seen_at
-from carprice.lifecycle.evaluation import test_listings
+from carprice.lifecycle.evaluation import test_rows
 from carprice.lifecycle.recent import window
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.metrics import slice_metrics
@@ -50,7 +53,7 @@ def score_new_listings(
     drawn = new.sample(min(len(new), params.live.max_rows), random_state=0).sort_index()
     pipeline = registry.load(production.model_uri)
     live = score(pipeline, dated(manifest, drawn)).complete()
-    tested = score(pipeline, test_listings(root, production.run))
+    tested = score(pipeline, _promising(root, production.run, params.live.max_rows))
     own_manifest = snapshots.manifest_of(root, production.snapshot_id)
     promised = promised_by(production.run, own_manifest, tested).complete()
     found = assess(live, promised, params.live)
@@ -99,6 +102,29 @@ def promised_by(run: Any, manifest: dict[str, Any], tested: Scored) -> Scored:
         return tested
     seen, rows = seen_at(manifest, tested.listings), int(run.data.params["evaluation.recent_rows"])
     return tested.take(window(seen, tested.flagged, rows))
+
+
+def _promising(root: DataRoot, run: Any, most: int) -> pd.DataFrame:
+    """The test listings of a run among which `promised_by` finds the window; at most `most` are read.
+
+    They are the newest, twice as many as the window has, because those that are flagged have no say in it.
+    Of listings of the same time some are drawn.
+    """
+    manifest, chosen = test_rows(root, run)
+    if _RECENT_FIGURE in run.data.metrics:
+        most = min(most, 2 * int(run.data.params["evaluation.recent_rows"]))
+    if chosen.sum() > most:
+        seen = seen_at(manifest, snapshots.rows(root, manifest, chosen, ["scraped_at", "source_sha256"]))
+        # a stable order of drawn places: equal times stand in the order of the draw
+        drawn = np.random.default_rng(0).permutation(len(seen))
+        times = seen.to_numpy(dtype="datetime64[us]").astype(np.int64)
+        wanted = drawn
+        if _RECENT_FIGURE in run.data.metrics:
+            wanted = drawn[np.argsort(-times[drawn], kind="stable")]
+        places = np.flatnonzero(chosen)
+        chosen = np.zeros_like(chosen)
+        chosen[places[wanted[:most]]] = True
+    return dated(manifest, snapshots.rows(root, manifest, chosen))
 
 
 def _makes(live: Scored, promised: Scored, min_rows: int) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
-from carprice.history.linking import names_of, not_new
+from carprice.history.linking import aliases, not_new
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.store import DataRoot
 
@@ -22,15 +22,13 @@ log = logging.getLogger(__name__)
 class ProductionVersion:
     """A version that is or was in production, and what it learned.
 
-    `run` is its MLflow run, `manifest` that of its snapshot, `learned` the SHA-256 of the files in it, `ids`
-    the ids of the listings in it and of their copies.
+    `run` is its MLflow run, `manifest` that of its snapshot, `learned` the SHA-256 of the files in it.
     """
 
     version: str
     run: Any
     manifest: dict[str, Any]
     learned: frozenset[str]
-    ids: pd.Index[str]
 
     @property
     def snapshot_id(self) -> str:
@@ -52,8 +50,18 @@ class ProductionVersion:
         from those listings. What may be a copy is not new either.
         """
         listings = snapshots.listings_of(root, manifest, files)
-        old = not_new(listings["listing_id"], snapshots.pairs(root, manifest), self.ids).to_numpy()
+
+        def known(ids: pd.Index[str]) -> pd.Index[str]:
+            return self.known(root, ids)
+
+        old = not_new(listings["listing_id"], snapshots.pairs(root, manifest), known).to_numpy()
         return listings[~old].reset_index(drop=True), int(old.sum())
+
+    def known(self, root: DataRoot, ids: pd.Index[str]) -> pd.Index[str]:
+        """Those of distinct ids that are the id of a listing of its snapshot, or of a copy of one."""
+        kept = ids.to_series().map(aliases(snapshots.pairs(root, self.manifest))).dropna()
+        there = snapshots.ids_there(root, self.manifest, ids.append(pd.Index(kept, dtype=object)))
+        return ids[ids.isin(there) | ids.isin(kept.index[kept.isin(there)])]
 
 
 def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -> ProductionVersion:
@@ -77,9 +85,7 @@ def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -
                 current.version,
                 version,
             )
-        known = snapshots.load(root, snapshot_id, ["listing_id"])[1]
-        names = names_of(known["listing_id"], snapshots.pairs(root, manifest))["name"]
-        return ProductionVersion(version, run, manifest, learned, pd.Index(names, dtype=object).unique())
+        return ProductionVersion(version, run, manifest, learned)
     raise NothingToDo(
         "expected files that a version in production has not learned from, found none; "
         f"version {current.version} is compared with the next file that lands"
