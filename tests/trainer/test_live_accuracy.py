@@ -19,6 +19,7 @@ from carprice.history import snapshots
 from carprice.history.car_groups import TEST
 from carprice.lifecycle import training
 from carprice.lifecycle.evaluation import Split
+from carprice.lifecycle.recent import newest_drawn, window
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.features import features_of, partial_of
 from carprice.monitoring import live_accuracy
@@ -170,6 +171,19 @@ def test_new_listings_are_compared_with_the_recent_window_of_a_version_that_has_
     np.testing.assert_array_equal(recent.asking_mad, tested.asking_mad[200:])
     earlier = live_accuracy.promised_by(run({"test_mape": 0.1}), manifest, tested)
     assert len(earlier.asking_mad) == 300
+
+
+@pytest.mark.parametrize("most", [40, 99, 100, 300])
+def test_of_many_test_listings_the_newest_are_read_and_of_those_of_one_day_some_are_drawn(most: int) -> None:
+    days = np.random.default_rng(3).permutation(np.repeat(np.arange(10), 20))
+    seen = pd.Series(pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(days, unit="D"))
+    chosen = newest_drawn(seen, most)
+    assert chosen.sum() == min(most, len(seen))
+    assert chosen[(seen > seen[chosen].min()).to_numpy()].all()
+    flagged = np.random.default_rng(4).random(len(seen)) < 0.1
+    of_all = window(seen, flagged, most // 2)
+    found = window(seen[chosen].reset_index(drop=True), flagged[chosen], most // 2)
+    assert found.sum() == (of_all & chosen).sum()
 
 
 def made_up(rows: int, bias: float = 0.0, odd: float = 0.0, seed: int = 0) -> Scored:

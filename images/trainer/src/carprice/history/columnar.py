@@ -127,9 +127,10 @@ def is_among(column: pa.ChunkedArray, texts: pa.Array) -> Mask:
     return _numpy(pc.is_in(column, value_set=texts)).astype(bool)
 
 
-def places_of(column: pa.ChunkedArray, texts: pa.Array) -> npt.NDArray[np.int64]:
+def places_of(column: pa.ChunkedArray, texts: npt.NDArray[np.object_] | pa.Array) -> npt.NDArray[np.int64]:
     """The place of each text of a column among distinct texts, shape (n,); -1 where it is none of them."""
-    found = pc.index_in(column.cast(pa.string()), value_set=texts)
+    among = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
+    found = pc.index_in(column.cast(pa.string()), value_set=among)
     return _numpy(found.fill_null(-1)).astype(np.int64)
 
 

@@ -16,6 +16,18 @@ def window(seen: pd.Series[Any], flagged: npt.NDArray[np.bool_], rows: int) -> n
     return recent
 
 
+def newest_drawn(seen: pd.Series[Any], most: int) -> npt.NDArray[np.bool_]:
+    """Which of n listings are the newest `most`, and no more of them: n flags.
+
+    Of listings of the same time some are drawn, always the same ones.
+    """
+    chosen: npt.NDArray[np.bool_] = np.zeros(len(seen), dtype=bool)
+    drawn = np.random.default_rng(0).permutation(len(seen))
+    times = seen.to_numpy(dtype="datetime64[us]").astype(np.int64)
+    chosen[drawn[np.argsort(-times[drawn], kind="stable")][:most]] = True
+    return chosen
+
+
 def newest(seen: pd.Series[Any], rows: int) -> npt.NDArray[np.bool_]:
     """Which of n listings are the newest `rows`, by the time they were seen: n flags.
 

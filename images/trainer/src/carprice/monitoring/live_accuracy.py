@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from carprice.errors import NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.history.seen import dated, seen_at
 from carprice.lifecycle.evaluation import test_rows
-from carprice.lifecycle.recent import window
+from carprice.lifecycle.recent import newest_drawn, window
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.model.metrics import slice_metrics
 from carprice.monitoring.accuracy import AS_PROMISED, TOO_LITTLE, WORSE, Accuracy, Scored, assess, score
@@ -105,25 +104,16 @@ def promised_by(run: Any, manifest: dict[str, Any], tested: Scored) -> Scored:
 
 
 def _promising(root: DataRoot, run: Any, most: int) -> pd.DataFrame:
-    """The test listings of a run among which `promised_by` finds the window; at most `most` are read.
+    """The test listings of a run among which `promised_by` finds the window: at most `most`, the newest.
 
-    They are the newest, twice as many as the window has, because those that are flagged have no say in it.
-    Of listings of the same time some are drawn.
+    Where there is a window, at most twice its size: those that are flagged have no say in it.
     """
     manifest, chosen = test_rows(root, run)
     if _RECENT_FIGURE in run.data.metrics:
         most = min(most, 2 * int(run.data.params["evaluation.recent_rows"]))
     if chosen.sum() > most:
         seen = seen_at(manifest, snapshots.rows(root, manifest, chosen, ["scraped_at", "source_sha256"]))
-        # a stable order of drawn places: equal times stand in the order of the draw
-        drawn = np.random.default_rng(0).permutation(len(seen))
-        times = seen.to_numpy(dtype="datetime64[us]").astype(np.int64)
-        wanted = drawn
-        if _RECENT_FIGURE in run.data.metrics:
-            wanted = drawn[np.argsort(-times[drawn], kind="stable")]
-        places = np.flatnonzero(chosen)
-        chosen = np.zeros_like(chosen)
-        chosen[places[wanted[:most]]] = True
+        chosen[chosen] = newest_drawn(seen, most)
     return dated(manifest, snapshots.rows(root, manifest, chosen))
 
 
