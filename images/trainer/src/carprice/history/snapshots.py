@@ -226,17 +226,6 @@ def ids_in(
     return ids.map(aliases(pairs(root, manifest))).fillna(ids)
 
 
-def ids_there(root: DataRoot, manifest: dict[str, Any], ids: pd.Index[str]) -> set[str]:
-    """Those of some ids that listings of a snapshot have. Raises what `load` raises."""
-    import pyarrow as pa
-
-    from carprice.history.columnar import is_among
-
-    stored = table(root, manifest, "listings", ["listing_id"]).column("listing_id")
-    wanted = pa.array(ids.to_numpy(dtype=object), pa.string()).unique()
-    return set(stored.filter(pa.array(is_among(stored, wanted))).to_pylist())
-
-
 def _table(
     root: DataRoot, manifest: dict[str, Any], table: str, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:

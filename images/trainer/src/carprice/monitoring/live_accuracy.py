@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carprice.errors import NothingToDo, UsageProblem
@@ -113,7 +114,7 @@ def _promising(root: DataRoot, run: Any, most: int) -> pd.DataFrame:
         most = min(most, 2 * int(run.data.params["evaluation.recent_rows"]))
     if chosen.sum() > most:
         seen = seen_at(manifest, snapshots.rows(root, manifest, chosen, ["scraped_at", "source_sha256"]))
-        chosen[chosen] = newest_drawn(seen, most)
+        chosen[np.flatnonzero(chosen)] = newest_drawn(seen, most)
     return dated(manifest, snapshots.rows(root, manifest, chosen))
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from carprice.errors import NothingToDo
 from carprice.history import snapshots
+from carprice.history.columnar import is_among
 from carprice.history.linking import aliases, not_new
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.store import DataRoot
@@ -22,13 +24,16 @@ log = logging.getLogger(__name__)
 class ProductionVersion:
     """A version that is or was in production, and what it learned.
 
-    `run` is its MLflow run, `manifest` that of its snapshot, `learned` the SHA-256 of the files in it.
+    `run` is its MLflow run, `manifest` that of its snapshot, `learned` the SHA-256 of the files in it, `ids`
+    the ids of the listings in it (Arrow), and `kept` the ids that its copies have there (`linking.aliases`).
     """
 
     version: str
     run: Any
     manifest: dict[str, Any]
     learned: frozenset[str]
+    ids: pa.ChunkedArray
+    kept: pd.Series[Any]
 
     @property
     def snapshot_id(self) -> str:
@@ -50,17 +55,14 @@ class ProductionVersion:
         from those listings. What may be a copy is not new either.
         """
         listings = snapshots.listings_of(root, manifest, files)
-
-        def known(ids: pd.Index[str]) -> pd.Index[str]:
-            return self.known(root, ids)
-
-        old = not_new(listings["listing_id"], snapshots.pairs(root, manifest), known).to_numpy()
+        old = not_new(listings["listing_id"], snapshots.pairs(root, manifest), self.known).to_numpy()
         return listings[~old].reset_index(drop=True), int(old.sum())
 
-    def known(self, root: DataRoot, ids: pd.Index[str]) -> pd.Index[str]:
+    def known(self, ids: pd.Index[str]) -> pd.Index[str]:
         """Those of distinct ids that are the id of a listing of its snapshot, or of a copy of one."""
-        kept = ids.to_series().map(aliases(snapshots.pairs(root, self.manifest))).dropna()
-        there = snapshots.ids_there(root, self.manifest, ids.append(pd.Index(kept, dtype=object)))
+        kept = self.kept[self.kept.index.isin(ids)]
+        wanted = pa.array([*ids, *kept], pa.string()).unique()
+        there = self.ids.filter(pa.array(is_among(self.ids, wanted))).to_pylist()
         return ids[ids.isin(there) | ids.isin(kept.index[kept.isin(there)])]
 
 
@@ -85,7 +87,10 @@ def version_without(root: DataRoot, registry: Registry, shas: Collection[str]) -
                 current.version,
                 version,
             )
-        return ProductionVersion(version, run, manifest, learned)
+        ids = snapshots.table(root, manifest, "listings", ["listing_id"]).column("listing_id")
+        return ProductionVersion(
+            version, run, manifest, learned, ids, aliases(snapshots.pairs(root, manifest))
+        )
     raise NothingToDo(
         "expected files that a version in production has not learned from, found none; "
         f"version {current.version} is compared with the next file that lands"
