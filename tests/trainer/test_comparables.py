@@ -16,7 +16,7 @@ from carprice.lifecycle import training
 from carprice.listings import reading, sample, tables
 from carprice.listings.records import read_one
 from carprice.listings.schema import FEATURES
-from carprice.model.comparables import SHOWN, Comparables, most_comparable
+from carprice.model.comparables import SHOWN, Comparables, largest, most_comparable
 from carprice.model.features import COLUMNS, NUMBERS, features_of
 from carprice.model.price_model import looks_mistyped
 from carprice.params import Params
@@ -157,3 +157,9 @@ def test_of_very_many_listings_the_newest_of_every_model_are_compared(
         assert set(taken) == set(common.get_group(key).nlargest(len(taken)))
     everything = most_comparable(root, snapshot_id, len(state))
     pd.testing.assert_frame_equal(everything, state.listings)
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 199, 200, 300])
+def test_the_largest_values_are_those_of_a_stable_sort(count: int) -> None:
+    values = np.round(np.random.default_rng(0).random(200), 1)
+    assert largest(values, count).tolist() == np.argsort(-values, kind="stable")[:count].tolist()
