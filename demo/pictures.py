@@ -165,9 +165,13 @@ def _take(page: Page, name: str, whole: bool = False) -> None:
     page.evaluate("document.activeElement?.blur()")  # no button looks pressed
     if whole:
         settled(page)
-        height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
-        page.set_viewport_size({"width": DESKTOP["width"], "height": height})
-        page.wait_for_load_state("networkidle")
+        shown, height = 0, DESKTOP["height"]
+        while height > shown:  # what is drawn late makes the page longer
+            shown = height
+            page.set_viewport_size({"width": DESKTOP["width"], "height": shown})
+            page.wait_for_load_state("networkidle")
+            expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+            height = int(page.get_by_test_id("stMain").evaluate("main => main.scrollHeight"))
     for unfinished in ("stStatusWidget", "stSkeleton"):  # of Streamlit's pages
         expect(page.get_by_test_id(unfinished)).to_have_count(0)
     expect(page.locator("[data-testid=stVegaLiteChart]:not(:has(canvas, svg))")).to_have_count(0)
