@@ -158,6 +158,7 @@ def test_the_second_file_s_drift_report_is_a_click_away_in_the_app(demo: Demo, p
     expect(first_screen).to_contain_text(f"new listings of {record['file']} against")
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_buyers_of_each_language_find_a_car_and_are_told_once_of_a_cheaper_one(
     demo: Demo, browser: Any, alerts: Webhook
