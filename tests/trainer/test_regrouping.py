@@ -220,9 +220,9 @@ def test_the_id_of_a_snapshot_is_that_of_its_rows_by_the_hashes_of_pandas(market
     assert snapshot_id_of(state, {}) == digest.hexdigest()[:12]
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("change", ["none", "gone", "broken", "of other rows"])
 def test_the_hashes_of_rows_are_kept_for_the_next_snapshot_and_made_again_where_they_are_lost(
-    market: pd.DataFrame, tmp_path: Path, lost: bool
+    market: pd.DataFrame, tmp_path: Path, change: str
 ) -> None:
     root = DataRoot(str(tmp_path))
     first, second = files(market, 1)[:2]
@@ -230,9 +230,14 @@ def test_the_hashes_of_rows_are_kept_for_the_next_snapshot_and_made_again_where_
     state = with_file(empty_state(), first, START, TERMS)
     write_state(root, "a", state, terms)
     write_hashes(root, "a", content_hashes(state))
-    if lost:
-        for name in KEPT_HASHES:
-            (tmp_path / f"snapshots/a/{name}.hashes.parquet").unlink()
+    for name in KEPT_HASHES:
+        file = tmp_path / f"snapshots/a/{name}.hashes.parquet"
+        if change == "gone":
+            file.unlink()
+        elif change == "broken":
+            file.write_bytes(file.read_bytes()[:100])
+        elif change == "of other rows":
+            write_hashes(root, "a", {each: np.zeros(1, dtype=np.uint64) for each in KEPT_HASHES})
     stored = read_tables(root, {"id": "a", "rules": 1})
     after = with_file(stored, second.head(3), START + timedelta(days=1), TERMS)
     expected = with_file(state, second.head(3), START + timedelta(days=1), TERMS)

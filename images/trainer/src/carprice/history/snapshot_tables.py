@@ -203,14 +203,22 @@ class Stored(InParts):
     def hashes(self, name: str, without: Sequence[str]) -> Hashes:
         """See `InParts`; those that were kept, where they were. Raises what `read_table` raises."""
         if name in KEPT_HASHES and list(without) == TIMES:
-            try:
-                kept = self._root.read_table(_hashes_table(self._manifest["id"], name)).column(_HASH)
-            except FileNotFoundError:
-                log.info("the hashes of the table %s were not kept, and are made again", name)
-            else:
-                found: Hashes = kept.to_numpy().view(np.uint64)
-                return found
+            kept = self._kept_hashes(name)
+            if kept is not None:
+                return kept
+            log.info("the hashes of the table %s were not kept, and are made again", name)
         return np.concatenate([hashes_of_rows(part, without) for part in self.parts(name)])
+
+    def _kept_hashes(self, name: str) -> Hashes | None:
+        """The hashes that were kept of a table's rows; None where they are gone, or not of these rows."""
+        try:
+            table = self._root.read_table(_hashes_table(self._manifest["id"], name), [_HASH])
+        except (FileNotFoundError, pa.ArrowInvalid, KeyError):
+            return None
+        if len(table) != self.length(name):
+            return None
+        found: Hashes = table.column(_HASH).to_numpy().view(np.uint64)
+        return found
 
     def _content(self, table: str) -> bytes | None:
         """The bytes of a table in an object store, which is read column by column; None for a local file."""
