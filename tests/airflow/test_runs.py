@@ -675,7 +675,7 @@ def test_drift_is_measured_in_the_background_and_published(run: Any, trainer: An
     done = run("monitor_drift")
 
     assert done.state == "success"
-    background = min(os.nice(0) + 15, 19)  # the kernel knows no priority beyond 19
+    background = min(os.nice(0) + 5, 19)  # the kernel knows no priority beyond 19
     assert [call["nice"] for call in trainer.calls] == [background, background]
     assert trainer.args("publish-report") == [["--report", "reports/drift/x.html"]]
     assert last_event_extra("drift_report") == {"report": "reports/drift/x.html"}
@@ -688,7 +688,7 @@ def test_the_newest_listings_are_rated_in_the_background_and_the_market_is_annou
 
     assert done.state == "success"
     assert trainer.args("rate-listings") == [["--snapshot", "latest"]]
-    assert trainer.calls[0]["nice"] == min(os.nice(0) + 15, 19)
+    assert trainer.calls[0]["nice"] == min(os.nice(0) + 5, 19)
     assert last_event_extra("market") == {"id": "market1", "on_offer": 7}
 
 

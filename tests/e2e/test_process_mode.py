@@ -209,6 +209,7 @@ def test_an_edited_setting_takes_effect_and_a_worse_candidate_is_not_promoted(de
     worse_candidate_stays_out(demo, demo.synthetic("for_the_worse.csv", 200, seed=7))
 
 
+@pytest.mark.soak
 def test_a_burst_of_16_files_is_ingested_once(demo: Demo) -> None:
     burst_is_ingested_once(demo, first_seed=100, kill=False)
 
