@@ -153,6 +153,7 @@ def test_unusable_files_are_refused_each_with_its_sentence_and_the_next_good_one
     assert failed == set(REFUSED)
 
 
+@pytest.mark.soak
 def test_an_edited_setting_takes_effect_without_a_new_image(demo: Demo) -> None:
     image = docker("image", "inspect", "-f", "{{.Id}}", "carprice-trainer:latest")
 
