@@ -101,19 +101,31 @@ test: test-setup lint current-images ## what every change must pass, 33 minutes 
 # when it has ended. The longest come first, so that both ends are near each other.
 SUITES := tests-e2e tests-trainer tests-stack tests-app tests-airflow tests-images tests-collector
 
-.PHONY: $(SUITES)
+.PHONY: tests-trainer
 tests-trainer: ## the pipeline without Airflow, the demo, the documents
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/trainer tests/demo tests/test_makefile.py tests/test_documents.py
+
+.PHONY: tests-app
 tests-app: ## the API and the app
 	.venv/app/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/app
+
+.PHONY: tests-airflow
 tests-airflow: ## DAGs and operators
 	PYTHONPATH=airflow .venv/airflow/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/airflow
+
+.PHONY: tests-collector
 tests-collector: ## the collector
 	.venv/collector/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/collector
+
+.PHONY: tests-e2e
 tests-e2e: ## Airflow end to end
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/e2e
+
+.PHONY: tests-stack
 tests-stack: ## the Compose stack
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/stack
+
+.PHONY: tests-images
 tests-images: ## the images
 	.venv/trainer/bin/pytest -m "not soak" $(SIDE_BY_SIDE) tests/images
 
