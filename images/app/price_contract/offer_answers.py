@@ -187,9 +187,8 @@ class MarketFigures(TypedDict):
     """What the cars on offer cost. Without five listings `enough` is false and the figures are null.
 
     Listings with a suspicious price count as `offers`, and no price of them counts. `cut_share` is of the
-    listings that were seen more than once. `level` is of the make
-    `level_scope`, or of the whole market where that is empty. `models` are those of the scope, most offers
-    first.
+    listings that were seen more than once. `level` is of the make `level_scope`, or of the whole market where
+    that is empty. `models` are those of the scope, most offers first.
     """
 
     scope: MarketScope
