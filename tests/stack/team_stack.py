@@ -139,7 +139,7 @@ class TeamStack:
         """Run a command inside a service's container."""
         executing = ["docker", "exec", "--interactive", f"{self.name}-{service}-1", *command]
         return subprocess.run(
-            executing, input=stdin, capture_output=True, text=True, check=False, timeout=120
+            executing, input=stdin, capture_output=True, text=True, check=False, timeout=600
         )
 
     def sql(self, database: str, query: str) -> list[str]:
@@ -252,7 +252,7 @@ class Mailbox:
         docker("rm", "--force", "--volumes", self._name, check=False)
 
 
-def wait_for(found: Callable[[], Any], what: str, seconds: float = 600, every: float = 1) -> Any:
+def wait_for(found: Callable[[], Any], what: str, seconds: float = 1200, every: float = 1) -> Any:
     """Poll until `found` returns something true, and return that; no answer of a service counts as not yet.
 
     Raises `AssertionError` after `seconds`.

@@ -21,7 +21,7 @@ from team_stack import LOGAN, REPOSITORY, Mailbox, TeamStack, docker, wait_for
 
 from carprice.listings import sample
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
@@ -376,7 +376,7 @@ def test_evidently_shows_a_file_that_landed_once_there_was_a_model_in_production
 
     stack.land(sample.to_csv(sample.generate(120, seed=4)).encode(), "second.csv")
 
-    assert wait_for(runs, "the landed file to be in Evidently's workspace", 300)
+    assert wait_for(runs, "the landed file to be in Evidently's workspace", 1200)
     unfinished = "SELECT run_id FROM dag_run WHERE state IN ('queued', 'running')"
     wait_for(lambda: not stack.sql("airflow", unfinished), "the runs of that file to end")
 
@@ -390,7 +390,7 @@ def test_what_was_asked_is_in_the_data_root_once_the_api_ended(stack: TeamStack,
     newest = pd.read_parquet(max((stack.data / "asked").iterdir()))
     assert newest["at"].max() >= asked_at
     assert set(newest["make"]) == {LOGAN["make"]}
-    wait_for(stack.production_version, "the API to be back", 120)
+    wait_for(stack.production_version, "the API to be back")
 
 
 def test_a_failed_run_without_a_report_is_told_from_inside_the_dag_processor(
@@ -413,12 +413,13 @@ def test_a_test_alert_is_sent_by_hand_as_the_docs_say(stack: TeamStack, mailbox:
     (command,) = re.findall(
         "docker compose (run .* alert --test)", (REPOSITORY / "docs/stack.md").read_text()
     )
-    before = len(mailbox.messages())
+    before = mailbox.messages()
 
     said = stack.compose(*command.split())
 
     assert json.loads(said[said.index("{\n") :])["lines"]
-    assert len(mailbox.messages()) == before + 1
+    # A run of a test before this one may send its own meanwhile.
+    (_,) = [text for text in mailbox.messages()[len(before) :] if "alert --test" in text]
 
 
 def test_docker_inspect_shows_no_secret_of_any_service(stack: TeamStack) -> None:
@@ -478,7 +479,7 @@ def test_down_leaves_no_container_network_or_volume_but_named_data_even_while_a_
     assert stack.left_over() == {"containers": [], "networks": [], "volumes": kept}
 
     stack.compose("up", "--detach", "--wait", "postgres", "redis", "mlflow", "api")
-    assert wait_for(stack.production_version, "the kept model to be served again", 120) == version
+    assert wait_for(stack.production_version, "the kept model to be served again") == version
 
     stack.compose("down", "--volumes", "--timeout", "20")
     assert stack.left_over() == {"containers": [], "networks": [], "volumes": []}
