@@ -81,10 +81,8 @@ class Comparables:
         if not self._known:
             return self._shown.assign(similarity=np.zeros(0))
         car = self._embed(self._features.transform_records([record]))
-        # the same for every car: the prior's variance does not depend on where it stands
-        variance = self._level.prior_covariance(car, car, _DAY)[0, 0]
         covariance = self._level.prior_covariance(car, self._known, _DAY)[0]
-        similarity = np.clip(covariance / variance, 0, 1)
+        similarity = np.clip(covariance / self._level.prior_variance(_DAY), 0, 1)
         # Equal cars differ by the rounding of sums; they are to be found newest first.
         nearest = largest(np.round(similarity, 9), max(count, 0))
         return self._shown.iloc[nearest].assign(similarity=similarity[nearest]).reset_index(drop=True)

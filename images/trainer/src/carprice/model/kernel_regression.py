@@ -106,6 +106,7 @@ class Embedded(NamedTuple):
 
     group: Integers
     points: Floats
+    norms: Floats  # the squared length of each point
 
 
 class Altered(NamedTuple):
@@ -256,21 +257,34 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
 
     def embed(self, rows: Floats, apart_from: Collection[str] = ()) -> list[Embedded]:
         """Rows as each term sees them, for `prior_covariance`, apart from terms that look at some columns."""
-        return [Embedded(term.group(rows), term.embed(rows)) for term in self._terms(apart_from)]
+        terms = self._terms(apart_from)
+        points = [term.embed(rows) for term in terms]
+        return [
+            Embedded(term.group(rows), each, squared_norms(each))
+            for term, each in zip(terms, points, strict=True)
+        ]
 
     def prior_covariance(
         self, a: Sequence[Embedded], b: Sequence[Embedded], apart_from: Collection[str] = ()
     ) -> Floats:
         """How alike the model holds rows to be before it has seen a price, of shape (len(a), len(b)).
 
-        `a` and `b` are what `embed` gives apart from the same columns; the square root of a row's covariance
-        with itself is the standard deviation of its target.
+        `a` and `b` are what `embed` gives apart from the same columns.
         """
         total = np.zeros((len(a[0].group), len(b[0].group)))
         for term, ours, theirs in zip(self._terms(apart_from), a, b, strict=True):
-            covariance = term.covariance(ours.points, theirs.points)
-            total += covariance * (ours.group[:, None] == theirs.group)
+            for group in np.unique(ours.group):
+                rows, columns = ours.group == group, theirs.group == group
+                if columns.all():  # without a copy of all points
+                    total[rows] += term.covariance(ours.points[rows], theirs.points, theirs.norms)
+                else:
+                    points, norms = theirs.points[columns], theirs.norms[columns]
+                    total[np.ix_(rows, columns)] += term.covariance(ours.points[rows], points, norms)
         return total
+
+    def prior_variance(self, apart_from: Collection[str] = ()) -> float:
+        """The prior covariance of any row with itself: its root is the standard deviation of a target."""
+        return sum(term.variance for term in self._terms(apart_from))
 
     def _level(self, spec: Mapping[str, Any]) -> int:
         """In how many of the nested columns rows of a term are equal."""

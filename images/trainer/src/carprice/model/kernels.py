@@ -100,12 +100,15 @@ class Term:
             place += width
         return places
 
-    def covariance(self, a: Floats, b: Floats) -> Floats:
-        """The covariance of two sets of embedded points of one group, of shape (len(a), len(b))."""
+    def covariance(self, a: Floats, b: Floats, norms: Floats | None = None) -> Floats:
+        """The covariance of two sets of embedded points of one group, of shape (len(a), len(b)).
+
+        `norms` are the squared lengths of `b`, where they are known.
+        """
         d = a @ b.T
         d *= 2
         d -= squared_norms(a)[:, None]
-        d -= squared_norms(b)[None]
+        d -= (squared_norms(b) if norms is None else norms)[None]
         np.minimum(d, 0, out=d)
         np.exp(d, out=d)
         d *= self.variance
