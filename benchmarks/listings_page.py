@@ -1,4 +1,7 @@
-"""How long a visitor waits for *Annonces*: from its address to the first page, from a filter to its cars."""
+"""How long a visitor waits for *Annonces*: at first, from another page, and from a filter to its cars.
+
+A first visit also loads the app itself, some 100 files of Streamlit, as that of any other page does.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from benchmarks.market_files import CARS
 
 VISITS = 10
+FIRST = "first visit, the app's files with it"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -33,15 +37,16 @@ def chromium() -> str | None:
 
 
 def waits(app_url: str, program: str) -> dict[str, list[float]]:
-    """Seconds that visitors with empty caches wait, `VISITS` of each kind.
+    """Seconds that visitors wait, `VISITS` of each kind: those of `FIRST` have empty caches.
 
     `program` is the path of Chromium. A wait ends when the cars are there and the app has nothing left to do.
     """
     found: dict[str, list[float]] = {
-        "from the address to the first page": [],
+        FIRST: [],
+        "from another page of the app": [],
         "from a filter to its cars": [],
     }
-    opened, filtered = found.values()
+    opened, returned, filtered = found.values()
     cars = [(make, model) for make, models in CARS.items() for model in models]
     expect.set_options(timeout=_MILLISECONDS)
     with sync_playwright() as playwright:
@@ -54,13 +59,28 @@ def waits(app_url: str, program: str) -> dict[str, list[float]]:
             page = context.new_page()
             page.goto(f"{app_url}/annonces", wait_until="commit")
             seconds = _shown(page, "")
+            settled(page)
+            back = _back(page)
             filters = [_chosen(page, "Marque", make, make), _chosen(page, "Modèle", model, f"{make} {model}")]
             context.close()
             if place >= 0:
                 opened.append(seconds)
+                returned.append(back)
                 filtered.append(filters[place % 2])
         browser.close()
     return found
+
+
+def _back(page: Page) -> float:
+    """Go to another page and back; seconds from the click on *Annonces* to the cars."""
+    page.get_by_role("link", name="Lot", exact=True).first.click()
+    expect(page.get_by_test_id("offer")).to_have_count(0)
+    settled(page)
+    before = float(page.evaluate("performance.now()"))
+    page.get_by_role("link", name="Annonces", exact=True).first.click()
+    seconds = _shown(page, "") - before / 1000
+    settled(page)
+    return seconds
 
 
 def _chosen(page: Page, label: str, text: str, name: str) -> float:
