@@ -221,8 +221,7 @@ WARNINGS: dict[WarningCode, str] = {
         "Annonces de « {value} » que le modèle a apprises : {count}. La fourchette n'est qu'approximative."
     ),
     "few_with_fuel": N_(
-        "Annonces de « {model} » au carburant « {value} » que le modèle a apprises : {count}. La fourchette "
-        "n'est qu'approximative."
+        "Annonces de « {model} » au carburant « {value} » que le modèle a apprises : {count}."
     ),
     "for_parts": N_(
         "Une voiture vendue pour pièces n'a pas de prix de marché : le modèle n'en a appris aucun."

@@ -28,8 +28,7 @@ MESSAGES: dict[str, str] = {
     "unknown_make": "The model does not know the make '{value}': the price comes from the other values.",
     "unknown_model": "The model does not know the model '{value}': the price is that of the make.",
     "few_listings": "The model has learned {count:.0f} of '{value}' and no more: the range is a rough one.",
-    "few_with_fuel": "Listings of '{model}' with the fuel '{value}' that the model has learned: {count:.0f}. "
-    "The range is a rough one.",
+    "few_with_fuel": "Listings of '{model}' with the fuel '{value}' that the model has learned: {count:.0f}.",
     "for_parts": "A car for parts has no market price: the model has learned none.",
     "low_mileage": "{value:.0f} km are few for a car of {year:.0f}: listings that say so ask less than their "
     "mileage promises, and so does this price.",
