@@ -91,13 +91,13 @@ def _measure_page(settings: Settings, count: int) -> bool:
     print(f"{'':<44}{'p50 s':>8}{'most s':>8}")
     for name, seconds in found.items():
         print(f"{name:<44}{np.median(seconds):8.2f}{max(seconds):8.2f}", flush=True)
-    # The files of the app take most of a first visit, whatever the market.
-    answers = [seconds for name, seconds in found.items() if name != listings_page.FIRST]
-    most = max(max(seconds) for seconds in answers)
-    kept = most <= MOST_PAGE_SECONDS
-    print(
-        f"{f'answers of the page: most <= {MOST_PAGE_SECONDS:g} s':<40}{most:8.2f}  {'yes' if kept else 'no'}"
-    )
+    # The files of the app take most of a first visit, whatever the market: it has a line of its own.
+    answers = [second for name, seconds in found.items() if name != listings_page.FIRST for second in seconds]
+    kept = True
+    for name, most in (("first visit", max(found[listings_page.FIRST])), ("other answers", max(answers))):
+        within = most <= MOST_PAGE_SECONDS
+        kept &= within
+        print(f"{f'{name}: most <= {MOST_PAGE_SECONDS:g} s':<44}{most:8.2f}  {'yes' if within else 'no'}")
     return kept
 
 
