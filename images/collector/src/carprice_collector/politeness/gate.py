@@ -114,6 +114,7 @@ class Gate:
         return Stopped(code, why)
 
     def _set_pace(self) -> None:
+        self._spider.ledger.ended(datetime.now(UTC))
         rules = self._spider.rules
         gap = max(rules.delay, self._crawl_delay)
         gap += random.uniform(0, rules.jitter * gap)

@@ -45,13 +45,17 @@ class Ledger:
         self._database.execute("COMMIT")
         return asked < most
 
+    def ended(self, now: datetime) -> None:
+        """A request ended, answered or not: the pace of the next run counts from here."""
+        self._write("last", now.isoformat())
+
     def asked_on(self, now: datetime) -> int:
         """The requests of today."""
         found = self._database.execute("SELECT requests FROM days WHERE day = ?", (_day(now),)).fetchone()
         return int(found[0]) if found else 0
 
     def last_request(self) -> datetime | None:
-        """When the site was last asked, by any run."""
+        """When the last request ended, of any run, or was sent where its end was not seen."""
         told = self._read("last")
         return datetime.fromisoformat(told) if told else None
 
