@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -194,17 +193,16 @@ def test_certificates_are_not_tracked() -> None:
     assert tracked.stdout.split() in ([], ["images/certs/.gitkeep"])
 
 
-def test_building_again_changes_nothing_and_takes_no_time() -> None:
+def test_building_again_changes_nothing() -> None:
     def ids() -> str:
         names = [f"carprice-{image}:latest" for image in IMAGES]
         return run(["docker", "image", "inspect", "--format", "{{.Id}}", *names]).stdout
 
-    before, started = ids(), time.monotonic()
+    before = ids()
     again = run(["images/build", *IMAGES])
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("is up to date") == len(IMAGES), again.stderr
     assert ids() == before
-    assert time.monotonic() - started < 5
 
 
 def test_an_engine_that_answers_is_left_alone() -> None:
