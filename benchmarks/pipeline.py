@@ -39,7 +39,7 @@ STEPS = {
     "evaluate_model": "carprice.lifecycle.evaluation, mlflow.sklearn, matplotlib.figure",
     "promote_to_staging": "carprice.lifecycle.promotion, mlflow.sklearn",
     "validate_staging_model": "carprice.lifecycle.promotion, mlflow.sklearn",
-    "promote_to_production": "carprice.lifecycle.promotion, mlflow",
+    "promote_to_production": "carprice.lifecycle.decisions, mlflow",
 }
 REST_SECONDS = 45
 

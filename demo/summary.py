@@ -8,7 +8,7 @@ from typing import Any
 from carprice.errors import UsageProblem
 from carprice.formats import figure
 from carprice.history import snapshots
-from carprice.lifecycle.promotion import decisions_of
+from carprice.lifecycle.decisions import decisions_of
 from carprice.lifecycle.registry import PRODUCTION, Registry
 from carprice.store import DataRoot
 from carprice_contract.data_root import receipt as receipt_of

@@ -22,7 +22,7 @@ from carprice.cli.commands import write_result
 from carprice.errors import CarpriceError, DataRefused, NothingToDo, UsageProblem
 from carprice.history import snapshots
 from carprice.history.car_groups import TEST
-from carprice.lifecycle import comparison, evaluation, promotion, training
+from carprice.lifecycle import comparison, decisions, evaluation, promotion, training
 from carprice.lifecycle.registry import PREVIOUS, PRODUCTION, STAGING, Registry
 from carprice.lifecycle.rollback import rollback
 from carprice.lifecycle.saved_models import load_folder
@@ -49,7 +49,7 @@ def promoted(system: System, run_id: str, params: Params | None = None) -> str:
     params = params or system.params
     version = promotion.promote_to_staging(system.root, params, system.registry, run_id)["version"]
     assert promotion.validate_staging(system.root, params, system.registry, version)["passed"]
-    promotion.promote_to_production(system.registry, version, "test")
+    decisions.promote_to_production(system.registry, version, "test")
     return version
 
 
@@ -271,8 +271,8 @@ def test_a_promotion_killed_half_way_ends_the_same_when_tried_again(
 
         patched.setattr(target, killed_before, killed)
         with pytest.raises(KeyboardInterrupt):
-            promotion.promote_to_production(system.registry, version, "test")
-    promotion.promote_to_production(system.registry, version, "test")
+            decisions.promote_to_production(system.registry, version, "test")
+    decisions.promote_to_production(system.registry, version, "test")
     assert system.version(PRODUCTION) == version
     assert system.version(PREVIOUS) == "1"
     assert [e["version"] for e in system.registry.history()] == ["1", version]
@@ -283,7 +283,7 @@ def test_a_version_without_the_gates_consent_cannot_be_promoted(system: System) 
     model_uri = system.registry.get_run(run_id).data.tags["model_uri"]
     version = str(system.registry.register(run_id, model_uri).version)
     with pytest.raises(UsageProblem, match="no decision"):
-        promotion.promote_to_production(system.registry, version, "test")
+        decisions.promote_to_production(system.registry, version, "test")
 
 
 def test_candidate_and_production_are_scored_on_rows_neither_was_trained_on(system: System) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carprice.errors import CarpriceError
 from carprice.history import snapshots
 from carprice.history.seen import dated
-from carprice.lifecycle.promotion import decisions_of
+from carprice.lifecycle.decisions import decisions_of
 from carprice.listings.market_prices import at_market_prices
 from carprice.reports import paths
 from carprice.store import DataRoot

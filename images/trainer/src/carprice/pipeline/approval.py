@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from carprice.errors import NothingToDo
-from carprice.lifecycle.promotion import DRIFT_TAG, LIVE_TAG, in_production
+from carprice.lifecycle.decisions import DRIFT_TAG, LIVE_TAG, in_production
 from carprice.lifecycle.registry import PRODUCTION
 from carprice.pipeline.context import Context
 

@@ -49,9 +49,9 @@ def validate_staging_model(context: Context, version: str) -> dict[str, Any]:
 def promote_to_production(context: Context, version: str, approved_by: str) -> dict[str, Any]:
     """Make a validated version `production`."""
     from carprice.alerts import events
-    from carprice.lifecycle import promotion
+    from carprice.lifecycle import decisions
 
-    promoted = promotion.promote_to_production(context.registry, version, approved_by)
+    promoted = decisions.promote_to_production(context.registry, version, approved_by)
     events.version_in_production(context.root, promoted["version"])
     return promoted
 

@@ -15,7 +15,7 @@ from carprice.alerts.wording import steps_of
 from carprice.errors import CarpriceError
 from carprice.formats import figure, thousands
 from carprice.landing.receipts import read_receipt
-from carprice.lifecycle.promotion import decisions_of
+from carprice.lifecycle.decisions import decisions_of
 from carprice.lifecycle.registry import MODEL, PRODUCTION, Registry
 from carprice.monitoring.publishing import publish
 from carprice.params import AlertParams

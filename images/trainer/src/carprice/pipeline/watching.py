@@ -15,24 +15,24 @@ log = logging.getLogger(__name__)
 def score_new_listings(context: Context, sha256: list[str], snapshot_id: str = "latest") -> dict[str, Any]:
     """Score production on listings that it was not trained on; `sha256` names their files (none: all)."""
     from carprice.alerts import events
-    from carprice.lifecycle import promotion
+    from carprice.lifecycle import decisions
     from carprice.monitoring import live_accuracy
 
     verdict = live_accuracy.score_new_listings(
         context.root, context.params, context.registry, sha256, snapshot_id
     )
-    events.live_error_judged(context.root, context.params, verdict, promotion.in_production(context.registry))
+    events.live_error_judged(context.root, context.params, verdict, decisions.in_production(context.registry))
     return verdict
 
 
 def detect_drift(context: Context, snapshot_id: str) -> dict[str, Any]:
     """Compare the newest listings of a snapshot with those that production was trained on."""
     from carprice.alerts import events
-    from carprice.lifecycle import promotion
+    from carprice.lifecycle import decisions
     from carprice.monitoring import drift
 
     verdict = drift.detect_drift(context.root, context.params, context.registry, snapshot_id)
-    events.drift_judged(context.root, context.params, verdict, promotion.in_production(context.registry))
+    events.drift_judged(context.root, context.params, verdict, decisions.in_production(context.registry))
     return verdict
 
 
