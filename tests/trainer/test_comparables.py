@@ -92,6 +92,18 @@ def test_a_listing_is_most_like_itself(listings: pd.DataFrame, fitted: training.
         assert row["url"] in found.loc[found["similarity"] > 1 - 1e-9, "url"].to_list()
 
 
+@pytest.mark.parametrize("count", [1, 7, 60])
+def test_the_few_nearest_are_those_of_all(
+    listings: pd.DataFrame, fitted: training.Pipeline, count: int
+) -> None:
+    comparables = Comparables(fitted, listings)
+    cars = [record_of(row) for _, row in listings.iloc[::45].iterrows()]
+    cars += [car(make="Zorglub", model="One"), car(model="Nobody's"), car(fuel=None, model_year=1985)]
+    for one in cars:
+        everything = comparables.nearest(one, len(listings))
+        pd.testing.assert_frame_equal(comparables.nearest(one, count), everything.head(count))
+
+
 def test_a_price_that_looks_mistyped_is_left_out(listings: pd.DataFrame, fitted: training.Pipeline) -> None:
     url = Comparables(fitted, listings).nearest(car(), 1)["url"].iloc[0]
     wrong = listings["price_mad"].where(listings["url"] != url, listings["price_mad"] * 10)

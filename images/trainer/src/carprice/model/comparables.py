@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -14,12 +13,13 @@ from carprice.history import snapshots
 from carprice.listings.market_prices import at_market_prices
 from carprice.model.features import features_of
 from carprice.model.kernel_regression import Embedded
-from carprice.model.kernels import Floats
+from carprice.model.kernels import Floats, Integers
 from carprice.model.price_model import looks_mistyped
 from carprice.store import DataRoot
 
 # The day of a price makes no car more or less like another one.
 _DAY = ("month",)
+_DIGITS = 9
 SHOWN = (
     "url",
     "make",
@@ -81,24 +81,48 @@ class Comparables:
         if not self._known:
             return self._shown.assign(similarity=np.zeros(0))
         car = self._embed(self._features.transform_records([record]))
-        covariance = self._level.prior_covariance(car, self._known, _DAY)[0]
-        similarity = np.clip(covariance / self._level.prior_variance(_DAY), 0, 1)
-        # Equal cars differ by the rounding of sums; they are to be found newest first.
-        nearest = largest(np.round(similarity, 9), max(count, 0))
-        return self._shown.iloc[nearest].assign(similarity=similarity[nearest]).reset_index(drop=True)
+        places, similarity = self._alike(car, max(count, 0))
+        nearest = largest(similarity, max(count, 0))
+        shown = self._shown.iloc[places[nearest]]
+        return shown.assign(similarity=similarity[nearest]).reset_index(drop=True)
+
+    def _alike(self, car: Sequence[Embedded], count: int) -> tuple[Integers, Floats]:
+        """The places of m listings, in order, among them the `count` nearest, and their similarity.
+
+        The groups of the terms bound it from above. Listings are looked at by their bound, the highest
+        first, until the next can't be among the nearest: most cars are compared with those of their model.
+        """
+        variance = self._level.prior_variance(_DAY)
+        bounds = self._level.prior_bound(car, self._known, _DAY) / variance
+        places, similarity = np.zeros(0, dtype=np.int64), np.zeros(0)
+        while (bound := bounds.max()) >= 0 and _nth_largest(similarity, count) <= np.round(bound, _DIGITS):
+            rows = np.flatnonzero(bounds == bound)
+            bounds[rows] = -1.0
+            covariance = self._level.prior_covariance(car, [each.take(rows) for each in self._known], _DAY)[0]
+            places = np.concatenate([places, rows])
+            # Equal cars differ by the rounding of sums; they are to be found newest first.
+            similarity = np.concatenate([similarity, np.round(np.clip(covariance / variance, 0, 1), _DIGITS)])
+        in_order = np.argsort(places)
+        return places[in_order], similarity[in_order]
 
     def _embed(self, rows: Floats) -> list[Embedded]:
         embedded: list[Embedded] = self._level.embed(rows, _DAY)
         return embedded
 
 
-def largest(values: Floats, count: int) -> npt.NDArray[np.int64]:
+def _nth_largest(values: Floats, count: int) -> float:
+    """The `count`-th largest of n values; -1 where there are not so many."""
+    place = len(values) - count
+    return float(np.partition(values, place)[place]) if 0 <= place < len(values) else -1.0
+
+
+def largest(values: Floats, count: int) -> Integers:
     """The places of the `count` largest of n values, the largest first; of equal ones those in front."""
     places = np.arange(len(values))
     if 0 < count < len(values):
         # sorting only what may be among them: all values take most of the time of a look
         places = np.flatnonzero(values >= np.partition(values, len(values) - count)[len(values) - count])
-    found: npt.NDArray[np.int64] = places[np.argsort(-values[places], kind="stable")][:count]
+    found: Integers = places[np.argsort(-values[places], kind="stable")][:count]
     return found
 
 

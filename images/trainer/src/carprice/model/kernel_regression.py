@@ -108,6 +108,10 @@ class Embedded(NamedTuple):
     points: Floats
     norms: Floats  # the squared length of each point
 
+    def take(self, rows: Integers) -> Embedded:
+        """Some of the rows, by their places."""
+        return Embedded(self.group[rows], self.points[rows], self.norms[rows])
+
 
 class Altered(NamedTuple):
     """Training rows as they would be if something else were known of them.
@@ -281,6 +285,18 @@ class KernelRegressor(RegressorMixin, BaseEstimator):
                     points, norms = theirs.points[columns], theirs.norms[columns]
                     total[np.ix_(rows, columns)] += term.covariance(ours.points[rows], points, norms)
         return total
+
+    def prior_bound(
+        self, one: Sequence[Embedded], b: Sequence[Embedded], apart_from: Collection[str] = ()
+    ) -> Floats:
+        """The most that `prior_covariance` of one row with each of n others can be, of shape (n,).
+
+        Terms tell rows of different groups apart without a look at their points.
+        """
+        bound = np.zeros(len(b[0].group))
+        for term, ours, theirs in zip(self._terms(apart_from), one, b, strict=True):
+            np.add(bound, term.variance, out=bound, where=theirs.group == ours.group[0])
+        return bound
 
     def prior_variance(self, apart_from: Collection[str] = ()) -> float:
         """The prior covariance of any row with itself: its root is the standard deviation of a target."""
