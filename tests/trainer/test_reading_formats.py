@@ -49,7 +49,12 @@ CONTENTS = {
         {"page": 1, "more": [1, 2], "annonces": RECORDS, "ok": True}, indent=1
     ).encode(),
     "json in utf-16": json.dumps(RECORDS).encode("utf-16"),
+    "json in utf-16 without a mark": json.dumps(RECORDS).encode("utf-16-be"),
     "jsonl": lines(RECORDS),
+    "json with a name for each record": json.dumps({"edges": [{"node": each} for each in RECORDS]}).encode(),
+    "jsonl with a name for each record": lines([{"listing": {"ad": each}} for each in RECORDS]),
+    "jsonl in utf-16": lines(RECORDS).decode().encode("utf-16"),
+    "jsonl in utf-16 without a mark": lines(RECORDS).decode().encode("utf-16-le"),
     "jsonl with a mark": lines(RECORDS).decode().encode("utf-8-sig"),
 }
 
@@ -205,3 +210,91 @@ def test_an_archive_of_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(DataRefused, match="holds too much") as refused:
         read_raw(gzip.compress(CSV + b"\n" * 200_000))
     assert refused.value.code == "too_large_file"
+
+
+# --- tables in JSON
+
+
+def table_as(shape: str, rows: list[list[Any]]) -> Any:
+    """A table as pandas writes it, by the shape."""
+    records = [dict(zip(HEADER, row, strict=True)) for row in rows]
+    columns = {name: [record[name] for record in records] for name in HEADER}
+    return {
+        "names and rows": {"columns": HEADER, "index": [0], "data": rows},
+        "rows below their names": [HEADER, *rows],
+        "columns as lists": columns,
+        "columns by the number of the row": {name: dict(enumerate(each)) for name, each in columns.items()},
+        "rows by their number": dict(enumerate(records)),
+    }[shape]
+
+
+SHAPES = [
+    "names and rows",
+    "rows below their names",
+    "columns as lists",
+    "columns by the number of the row",
+    "rows by their number",
+]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tables_in_json_are_read_as_records(shape: str, indent: int | None) -> None:
+    raw = read_raw(json.dumps(table_as(shape, ROWS), indent=indent).encode())
+    assert (raw.format, raw.header) == ("json", tuple(HEADER))
+    assert values(raw) == TEXT
+    assert raw.faults == {}
+    assert raw.lines.tolist() == list(range(1, 9))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_large_table_in_one_line_is_read(shape: str) -> None:
+    content = json.dumps(table_as(shape, ROWS * 1000)).encode()
+    assert len(content) > 200_000
+    assert len(read_raw(content).table) == 8_000
+
+
+def test_a_row_of_a_table_with_too_few_values_costs_itself_alone() -> None:
+    raw = read_raw(
+        json.dumps({"columns": HEADER, "data": [list(ROWS[0]), ["Dacia"], list(ROWS[1])]}).encode()
+    )
+    assert raw.faults == {1: RowProblem("not_a_record")}
+    assert values(raw)[0] == TEXT[0]
+    assert values(raw)[2] == TEXT[1]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"a": {"0": 1}, "b": {"0": 2}},
+        {name: list(range(n)) for n, name in enumerate(HEADER)},
+        {"columns": HEADER, "data": {"0": 1}},
+        [["Dacia", "Logan"], ["Dacia", "Duster"]],
+        {"props": {"pageProps": {"ads": 3}}, "page": {"n": 1}},
+    ],
+)
+def test_other_json_is_no_table(found: Any) -> None:
+    with pytest.raises(DataRefused) as refused:
+        read_raw(json.dumps(found, indent=1).encode())
+    assert refused.value.code == "no_list_of_records"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"value": 60000, "currency": "MAD"}, "60000 MAD"),
+        ({"amount": "60 000", "currencyCode": "EUR"}, "60 000 EUR"),
+        ({"min": 100000, "max": 149999}, "100000 - 149999"),
+        ({"value": 60000, "currency": None}, '{"value": "60000", "currency": null}'),
+        ({"old": 70000, "new": 60000}, '{"old": "70000", "new": "60000"}'),
+        ([{"label": "ABS", "value": 1}, {"label": "ESP", "value": 0}], '{"ABS": "1", "ESP": "0"}'),
+        (
+            [{"label": "ABS", "value": 1}] * 2,
+            '[{"label": "ABS", "value": "1"}, {"label": "ABS", "value": "1"}]',
+        ),
+        ([], "[]"),
+    ],
+)
+def test_values_within_a_record_are_written_as_people_would(value: Any, text: str) -> None:
+    raw = read_raw(lines([*RECORDS, RECORDS[0] | {"Prix": value}]))
+    assert raw.table["Prix"].iloc[-1] == text

@@ -22,8 +22,8 @@ HEADER = [
     "Prix",
     "Note",
 ]
-DELIMITERS = [";", ",", "\t", "|"]
-ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "latin-1", "cp850", "mac-roman"]
+DELIMITERS = [";", ",", "\t", "|", "^", "~"]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "latin-1", "cp850", "mac-roman"]
 LINE_ENDS = ["\n", "\r\n", "\r"]
 QUOTINGS = {
     "needed": {"quoting": csv.QUOTE_MINIMAL},
@@ -69,7 +69,7 @@ def written(table: Table, delimiter: str, newline: str, quoting: str) -> str:
 FRENCH = st.text(alphabet="abcd éèàç'17", max_size=12)
 TEXTS = st.one_of(
     FRENCH,
-    st.text(alphabet="ab é1\"',;|\t\n\r\\", max_size=12),
+    st.text(alphabet="ab é1\"',;|^~\t\n\r\\", max_size=12),
     st.sampled_from(
         [
             '17"',

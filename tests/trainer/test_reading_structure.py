@@ -188,7 +188,8 @@ def test_a_nul_byte_costs_its_row() -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", ["cp1252", "cp850", "mac-roman", "utf-8", "utf-16", "utf-32", "utf-8-sig"]
+    "encoding",
+    ["cp1252", "cp850", "mac-roman", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_encodings_and_line_ends_are_recognised(encoding: str, newline: str) -> None:

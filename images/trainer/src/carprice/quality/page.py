@@ -34,7 +34,14 @@ _ROLE_WORDS: dict[str, str] = {
     "unknown": "not used",
 }
 _NOT_USED = ("index", "second", "other_unit", "unknown")
-_DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_DELIMITER_NAMES = {
+    ",": "comma",
+    ";": "semicolon",
+    "\t": "tab",
+    "|": "vertical bar",
+    "^": "caret",
+    "~": "tilde",
+}
 
 
 def quality_page(receipt: dict[str, Any], outcome: Outcome, params: QualityParams) -> str:

@@ -15,7 +15,7 @@ from carprice.listings.reading.layout import (
 from carprice.listings.reading.quotes import strict_record, unwrapped
 from carprice.listings.reading.sections import header_and_values
 
-DELIMITERS = (";", ",", "\t", "|")
+DELIMITERS = (";", ",", "\t", "|", "^", "~")
 _MOST_LINES_ABOVE = 40
 _MOST_HEADER_LINES = 10
 _MOST_SAMPLED_ROWS = 300
@@ -43,7 +43,7 @@ class Beginning:
 
 def beginning_of(texts: Sequence[str], name: str, delimiters: Sequence[str] = DELIMITERS) -> Beginning:
     """The beginning of a file from its first lines with their line ends. Raises `DataRefused`."""
-    written = [number for number, text in enumerate(texts) if text.strip('\ufeff\r\n\t ;,|"')]
+    written = [number for number, text in enumerate(texts) if text.strip('\ufeff\r\n\t ;,|^~"')]
     if not written:
         raise DataRefused(
             f"{name} has no readable header: column names separated by ',' or ';' were expected in "

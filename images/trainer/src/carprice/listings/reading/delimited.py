@@ -9,7 +9,7 @@ from carprice.errors import DataRefused
 from carprice.formats import thousands
 from carprice.listings.problems import OTHER_FORMATS
 from carprice.listings.reading.beginning import DELIMITERS, beginning_of
-from carprice.listings.reading.encodings import Decoder, EncodingSurvey
+from carprice.listings.reading.encodings import HEAD_BYTES, Decoder, EncodingSurvey, wide_encoding
 from carprice.listings.reading.lines import BLOCK_BYTES, Block, blocks
 from carprice.listings.reading.raw_table import Note, RawChunk, no_rows, too_many_rows, unique
 from carprice.listings.reading.row_reader import RowReader
@@ -19,13 +19,6 @@ _SMALL_BLOCK_BYTES = 64 << 10
 _FIRST_LINES = 1_000
 _CONTROLS = bytes((*range(1, 9), *range(14, 32)))
 _MOST_CONTROL_SHARE = 0.01
-_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-    codecs.BOM_UTF8: "utf-8-sig",
-}
 _OTHER_FORMATS = {
     b"PK\x03\x04": "excel_or_zip",
     b"\xd0\xcf\x11\xe0": "old_excel",
@@ -50,13 +43,14 @@ class DelimitedTable:
         self._most_rows = most_rows
         # with few rows to take, few are looked at before the others are refused
         self._block_bytes = BLOCK_BYTES if most_rows is None else _SMALL_BLOCK_BYTES
-        head = source.head(4)
+        head = source.head(HEAD_BYTES)
         _require_no_other_format(head, self._name)
-        self._mark = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+        self._wide = wide_encoding(head)
+        self._mark = codecs.BOM_UTF8 if head.startswith(codecs.BOM_UTF8) else b""
         self._decoder = self._surveyed()
         self.encoding = self._decoder.name
-        if self._mark and self.encoding == "utf-8":
-            self.encoding = self._mark
+        if self.encoding == "utf-8":
+            self.encoding = self._wide or ("utf-8-sig" if self._mark else "utf-8")
         begin = beginning_of(self._first_lines(), self._name, delimiters)
         self._begin = begin
         # the tabs between the cells of a sheet are ours; people expect another delimiter in a copy
@@ -86,11 +80,8 @@ class DelimitedTable:
 
     def _contents(self) -> Iterator[bytes]:
         with self._source.open() as stream:
-            if self._mark in (None, "utf-8-sig"):
-                stream.read(len(codecs.BOM_UTF8) if self._mark else 0)
-                yield from blocks(stream, size=self._block_bytes)
-            else:
-                yield from blocks(stream, self._mark, self._block_bytes)
+            stream.read(len(self._mark))
+            yield from blocks(stream, self._wide, self._block_bytes)
 
     def _first_lines(self) -> list[str]:
         content = self._decoder.as_utf8(next(self._contents()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -9,6 +10,16 @@ from functools import lru_cache
 BYTE_ENCODINGS = ("cp1252", "latin-1", "iso8859-15", "cp850", "mac-roman", "cp437", "cp1256")
 """The encodings of one byte per character that are recognised, the likeliest first."""
 
+HEAD_BYTES = 4 << 10
+"""As much of a file's beginning tells whether it is in UTF-16 or UTF-32."""
+
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_LEAST_ZERO_SHARE, _MOST_OTHER_ZERO_SHARE = 0.3, 0.01
 _MOST_PIECES = 5_000
 _LONGEST_PIECE = 200
 _SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -27,6 +38,24 @@ _FITTING = {
 }
 _NOT_TEXT = -4.0
 _UNUSUAL = -1.0
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """The name of UTF-16 or UTF-32 if a file that begins with `head` is written in it, else None.
+
+    UTF-16 without a byte order mark is told by the NUL bytes of its Latin letters, digits and separators.
+    """
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    pairs = len(head) // 2
+    first, second = head[0::2].count(0), head[1::2].count(0)
+    least, most = _LEAST_ZERO_SHARE * pairs, _MOST_OTHER_ZERO_SHARE * pairs
+    if second > least and first <= most:
+        return "utf-16-le"
+    if first > least and second <= most:
+        return "utf-16-be"
+    return None
 
 
 class EncodingSurvey:

@@ -7,11 +7,15 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from carprice.errors import DataRefused
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading.chunking import ChunkBuilder
+from carprice.listings.reading.encodings import HEAD_BYTES, wide_encoding
+from carprice.listings.reading.json_tables import begins_like_a_table, records_of
+from carprice.listings.reading.json_values import written
 from carprice.listings.reading.lines import Block, blocks
 from carprice.listings.reading.notes import NoteBook
 from carprice.listings.reading.raw_table import Note, RawChunk, no_rows, too_many_rows, unique
@@ -55,11 +59,13 @@ def json_format(head: bytes) -> str | None:
     except ValueError:
         # a record over several lines, or one that is longer than the beginning
         return "json" if len(lines) > 1 else _of_one_line(lines[0])
-    return "json" if len(lines) == 1 and _lists_records(first) else "jsonl"
+    whole = len(lines) == 1 and (_lists_records(first) or records_of(first) is not None)
+    return "json" if whole else "jsonl"
 
 
 def _of_one_line(line: str) -> str:
-    return "json" if re.match(r'\s*\{\s*"[^"]*"\s*:\s*\[\s*\{', line) else "jsonl"
+    lists_records = re.match(r'\s*\{\s*"[^"]*"\s*:\s*\[\s*\{', line)
+    return "json" if lists_records or begins_like_a_table(line) else "jsonl"
 
 
 def _lists_records(found: Any) -> bool:
@@ -71,7 +77,7 @@ def _lists_records(found: Any) -> bool:
 class JsonTable:
     """A JSON document or JSON Lines as a `RawTable`.
 
-    Numbers are as written, lists and objects within a record are JSON text, `null` is empty.
+    Numbers are as written, lists and objects within a record as `json_values.written` says, `null` is empty.
     """
 
     encoding = "utf-8"
@@ -86,7 +92,11 @@ class JsonTable:
         if kind == "json":
             text = _text(source.read(MOST_JSON_BYTES))
             place = _place_of_records(text, self._name)
-            items = lambda: _elements(text, place, self._name)  # noqa: E731
+            if place is None:
+                table = _table(text, self._name)
+                items = lambda: map(_element, count(1), table)  # noqa: E731
+            else:
+                items = lambda: _elements(text, place, self._name)  # noqa: E731
         self._items = items
         keys: dict[str, None] = {}
         for item in self._items():
@@ -101,8 +111,9 @@ class JsonTable:
 
     def _lines(self) -> Iterator[_Item]:
         number = 0
+        wide = wide_encoding(self._source.head(HEAD_BYTES))
         with self._source.open() as stream:
-            for content in blocks(stream):
+            for content in blocks(stream, wide):
                 block = Block(
                     content.removeprefix(codecs.BOM_UTF8) if number == 0 else content, number, False
                 )
@@ -139,8 +150,8 @@ class JsonTable:
         if isinstance(found, _RepeatedKey):
             return [], RowProblem("repeated_key", {"key": found.key})
         if not isinstance(found, dict):
-            return [_written(found)], fault or RowProblem("not_a_record")
-        values = [_written(found.get(key)) for key in self.header]
+            return [written(found)], fault or RowProblem("not_a_record")
+        values = [written(found.get(key)) for key in self.header]
         return values, None
 
 
@@ -159,7 +170,7 @@ def _is_blank(item: _Item) -> bool:
     if item.fault is not None or isinstance(item.found, _RepeatedKey):
         return False
     if isinstance(item.found, dict):
-        return not any(_written(value).strip() for value in item.found.values())
+        return not any(written(value).strip() for value in item.found.values())
     return item.found is None
 
 
@@ -167,9 +178,18 @@ def _line_item(number: int, text: str) -> _Item:
     if not text.strip():
         return _Item(number, None)
     try:
-        return _Item(number, _DECODER.decode(text.strip()))
+        return _Item(number, _unwrapped(_DECODER.decode(text.strip())))
     except (ValueError, RecursionError):
         return _Item(number, text, RowProblem("not_a_record"))
+
+
+def _unwrapped(found: Any) -> Any:
+    """The record in an object that holds nothing else, such as `{"node": {…}}`."""
+    while (
+        isinstance(found, dict) and len(found) == 1 and isinstance(inner := next(iter(found.values())), dict)
+    ):
+        found = inner
+    return found
 
 
 def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -185,24 +205,8 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _written(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _text(content: bytes) -> str:
-    for mark, encoding in (
-        (codecs.BOM_UTF32_LE, "utf-32"),
-        (codecs.BOM_UTF32_BE, "utf-32"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
-        if content.startswith(mark):
-            return content.decode(encoding, "replace")
-    return content.decode("utf-8-sig", "replace")
+    return content.decode(wide_encoding(content[:HEAD_BYTES]) or "utf-8-sig", "replace")
 
 
 # --- a document
@@ -211,8 +215,20 @@ def _text(content: bytes) -> str:
 def _elements(text: str, place: int, name: str) -> Iterator[_Item]:
     """The elements of the list that begins at `place`, each with its number."""
     for number, (found, _) in enumerate(_walk(text, place, name), 1):
-        fault = None if isinstance(found, dict) else RowProblem("not_a_record")
-        yield _Item(number, found, fault)
+        yield _element(number, found)
+
+
+def _element(number: int, found: Any) -> _Item:
+    found = _unwrapped(found)
+    return _Item(number, found, None if isinstance(found, dict) else RowProblem("not_a_record"))
+
+
+def _table(text: str, name: str) -> list[Any]:
+    """The records of a document without a list of them. Raises `DataRefused` where it is no table."""
+    found = records_of(_decoded(text, _after_space(text, 0), name)[0])
+    if found is None:
+        raise no_records(name)
+    return found
 
 
 def _walk(text: str, place: int, name: str) -> Iterator[tuple[Any, int]]:
@@ -232,12 +248,13 @@ def _walk(text: str, place: int, name: str) -> Iterator[tuple[Any, int]]:
         place = _after_space(text, place + 1)
 
 
-def _place_of_records(text: str, name: str) -> int:
-    """Where the list of records begins: the document itself, or the only one in it."""
+def _place_of_records(text: str, name: str) -> int | None:
+    """Where the list of records begins: the document itself, or the only one in it; None where none does."""
     place = _after_space(text, 0)
     if text[place] == "[":
-        _require_end(text, _end_of_list(text, place, name)[1], name)
-        return place
+        records, end = _end_of_list(text, place, name)
+        _require_end(text, end, name)
+        return place if records or not _lists_lists(text, place) else None
     lists: list[int] = []
     place = _after_space(text, place + 1)
     while text[place : place + 1] != "}":
@@ -257,9 +274,13 @@ def _place_of_records(text: str, name: str) -> int:
         elif text[place : place + 1] != "}":
             raise _not_json(text, place, name)
     _require_end(text, place + 1, name)
-    if len(lists) != 1:
+    if len(lists) > 1:
         raise no_records(name)
-    return lists[0]
+    return lists[0] if lists else None
+
+
+def _lists_lists(text: str, place: int) -> bool:
+    return text.startswith("[", _after_space(text, place + 1))
 
 
 def _end_of_list(text: str, place: int, name: str) -> tuple[bool, int]:

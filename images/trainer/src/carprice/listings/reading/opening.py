@@ -19,10 +19,10 @@ def open_raw(
 ) -> RawTable:
     """Open a file by its bytes or its path; `name` is what messages call it.
 
-    Reads CSV (`;`, `,`, tab or `|`), JSON, JSON Lines, Excel workbooks (`.xlsx`), and gzip archives of these;
-    text in UTF-8, also mixed with another encoding by line, in UTF-16 and UTF-32 with a byte order mark,
-    and in the encodings of `encodings.BYTE_ENCODINGS`. The content tells the format, whatever the file is
-    called. A damaged row is a fault of that row alone.
+    Reads CSV (`;`, `,`, tab, `|`, `^` or `~`), JSON, JSON Lines, Excel workbooks (`.xlsx`), and gzip archives
+    of these; text in UTF-8, also mixed with another encoding by line, in UTF-16, in UTF-32 with a byte order
+    mark, and in the encodings of `encodings.BYTE_ENCODINGS`. The content tells the format, whatever the
+    file is called. A damaged row is a fault of that row alone.
 
     Raises `DataRefused` for an empty file and one that is none of these. `chunks` raises it for a header
     without rows, and `TooManyRows` at the first row after `most_rows`; the rest is not read.

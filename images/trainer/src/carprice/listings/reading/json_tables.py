@@ -1,0 +1,71 @@
+"""JSON documents that hold a table otherwise than as one list of objects, as pandas writes it on request."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from carprice.listings.reading.layout import known_words
+
+_LEAST_KNOWN = 3
+_BEGINS_LIKE_A_TABLE = re.compile(
+    r"""\s*\{\s*(?:
+        "(?:columns|index|data)"\s*:\s*\[     # the names and the rows apart
+      | "[^"]*"\s*:\s*\{\s*"\d+"\s*:          # columns, their values by the number of the row
+      | "\d+"\s*:\s*\{                        # rows by their number
+      | "[^"]*"\s*:\s*\[\s*[^\[{\s\]]         # columns of values
+    )""",
+    re.VERBOSE,
+)
+
+
+def begins_like_a_table(text: str) -> bool:
+    """Whether the beginning of a JSON object looks like one that `records_of` takes."""
+    return _BEGINS_LIKE_A_TABLE.match(text) is not None
+
+
+def records_of(document: Any) -> list[Any] | None:
+    """The rows of a table as records; None where the document is no table with known headers.
+
+    Takes `{"columns": […], "data": [[…], …]}`, a list of rows with the header as its first, columns as lists
+    of one length, columns as objects with one key for each row, and rows as the values of an object. A row
+    with fewer or more values than the header is left as it is.
+    """
+    if isinstance(document, list):
+        return _with_header(document[0], document[1:]) if document else None
+    if not isinstance(document, dict) or not document:
+        return None
+    if isinstance(document.get("data"), list) and "columns" in document:
+        return _with_header(document["columns"], document["data"])
+    values = list(document.values())
+    if all(isinstance(value, list) for value in values):
+        same = len({len(value) for value in values}) == 1
+        return _rows(list(document), list(zip(*values, strict=True))) if same else None
+    if all(isinstance(value, dict) for value in values):
+        return _by_key(document)
+    return None
+
+
+def _with_header(header: Any, rows: list[Any]) -> list[Any] | None:
+    if not isinstance(header, list) or not all(isinstance(word, str) for word in header):
+        return None
+    if not all(isinstance(row, list) for row in rows):
+        return None
+    return _rows(header, rows)
+
+
+def _rows(header: list[str], rows: list[Any]) -> list[Any] | None:
+    if known_words(header) < _LEAST_KNOWN or len(set(header)) < len(header):
+        return None
+    width = len(header)
+    return [dict(zip(header, row, strict=True)) if len(row) == width else row for row in rows]
+
+
+def _by_key(document: dict[str, dict[str, Any]]) -> list[Any] | None:
+    columns = known_words(list(document))
+    inner = dict.fromkeys(key for value in document.values() for key in value)
+    if max(columns, known_words(list(inner))) < _LEAST_KNOWN:
+        return None
+    if columns >= known_words(list(inner)):
+        return [{name: value.get(key) for name, value in document.items()} for key in inner]
+    return list(document.values())
