@@ -198,7 +198,7 @@ def test_rollback_without_a_previous_version_is_exit_99(system: System) -> None:
 def test_a_step_that_does_not_need_them_imports_no_heavy_library() -> None:
     code = (
         "import sys; from carprice.cli.application import parser; parser()\n"
-        "import carprice.landing.claim, carprice.landing.land\n"
+        "import carprice.landing.claim, carprice.landing.land, carprice.pipeline.run_report\n"
         "print([m for m in ('pandas', 'numpy', 'mlflow', 'sklearn', 'evidently') if m in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

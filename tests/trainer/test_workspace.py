@@ -84,6 +84,17 @@ def test_publishing_again_changes_nothing_and_a_measurement_repeated_replaces_it
     assert figures(runs(root)["week2.csv"])["drift_share"] == 0.3
 
 
+def test_publishing_what_is_published_does_without_evidently(root: DataRoot) -> None:
+    workspace.publish(root)
+    code = (
+        "import sys; from carprice.monitoring import workspace; from carprice.store import DataRoot\n"
+        "print(workspace.publish(DataRoot(sys.argv[1])), 'evidently' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, root.location]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "{'runs': 2, 'changed': 0} False"
+
+
 def test_a_lost_workspace_is_made_again_from_the_records(root: DataRoot) -> None:
     workspace.publish(root)
     root.remove(workspace.FOLDER)

@@ -91,10 +91,11 @@ def prepare(root: DataRoot) -> str:
     The service notices new runs only in projects that exist when it starts. Panels that somebody rearranged
     in the UI stay as they are.
     """
-    from carprice.monitoring import evidently_adapter
-
     folder = f"{FOLDER}/{_project_id()}"
     if not root.exists(f"{folder}/dashboard.json"):
+        # Evidently takes longer to import than all else that is done here.
+        from carprice.monitoring import evidently_adapter
+
         root.write_text(f"{folder}/dashboard.json", evidently_adapter.to_json(_dashboard().dict()))
     if not root.exists(f"{folder}/metadata.json"):
         os.makedirs(root.path(f"{folder}/snapshots"), exist_ok=True)
