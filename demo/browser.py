@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 
 def settled(page: Page) -> None:
     """Wait until the app has finished: after each input it makes the fields that depend on it again."""
     expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+
+
+def press(button: Locator) -> None:
+    """Press a button by the keyboard: in a part that is just opening it moves, and a click may miss it."""
+    button.press("Enter")
 
 
 def choose(page: Page, label: str | re.Pattern[str], text: str) -> None:

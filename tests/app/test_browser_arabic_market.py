@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from demo.browser import choose, settled
+from demo.browser import choose, press, settled
 from fake_market import FakeMarket, fake_market, market_of, suspicious
 from playwright.sync_api import Browser, expect
 from right_to_left import DEVICES, Visit, is_whole, runs_to_the_right, visits
@@ -48,7 +48,7 @@ def test_a_listing_is_found_opened_and_watched_in_arabic(visit: Visit) -> None:
     is_whole(visit)
 
     page.get_by_text("أنشئ تنبيها لهذا البحث").click()
-    page.get_by_role("button", name="أنشئ هذا التنبيه").click()
+    press(page.get_by_role("button", name="أنشئ هذا التنبيه"))
     expect(page.get_by_text(re.compile("lang=ar"))).to_be_visible()
     page.get_by_role("button", name="احتفظت بالرابط").click()
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.market_files import synthetic_offers, write_market
 from browsing import opened
 from conftest import running_api, wait_until
-from demo.browser import choose, give, settled
+from demo.browser import choose, give, press, settled
 from demo.settings import free_port
 from fake_market import SECRET, FakeMarket, fake_market, market_of, offer, suspicious
 from playwright.sync_api import Browser, Page, expect
@@ -152,7 +152,7 @@ def test_an_alert_is_created_seen_once_opened_and_deleted(page: Page, market: Fa
     page.goto("/annonces?marque=Dacia&modele=Logan&km_max=150000&lang=en")
     page.get_by_text("Create an alert for this search").click()
     expect(page.get_by_test_id("watch-filters")).to_contain_text("Dacia Logan")
-    page.get_by_role("button", name="Create this alert").click()
+    press(page.get_by_role("button", name="Create this alert"))
     link = page.get_by_text(f"/annonces?alerte={SECRET}")
     expect(link).to_be_visible()
     expect(page.get_by_text(f"{market.address}/v1/watches/{SECRET}/feed")).to_be_visible()
@@ -280,7 +280,7 @@ def test_the_pages_and_the_api_understand_each_other(browser: Browser, tmp_path:
             expect(page.get_by_test_id("asked")).to_have_text(formats.money(cheapest["price_mad"]))
             page.goto(f"/annonces?marque={quote(cheapest['make'])}")
             page.get_by_text("Créer une alerte pour cette recherche").click()
-            page.get_by_role("button", name="Créer cette alerte").click()
+            press(page.get_by_role("button", name="Créer cette alerte"))
             address = page.get_by_text(re.compile("/annonces.alerte=")).inner_text().strip()
             secret = address.rpartition("=")[2]
             assert api.get(f"/v1/watches/{secret}").json()["filters"]["make"] == cheapest["make"]

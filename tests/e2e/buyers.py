@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 import requests
-from demo.browser import choose, settled
+from demo.browser import choose, press, settled
 from playwright.sync_api import Browser, Page, expect
 from running_demo import Demo
 
@@ -105,7 +105,7 @@ def saves_an_alert(page: Page, language: str) -> str:
     """Save the search of the page; returns the path of the alert's own page, which is shown this once."""
     words = WORDS[language]
     page.get_by_text(words.alert).click()
-    page.get_by_role("button", name=words.create).click()
+    press(page.get_by_role("button", name=words.create))
     shown = page.get_by_text(re.compile("/annonces.alerte=")).inner_text()
     address = urlsplit("".join(shown.split()).strip("\u2066\u2067\u2068\u2069"))
     _fits_the_screen(page)
