@@ -16,7 +16,10 @@ DRIFT_TAG, LIVE_TAG = "drift.verdict", "live.verdict"
 
 
 def promote_to_production(registry: Registry, version: str, approved_by: str) -> dict[str, Any]:
-    """Make a validated version `production`, and what was there `previous`."""
+    """Make a validated version `production`, and what was there `previous`; returns what was promoted.
+
+    Raises `UsageProblem` for a version without a yes of both gates.
+    """
     decisions = decisions_of(registry, version)
     for step in ("promote_to_staging", "validate_staging_model"):
         if not decisions.get(step, {}).get("passed"):

@@ -1,4 +1,4 @@
-"""Gates between a candidate and production."""
+"""Gates between a candidate and production; each writes the record of its decision."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ class Comparables:
     def _alike(self, car: Sequence[Embedded], count: int) -> tuple[Integers, Floats]:
         """The places of m listings, in order, among them the `count` nearest, and their similarity.
 
-        The groups of the terms bound it from above. Listings are looked at by their bound, the highest
-        first, until the next can't be among the nearest: most cars are compared with those of their model.
+        What make, model and the like allow bounds the similarity of a listing from above. Those with the
+        highest bound come first; the look ends where no other listing can be among the nearest.
         """
         variance = self._level.prior_variance(_DAY)
         bounds = self._level.prior_bound(car, self._known, _DAY) / variance

@@ -11,7 +11,7 @@ BYTE_ENCODINGS = ("cp1252", "latin-1", "iso8859-15", "cp850", "mac-roman", "cp43
 """The encodings of one byte per character that are recognised, the likeliest first."""
 
 HEAD_BYTES = 4 << 10
-"""As much of a file's beginning tells whether it is in UTF-16 or UTF-32."""
+"""How many bytes of a file's beginning `wide_encoding` needs."""
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
