@@ -91,13 +91,11 @@ def _measure_page(settings: Settings, count: int) -> bool:
     print(f"{'':<44}{'p50 s':>8}{'most s':>8}")
     for name, seconds in found.items():
         print(f"{name:<44}{np.median(seconds):8.2f}{max(seconds):8.2f}", flush=True)
-    # The files of the app take most of a first visit, whatever the market: it has a line of its own.
-    answers = [second for name, seconds in found.items() if name != listings_page.FIRST for second in seconds]
-    kept = True
-    for name, most in (("first visit", max(found[listings_page.FIRST])), ("other answers", max(answers))):
-        within = most <= MOST_PAGE_SECONDS
-        kept &= within
-        print(f"{f'{name}: most <= {MOST_PAGE_SECONDS:g} s':<44}{most:8.2f}  {'yes' if within else 'no'}")
+    # Filters wait for Streamlit's own program, whatever the market: that has a line without a limit.
+    waits = [seconds for name, seconds in found.items() if name != listings_page.WHOLE]
+    most = max(map(max, waits))
+    kept = most <= MOST_PAGE_SECONDS
+    print(f"{f'the cars: most <= {MOST_PAGE_SECONDS:g} s':<44}{most:8.2f}  {'yes' if kept else 'no'}")
     return kept
 
 

@@ -10,7 +10,7 @@ def main() -> None:
     """Run the app in this process until it ends."""
     from streamlit.web import cli
 
-    page = str(Path(__file__).with_name("main.py"))
+    page = str(Path(__file__).with_name("app.py"))
     cli.main(["run", page, *sys.argv[1:]], prog_name="streamlit")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from price_app import market_cache, markup, places, screens
@@ -9,12 +11,13 @@ from price_app.api_client import ApiProblem
 from price_app.offer_search import Search, of_address
 from price_app.views import offer_card, offer_filters, offer_page, watches
 from price_contract import formats
-from price_contract.language import _, ngettext
+from price_contract.language import N_, _, ngettext
 from price_contract.offer_answers import OffersPage
 
 PAGE_SIZE = 20
 # The address names the page of the list: the API's cursor and, for people, the number of the page.
 CURSOR, NUMBER = "suite", "page"
+LEAD = N_("Les voitures en vente, comparées à leur estimation : les prix les plus avantageux d'abord.")
 _LONGEST_CURSOR, _LARGEST_NUMBER = 400, 100_000
 _EARLIER = "cursors of the earlier pages"
 
@@ -35,10 +38,7 @@ def page() -> None:
 def _list() -> None:
     everything = market_cache.figures()
     st.title(_("Annonces"), anchor=False)
-    markup.paragraph(
-        _("Les voitures en vente, comparées à leur estimation : les prix les plus avantageux d'abord."),
-        "cp-lead",
-    )
+    markup.paragraph(_(LEAD), "cp-lead")
     search = offer_filters.chosen(everything)
     cursor, number = _place(search)
     head = st.container()
@@ -65,10 +65,10 @@ def _list() -> None:
     for place, offer in enumerate(found["listings"]):
         offer_card.card(offer, str(place))
     _pages(search, found, cursor, number)
-    client, query = screens.client(), search.query()
+    client = screens.client()
     st.download_button(
         _("Exporter (CSV)"),
-        lambda: client.listings_csv(query),
+        lambda: client.listings_csv(search.query()),
         "annonces.csv",
         "text/csv",
         icon=":material/download:",
@@ -76,9 +76,13 @@ def _list() -> None:
     )
 
 
+def query(search: Search, cursor: str = "") -> dict[str, Any]:
+    """What the API is asked for a page of the list; without a cursor the first."""
+    return search.query() | {"limit": str(PAGE_SIZE)} | ({"cursor": cursor} if cursor else {})
+
+
 def _found(search: Search, cursor: str) -> OffersPage:
-    query = search.query() | {"limit": str(PAGE_SIZE)}
-    return market_cache.listings(query | {"cursor": cursor} if cursor else query)
+    return market_cache.listings(query(search, cursor))
 
 
 def _place(search: Search) -> tuple[str, int]:
