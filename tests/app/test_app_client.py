@@ -62,14 +62,16 @@ def test_streamlits_options_stand_in_one_file_and_give_way_to_its_own_variables(
     code = (
         "from streamlit import config; from streamlit.web import bootstrap; "
         "from price_app.__main__ import main; "
-        f"bootstrap.run = lambda *_: print([config.get_option(name) for name in {names}]); main()"
+        f"bootstrap.run_asgi_app = lambda *_: print([config.get_option(name) for name in {names}]); main()"
     )
     environment = clean_environment(
         STREAMLIT_SERVER_MAX_UPLOAD_SIZE="7",
         PYTHONPATH=str(REPOSITORY / "images" / "app"),
         HOME=str(tmp_path),
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, timeout=120
+    )
     assert done.stdout.decode().strip() == str(["127.0.0.1", True, "minimal", 7]), done.stderr
 
 
