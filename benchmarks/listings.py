@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import requests
 from demo import services
+from demo.chromium import chromium
 from demo.settings import Settings
 from demo.supervisor import Service, Supervisor
 
@@ -80,7 +81,7 @@ def main() -> int:
 
 def _measure_page(settings: Settings, count: int) -> bool:
     """Print how long visitors wait for the page, and return whether that is within its limit."""
-    program = listings_page.chromium()
+    program = chromium()
     if program is None:
         print("\na Chromium was expected, found none; the page *Annonces* is not measured")
         return True

@@ -5,8 +5,6 @@ At a first visit the cars come with the page. Its filters need the app itself, s
 
 from __future__ import annotations
 
-import shutil
-
 from demo.browser import settled
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -32,11 +30,6 @@ _SHOWN = """(name) => {
   const fit = cars.length && cars.every((car) => car.textContent.startsWith(name));
   return ended && fit && performance.now();
 }"""
-
-
-def chromium() -> str | None:
-    """The path of the distribution's Chromium; None where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def waits(app_url: str, program: str) -> dict[str, list[float]]:

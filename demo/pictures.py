@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from carprice.store import DataRoot
 from carprice_contract.data_root import REPORT_KINDS, REPORTS
 from demo.browser import choose, describe_logan, estimate, give, settled
+from demo.chromium import chromium
 from demo.settings import REPOSITORY, Settings
 
 PICTURES = REPOSITORY / "docs" / "pictures"
@@ -30,15 +30,15 @@ WHOLE = {"historique", "modele"}
 
 def main() -> int:
     """Take every picture; returns the exit status."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         print("pictures: a Chromium was expected, found none; install it", file=sys.stderr)  # noqa: T201
         return 2
     settings = Settings.from_environment(ports_must_be_free=False)
     PICTURES.mkdir(exist_ok=True)
     expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         _app(browser, settings)
         _market(browser, settings)
         _phones(browser, settings)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
+from demo.chromium import chromium
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from running_app import MILLISECONDS, RunningApp
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
 def a_browser() -> Iterator[Browser]:
     """Chromium; a test that needs it is skipped where it is missing."""
-    if not os.access(CHROMIUM, os.X_OK):
+    program = chromium()
+    if program is None:
         sentence = "Chromium is not installed (Debian's `chromium`)."
         (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip)(sentence)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--no-proxy-server"]
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--no-proxy-server"]
         )
         yield browser
         browser.close()

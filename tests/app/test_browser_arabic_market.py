@@ -51,6 +51,9 @@ def test_a_listing_is_found_opened_and_watched_in_arabic(visit: Visit) -> None:
     press(page.get_by_role("button", name="أنشئ هذا التنبيه"))
     expect(page.get_by_text(re.compile("lang=ar"))).to_be_visible()
     page.get_by_role("button", name="احتفظت بالرابط").click()
+    # The list moves up where the link of the watch was.
+    expect(page.get_by_text(re.compile("lang=ar"))).to_have_count(0)
+    settled(page)
 
     page.get_by_role("link", name="شاهد التفاصيل").first.click()
     expect(page.get_by_test_id("asked")).to_contain_text("درهم")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,11 +13,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the package `demo` is run from the repository
 
+from demo.chromium import chromium
 from demo.settings import engine_answers
 from postgresql import PostgreSQL, find_server
 from running_demo import Demo
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,7 +63,8 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
+def browser_program() -> str:
     """The path of a real browser."""
-    require("BROWSER", os.access(CHROMIUM, os.X_OK), "Chromium is not installed (Debian's `chromium`).")
-    return CHROMIUM
+    program = chromium()
+    require("BROWSER", program is not None, "Chromium is not installed (Debian's `chromium`).")
+    return str(program)

@@ -48,13 +48,13 @@ def test_the_output_says_that_steps_run_as_processes(demo: Demo) -> None:
 
 
 @pytest.fixture
-def browser(chromium: str) -> Iterator[Any]:
+def browser(browser_program: str) -> Iterator[Any]:
     """A real browser."""
     from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--headless", "--no-proxy-server"]
+            executable_path=browser_program, args=["--no-sandbox", "--headless", "--no-proxy-server"]
         )
         expect.set_options(timeout=120_000)
         yield browser

@@ -4,9 +4,7 @@ leaves nothing behind."""
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import pytest
 import requests
 from compromised_worker import ROWS, attacks_on, containers_made, make_step, send_attacks
 from conftest import require
+from demo.chromium import chromium
 from running_doctor import doctor
 from team_stack import LOGAN, REPOSITORY, Mailbox, TeamStack, docker, wait_for
 
@@ -23,7 +22,6 @@ from carprice.listings import sample
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 JOBS = {"airflow-init", "api-init", "mlflow-init"}
 
 # Prints those of its arguments (host:port) that accept a connection.
@@ -159,7 +157,8 @@ def test_a_file_put_into_data_raw_on_the_host_becomes_the_production_model(
 
 @pytest.mark.browser
 def test_the_apps_page_shows_the_price_of_that_model(stack: TeamStack, in_production: str) -> None:
-    require("BROWSER", os.access(CHROMIUM, os.X_OK), "Chromium is not installed (Debian's `chromium`).")
+    program = chromium()
+    require("BROWSER", program is not None, "Chromium is not installed (Debian's `chromium`).")
     from playwright.sync_api import Page, expect, sync_playwright
 
     def choose(page: Page, label: str | re.Pattern[str], text: str) -> None:
@@ -171,7 +170,7 @@ def test_the_apps_page_shows_the_price_of_that_model(stack: TeamStack, in_produc
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--headless", "--no-proxy-server"]
+            executable_path=program, args=["--no-sandbox", "--headless", "--no-proxy-server"]
         )
         page = browser.new_page(locale="fr-FR")
         page.set_default_timeout(120_000)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from demo.chromium import chromium
 
 FLAGS = [
     "--no-sandbox",
@@ -22,15 +22,15 @@ FLAGS = [
 @contextmanager
 def offline_page(**context: Any) -> Iterator[Any]:
     """A page of a browser without a network. Fails on any error of a script; skips where no Chromium is."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("a Chromium was expected, found none; install the package chromium")
         pytest.skip("no Chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(**context)
         errors: list[Any] = []
         page.on("pageerror", lambda error: errors.append(error))
