@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +98,8 @@ class FakeMarket:
     offers: list[dict[str, Any]] = field(default_factory=list)
     missing: bool = False
     cursors_outdated: bool = False
+    # how long /v1/listings takes
+    seconds: float = 0.0
     watches: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -330,6 +333,7 @@ def fake_market(offers: list[dict[str, Any]]) -> Iterator[FakeMarket]:
             elif market.missing:
                 self._say(*_problem(503, "market-missing"))
             elif path == "/v1/listings":
+                time.sleep(market.seconds)
                 self._say(*market.listings(query))
             elif path == "/v1/listings.csv":
                 self._say(200, None, b"listing_id\r\n" + b"listing-0\r\n")

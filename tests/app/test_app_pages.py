@@ -507,6 +507,24 @@ def test_the_candidate_is_compared_with_production_and_asked_about_once(
     assert "Sur 3 voitures estimées par les deux, l'écart médian est de 0,0" in unescape(html_of(at))
 
 
+def test_the_model_is_shown_on_listings_that_came_later(
+    compared: tuple[Api, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARPRICE_APP_API_URL", compared[0].address)
+    # listings of one day have no later ones
+    assert "Hors période" not in unescape(html_of(page("model")))
+    later = {"oot_median_ape": 0.0512, "oot_mape": 0.0968, "oot_interval_coverage": 0.883, "oot_folds": 4.0}
+    model = ApiClient.model
+    monkeypatch.setattr(
+        ApiClient, "model", lambda self: (m := model(self)) | {"metrics": m["metrics"] | later}
+    )
+    streamlit.cache_data.clear()
+    html = unescape(html_of(page("model")))
+    assert all(formats.share(share, 1) in html for share in (0.0512, 0.0968, 0.883))
+    assert "Erreur moyenne · hors période" in html
+    assert "Nombre de périodes · hors période" in html
+
+
 def test_a_candidate_that_is_in_production_is_not_on_trial(
     compared: tuple[Api, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from browsing import opened
+from conftest import wait_until
 from fake_market import FakeMarket, fake_market, market_of, offer
 from playwright.sync_api import Browser, Page, Route, expect
 from running_app import RunningApp, running_app
@@ -97,12 +98,24 @@ def test_nothing_found_is_left_to_the_app(app: RunningApp) -> None:
     assert sent(app, "/annonces?marque=Trabant") == first_sight.shell()
 
 
-def test_without_an_api_the_page_comes_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with running_app(tmp_path_factory.mktemp("silent"), address) as app:
-            # The client of the API waits for 30 seconds; the page does not.
-            assert sent(app, "/annonces") == first_sight.shell()
+def test_half_a_character_does_not_keep_the_page_away(app: RunningApp, market: FakeMarket) -> None:
+    market.offers.append(offer(901, make="Half", model="A\ud800"))
+    try:
+        assert "Half A?" in sent(app, "/annonces?marque=Half")
+    finally:
+        market.offers.pop()
+
+
+def test_an_api_that_hangs_holds_nobody_up(app: RunningApp, market: FakeMarket) -> None:
+    market.seconds = 20.0
+    try:
+        with ThreadPoolExecutor(30) as visitors:
+            # The client of the pages waits for 30 seconds; this page does not.
+            pages = visitors.map(lambda number: sent(app, f"/annonces?prix_max={number}"), range(30))
+            assert set(pages) == {first_sight.shell()}
+    finally:
+        market.seconds = 0.0
+    wait_until(lambda: bool(names(sent(app, "/annonces?marque=Dacia"))), "the cars are there again", 5)
 
 
 @pytest.mark.browser
@@ -117,21 +130,42 @@ def test_the_list_reads_without_a_program_in_the_browser(browser: Browser, app: 
 
 
 @pytest.mark.browser
-def test_the_app_takes_over_where_the_reader_is(page: Page) -> None:
+@pytest.mark.parametrize("place", [0, 9])
+def test_the_app_takes_over_where_the_reader_is(page: Page, place: int) -> None:
     release = holding(page)
     page.goto("/annonces?marque=Renault", wait_until="commit")
-    tenth = page.locator("#first-sight .cp-first-card").nth(9)
-    expect(tenth).to_be_attached()
-    car = tenth.locator("h3").inner_text()
-    tenth.evaluate("card => card.parentElement.parentElement.scrollTo(0, card.offsetTop)")
-    expect(page.get_by_test_id("offer")).to_have_count(0)
+    read = page.locator("#first-sight .cp-first-card").nth(place)
+    expect(read).to_be_attached()
+    car = read.locator("h3").inner_text()
+    read.evaluate("card => card.parentElement.parentElement.scrollTo(0, card.offsetTop + 20)")
+    read.get_by_role("link", name="Voir le détail").evaluate("link => link.focus({ preventScroll: true })")
+    before = read.locator("article").bounding_box()
+    assert page.get_by_test_id("offer").count() == 0
     release()
     expect(page.locator("#first-sight")).to_have_count(0)
-    same = page.get_by_test_id("offer").nth(9)
+    same = page.get_by_test_id("offer").nth(place)
     expect(same).to_contain_text(car)
-    expect(same).to_be_in_viewport()
-    expect(page.get_by_test_id("offer").first).not_to_be_in_viewport()
+    after = same.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["y"] == pytest.approx(before["y"], abs=3)
+    expect(page.locator(f".st-key-offer_{place}").get_by_role("link", name="Voir le détail")).to_be_focused()
     expect(page.get_by_role("combobox", name="Marque")).to_have_value("Renault")
+
+
+@pytest.mark.browser
+def test_another_page_is_not_covered(page: Page, market: FakeMarket) -> None:
+    release = holding(page)
+    page.goto("/annonces?prix_max=5000078", wait_until="commit")
+    expect(page.locator("#first-sight")).to_be_visible()
+    market.seconds = 15.0
+    try:
+        release()
+        page.get_by_role("link", name="Lot", exact=True).first.click()
+        expect(page).to_have_url(re.compile("/lot"))
+        expect(page.locator("#first-sight")).to_have_count(0, timeout=8_000)
+    finally:
+        market.seconds = 0.0
 
 
 @pytest.mark.browser

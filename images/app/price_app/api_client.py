@@ -73,10 +73,11 @@ class ApiProblem(Exception):
 
 
 class ApiClient:
-    """One connection to the API, for any number of threads' single calls."""
+    """One connection to the API, for any number of threads' single calls; `timeout` as `TIMEOUT`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timeout: tuple[float, float] = TIMEOUT) -> None:
         self._url = settings.api_url
+        self._timeout = timeout
         self._session = requests.Session()
         self._session.trust_env = not settings.on_loopback
         if settings.api_key:
@@ -208,10 +209,10 @@ class ApiClient:
         url = self._url + path
         try:
             try:
-                answer = self._session.request(method, url, timeout=TIMEOUT, **request)
+                answer = self._session.request(method, url, timeout=self._timeout, **request)
             except requests.ConnectionError:
                 # The API may close an idle connection in the moment in which the app uses it again.
-                answer = self._session.request(method, url, timeout=TIMEOUT, **request)
+                answer = self._session.request(method, url, timeout=self._timeout, **request)
         except requests.RequestException as error:
             raise ApiProblem("away", f"{self._url} does not answer: {type(error).__name__}") from error
         if answer.ok or (repeatable and answer.status_code == 429):

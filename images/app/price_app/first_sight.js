@@ -1,18 +1,42 @@
-// Take the first sight away once Streamlit has drawn the list, or a screen in its place.
+// Take the first sight away once Streamlit has drawn the page, or when the visitor goes to another one.
 (() => {
   const sight = document.getElementById("first-sight");
-  const ended = "[data-test-script-state=notRunning]";
-  const drawn = ["[data-testid=offer]", ".st-key-state_screen", ".st-key-no_offers", ".cp-notice.cp-bad"];
+  const page = location.pathname;
+  const ended = "#root [data-test-script-state=notRunning]:is(:has(h1), :has(.st-key-state_screen))";
+  const cards = [...sight.querySelectorAll(".cp-first-card")];
+  const same = (card) => document.querySelector(`#root .st-key-offer_${cards.indexOf(card)}`);
+  // Streamlit draws the frame of a card first, then its text and its link.
+  const parts = ["article", "[data-testid=stPageLink]"];
+  const finished = (card) => parts.every((part) => same(card)?.querySelector(part) !== null);
+  const top = (card) => card.querySelector("article").getBoundingClientRect().top;
+  let last = 0;
+
   const watcher = new MutationObserver(() => {
-    const app = document.querySelector(`#root ${ended}`);
-    if (!app?.querySelector(drawn.join())) return;
-    watcher.disconnect();
-    const cards = [...sight.querySelectorAll(".cp-first-card")];
-    const read = sight.scrollTop > 0 ? cards.findIndex((card) => card.getBoundingClientRect().bottom > 60) : -1;
-    sight.remove();
-    // whoever reads the tenth car stays at the tenth car
-    if (read > 0) app.querySelectorAll("[data-testid=offer]")[read]?.scrollIntoView();
+    if (location.pathname !== page) return away();
+    if (!document.querySelector(ended)) return;
+    last ||= setTimeout(takeOver, 2000);
+    if (cards.every(finished)) takeOver();
   });
+
+  function away() {
+    watcher.disconnect();
+    clearTimeout(last);
+    sight.remove();
+  }
+
+  // The reader stays where they are: at the same car, and at the same link.
+  function takeOver() {
+    const read = cards.find((card) => card.getBoundingClientRect().bottom > sight.getBoundingClientRect().top);
+    const held = cards.find((card) => card.contains(document.activeElement));
+    const [moved, place, words] = [sight.scrollTop > 0, read && top(read), document.activeElement.textContent];
+    away();
+    if (moved && read && same(read) && finished(read)) {
+      document.querySelector("[data-testid=stMain]").scrollTop += top(same(read)) - place;
+    }
+    const links = held && same(held) ? [...same(held).querySelectorAll("a")] : [];
+    links.find((link) => link.textContent.includes(words))?.focus({ preventScroll: true });
+  }
+
   const attributeFilter = ["data-test-script-state"];
   watcher.observe(document.body, { childList: true, subtree: true, attributeFilter });
 })();

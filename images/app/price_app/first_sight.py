@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -18,9 +19,9 @@ import streamlit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from price_app import market_cache, offer_search, places, screens
-from price_app.api_client import ApiProblem
-from price_app.settings import SettingError
+from price_app import offer_search, places, screens
+from price_app.api_client import ApiClient, ApiProblem
+from price_app.settings import SettingError, Settings
 from price_app.views import offer_card, offers
 from price_contract import formats
 from price_contract.language import LANGUAGES, SOURCE, _, current, direction, ngettext, speaking
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # The list is worth waiting for so long, in seconds; after it the app comes alone.
 PATIENCE = 0.5
+_MOST_AT_ONCE = 8
 # Streamlit draws into this element.
 ROOT = '<div id="root"></div>'
 
@@ -40,7 +42,8 @@ async def page(request: Request) -> HTMLResponse:
     cars = ""
     if not {places.AD, places.WATCH, offers.CURSOR} & set(asked):
         try:
-            cars = await asyncio.wait_for(asyncio.to_thread(cars_html, asked), PATIENCE)
+            found = asyncio.get_running_loop().run_in_executor(_threads(), cars_html, asked)
+            cars = await asyncio.wait_for(found, PATIENCE)
         except (ApiProblem, SettingError, TimeoutError) as problem:
             # The app asks again, and has a screen for each problem.
             log.info("the page comes without its cars: %s", type(problem).__name__)
@@ -59,7 +62,7 @@ def cars_html(asked: dict[str, str]) -> str:
     """The list for the parameters of an address as HTML; "" where there is nothing to show."""
     wanted = asked.get("lang", SOURCE)
     with speaking(wanted if wanted in LANGUAGES else SOURCE):
-        found = market_cache.listings(offers.query(offer_search.of_address(asked)))
+        found = _client().listings(offers.query(offer_search.of_address(asked)))
         return _first_sight(found) if found["listings"] else ""
 
 
@@ -84,6 +87,8 @@ def _first_sight(found: OffersPage) -> str:
     )
     # The marks by which Streamlit's cards are found stay theirs alone. No text of a listing has a plain `"`.
     html = html.replace('data-testid="', 'data-first="')
+    # Half a character, as JSON can have it, is no text that can be sent.
+    html = html.encode(errors="replace").decode()
     return (
         f'<div id="first-sight" lang="{current()}"><style>{_style()}</style>{html}</div>'
         f"<script>{_beside('.js')}</script>"
@@ -94,6 +99,17 @@ def _address(listing_id: str) -> str:
     """Where a listing's own page is."""
     language = {} if current() == SOURCE else {"lang": current()}
     return f"/{places.OFFERS}?{urlencode(language | {places.AD: listing_id})}"
+
+
+@lru_cache(maxsize=1)
+def _client() -> ApiClient:
+    """Apart from that of the pages, which waits longer: an API that hangs keeps no thread of this one."""
+    return ApiClient(Settings.from_environment(), (PATIENCE, PATIENCE))
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="first-sight")
 
 
 @lru_cache(maxsize=1)

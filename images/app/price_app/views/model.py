@@ -56,6 +56,7 @@ _METRICS = {
     "rows_flagged": N_("Prix qui ressemblent à des fautes de frappe"),
     "rows_partial": N_("Annonces sans kilométrage ou sans carburant"),
     "rows_available": N_("Annonces disponibles"),
+    "folds": N_("Nombre de périodes"),
 }
 _GROUPS = {
     "test_unflagged_": N_("test, sans les fautes de frappe"),
@@ -63,6 +64,7 @@ _GROUPS = {
     "test_complete_": N_("test, annonces complètes"),
     "test_partial_": N_("test, annonces incomplètes"),
     "test_": N_("test, toutes les annonces"),
+    "oot_": N_("hors période"),
     "train_loo_": N_("apprentissage, chaque annonce par les autres"),
     "train_": N_("apprentissage"),
 }
@@ -148,6 +150,7 @@ def _figures(model: ModelAbout) -> None:
             )
         )
     _left_out(metrics)
+    _out_of_time(metrics)
     with st.expander(_("Toutes les mesures")):
         markup.table(
             [_("Mesure"), _("Valeur")],
@@ -185,6 +188,24 @@ def _left_out(metrics: dict[str, Any]) -> None:
             n=formats.number(n),
             all=formats.number(every),
             figures=enumerated(with_all),
+        ),
+        "cp-small",
+    )
+
+
+def _out_of_time(metrics: dict[str, Any]) -> None:
+    """The accuracy on listings that came later, where the history has several days."""
+    typical, mean = first_of(metrics, "oot_median_ape"), first_of(metrics, "oot_mape")
+    covered = first_of(metrics, "oot_interval_coverage")
+    if typical is None or mean is None or covered is None:
+        return
+    markup.paragraph(
+        _(
+            "Hors période, sur des annonces vues après celles dont il apprend : erreur médiane {median}, "
+            "erreur moyenne {mean}, {covered} des prix dans la fourchette.",
+            median=formats.share(typical, 1),
+            mean=formats.share(mean, 1),
+            covered=formats.share(covered, 1),
         ),
         "cp-small",
     )
