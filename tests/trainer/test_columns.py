@@ -350,3 +350,71 @@ def test_a_row_with_two_model_years_is_quarantined_with_that_reason(years: str) 
     assert {row: [each.code for each in found] for row, found in parsed.row_problems.items()} == {
         3: ["two_years"]
     }
+
+
+def unnamed_price(**more: list[str]) -> pd.DataFrame:
+    return table([*USUAL[:-1], "Prix annonceur"]).assign(**more)
+
+
+@pytest.mark.parametrize(
+    "header", ["Prix d'achat", "Prix marché", "Prix catalogue", "Budget", "Caution", "Mise à prix"]
+)
+def test_an_amount_of_something_else_is_no_price_whatever_its_place(header: str) -> None:
+    raw = unnamed_price()
+    raw.insert(0, header, ["50 000 DH", "60 000 DH", "70 000 DH", "40 000 DH"] * 5)
+    assert taken_for(raw)[header] == "unknown"
+    assert taken_for(raw)["Prix annonceur"] == "price_mad"
+
+
+def test_of_two_amounts_under_unknown_headers_neither_is_the_price() -> None:
+    headers = [f"sc-{n}" for n in range(8)]
+    raw = table(["make", "Modèle", *headers[2:]])
+    assert taken_for(raw)["sc-7"] == "price_mad"
+    raw["sc-8"] = ["1 500 DH", "2 500 DH", "3 500 DH", "4 500 DH"] * 5
+    assert "price_mad" not in taken_for(raw).values()
+    with pytest.raises(DataRefused, match="'Prix' is missing"):
+        tables.parse(raw, require_price=True)
+    # the same amounts again are no question
+    raw["sc-8"] = raw["sc-7"]
+    assert taken_for(raw)["sc-7"] == "price_mad"
+
+
+def test_another_car_under_the_same_headers_fills_nothing_in() -> None:
+    raw = table()
+    raw["Prix"] = ["", "120 000 DH", "", "70 000 DH"] * 5
+    for header in ("Marque", "Modèle", "Prix"):
+        raw[f"{header} (again)"] = raw[header].replace("", "99 000 DH")
+    found = columns.recognise(raw)
+    assert found.columns["price_mad"] == "Prix"
+    assert use_of(raw, "Prix (again)").role == "second"
+
+
+@pytest.mark.parametrize("values", [["75", "110", "90", "130"], ["75 CV", "110 CV", "90 ch", "130 CV"]])
+def test_the_power_of_an_engine_is_no_fiscal_power(values: list[str]) -> None:
+    raw = table([*USUAL[:5], "Puissance", *USUAL[6:]])
+    assert taken_for(raw)["Puissance"] == "fiscal_power_cv"
+    raw["Puissance"] = values * 5
+    assert use_of(raw, "Puissance").code == "values_do_not_fit"
+    assert read(raw)["fiscal_power_cv"].isna().all()
+
+
+@pytest.mark.parametrize("values", [["5 km", "12 km", "25 km", "120 km"], ["5", "12", "25", "120"]])
+def test_the_way_to_the_seller_is_no_mileage(values: list[str]) -> None:
+    raw = table([*USUAL[:3], "Distance", *USUAL[4:]])
+    assert taken_for(raw)["Distance"] == "mileage"
+    raw["Distance"] = values * 5
+    assert use_of(raw, "Distance").code == "values_do_not_fit"
+
+
+@pytest.mark.parametrize("header", ["Membre depuis", "Dédouanée en", "prochaine vidange"])
+def test_years_and_distances_of_something_else_are_those_of_no_car(header: str) -> None:
+    values = ["163 630 km", "90 000 km"] if "vidange" in header else ["2017", "2020"]
+    raw = table([*USUAL[:2], "Version", "Note", *USUAL[4:]], **{header: values * 2})
+    assert taken_for(raw)[header] == "unknown"
+
+
+def test_the_kind_of_an_ad_sets_other_ads_aside() -> None:
+    raw = table(**{"Type d'annonce": ["Offre", "Demande", "Location", "Leasing"]})
+    parsed = tables.parse(raw, require_price=True)
+    assert taken_for(raw)["Type d'annonce"] == "category"
+    assert [bool(good) for good in parsed.good[:4]] == [True, False, False, False]

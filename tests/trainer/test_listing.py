@@ -71,6 +71,36 @@ def test_what_is_no_amount_is_not_guessed(text: str) -> None:
         values.parse_price(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "70 000 DH 60 000 DH",
+        "60 000 DH au lieu de 70 000 DH",
+        "Ancien prix 70 000 DH nouveau prix 60 000 DH",
+        "<del>70 000 DH</del> <ins>60 000 DH</ins>",
+        "Prix en baisse 70 000 DH 60 000 DH",
+    ],
+)
+def test_of_an_old_and_a_new_price_the_new_one_counts(text: str) -> None:
+    assert values.parse_price(text) == 60_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "60 000 DH dont 36 000 DH de crédit restant",
+        "70 000 DH, cote argus 63 000 DH",
+        "70 000 DH, reprise 40 000 DH",
+        "90 000 DH TTC 75 000 DH HT",
+        "60 000 DH estimation 55 000 DH",
+        "90 000 DH HT",
+    ],
+)
+def test_an_amount_beside_the_price_is_no_new_price_and_one_without_tax_no_price(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (the readers' only signal)
+        values.parse_price(text)
+
+
 @settings(deadline=None)  # the first text that is not ASCII loads the library that repairs it
 @given(
     st.integers(1, 999_999_999),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -43,6 +44,7 @@ _MOSTLY, _HALF, _SOME, _FEW = 0.8, 0.5, 0.3, 0.1
 _YEARS = 0.9
 _TITLES = 0.6
 _LEAST_MIXED, _MIXED_IN_ALL = 0.02, 0.7
+_MOST_FISCAL_POWER = 45
 _BY_LOOKS = (
     "fuel",
     "gearbox",
@@ -64,7 +66,9 @@ _SOMETHING_ELSE = frozenset((
     "discount", "date", "creation", "publication", "garantie", "warranty", "visite", "assurance",
     "vignette", "scraped", "consommation", "consumption", "co2", "vitesse", "speed", "cylindree", "engine",
     "autonomie", "range", "entretien", "service", "prochain", "next", "phone", "telephone", "tel", "vues",
-    "views", "photos", "images",
+    "views", "photos", "images", "achat", "purchase", "catalogue", "marche", "market", "budget", "caution",
+    "deposit", "venale", "mise", "reprise", "distance", "vidange", "prochaine", "membre", "member", "depuis",
+    "since", "dedouane", "dedouanee", "dedouanement",
 ))  # fmt: skip
 
 # Words of headers whose days are those of cars, and not of ads
@@ -153,6 +157,11 @@ def _other_than_named(column: str, named: HeaderName, values: ColumnValues) -> C
         return _valued(column, "field", "scraped_at", name, values.share("day"))
     if name == "mileage" and values.share("consumption") >= _HALF:
         return _unfit(column, name, values)
+    if name == "fiscal_power_cv" and values.share_where(_is_engine_power) >= _HALF:
+        return _unfit(column, name, values)
+    if name == "mileage" and "distance" in words_of(column) and values.share_where(_is_near) >= _HALF:
+        # how far away the seller is
+        return _unfit(column, name, values)
     if name in _BY_LOOKS:
         return None if values.fit(name) >= _HALF else _by_looks(column, named, values)
     if name in EQUIPMENT and values.fit(name) < _HALF and values.share("equipment") >= _HALF:
@@ -160,6 +169,18 @@ def _other_than_named(column: str, named: HeaderName, values: ColumnValues) -> C
     if named.rank and name in ("url", "first_owner", *EQUIPMENT) and values.fit(name) < _HALF:
         return _unfit(column, name, values)
     return None
+
+
+def _is_engine_power(text: str) -> bool:
+    """Whether a number is the power of an engine in horsepower: few cars have as much fiscal power."""
+    number = re.match(r"\d+", text)
+    return number is not None and int(number[0]) > _MOST_FISCAL_POWER
+
+
+def _is_near(text: str) -> bool:
+    """Whether a number is the way to a seller in kilometres, and none that a used car has gone."""
+    number = re.fullmatch(r"(\d{1,3}(?:[.,]\d)?)(?: ?km)?", text.strip().casefold())
+    return number is not None
 
 
 def _by_looks(column: str, named: HeaderName, values: ColumnValues) -> ColumnUse | None:

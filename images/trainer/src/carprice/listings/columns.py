@@ -18,7 +18,7 @@ from carprice.listings.car_names import model_of
 from carprice.listings.cleaning import clean
 from carprice.listings.column_uses import ColumnUse, use_of
 from carprice.listings.dates import DateReading, order_of, year_of_two_digits
-from carprice.listings.header_names import HeaderName, is_index_header, name_of
+from carprice.listings.header_names import REPEATED, HeaderName, is_index_header, name_of
 from carprice.listings.headers import HEADERS
 from carprice.listings.schema import COLUMNS, newest_year
 from carprice.listings.text import ascii_words, shorten
@@ -106,6 +106,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
     ]
     _find_model(uses, named, sample)
     _find_current_price(uses, named, values)
+    _leave_out_unnamed_prices(uses, named, values, sample)
     chosen = _chosen(uses, named, values)
     for place, use in enumerate(uses):
         if use.code == "values_are" and use.field != "scraped_at" and chosen.get(use.key, place) != place:
@@ -163,7 +164,11 @@ def _chosen(
         by_name = named[place].rank if named[place].field == use.field else 2
         if use.role in _ONE_OF_EACH:
             by_name = 0 if named[place].hint == "title" else 1
-        rank = (0.0 if fits and held.filled else 1.0, float(by_name), -round(held.filled, 1), float(place))
+        # under a header that is there twice stands another car: it never fills in what this one lacks
+        again = float(use.column.endswith(REPEATED))
+        rank = (
+            0.0 if fits and held.filled else 1.0, float(by_name), again, -round(held.filled, 1), float(place)
+        )  # fmt: skip
         if use.key not in best or rank < best[use.key][0]:
             best[use.key] = rank, place
     return {key: place for key, (_, place) in best.items()}
@@ -206,6 +211,23 @@ def _find_current_price(
     timed = [place for place in prices if times[place] is not None]
     if timeless and timed:
         uses[timed[0]] = ColumnUse(uses[timed[0]].column, "current_price", None, "current_price")
+
+
+def _leave_out_unnamed_prices(
+    uses: list[ColumnUse],
+    named: Sequence[HeaderName],
+    values: Sequence[ColumnValues],
+    sample: pd.DataFrame,
+) -> None:
+    """Use none of several columns of different amounts whose headers do not say which one is the price."""
+    prices = [place for place, use in enumerate(uses) if use.key == "price_mad"]
+    filled = [place for place in prices if values[place].filled >= _FITS]
+    if any(named[place].field == "price_mad" for place in prices) or len(filled) < 2:
+        return
+    first = uses[filled[0]]
+    if any(_difference(uses[place], first, sample) for place in filled[1:]):
+        for place in prices:
+            uses[place] = ColumnUse(uses[place].column, "unknown", code="not_known")
 
 
 def _second(use: ColumnUse, used: ColumnUse, sample: pd.DataFrame) -> ColumnUse:

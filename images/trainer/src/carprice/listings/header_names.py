@@ -12,6 +12,9 @@ from carprice.listings.folding import words_of
 from carprice.listings.headers import HEADERS, HINTS, WEAKER, Hint
 from carprice.listings.price_times import PriceTime, price_time
 
+REPEATED = "(again)"
+"""The end of a column's name where the file has a header twice."""
+
 ForeignUnit = Literal["currency", "distance", "period", "thousands"]
 
 _SMALL_WORDS = frozenset(

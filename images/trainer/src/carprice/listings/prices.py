@@ -32,9 +32,10 @@ _BEFORE_RATE = re.compile(
 )
 _NOT_THE_PRICE = re.compile(
     r"(?<![a-z])(?:avance|apport|acompte|traites?|leasing|loa|lld|location|louer|a partir|from|des|jusqu|"
-    r"environ de|neuve? a|valeur|frais|dedouanement|km|kms|cv)(?![a-z])"
+    r"environ de|neuve? a|valeur|frais|dedouanement|ht|hors taxes?|km|kms|cv)(?![a-z])"
 )
 _INSTEAD_OF = re.compile(r"(?<![a-z])(?:au lieu de|a la place de|instead of|was|ancien prix|avant)(?![a-z])")
+_TAG = re.compile(r"</?[a-z][^<>]*>")
 _ASK = re.compile(
     r"appel|contact|demand|debattre|discut|negoci|call|request|(?<![a-z])ask(?![a-z])|poa|whatsapp|telephone|"
     r"(?<![a-z])tel(?![a-z])|consult|sur place|voir|offre|offer|gratuit|free|echange|non specifie|"
@@ -44,9 +45,9 @@ _ASK = re.compile(
 _PHONE = re.compile(r"(?:\+212|00212|(?<!\d)0)[ .-]?[5-8](?:[ .-]?\d){8}(?!\d)")
 _LABEL = re.compile(
     r"(?:up|down)ward ?arrow ?icon|prix a la baisse|prix en baisse|prix en hausse|baisse de prix|price drop|"
-    r"prix|price|(?:le|de vente|demande|actuel|fixe|ferme|final|net|ttc|ht|promo|promotion|nouveau|new|now|"
-    r"only|seulement|asking|negociable|non|a debattre|debattre|ou meilleure offre|urgent|cash|comptant|"
-    r"tout compris)(?![a-z])|السعر|الثمن"
+    r"prix|price|(?:le|de vente|demande|actuel|ancien|maintenant|fixe|ferme|final|net|ttc|promo|promotion|"
+    r"nouveau|new|now|only|seulement|asking|negociable|non|a debattre|debattre|ou meilleure offre|urgent|"
+    r"cash|comptant|tout compris)(?![a-z])|السعر|الثمن"
 )
 _SCALES = {
     "million": 1_000_000,
@@ -171,6 +172,10 @@ def _current(plain: str, amounts: list[_Amount]) -> _Amount:
         if first.dirhams == second.dirhams:
             return first
         between = plain[first.end : second.start]
+        around = _TAG.sub(" ", f"{plain[: first.start]} {between} {plain[second.end :]}")
+        if not _is_label(_INSTEAD_OF.sub(" ", around)):
+            # a debt, a value or a deposit beside the price
+            raise UnusableValue("two_amounts", plain)
         if _INSTEAD_OF.search(between):
             first, second = second, first
         if _LEAST_OF_OLD_PRICE * first.dirhams <= second.dirhams < first.dirhams and "-" not in between:

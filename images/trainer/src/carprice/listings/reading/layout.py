@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from carprice.listings.cleaning import clean
-from carprice.listings.header_names import is_index_header, name_of
+from carprice.listings.header_names import REPEATED, is_index_header, name_of
 from carprice.listings.text import ascii_words
 
 _LEAST_KNOWN = 2
@@ -126,7 +126,7 @@ def places_in(columns: list[str], words: Sequence[str]) -> tuple[int, ...]:
 def _new_name(columns: Sequence[str], word: str) -> str:
     label = word.strip() or f"column {len(columns) + 1}"
     while label in columns:
-        label = f"{label} (again)"
+        label = f"{label} {REPEATED}"
     return label
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from carprice.errors import DataRefused
 from carprice.formats import thousands
-from carprice.listings.header_names import field_of, is_index_header
+from carprice.listings.header_names import REPEATED, field_of, is_index_header
 from carprice.listings.problems import RowProblem
 
 
@@ -140,7 +140,7 @@ def unique(header: Sequence[str]) -> tuple[str, ...]:
     for place, word in enumerate(header):
         label = word.strip() or ("" if place == 0 else f"column {place + 1}")
         while label in words:
-            label = f"{label} (again)"
+            label = f"{label} {REPEATED}"
         words.append(label)
     return tuple(words)
 
