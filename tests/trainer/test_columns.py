@@ -418,3 +418,11 @@ def test_the_kind_of_an_ad_sets_other_ads_aside() -> None:
     parsed = tables.parse(raw, require_price=True)
     assert taken_for(raw)["Type d'annonce"] == "category"
     assert [bool(good) for good in parsed.good[:4]] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("header", ["Lien vendeur", "Seller URL", "boutique href", "Profil du vendeur"])
+def test_a_link_to_the_seller_names_no_ad(header: str) -> None:
+    raw = table(**{header: ["https://shop.example.ma/1", "https://shop.example.ma/2"] * 2})
+    assert taken_for(raw)[header] == "unknown"
+    raw["Lien"] = [f"https://www.example.ma/{n}" for n in range(len(raw))]
+    assert taken_for(raw)["Lien"] == "url"

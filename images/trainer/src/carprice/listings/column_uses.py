@@ -71,6 +71,10 @@ _SOMETHING_ELSE = frozenset((
     "since", "dedouane", "dedouanee", "dedouanement",
 ))  # fmt: skip
 
+_SELLERS = frozenset((
+    "vendeur", "vendeuse", "seller", "boutique", "shop", "store", "profil", "profile", "agence", "agency",
+    "dealer", "garage", "concessionnaire", "annonceur", "user", "utilisateur", "author", "auteur",
+))  # fmt: skip
 # Words of headers whose days are those of cars, and not of ads
 _REGISTRATION = frozenset(("circulation", "immatriculation", "registration", "mec", "fabrication"))
 
@@ -122,6 +126,8 @@ def use_of(
         return ColumnUse(column, "other_unit", named.field, "other_unit", params)
     if named.time == "earlier":
         return ColumnUse(column, "second", "price_mad", "earlier_price")
+    if named.field == "url" and _of_somebody(column):
+        return ColumnUse(column, "unknown", code="not_known")
     if named.field is None:
         if few_rows and named.hint is None:
             return ColumnUse(column, "unknown", code="not_known")
@@ -238,13 +244,17 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
 
 def _by_looks_alone(column: str, values: ColumnValues) -> ColumnUse | None:
     for kind, name in FIELD_OF.items():
-        if kind in ("doors",) or (
-            kind in ("year", "price", "mileage", "power") and _says_something_else(column)
-        ):
+        told = kind in ("year", "price", "mileage", "power") and _says_something_else(column)
+        if kind == "doors" or told or (kind == "link" and _of_somebody(column)):
             continue
         if values.share(kind) >= (_YEARS if kind in ("year", "link", "make", "city") else _MOSTLY):
             return _valued(column, "field", name, None, values.share(kind))
     return _mixed(column, values)
+
+
+def _of_somebody(column: str) -> bool:
+    """Whether a column of links leads to who sells a car, who may sell many."""
+    return bool(_SELLERS & set(words_of(column)))
 
 
 def _says_something_else(column: str) -> bool:
