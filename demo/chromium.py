@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-# The first draws as the second does, without windows that nobody sees: a page costs a third less computing.
+# The first draws pages as the second does, without windows that nobody sees, which costs less.
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 

@@ -352,15 +352,11 @@ def test_a_row_with_two_model_years_is_quarantined_with_that_reason(years: str) 
     }
 
 
-def unnamed_price(**more: list[str]) -> pd.DataFrame:
-    return table([*USUAL[:-1], "Prix annonceur"]).assign(**more)
-
-
 @pytest.mark.parametrize(
     "header", ["Prix d'achat", "Prix marché", "Prix catalogue", "Budget", "Caution", "Mise à prix"]
 )
 def test_an_amount_of_something_else_is_no_price_whatever_its_place(header: str) -> None:
-    raw = unnamed_price()
+    raw = table([*USUAL[:-1], "Prix annonceur"])
     raw.insert(0, header, ["50 000 DH", "60 000 DH", "70 000 DH", "40 000 DH"] * 5)
     assert taken_for(raw)[header] == "unknown"
     assert taken_for(raw)["Prix annonceur"] == "price_mad"
@@ -413,11 +409,21 @@ def test_years_and_distances_of_something_else_are_those_of_no_car(header: str) 
     assert taken_for(raw)[header] == "unknown"
 
 
-def test_the_kind_of_an_ad_sets_other_ads_aside() -> None:
-    raw = table(**{"Type d'annonce": ["Offre", "Demande", "Location", "Leasing"]})
+@pytest.mark.parametrize(
+    "kinds", [["Offre", "Demande", "Location", "Leasing"], ["À vendre", "Échange", "LLD", "Recherche"]]
+)
+def test_the_kind_of_an_ad_sets_other_ads_aside(kinds: list[str]) -> None:
+    raw = table(**{"Type d'annonce": kinds})
     parsed = tables.parse(raw, require_price=True)
     assert taken_for(raw)["Type d'annonce"] == "category"
     assert [bool(good) for good in parsed.good[:4]] == [True, False, False, False]
+
+
+def test_a_title_that_says_for_sale_is_no_kind_of_ad() -> None:
+    titles = [f"{make} {model} {year} à vendre" for make, model, year, *_ in CARS]
+    raw = table().drop(columns=USUAL[:3]).assign(**{"sc-1x0": titles * 5})
+    assert taken_for(raw)["sc-1x0"] == "title"
+    assert read(raw)["make"].tolist()[:4] == [car[0] for car in CARS]
 
 
 @pytest.mark.parametrize("header", ["Lien vendeur", "Seller URL", "boutique href", "Profil du vendeur"])

@@ -79,6 +79,13 @@ def test_what_is_no_amount_is_not_guessed(text: str) -> None:
         "Ancien prix 70 000 DH nouveau prix 60 000 DH",
         "<del>70 000 DH</del> <ins>60 000 DH</ins>",
         "Prix en baisse 70 000 DH 60 000 DH",
+        "Prix à la baisse 70 000 DH 60 000 DH",
+        "70 000 DH → 60 000 DH",
+        "prix de 70 000 DH à 60 000 DH",
+        "était 70 000 DH maintenant 60 000 DH",
+        "70 000 DH réduit à 60 000 DH",
+        "70 000 DH prix barré 60 000 DH",
+        "السعر القديم 70 000 درهم السعر الجديد 60 000 درهم",
     ],
 )
 def test_of_an_old_and_a_new_price_the_new_one_counts(text: str) -> None:
@@ -91,6 +98,7 @@ def test_of_an_old_and_a_new_price_the_new_one_counts(text: str) -> None:
         "60 000 DH dont 36 000 DH de crédit restant",
         "70 000 DH, cote argus 63 000 DH",
         "70 000 DH, reprise 40 000 DH",
+        "70 000 DH ou 60 000 DH",
         "90 000 DH TTC 75 000 DH HT",
         "60 000 DH estimation 55 000 DH",
         "90 000 DH HT",

@@ -73,7 +73,10 @@ class ApiProblem(Exception):
 
 
 class ApiClient:
-    """One connection to the API, for any number of threads' single calls; `timeout` as `TIMEOUT`."""
+    """One connection to the API, for any number of threads' single calls.
+
+    `timeout`: seconds to connect, and seconds between two bytes of an answer.
+    """
 
     def __init__(self, settings: Settings, timeout: tuple[float, float] = TIMEOUT) -> None:
         self._url = settings.api_url

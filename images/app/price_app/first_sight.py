@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # The list is worth waiting for so long, in seconds; after it the app comes alone.
 PATIENCE = 0.5
+# Visitors whose cars are asked for at the same moment; the others wait, no longer than that.
 _MOST_AT_ONCE = 8
 # Streamlit draws into this element.
 ROOT = '<div id="root"></div>'
@@ -103,7 +104,7 @@ def _address(listing_id: str) -> str:
 
 @lru_cache(maxsize=1)
 def _client() -> ApiClient:
-    """Apart from that of the pages, which waits longer: an API that hangs keeps no thread of this one."""
+    """A connection that gives up when the page does: an API that hangs keeps no thread for long."""
     return ApiClient(Settings.from_environment(), (PATIENCE, PATIENCE))
 
 

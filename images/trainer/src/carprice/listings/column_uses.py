@@ -44,6 +44,7 @@ _MOSTLY, _HALF, _SOME, _FEW = 0.8, 0.5, 0.3, 0.1
 _YEARS = 0.9
 _TITLES = 0.6
 _LEAST_MIXED, _MIXED_IN_ALL = 0.02, 0.7
+# Hardly any car has a larger fiscal power, and hardly any engine less horsepower.
 _MOST_FISCAL_POWER = 45
 _BY_LOOKS = (
     "fuel",
@@ -71,10 +72,12 @@ _SOMETHING_ELSE = frozenset((
     "since", "dedouane", "dedouanee", "dedouanement",
 ))  # fmt: skip
 
+# Words of headers whose links lead to who sells a car, and not to its ad
 _SELLERS = frozenset((
     "vendeur", "vendeuse", "seller", "boutique", "shop", "store", "profil", "profile", "agence", "agency",
     "dealer", "garage", "concessionnaire", "annonceur", "user", "utilisateur", "author", "auteur",
 ))  # fmt: skip
+
 # Words of headers whose days are those of cars, and not of ads
 _REGISTRATION = frozenset(("circulation", "immatriculation", "registration", "mec", "fabrication"))
 
@@ -178,15 +181,14 @@ def _other_than_named(column: str, named: HeaderName, values: ColumnValues) -> C
 
 
 def _is_engine_power(text: str) -> bool:
-    """Whether a number is the power of an engine in horsepower: few cars have as much fiscal power."""
+    """Whether a text begins with the power of an engine in horsepower, too much for a fiscal power."""
     number = re.match(r"\d+", text)
     return number is not None and int(number[0]) > _MOST_FISCAL_POWER
 
 
 def _is_near(text: str) -> bool:
-    """Whether a number is the way to a seller in kilometres, and none that a used car has gone."""
-    number = re.fullmatch(r"(\d{1,3}(?:[.,]\d)?)(?: ?km)?", text.strip().casefold())
-    return number is not None
+    """Whether a text is a way to a seller, below 1,000 km: a used car has gone farther."""
+    return re.fullmatch(r"\d{1,3}(?:[.,]\d)?(?: ?km)?", text.strip().casefold()) is not None
 
 
 def _by_looks(column: str, named: HeaderName, values: ColumnValues) -> ColumnUse | None:
@@ -253,7 +255,7 @@ def _by_looks_alone(column: str, values: ColumnValues) -> ColumnUse | None:
 
 
 def _of_somebody(column: str) -> bool:
-    """Whether a column of links leads to who sells a car, who may sell many."""
+    """Whether a header names who sells the cars, one of whom may sell many."""
     return bool(_SELLERS & set(words_of(column)))
 
 

@@ -164,7 +164,7 @@ def _chosen(
         by_name = named[place].rank if named[place].field == use.field else 2
         if use.role in _ONE_OF_EACH:
             by_name = 0 if named[place].hint == "title" else 1
-        # under a header that is there twice stands another car: it never fills in what this one lacks
+        # Under a header that is there twice may stand another car: what this one lacks stays unknown.
         again = float(use.column.endswith(REPEATED))
         rank = (
             0.0 if fits and held.filled else 1.0, float(by_name), again, -round(held.filled, 1), float(place)
@@ -219,7 +219,10 @@ def _leave_out_unnamed_prices(
     values: Sequence[ColumnValues],
     sample: pd.DataFrame,
 ) -> None:
-    """Use none of several columns of different amounts whose headers do not say which one is the price."""
+    """Leave out the amounts under headers that say nothing, where two columns of them differ.
+
+    A column that fills less than half of the rows asks no question: an old price is often so.
+    """
     prices = [place for place, use in enumerate(uses) if use.key == "price_mad"]
     filled = [place for place in prices if values[place].filled >= _FITS]
     if any(named[place].field == "price_mad" for place in prices) or len(filled) < 2:

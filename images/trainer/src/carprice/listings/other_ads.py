@@ -50,6 +50,9 @@ def kind_of_category(category: str) -> str | None:
 
     `"Voitures d'occasion dans Rabat, Agdal"` holds used cars, `"Motos dans Rabat"` motorbikes.
     """
+    whole = phrases("kind of ad").at(words_of(category), 0)
+    if whole is not None and whole.end == len(words_of(category)):
+        return whole.value
     words = [singular(word) for word in words_of(category)]
     head = words[: next((i for i, word in enumerate(words) if i and word in _WHERE), None)]
     for kind, runs in category_words():

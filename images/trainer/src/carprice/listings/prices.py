@@ -35,7 +35,11 @@ _NOT_THE_PRICE = re.compile(
     r"environ de|neuve? a|valeur|frais|dedouanement|ht|hors taxes?|km|kms|cv)(?![a-z])"
 )
 _INSTEAD_OF = re.compile(r"(?<![a-z])(?:au lieu de|a la place de|instead of|was|ancien prix|avant)(?![a-z])")
-_TAG = re.compile(r"</?[a-z][^<>]*>")
+# What stands between and around an old and a new price; another word makes an amount a debt or an estimate.
+_OLD_AND_NEW = re.compile(
+    r"</?[a-z][^<>]*>|(?<![a-z])(?:de|a|etait|puis|barre|reduite? a|soldee?|discount(?:ed)?|old|reduced to|"
+    r"from|to)(?![a-z])|القديم|الجديد|القديمة|الجديدة|[→⇒➜►•·>]"
+)
 _ASK = re.compile(
     r"appel|contact|demand|debattre|discut|negoci|call|request|(?<![a-z])ask(?![a-z])|poa|whatsapp|telephone|"
     r"(?<![a-z])tel(?![a-z])|consult|sur place|voir|offre|offer|gratuit|free|echange|non specifie|"
@@ -172,9 +176,8 @@ def _current(plain: str, amounts: list[_Amount]) -> _Amount:
         if first.dirhams == second.dirhams:
             return first
         between = plain[first.end : second.start]
-        around = _TAG.sub(" ", f"{plain[: first.start]} {between} {plain[second.end :]}")
-        if not _is_label(_INSTEAD_OF.sub(" ", around)):
-            # a debt, a value or a deposit beside the price
+        around = _INSTEAD_OF.sub(" ", f"{plain[: first.start]} {between} {plain[second.end :]}")
+        if not _is_label(_OLD_AND_NEW.sub(" ", _LABEL.sub(" ", around))):
             raise UnusableValue("two_amounts", plain)
         if _INSTEAD_OF.search(between):
             first, second = second, first
