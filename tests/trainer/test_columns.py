@@ -172,7 +172,9 @@ def test_a_file_of_titles_alone_is_read_and_a_title_without_a_year_is_set_aside(
     assert said["modèle: does not say the model year"] == 10
 
 
-@pytest.mark.parametrize("header", ["Prix (€)", "Prix en EUR", "Price USD", "prix x1000", "Prix/mois"])
+@pytest.mark.parametrize(
+    "header", ["Prix (€)", "Prix en EUR", "Price USD", "prix x1000", "Prix/mois", "Prix HT"]
+)
 def test_a_price_in_another_unit_refuses_the_file_unless_another_column_has_dirhams(header: str) -> None:
     raw = table([*USUAL[:-1], header])
     with pytest.raises(DataRefused, match="was expected to hold"):
@@ -375,9 +377,10 @@ def test_of_two_amounts_under_unknown_headers_neither_is_the_price() -> None:
     assert taken_for(raw)["sc-7"] == "price_mad"
 
 
-def test_another_car_under_the_same_headers_fills_nothing_in() -> None:
+@pytest.mark.parametrize("prices", [["", "120 000 DH", "", "70 000 DH"], ["", "", "", ""]])
+def test_another_car_under_the_same_headers_fills_nothing_in(prices: list[str]) -> None:
     raw = table()
-    raw["Prix"] = ["", "120 000 DH", "", "70 000 DH"] * 5
+    raw["Prix"] = prices * 5
     for header in ("Marque", "Modèle", "Prix"):
         raw[f"{header} (again)"] = raw[header].replace("", "99 000 DH")
     found = columns.recognise(raw)

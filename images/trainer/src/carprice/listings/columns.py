@@ -167,7 +167,7 @@ def _chosen(
         # Under a header that is there twice may stand another car: what this one lacks stays unknown.
         again = float(use.column.endswith(REPEATED))
         rank = (
-            0.0 if fits and held.filled else 1.0, float(by_name), again, -round(held.filled, 1), float(place)
+            again, 0.0 if fits and held.filled else 1.0, float(by_name), -round(held.filled, 1), float(place)
         )  # fmt: skip
         if use.key not in best or rank < best[use.key][0]:
             best[use.key] = rank, place
@@ -322,6 +322,7 @@ def _counts_thousands(mileages: pd.Series[Any]) -> bool:
 _UNITS = {
     "currency": "amounts in dirhams",
     "period": "the price of the car",
+    "tax": "prices with tax",
     "thousands": "amounts in dirhams",
     "distance": "a distance in kilometres",
 }

@@ -15,7 +15,7 @@ from carprice.listings.price_times import PriceTime, price_time
 REPEATED = "(again)"
 """The end of a column's name where the file has a header twice."""
 
-ForeignUnit = Literal["currency", "distance", "period", "thousands"]
+ForeignUnit = Literal["currency", "distance", "period", "tax", "thousands"]
 
 _SMALL_WORDS = frozenset(
     ("de", "du", "des", "la", "le", "les", "l", "d", "a", "au", "en", "in", "of", "the", "et", "and", "par")
@@ -41,6 +41,7 @@ _FOREIGN: dict[ForeignUnit, frozenset[str]] = {
         ("mois", "mensuel", "mensuelle", "mensualite", "mensualites", "month", "monthly", "jour",
          "jours", "day", "daily", "semaine", "week", "weekly")
     ),
+    "tax": frozenset(("ht",)),
     "thousands": frozenset(
         ("milliers", "millier", "thousand", "thousands", "1000", "x1000", "kdh", "kdhs", "kmad", "000",
          "10000", "1000km", "1000dh", "million", "millions", "x", "k")
