@@ -130,8 +130,9 @@ def test_the_list_reads_without_a_program_in_the_browser(browser: Browser, app: 
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("place", [0, 9])
-def test_the_app_takes_over_where_the_reader_is(page: Page, place: int) -> None:
+@pytest.mark.parametrize(("place", "times_slower"), [(0, 1), (9, 1), (9, 6)])
+def test_the_app_takes_over_where_the_reader_is(page: Page, place: int, times_slower: int) -> None:
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": times_slower})
     release = holding(page)
     page.goto("/annonces?marque=Renault", wait_until="commit")
     read = page.locator("#first-sight .cp-first-card").nth(place)
@@ -142,7 +143,7 @@ def test_the_app_takes_over_where_the_reader_is(page: Page, place: int) -> None:
     before = read.locator("article").bounding_box()
     assert page.get_by_test_id("offer").count() == 0
     release()
-    expect(page.locator("#first-sight")).to_have_count(0)
+    expect(page.locator("#first-sight")).to_have_count(0, timeout=60_000)
     same = page.get_by_test_id("offer").nth(place)
     expect(same).to_contain_text(car)
     after = same.bounding_box()

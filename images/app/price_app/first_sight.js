@@ -2,7 +2,7 @@
 (() => {
   const sight = document.getElementById("first-sight");
   const page = location.pathname;
-  const ended = "#root [data-test-script-state=notRunning]:is(:has(h1), :has(.st-key-state_screen))";
+  const ended = "#root [data-test-script-state=notRunning]";
   const cards = [...sight.querySelectorAll(".cp-first-card")];
   const same = (card) => document.querySelector(`#root .st-key-offer_${cards.indexOf(card)}`);
   // Streamlit draws the frame of a card first, then its text and its link.
@@ -13,9 +13,11 @@
 
   const watcher = new MutationObserver(() => {
     if (location.pathname !== page) return away();
-    if (!document.querySelector(ended)) return;
-    last ||= setTimeout(takeOver, 2000);
-    if (cards.every(finished)) takeOver();
+    const app = document.querySelector(ended);
+    if (!app?.querySelector("h1, .st-key-state_screen")) return;
+    // A slow browser draws the cards seconds after the script has ended. Other cars than these never come.
+    last ||= setTimeout(takeOver, 10_000);
+    if (cards.every(finished) || app.querySelector(".st-key-state_screen")) takeOver();
   });
 
   function away() {
