@@ -92,6 +92,21 @@ def test_another_currency_or_unit_is_told_with_its_factor(factor: float) -> None
     assert f"{reasons[0].params['factor']} times what model version 7 says" in reasons[0].record()["sentence"]
 
 
+@pytest.mark.parametrize(
+    ("factor", "held"), [(0.001, True), (1 / 10.8, True), (100, True), (0.5, False), (5, False)]
+)
+def test_prices_that_are_no_dirhams_hold_the_first_file_too(factor: float, held: bool) -> None:
+    listings = with_prices(lambda prices: prices * factor)
+    reasons, _ = reasons_to_hold(listings, PARAMS, lambda: "no model is in production")
+    assert [reason.code for reason in reasons] == ["no_usual_price"] * held
+    assert reasons_to_hold(listings.head(20), PARAMS, lambda: "no model is in production")[0] == []
+    if held:
+        assert (
+            "MAD (the median of 400 cars), expected between 10\u202f000 and 2\u202f000\u202f000"
+            in reasons[0].record()["sentence"]
+        )
+
+
 def test_right_files_of_one_kind_of_car_or_of_few_rows_are_not_held() -> None:
     listings = cars(2_000)
     dear = listings.nlargest(150, "price_mad")
@@ -115,7 +130,7 @@ def test_cars_that_the_model_does_not_know_well_say_nothing() -> None:
         return model(listings) * [1, 0.2, 4]
 
     reasons, found = reasons_to_hold(
-        with_prices(lambda prices: prices / 10.8), PARAMS, lambda: KnownPrices("7", unsure)
+        with_prices(lambda prices: prices * 2.5), PARAMS, lambda: KnownPrices("7", unsure)
     )
     assert (reasons, found) == ([], {"skipped": "model version 7 knows only 0 of the cars well enough"})
 
@@ -131,7 +146,7 @@ def test_a_model_that_can_not_price_the_listings_stops_no_file() -> None:
 
 
 def test_without_a_model_the_receipt_says_why_prices_were_not_compared() -> None:
-    listings = with_prices(lambda prices: prices / 10.8)
+    listings = with_prices(lambda prices: prices * 2.5)
     assert reasons_to_hold(listings, PARAMS, lambda: "no model is in production") == (
         [],
         {"skipped": "no model is in production"},

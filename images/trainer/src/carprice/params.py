@@ -93,6 +93,14 @@ class QualityParams(Section):
     hold_far_share: float = Field(
         default=0.15, gt=0, lt=1, description="A file is held if a larger share of its prices stands far."
     )
+    hold_least_usual_price: int = Field(
+        default=10_000, ge=0, description="A file is held if the median of its prices is below this, in MAD."
+    )
+    hold_most_usual_price: int = Field(
+        default=2_000_000,
+        ge=1,
+        description="A file is held if the median of its prices is above this, in MAD.",
+    )
     hold_odd_price_share: float = Field(
         default=0.05,
         gt=0,

@@ -128,6 +128,8 @@ HOLD_CODES: dict[str, str] = {
     "(the median of {rows} cars)",
     "prices_scattered": "{far} of {rows} prices are more than {times} times higher or lower than "
     "model version {version} says of the same cars",
+    "no_usual_price": "the usual price is {amount} MAD (the median of {rows} cars), expected between {least} "
+    "and {most}: are the prices in another currency or unit?",
     "one_price": "{times} of {rows} rows ask the same price, {amount} MAD",
     "ads_merged": "{merged} of {rows} rows are of different cars, but count as only {ads} ads: "
     "their links or ids are the same",

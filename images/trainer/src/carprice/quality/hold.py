@@ -112,6 +112,8 @@ class HoldEvidence:
         """
         found, price_check = _prices(self._drawn, params, prices)
         others = [_equal_prices(self._amounts, self.rows, params)]
+        if not found:
+            others.append(_usual_price(self._drawn, params))
         for code, merged in self.identities.merged().items():
             if merged.rows and _at_least(merged.rows, self.rows) > params.hold_merged_share:
                 others.append(HoldReason(code, {"merged": merged.rows, "rows": self.rows, "ads": merged.ads}))
@@ -155,6 +157,20 @@ def _prices(
     if _at_least(far, len(distance)) > params.hold_far_share:
         return [HoldReason("prices_scattered", {"far": far, "times": params.hold_far_factor} | about)], record
     return [], record
+
+
+def _usual_price(listings: pd.DataFrame, params: QualityParams) -> HoldReason | None:
+    """Prices that are no dirhams, whatever they are: told without a model, thus of the first file, too."""
+    if len(listings) < params.hold_min_rows:
+        return None
+    usual = float(listings["price_mad"].median())
+    least, most = params.hold_least_usual_price, params.hold_most_usual_price
+    if least <= usual <= most:
+        return None
+    amount = round(usual) if usual >= 10 else _two_digits(usual)
+    return HoldReason(
+        "no_usual_price", {"amount": amount, "rows": len(listings), "least": least, "most": most}
+    )
 
 
 def _equal_prices(amounts: Counter[float], rows: int, params: QualityParams) -> HoldReason | None:
