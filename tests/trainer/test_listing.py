@@ -336,6 +336,14 @@ def test_a_row_that_asks_no_price_is_no_fault() -> None:
     assert list(parsed.reasons.values()) == [1]
 
 
+def test_an_amount_that_no_car_costs_is_no_asking_price() -> None:
+    parsed = tables.parse(rows({"Prix": "1 DH"}, {"Prix": "185"}, {"Prix": "999"}, {"Prix": "1000"}), True)
+    assert parsed.fates.tolist() == ["unpriced", "unpriced", "unpriced", "accepted"]
+    assert {problem.sentence(): rows for problem, rows in parsed.aside.items()} == {
+        "Prix: less than 1000 MAD, which no car costs: no asking price": 3
+    }
+
+
 @pytest.mark.parametrize("price", ["612037205", "730000", "1000"])
 def test_a_price_that_looks_like_a_typing_error_is_accepted(price: str) -> None:
     assert problem_of(Prix=price) is None

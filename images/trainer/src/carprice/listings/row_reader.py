@@ -17,7 +17,7 @@ from carprice.listings.columns import Recognised
 from carprice.listings.moved_cells import is_suspect, may_be_suspect, moved_cells
 from carprice.listings.parsed import Fate, Parsed, Unreadable
 from carprice.listings.problems import UNREADABLE, RowProblem
-from carprice.listings.schema import COLUMNS, FEATURES, Kind, limits_of, newest_year
+from carprice.listings.schema import COLUMNS, FEATURES, LEAST_PRICE, Kind, limits_of, newest_year
 from carprice.listings.shared_columns import one_spelling, read_current_prices, read_shared_columns
 from carprice.listings.text import shorten
 from carprice.listings.title_facts import TOLD, Contradiction, merge_titles
@@ -31,6 +31,7 @@ Mask = npt.NDArray[np.bool_]
 _ASIDE: dict[str, Fate] = {
     "no_asking_price": "unpriced",
     "sold": "unpriced",
+    "no_price_of_a_car": "unpriced",
     "not_a_used_car": "not_used_car",
 }
 _MOST_EXAMPLES = 3
@@ -248,6 +249,15 @@ class RowReader:
             foreign &= ~np.isnan(canonical["price_mad"])
             self.reject("price_mad", "other_currency", foreign)
             canonical["price_mad"][foreign] = np.nan
+
+    def put_aside_prices_of_no_car(self, canonical: dict[str, Any]) -> None:
+        """Sellers who tell no price write 1 or 37 dirhams, because the site wants a number."""
+        if "price_mad" in self.required:
+            low = (canonical["price_mad"] > 0) & (canonical["price_mad"] < LEAST_PRICE)
+            params = {"least": LEAST_PRICE}
+            problem = RowProblem("no_price_of_a_car", params, self.found.name("price_mad"))
+            self._add(self.aside, problem, low & self.usable)
+            canonical["price_mad"] = np.where(low, np.nan, canonical["price_mad"])
 
     def give_names_one_spelling(self, canonical: dict[str, Any]) -> dict[tuple[str, str], Mask]:
         """Makes and models in the spelling of the vocabulary; by field and code those that name none."""

@@ -71,6 +71,8 @@ EQUIPMENT: tuple[str, ...] = (
 FIRST_YEAR = 1950
 LONGEST_TEXT = 200
 LONGEST_URL = 2000
+LEAST_PRICE = 1_000
+"""No car costs less, in MAD. Sellers who tell no price write 1 or 185; the cheapest real cars ask 9,000."""
 _ABOVE_ZERO = math.nextafter(0, 1)
 
 _COLUMNS: tuple[Column, ...] = (
