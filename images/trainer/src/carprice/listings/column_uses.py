@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from carprice.listings.availability import reader_of_availability
 from carprice.listings.cards import card_of, tells_several_fields
 from carprice.listings.folding import words_of
 from carprice.listings.header_names import HeaderName, is_index_header
@@ -16,7 +17,7 @@ from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKi
 
 Role = Literal[
     "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency",
-    "distance_unit", "current_price", "index", "second", "other_unit", "unknown",
+    "distance_unit", "current_price", "availability", "index", "second", "other_unit", "unknown",
 ]  # fmt: skip
 
 USE_CODES: dict[str, str] = {
@@ -129,6 +130,11 @@ def use_of(
         return ColumnUse(column, "other_unit", named.field, "other_unit", params)
     if named.time == "earlier":
         return ColumnUse(column, "second", "price_mad", "earlier_price")
+    says_on_sale = reader_of_availability(column) if named.field in (None, "condition") else None
+    if says_on_sale is not None:
+        told = values.share_where(lambda text: says_on_sale(text) is not None)
+        if told >= _MOSTLY:
+            return _valued(column, "availability", None, named.field, told)
     if named.field == "url" and _of_somebody(column):
         return ColumnUse(column, "unknown", code="not_known")
     if named.field is None:

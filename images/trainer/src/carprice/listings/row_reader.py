@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from carprice.listings.amounts import UnusableValue
+from carprice.listings.availability import reader_of_availability
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised
 from carprice.listings.moved_cells import is_suspect, may_be_suspect, moved_cells
@@ -250,13 +251,24 @@ class RowReader:
             self.reject("price_mad", "other_currency", foreign)
             canonical["price_mad"][foreign] = np.nan
 
+    def put_aside_sold_cars(self, canonical: dict[str, Any]) -> None:
+        """Nobody asks the price of a car any more whose row says that it is sold or reserved."""
+        if "price_mad" not in self.required:
+            return
+        for column in self.found.of("availability"):
+            on_sale = reader_of_availability(column)
+            codes, uniques = pd.factorize(self.raw[column])
+            texts = [clean(str(value)) for value in uniques]
+            gone = np.array([on_sale is not None and on_sale(text) is False for text in texts])[codes]
+            self._add(self.aside, RowProblem("sold", {}, column), gone & self.usable)
+
     def put_aside_prices_of_no_car(self, canonical: dict[str, Any]) -> None:
         """Sellers who tell no price write 1 or 37 dirhams, because the site wants a number."""
         if "price_mad" in self.required:
             low = (canonical["price_mad"] > 0) & (canonical["price_mad"] < LEAST_PRICE)
             params = {"least": LEAST_PRICE}
             problem = RowProblem("no_price_of_a_car", params, self.found.name("price_mad"))
-            self._add(self.aside, problem, low & self.usable)
+            self._add(self.aside, problem, low & self.usable & ~self.is_aside())
             canonical["price_mad"] = np.where(low, np.nan, canonical["price_mad"])
 
     def give_names_one_spelling(self, canonical: dict[str, Any]) -> dict[tuple[str, str], Mask]:

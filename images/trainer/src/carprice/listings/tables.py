@@ -74,6 +74,7 @@ def parse(
     rows.fill_from_shared_columns(canonical)
     rows.take_current_prices(canonical)
     rows.refuse_other_currencies(canonical)
+    rows.put_aside_sold_cars(canonical)
     rows.put_aside_prices_of_no_car(canonical)
     nameless = rows.give_names_one_spelling(canonical)
     rows.fill_from_titles(canonical)

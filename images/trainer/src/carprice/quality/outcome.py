@@ -247,7 +247,7 @@ class Outcome:
             return None
         advice = "Land a file with more listings, or lower quality.min_rows in params.yaml."
         for problem, times in _most_frequent_first(self.reasons + self.aside).most_common(1):
-            if times > usable:
+            if times >= usable:
                 reason = f"The most frequent reason of the others is: {problem.sentence()}"
                 advice = f"{reason} ({thousands(times)} rows). {advice}"
         if usable < least:

@@ -26,6 +26,7 @@ _ROLE_WORDS: dict[str, str] = {
     "equipment": "list of equipment",
     "category": "category of the ad",
     "current_price": "current price",
+    "availability": "whether the car is on sale",
     "place": "place of the ad",
     "currency": "currency of the price",
     "index": "row number",
