@@ -315,6 +315,27 @@ def test_a_price_beside_which_a_column_names_another_currency_is_not_used() -> N
     assert parsed.listings["price_mad"].isna().tolist() == [False, True, False, False] * 5
 
 
+@pytest.mark.parametrize(
+    ("header", "unit", "code"),
+    [
+        ("Période", "par mois", "price_per_period"),
+        ("price_period", "day", "price_per_period"),
+        ("Unité prix", "millions", "not_an_amount"),
+    ],
+)
+def test_a_price_beside_which_a_column_names_a_rate_or_a_scale_is_not_used(
+    header: str, unit: str, code: str
+) -> None:
+    parsed = tables.parse(table(**{header: ["DH", unit, "total", "MAD"]}), require_price=True)
+    assert parsed.fates.tolist() == ["accepted", "quarantined", "accepted", "accepted"] * 5
+    assert {problem.code for problem in parsed.reasons} == {code}
+
+
+def test_the_months_of_a_warranty_are_no_period_of_the_price() -> None:
+    parsed = tables.parse(table(Garantie=["mois", "an", "mois", "mois"]), require_price=True)
+    assert set(parsed.fates) == {"accepted"}
+
+
 def test_models_beside_their_makes_and_cities_need_no_header_that_is_known() -> None:
     raw = table(x9=["Casablanca", "Fès"])
     raw.columns = pd.Index([f"x{n}" for n in range(len(raw.columns))])

@@ -14,6 +14,7 @@ from carprice.listings.folding import words_of
 from carprice.listings.header_names import HeaderName, is_index_header
 from carprice.listings.schema import EQUIPMENT
 from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKind
+from carprice.listings.words import price_unit
 
 Role = Literal[
     "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency",
@@ -78,6 +79,9 @@ _SELLERS = frozenset((
     "vendeur", "vendeuse", "seller", "boutique", "shop", "store", "profil", "profile", "agence", "agency",
     "dealer", "garage", "concessionnaire", "annonceur", "user", "utilisateur", "author", "auteur",
 ))  # fmt: skip
+
+# Words of headers whose months and days are those of a price, and not of a warranty
+_RATES = frozenset(("periode", "period", "prix", "price", "tarif", "rate", "loyer", "rent", "location"))
 
 # Words of headers whose days are those of cars, and not of ads
 _REGISTRATION = frozenset(("circulation", "immatriculation", "registration", "mec", "fabrication"))
@@ -216,7 +220,8 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
     unknown = ColumnUse(column, "unknown", code="not_known")
     if not values.filled:
         return unknown
-    if values.share("currency") >= _MOSTLY:
+    rates = values.share_where(lambda text: price_unit(text) == "price_per_period")
+    if values.share("currency") >= _MOSTLY and (not rates or _RATES & set(words_of(column))):
         return _valued(column, "currency", None, None, values.share("currency"))
     if values.label is not None and not named.hint and values.fit(values.label) >= _HALF:
         return _valued(column, "field", values.label, None, values.fit(values.label))

@@ -24,7 +24,7 @@ from carprice.listings.text import shorten
 from carprice.listings.title_facts import TOLD, Contradiction, merge_titles
 from carprice.listings.values import expectation, reader_of
 from carprice.listings.vocabulary import Vocabulary
-from carprice.listings.words import is_dirham, is_unknown
+from carprice.listings.words import is_unknown, price_unit
 
 Values = npt.NDArray[Any] | ExtensionArray
 Mask = npt.NDArray[np.bool_]
@@ -242,14 +242,18 @@ class RowReader:
             canonical["price_mad"][apart | unread] = np.nan
 
     def refuse_other_currencies(self, canonical: dict[str, Any]) -> None:
-        """Prices beside which a column names another currency than dirhams can't be used."""
+        """Prices beside which a column names something else than dirhams can't be used."""
         for column in self.found.of("currency"):
             codes, uniques = pd.factorize(self.raw[column])
             texts = [clean(str(value)) for value in uniques]
-            foreign = np.array([not is_unknown(text) and not is_dirham(text) for text in texts])[codes]
-            foreign &= ~np.isnan(canonical["price_mad"])
-            self.reject("price_mad", "other_currency", foreign)
-            canonical["price_mad"][foreign] = np.nan
+            units = [
+                "dirhams" if is_unknown(text) else price_unit(text) or "other_currency" for text in texts
+            ]
+            for unit in set(units) - {"dirhams"}:
+                foreign = np.array([each == unit for each in units])[codes]
+                foreign &= ~np.isnan(canonical["price_mad"])
+                self.reject("price_mad", unit, foreign)
+                canonical["price_mad"][foreign] = np.nan
 
     def put_aside_sold_cars(self, canonical: dict[str, Any]) -> None:
         """Nobody asks the price of a car any more whose row says that it is sold or reserved."""

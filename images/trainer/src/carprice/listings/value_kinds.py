@@ -186,7 +186,7 @@ _TESTS: dict[ValueKind, Callable[[str], bool]] = {
     "category": lambda text: len(text) <= _LONGEST_CATEGORY and kind_of_category(text) is not None,
     "place": lambda text: place_in_category(text) is not None,
     "city": is_city,
-    "currency": words.is_currency,
+    "currency": lambda text: words.price_unit(text) is not None,
     "make": lambda text: shipped_vocabulary().make_named(text) is not None,
     "make_and_model": _begins_with_make,
     "title": _is_title,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from typing import Literal
 
 from carprice.listings.folding import words_of
 
@@ -31,6 +32,18 @@ _OTHER_CURRENCIES = frozenset(
     ("eur", "euro", "euros", "€", "usd", "dollar", "dollars", "$", "us$", "gbp", "£", "aed", "sar", "dzd",
      "tnd", "cad", "chf", "kdh", "centimes", "يورو", "دولار")
 )  # fmt: skip
+
+_WHOLE_PRICES = frozenset(("total", "prix total", "prix de vente"))
+_PERIODS = frozenset((
+    "jour", "jours", "semaine", "mois", "an", "day", "week", "month", "year", "journalier", "mensuel",
+    "mensuelle", "daily", "weekly", "monthly", "يوم", "شهر",
+))  # fmt: skip
+# Such an amount is no number of dirhams, and how large it is depends on the speaker.
+_SCALES = frozenset((
+    "million", "millions", "mdh", "mdhs", "mille", "milliers", "ryal", "ryals", "riyal", "rial", "مليون",
+    "الف", "ريال",
+))  # fmt: skip
+PriceUnit = Literal["dirhams", "other_currency", "price_per_period", "not_an_amount"]
 
 _YES = (
     "true", "oui", "yes", "vrai", "1", "1.0", "y", "o", "x", "✓", "✔", "☑", "✅", "نعم", "t", "présent",
@@ -174,14 +187,17 @@ def is_unknown(value: str) -> bool:
     return _without_accents(plain) in _unknown_without_accents()
 
 
-def is_currency(value: str) -> bool:
-    """Whether a value is the name or the sign of a currency."""
-    return value.strip().casefold() in _DIRHAMS | _OTHER_CURRENCIES
-
-
-def is_dirham(value: str) -> bool:
-    """Whether a value is a name of the dirham."""
-    return value.strip().casefold() in _DIRHAMS
+def price_unit(value: str) -> PriceUnit | None:
+    """What a value beside a price says that the price is in; None for a text that says nothing of it."""
+    plain = value.strip().casefold()
+    if plain in _DIRHAMS or _key(plain) in _WHOLE_PRICES:
+        return "dirhams"
+    if plain in _OTHER_CURRENCIES:
+        return "other_currency"
+    key = _key(plain)
+    if key.removeprefix("par ").removeprefix("per ") in _PERIODS:
+        return "price_per_period"
+    return "not_an_amount" if key in _SCALES else None
 
 
 def fuel(value: str) -> str | None:

@@ -28,7 +28,7 @@ _ROLE_WORDS: dict[str, str] = {
     "current_price": "current price",
     "availability": "whether the car is on sale",
     "place": "place of the ad",
-    "currency": "currency of the price",
+    "currency": "currency or unit of the price",
     "index": "row number",
     "second": "not used",
     "other_unit": "not used",
