@@ -279,6 +279,52 @@ def test_other_json_is_no_table(found: Any) -> None:
     assert refused.value.code == "no_list_of_records"
 
 
+WRAPPINGS: dict[str, Any] = {
+    "a search's hits": lambda: {
+        "took": 5,
+        "hits": {"total": 8, "hits": [{"_id": n, "_source": r} for n, r in enumerate(RECORDS)]},
+    },
+    "a page's data": lambda: {"props": {"pageProps": {"ads": RECORDS, "tags": [{"id": 1}]}}, "page": "/x"},
+    "beside another list": lambda: {"annonces": RECORDS, "pages": [{"url": "x"}]},
+    "pages": lambda: [RECORDS[:1], [], RECORDS[1:]],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_the_list_of_listings_is_found_within_other_json(wrapping: str, indent: int | None) -> None:
+    raw = read_raw(json.dumps(WRAPPINGS[wrapping](), indent=indent).encode())
+    assert raw.header == tuple(RECORDS[0])
+    assert len(raw.table) == len(RECORDS)
+    assert raw.faults == {}
+
+
+def test_a_list_that_was_appended_to_a_file_is_read_too() -> None:
+    raw = read_raw(json.dumps(RECORDS).encode() + b"\n" + json.dumps(RECORDS[:1], indent=1).encode())
+    assert len(raw.table) == len(RECORDS) + 1
+    assert raw.table["Prix"].iloc[-1] == raw.table["Prix"].iloc[0]
+
+
+def test_similar_cars_within_the_only_record_are_no_listings() -> None:
+    record = RECORDS[0] | {"similar": RECORDS}
+    assert len(read_raw(json.dumps(record).encode()).table) == 1
+
+
+def test_labels_in_lists_within_a_record_are_columns() -> None:
+    told = {
+        "primary": [
+            {"name": "Marque", "key": "brand", "value": "Fiat"},
+            {"name": "Modèle", "value": "Punto"},
+        ],
+        "secondary": [{"name": "Kilométrage", "value": "90 000"}],
+    }
+    raw = read_raw(lines([{"id": n, "params": told} for n in range(3)]))
+    assert raw.header == ("id", "Marque", "Modèle", "Kilométrage")
+    assert raw.table.iloc[2].tolist() == ["2", "Fiat", "Punto", "90 000"]
+    twice = {"primary": told["primary"], "secondary": told["primary"]}
+    assert read_raw(lines([{"id": 1, "params": twice}])).header == ("id", "params")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -293,6 +339,20 @@ def test_other_json_is_no_table(found: Any) -> None:
             '[{"label": "ABS", "value": "1"}, {"label": "ABS", "value": "1"}]',
         ),
         ([], "[]"),
+        ({"@type": "Offer", "price": 60000, "priceCurrency": "MAD", "url": "/x"}, "60000 MAD"),
+        ([{"price": 60000, "priceCurrency": "MAD"}], "60000 MAD"),
+        (
+            {"price": 60000, "priceCurrency": "MAD", "availability": "https://schema.org/SoldOut"},
+            "60000 MAD (sold)",
+        ),
+        ({"price": None, "priceCurrency": "MAD"}, '{"price": null, "priceCurrency": "MAD"}'),
+        ({"@type": "Brand", "name": "Fiat"}, "Fiat"),
+        ({"@type": "QuantitativeValue", "value": 90000, "unitCode": "KMT"}, "90000 km"),
+        ({"value": 90000, "unitCode": "SMI"}, "90000 miles"),
+        ({"$numberInt": "2015"}, "2015"),
+        ({"$date": {"$numberLong": "5"}}, "5"),
+        ({"withCurrency": "60 000 DH", "withoutCurrency": 60000}, "60 000 DH"),
+        ({"city": {"id": 5, "name": "Fès"}}, "Fès"),
     ],
 )
 def test_values_within_a_record_are_written_as_people_would(value: Any, text: str) -> None:

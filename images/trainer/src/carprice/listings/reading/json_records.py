@@ -14,8 +14,8 @@ from carprice.errors import DataRefused
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading.chunking import ChunkBuilder
 from carprice.listings.reading.encodings import HEAD_BYTES, wide_encoding
-from carprice.listings.reading.json_tables import begins_like_a_table, records_of
-from carprice.listings.reading.json_values import written
+from carprice.listings.reading.json_tables import begins_like_a_table, is_listing, records_of
+from carprice.listings.reading.json_values import spread, written
 from carprice.listings.reading.lines import Block, blocks
 from carprice.listings.reading.notes import NoteBook
 from carprice.listings.reading.raw_table import Note, RawChunk, no_rows, too_many_rows, unique
@@ -69,7 +69,10 @@ def _of_one_line(line: str) -> str:
 
 
 def _lists_records(found: Any) -> bool:
-    return isinstance(found, dict) and any(
+    """Whether an object is the wrapping of a list of records, and no listing with a list of similar ones."""
+    if not isinstance(found, dict) or is_listing(found):
+        return False
+    return any(
         isinstance(value, list) and any(isinstance(each, dict) for each in value) for value in found.values()
     )
 
@@ -184,12 +187,14 @@ def _line_item(number: int, text: str) -> _Item:
 
 
 def _unwrapped(found: Any) -> Any:
-    """The record in an object that holds nothing else, such as `{"node": {…}}`."""
+    """The record in an object that holds nothing else, such as `{"node": {…}}`, or in a hit of a search."""
+    if isinstance(found, dict) and isinstance(found.get("_source"), dict):
+        found = found["_source"]
     while (
         isinstance(found, dict) and len(found) == 1 and isinstance(inner := next(iter(found.values())), dict)
     ):
         found = inner
-    return found
+    return spread(found) if isinstance(found, dict) and not isinstance(found, _RepeatedKey) else found
 
 
 def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -213,9 +218,14 @@ def _text(content: bytes) -> str:
 
 
 def _elements(text: str, place: int, name: str) -> Iterator[_Item]:
-    """The elements of the list that begins at `place`, each with its number."""
-    for number, (found, _) in enumerate(_walk(text, place, name), 1):
-        yield _element(number, found)
+    """The elements of the list that begins at `place`, and of lists right behind it, each with its number."""
+    number = 0
+    while text.startswith("[", place):
+        end = _after_space(text, place + 1)
+        for found, end in _walk(text, place, name):  # noqa: B007
+            number += 1
+            yield _element(number, found)
+        place = _after_space(text, end + 1)
 
 
 def _element(number: int, found: Any) -> _Item:
@@ -253,6 +263,9 @@ def _place_of_records(text: str, name: str) -> int | None:
     place = _after_space(text, 0)
     if text[place] == "[":
         records, end = _end_of_list(text, place, name)
+        # Scrapy appends a list of its own to a file that is there.
+        while records and text.startswith("[", _after_space(text, end)):
+            _, end = _end_of_list(text, _after_space(text, end), name)
         _require_end(text, end, name)
         return place if records or not _lists_lists(text, place) else None
     lists: list[int] = []
@@ -274,9 +287,7 @@ def _place_of_records(text: str, name: str) -> int | None:
         elif text[place : place + 1] != "}":
             raise _not_json(text, place, name)
     _require_end(text, place + 1, name)
-    if len(lists) > 1:
-        raise no_records(name)
-    return lists[0] if lists else None
+    return lists[0] if len(lists) == 1 else None
 
 
 def _lists_lists(text: str, place: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from carprice.listings.reading.layout import known_words
 
-_LEAST_KNOWN = 3
+_LEAST_KNOWN, _LEAST_KNOWN_OF_RECORDS = 3, 2
 _BEGINS_LIKE_A_TABLE = re.compile(
     r"""\s*\{\s*(?:
         "(?:columns|index|data)"\s*:\s*\[     # the names and the rows apart
@@ -28,13 +28,18 @@ def records_of(document: Any) -> list[Any] | None:
     """The rows of a table as records; None where the document is no table with known headers.
 
     Takes `{"columns": […], "data": [[…], …]}`, a list of rows with the header as its first, columns as lists
-    of one length, columns as objects with one key for each row, and rows as the values of an object. A row
-    with fewer or more values than the header is left as it is.
+    of one length, columns as objects with one key for each row, rows as the values of an object, a list of
+    pages of records, and the one list of records with known keys anywhere within objects. A row with fewer or
+    more values than the header is left as it is.
     """
     if isinstance(document, list):
-        return _with_header(document[0], document[1:]) if document else None
+        return _pages(document) or (_with_header(document[0], document[1:]) if document else None)
     if not isinstance(document, dict) or not document:
         return None
+    return _of_object(document) or _the_list_within(document)
+
+
+def _of_object(document: dict[str, Any]) -> list[Any] | None:
     if isinstance(document.get("data"), list) and "columns" in document:
         return _with_header(document["columns"], document["data"])
     values = list(document.values())
@@ -44,6 +49,39 @@ def records_of(document: Any) -> list[Any] | None:
     if all(isinstance(value, dict) for value in values):
         return _by_key(document)
     return None
+
+
+def _pages(document: list[Any]) -> list[Any] | None:
+    pages = [page for page in document if page != []]
+    if not pages or not all(isinstance(page, list) and are_listings(page) for page in pages):
+        return None
+    return [record for page in pages for record in page]
+
+
+def are_listings(found: list[Any]) -> bool:
+    """Whether the first record of a list has keys that are known headers."""
+    first = next((each for each in found if isinstance(each, dict)), {})
+    return known_words(list(first.get("_source", first))) >= _LEAST_KNOWN_OF_RECORDS
+
+
+def is_listing(found: dict[str, Any]) -> bool:
+    """Whether an object has the keys of a listing."""
+    return known_words(list(found)) >= _LEAST_KNOWN
+
+
+def _the_list_within(document: dict[str, Any]) -> list[Any] | None:
+    found: list[list[Any]] = []
+    objects = [document]
+    while objects:
+        each = objects.pop()
+        if is_listing(each):
+            return None  # a record, and the list within is of something else
+        for value in each.values():
+            if isinstance(value, dict):
+                objects.append(value)
+            elif isinstance(value, list) and are_listings(value):
+                found.append(value)
+    return found[0] if len(found) == 1 else None
 
 
 def _with_header(header: Any, rows: list[Any]) -> list[Any] | None:

@@ -5,27 +5,82 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_AMOUNTS = ("value", "amount")
-_UNITS = ("currency", "currencyCode", "unit", "unitText")
+from carprice.listings.availability import on_sale
+
+_AMOUNTS = ("value", "amount", "price")
+_UNITS = ("currency", "currencyCode", "priceCurrency", "unit", "unitText", "unitCode")
+_UNIT_CODES = {"KMT": "km", "SMI": "miles"}
+"""Codes of UN/CEFACT that schema.org writes for units."""
 _BOUNDS = (("min", "max"), ("from", "to"))
 _LABELS = ("label", "name", "key")
+_WITH_CURRENCY = "withCurrency"
 
 
 def written(value: Any) -> str:
     """Text as it is, an amount with its unit, the bounds of a range, other lists and objects as JSON.
 
-    `{"value": 60000, "currency": "MAD"}` is `60000 MAD`, `{"min": 5, "max": 9}` is `5 - 9`. A list of objects
-    that each have a label and a value is one object of these.
+    `{"value": 60000, "currency": "MAD"}` is `60000 MAD`, `{"min": 5, "max": 9}` is `5 - 9`, an offer of
+    schema.org its price, `{"@type": "Brand", "name": "Fiat"}` is `Fiat` and `{"$numberInt": "5"}` is `5`. A
+    list of objects that each have a label and a value is one object of these.
     """
     if isinstance(value, str):
         return value
     if value is None:
         return ""
+    if isinstance(value, list) and len(value) == 1 and _is_offer(value[0]):
+        (value,) = value
     if isinstance(value, dict):
-        value = _measured(value)
+        value = _in_one(value)
     elif isinstance(value, list):
         value = _labelled(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def spread(record: dict[str, Any]) -> dict[str, Any]:
+    """`record` with the labels of an object that holds nothing but lists of labels with values as keys.
+
+    `{"params": {"primary": [{"name": "Marque", "value": "Fiat"}]}}` is `{"Marque": "Fiat"}`. A label that is
+    a key of the record, or stands twice, leaves the object as it is.
+    """
+    for key, value in tuple(record.items()):
+        if (
+            not isinstance(value, dict)
+            or not value
+            or not all(isinstance(each, list) for each in value.values())
+        ):
+            continue
+        lists = [_labelled(each) for each in value.values() if each]
+        if not lists or not all(isinstance(each, dict) for each in lists):
+            continue
+        pairs = [pair for each in lists for pair in each.items()]
+        told = dict(pairs)
+        if len(told) == len(pairs) and not set(told) & set(record):
+            del record[key]
+            record |= told
+    return record
+
+
+def _is_offer(value: Any) -> bool:
+    keys = ("price", "priceCurrency")
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in keys)
+
+
+def _in_one(value: dict[str, Any]) -> Any:
+    """What an object says, where it is only the wrapping of a text, an amount, or lists of labels."""
+    if _is_offer(value):
+        amount = f"{value['price']} {value['priceCurrency']}"
+        return f"{amount} (sold)" if on_sale(str(value.get("availability"))) is False else amount
+    value = {key: each for key, each in value.items() if not key.startswith("@")}
+    if isinstance(value.get(_WITH_CURRENCY), str):
+        return value[_WITH_CURRENCY]
+    ((key, only),) = value.items() if len(value) == 1 else [("", None)]
+    if isinstance(only, dict):
+        return _in_one(only)
+    if key.startswith("$") or key == "name":
+        return only if isinstance(only, str) else value
+    if set(value) == {"id", "name"}:
+        return value["name"] if isinstance(value["name"], str) else value
+    return _measured(value)
 
 
 def _measured(value: dict[str, Any]) -> Any:
@@ -37,7 +92,7 @@ def _measured(value: dict[str, Any]) -> Any:
             return f"{value[low]} - {value[high]}"
     amount = next((value[key] for key in _AMOUNTS if key in value), None)
     unit = next((value[key] for key in _UNITS if key in value), None)
-    return value if amount is None or unit is None else f"{amount} {unit}"
+    return value if amount is None or unit is None else f"{amount} {_UNIT_CODES.get(unit, unit)}"
 
 
 def _labelled(value: list[Any]) -> Any:
