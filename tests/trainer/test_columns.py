@@ -456,3 +456,10 @@ def test_a_link_to_the_seller_names_no_ad(header: str) -> None:
     assert taken_for(raw)[header] == "unknown"
     raw["Lien"] = [f"https://www.example.ma/{n}" for n in range(len(raw))]
     assert taken_for(raw)["Lien"] == "url"
+
+
+def test_a_column_whose_values_are_not_what_its_header_says_is_named_where_it_is_missing() -> None:
+    raw = table(**{"Année-Modèle": [f"1905-06-{n:02d}" for n in range(1, 21)]})
+    with pytest.raises(DataRefused) as refused:
+        tables.parse(raw, require_price=True)
+    assert "'Année-Modèle' is read as scraped_at: its header says model_year, but " in str(refused.value)

@@ -345,6 +345,9 @@ def _missing_columns(found: Recognised, columns: Sequence[str], file: str) -> Da
     keys = {ascii_words(column): column for column in found.unused}
     guesses = []
     for name in found.missing:
+        for use in found.uses:
+            if use.params.get("header") == name:
+                guesses.append(f"{use.column!r} is read as {use.taken_for}: {use.reason()}")
         for alias in HEADERS[name]:
             close = difflib.get_close_matches(ascii_words(alias), keys, n=1, cutoff=0.7)
             if close:
