@@ -161,12 +161,15 @@ def test_a_consumption_under_the_header_of_the_mileage_is_not_used() -> None:
     assert read(raw, without=("km",))["mileage_km_min"].isna().all()
 
 
-def test_motorbikes_between_cars_are_set_aside() -> None:
+def test_motorbikes_and_trucks_between_cars_are_set_aside() -> None:
     raw = usual()
     raw.loc[2, ["Marque", "Modèle"]] = ["Honda", "CBR 600"]
     raw.loc[5, ["Marque", "Modèle"]] = ["Yamaha", "MT 07"]
+    raw.loc[6, ["Marque", "Modèle"]] = ["Mercedes-Benz", "Actros 1845"]
+    raw.loc[7, ["Marque", "Modèle"]] = ["Volvo", "FH 500"]
+    raw.loc[8, ["Marque", "Modèle"]] = ["Mercedes-Benz", "Sprinter"]
     fates = tables.parse(raw, require_price=True).fates
-    assert [n for n in range(ROWS) if fates[n] == "not_used_car"] == [2, 5]
+    assert [n for n in range(ROWS) if fates[n] == "not_used_car"] == [2, 5, 6, 7]
 
 
 def test_points_between_the_thousands_of_mileages_are_no_thousands_of_kilometres() -> None:

@@ -28,6 +28,7 @@ from carprice.listings.vocabulary import Vocabulary
 Mask = npt.NDArray[np.bool_]
 
 _LONGEST_CATEGORY = 40
+_NO_CARS = ("motorbike", "truck")
 _UNITS: tuple[tuple[str, str, str, Callable[[str], bool], str], ...] = (
     ("distance_unit", "mileage", "mileage_km_min", words.is_kilometres, "other_distance"),
     ("distance_unit", "mileage", "mileage_km_max", words.is_kilometres, "other_distance"),
@@ -110,7 +111,7 @@ class Cars:
     """Makes and models (objects, shape (n,)) each in one spelling.
 
     `unknown` are by field and code the rows whose make or model names nothing: these are unknown. `others`
-    are the rows of motorbikes, by what tells it.
+    are the rows of motorbikes and trucks, by what tells it.
     """
 
     makes: npt.NDArray[Any]
@@ -138,11 +139,11 @@ def one_spelling(
         codes = np.array([getattr(car, f"{name}_code") for car in names], dtype=object)[places]
         for code in {code for code in codes if code is not None}:
             unknown[name, code] = codes == code
-    bikes = [_motorbike(car, vocabulary, newest_year) for car in names]
+    no_cars = [_no_car(car, vocabulary, newest_year) for car in names]
     others = {
-        bike: np.array([each == bike for each in bikes], dtype=bool)[places]
-        for bike in set(bikes)
-        if bike is not None
+        other: np.array([each == other for each in no_cars], dtype=bool)[places]
+        for other in set(no_cars)
+        if other is not None
     }
     return Cars(
         _column(names, places, attrgetter("make")),
@@ -152,11 +153,11 @@ def one_spelling(
     )
 
 
-def _motorbike(car: CarName, vocabulary: Vocabulary, newest_year: int) -> OtherAd | None:
+def _no_car(car: CarName, vocabulary: Vocabulary, newest_year: int) -> OtherAd | None:
     if car.make is None or car.model is None or vocabulary.model_named(car.make, car.model) is not None:
         return None
     other = read_title(f"{car.make} {car.model}", vocabulary, newest_year).other
-    return other if other is not None and other.sure and other.kind == "motorbike" else None
+    return other if other is not None and other.sure and other.kind in _NO_CARS else None
 
 
 def _known(value: Any) -> str | None:
