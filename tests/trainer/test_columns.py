@@ -8,6 +8,7 @@ import pytest
 from carprice.errors import DataRefused
 from carprice.listings import columns, tables
 from carprice.listings.cards import card_of
+from carprice.listings.schema import newest_year
 
 CARS = [
     ("Dacia", "Logan", "2015", "120 000 km", "Diesel", "6 CV", "Manuelle", "80 000 DH"),
@@ -306,6 +307,15 @@ def test_a_make_that_names_nothing_is_taken_from_the_title() -> None:
 def test_a_city_has_one_spelling() -> None:
     cities = ["FES", "Fès", "فاس", "Beni-Mellal"]
     assert read(table(Ville=cities))["city"].head(3).tolist() == ["Fès"] * 3
+
+
+def test_years_of_ads_are_no_model_years_where_another_column_has_those() -> None:
+    newest = newest_year()
+    years = {"Année": [str(newest - 2), str(newest - 1)], "1ère immat.": ["2007", "2013", "2014", "2016"]}
+    raw = table(**years).drop(columns=USUAL[2])
+    assert taken_for(raw) | {"Année": "second", "1ère immat.": "model_year"} == taken_for(raw)
+    alone = raw.drop(columns="1ère immat.")
+    assert taken_for(alone)["Année"] == "model_year"
 
 
 def test_a_price_beside_which_a_column_names_another_currency_is_not_used() -> None:

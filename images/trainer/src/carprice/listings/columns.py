@@ -164,6 +164,9 @@ def _chosen(
         by_name = named[place].rank if named[place].field == use.field else 2
         if use.role in _ONE_OF_EACH:
             by_name = 0 if named[place].hint == "title" else 1
+        # Years of ads stand beside those of the cars, not in their place.
+        if use.field == "model_year" and held.are_years_of_ads():
+            fits = False
         # Under a header that is there twice may stand another car: what this one lacks stays unknown.
         again = float(use.column.endswith(REPEATED))
         rank = (

@@ -49,6 +49,7 @@ _READ = {"model_year", "mileage", "mileage_km_min", "mileage_km_max", "fiscal_po
 _NAMED = {"fuel", "gearbox", "condition", "origin"}
 _NEARLY_ALL = 0.9
 _MANY, _FEWEST_DAYS = 0.5, 15
+_MOST_YEARS_OF_ADS = 3
 _MOST_VALUES, _MOST_TITLES = 400, 150
 _LONGEST_CATEGORY = 60
 _FEWEST_TITLE_WORDS, _MOST_TITLE_WORDS = 5, 25
@@ -107,6 +108,11 @@ class ColumnValues:
         if self.share("day") < _MANY or self.distinct < _FEWEST_DAYS:
             return False
         return len({year for text, _ in self.some for year in re.findall(r"\d{4}", text)[:1]}) <= 2
+
+    def are_years_of_ads(self) -> bool:
+        """Whether the values may be the years in which ads were published: the last ones alone."""
+        years = {int(text) for text, _ in self.some if _YEAR.fullmatch(text) and text.isdigit()}
+        return 0 < len(years) == self.distinct <= _MOST_YEARS_OF_ADS and min(years) >= newest_year() - 4
 
     def fit(self, raw_field: str) -> float:
         """The share of the known values that a raw field can hold, 0 to 1."""
