@@ -94,3 +94,32 @@ def test_an_earlier_price_or_the_price_of_a_new_car_alone_is_no_asking_price(hea
     raw = table(**{header: ["90000", "120000", "70000", "66000"]})
     with pytest.raises(DataRefused, match="Prix"):
         tables.parse(raw, require_price=True)
+
+
+@pytest.mark.parametrize(
+    ("regular", "reduced"),
+    [("Regular price", "Sale price"), ("Prix initial", "Prix réduit"), ("Prix original", "Prix promo")],
+)
+def test_a_car_that_is_not_reduced_asks_its_regular_price(regular: str, reduced: str) -> None:
+    raw = table(**{regular: ["80 000", "90 000", "70 000", "60 000"], reduced: ["", "85 000", "", ""]})
+    assert prices_of(raw) == [80_000, 85_000, 70_000, 60_000]
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("price_discount", ["5000", "0", "0", "0"]),
+        ("price_reduced", ["1", "0", "0", "1"]),
+        ("Prix promo", ["-10%", "", "", "-5%"]),
+    ],
+)
+def test_what_a_discount_is_says_no_price(header: str, values: list[str]) -> None:
+    raw = table(Prix=["80 000", "90 000", "70 000", "60 000"], **{header: values})
+    assert prices_of(raw) == [80_000, 90_000, 70_000, 60_000]
+
+
+@pytest.mark.parametrize("asked", ["Notre prix", "Prix de vente"])
+def test_the_list_price_of_a_dealer_is_not_the_price(asked: str) -> None:
+    raw = table(**{"Prix public": ["100 000", "110 000", "90 000", "80 000"]})
+    raw[asked] = ["80 000", "90 000", "70 000", "60 000"] * 5
+    assert prices_of(raw) == [80_000, 90_000, 70_000, 60_000]

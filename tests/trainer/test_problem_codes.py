@@ -69,7 +69,7 @@ def test_a_problem_of_a_record_has_a_code_and_its_parameters(
 def test_the_problems_of_a_row_have_the_codes_of_those_of_a_record() -> None:
     rows = [
         "Dacia;Logan;soon;120000;Diesel;60000;5;oui",
-        "Dacia;Logan;1900;120000;Diesel;0;50;maybe",
+        "Dacia;Logan;1900;120000;Diesel;-5;50;maybe",
         "Dacia;;2015;far;Diesel;cheap;5;oui",
         "Dacia;Logan;2015;120000;Diesel;60000;5;oui",
         "Dacia;Logan",

@@ -287,6 +287,17 @@ WRAPPINGS: dict[str, Any] = {
     "a page's data": lambda: {"props": {"pageProps": {"ads": RECORDS, "tags": [{"id": 1}]}}, "page": "/x"},
     "beside another list": lambda: {"annonces": RECORDS, "pages": [{"url": "x"}]},
     "pages": lambda: [RECORDS[:1], [], RECORDS[1:]],
+    "pages by their number": lambda: {"1": RECORDS[:1], "2": RECORDS[1:]},
+    "pages with their number": lambda: [{"page": 1, "ads": RECORDS[:1]}, {"page": 2, "ads": RECORDS[1:]}],
+    "a search": lambda: {
+        "meta": {"title": "x", "url": "/x", "location": "Fès"},
+        "result": {"items": RECORDS},
+    },
+    "a search in one line": lambda: {"ville": "Fès", "date": "2024-05-01", "page": 1, "annonces": RECORDS},
+    "filters": lambda: {"filters": {"marque": "x", "prix": "1", "annee": "2"}, "found": {"ads": RECORDS}},
+    "facets": lambda: {"facets": [{"name": "Dacia", "count": 3}], "data": {"ads": RECORDS}},
+    "edges": lambda: {"data": {"ads": {"edges": [{"node": record} for record in RECORDS], "pageInfo": {}}}},
+    "a banner": lambda: {"ads": [{"banner": "x"}, *RECORDS], "total": 9},
 }
 
 
@@ -294,9 +305,14 @@ WRAPPINGS: dict[str, Any] = {
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 def test_the_list_of_listings_is_found_within_other_json(wrapping: str, indent: int | None) -> None:
     raw = read_raw(json.dumps(WRAPPINGS[wrapping](), indent=indent).encode())
-    assert raw.header == tuple(RECORDS[0])
-    assert len(raw.table) == len(RECORDS)
+    assert set(raw.header) - {"banner"} == set(RECORDS[0])
+    assert raw.table["Prix"].iloc[-len(RECORDS) :].tolist() == [str(record["Prix"]) for record in RECORDS]
     assert raw.faults == {}
+
+
+def test_values_of_a_car_within_an_object_of_its_record_are_columns() -> None:
+    raw = read_raw(lines([{"id": n, "@type": "Ad", "car": {"@type": "Car", **RECORDS[0]}} for n in range(3)]))
+    assert set(raw.header) == {"id", "@type", *RECORDS[0]}
 
 
 def test_a_list_that_was_appended_to_a_file_is_read_too() -> None:
@@ -322,7 +338,7 @@ def test_labels_in_lists_within_a_record_are_columns() -> None:
     assert raw.header == ("id", "Marque", "Modèle", "Kilométrage")
     assert raw.table.iloc[2].tolist() == ["2", "Fiat", "Punto", "90 000"]
     twice = {"primary": told["primary"], "secondary": told["primary"]}
-    assert read_raw(lines([{"id": 1, "params": twice}])).header == ("id", "params")
+    assert read_raw(lines([{"id": n, "params": twice} for n in range(2)])).header == ("id", "params")
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ COMPLAINTS = {
     "moved_value": N_("peut être la valeur d'une autre colonne, car les cellules de la ligne ont glissé"),
     "whole_file_refused": N_("la ligne est bonne, mais tout le fichier a été refusé"),
     "no_asking_price": N_("aucun prix demandé"),
-    "sold": N_("la voiture est vendue : plus personne n'en demande ce prix"),
+    "sold": N_("la voiture est vendue ou n'est plus à vendre : plus personne n'en demande ce prix"),
     "no_price_of_a_car": N_("moins de {least} MAD, ce que ne coûte aucune voiture : aucun prix demandé"),
     "not_a_used_car": N_("pas une voiture d'occasion à vendre : {found}"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from carprice.listings.folding import words_of
@@ -12,20 +13,30 @@ _GONE = frozenset((
     "out of stock", "reserve", "reservee", "reserved", "indisponible", "non disponible", "plus disponible",
     "unavailable", "not available", "inactif", "inactive", "expire", "expiree", "expired", "supprime",
     "supprimee", "deleted", "desactive", "desactivee", "disabled", "archive", "archivee", "archived",
+    "option posee", "sous offre", "under offer", "sale pending", "pending", "loue", "louee", "rented",
     "retire", "retiree", "removed", "closed", "ferme", "fermee", "discontinued", "مباع", "مباعه", "تم البيع",
     "محجوز", "محجوزه",
 ))  # fmt: skip
 _ON_SALE = frozenset((
     "disponible", "available", "en vente", "on sale", "actif", "active", "en ligne", "online", "publie",
     "publiee", "published", "live", "instock", "in stock", "en stock", "en cours", "open", "approved",
-    "accepted", "متاح", "متوفر",
+    "accepted", "non vendu", "non vendue", "not sold", "non reserve", "متاح", "متوفر",
 ))  # fmt: skip
 _SAYS_IT = frozenset((
     "statut", "status", "etat", "state", "availability", "disponibilite", "stock", "situation", "الحاله",
     "حاله",
 ))  # fmt: skip
-_YES_IS_GONE = frozenset(("vendu", "vendue", "sold", "reserve", "reservee", "reserved", "expired", "expire"))
+_YES_IS_GONE = frozenset((
+    "vendu", "vendue", "sold", "reservee", "reserved", "expired", "expire", "deleted", "archived",
+))  # fmt: skip
 _YES_IS_ON_SALE = frozenset(("disponible", "available", "active", "actif"))
+# What such a header may name besides: another word makes it one of a seller, a delivery or a warranty.
+_OF_THE_AD = frozenset((
+    "is", "est", "deja", "de", "du", "d", "l", "la", "le", "annonce", "ad", "listing", "offer", "offers",
+    "offre", "car", "vehicule", "vehicle", "voiture", "en", "element", "text",
+))  # fmt: skip
+_GONE_ON_A_DAY = re.compile(r"(?:vendue?|sold|reservee?|reserved)(?: (?:le|on|depuis|since))? \d.*")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SCHEMA_ORG = ("https://schema.org/", "http://schema.org/", "schema.org/")
 
 
@@ -34,12 +45,14 @@ def reader_of_availability(header: str) -> Callable[[str], bool | None] | None:
 
     None where the header is about something else. What it gives is None for a text that says nothing of it.
     """
-    words = set(words_of(header))
+    words = set(words_of(_CAMEL_CASE.sub(" ", header))) - _OF_THE_AD
+    if not words or not words <= _SAYS_IT | _YES_IS_GONE | _YES_IS_ON_SALE:
+        return None
     if words & _YES_IS_GONE:
         return _gone_or_not
     if words & _YES_IS_ON_SALE:
         return lambda text: yes_or_no(text) if on_sale(text) is None else on_sale(text)
-    return on_sale if words & _SAYS_IT else None
+    return on_sale
 
 
 def on_sale(text: str) -> bool | None:
@@ -48,7 +61,9 @@ def on_sale(text: str) -> bool | None:
     for address in _SCHEMA_ORG:
         plain = plain.removeprefix(address)
     key = " ".join(words_of(plain))
-    return False if key in _GONE else True if key in _ON_SALE else None
+    if key in _GONE or _GONE_ON_A_DAY.fullmatch(key):
+        return False
+    return True if key in _ON_SALE else None
 
 
 def _gone_or_not(text: str) -> bool | None:

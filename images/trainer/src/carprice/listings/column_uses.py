@@ -12,9 +12,10 @@ from carprice.listings.availability import reader_of_availability
 from carprice.listings.cards import card_of, tells_several_fields
 from carprice.listings.folding import words_of
 from carprice.listings.header_names import HeaderName, is_index_header
+from carprice.listings.other_ads import USED_CAR, kind_of_category
 from carprice.listings.schema import EQUIPMENT
 from carprice.listings.value_kinds import FIELD_OF, MIXED, ColumnValues, ValueKind
-from carprice.listings.words import price_unit
+from carprice.listings.words import is_rate_or_scale
 
 Role = Literal[
     "field", "title", "make_and_model", "mixed", "equipment", "category", "place", "currency",
@@ -33,6 +34,7 @@ USE_CODES: dict[str, str] = {
     "driven_wheels": "not used: its values say which wheels are driven, not the gearbox",
     "values_do_not_fit": "not used: its header says {header}, but {share} of its values can be read as that",
     "other_unit": "not used: its header says {unit}",
+    "titles_say_others": "not used: titles say another model year in {share} of the rows",
     "row_numbers": "not used: it numbers the rows",
     "empty": "its header says so; it is empty",
     "in_thousands": "its values are too small for kilometres of used cars and are read as thousands of them",
@@ -48,6 +50,8 @@ _TITLES = 0.6
 _LEAST_MIXED, _MIXED_IN_ALL = 0.02, 0.7
 # Hardly any car has a larger fiscal power, and hardly any engine less horsepower.
 _MOST_FISCAL_POWER = 45
+# Comments differ from ad to ad, and categories do not.
+_MOST_CATEGORIES = 60
 _BY_LOOKS = (
     "fuel",
     "gearbox",
@@ -80,8 +84,31 @@ _SELLERS = frozenset((
     "dealer", "garage", "concessionnaire", "annonceur", "user", "utilisateur", "author", "auteur",
 ))  # fmt: skip
 
+# Words of headers of texts that people write
+_COMMENTS = frozenset((
+    "description", "descriptif", "commentaire", "commentaires", "comment", "comments", "remarque",
+    "remarques", "note", "notes", "texte", "text", "detail", "details", "observation",
+    "observations", "motif",
+))  # fmt: skip
+
 # Words of headers whose months and days are those of a price, and not of a warranty
-_RATES = frozenset(("periode", "period", "prix", "price", "tarif", "rate", "loyer", "rent", "location"))
+_RATES = frozenset(
+    (
+        "periode",
+        "period",
+        "prix",
+        "price",
+        "tarif",
+        "rate",
+        "loyer",
+        "rent",
+        "location",
+        "paiement",
+        "payment",
+    )
+)
+_CURRENCY = frozenset(("devise", "currency", "monnaie"))
+_NO_PRICE = frozenset(("km", "kilometrage", "mileage", "distance", "acceptees", "accepted"))
 
 # Words of headers whose days are those of cars, and not of ads
 _REGISTRATION = frozenset(("circulation", "immatriculation", "registration", "mec", "fabrication"))
@@ -137,7 +164,7 @@ def use_of(
     says_on_sale = reader_of_availability(column) if named.field in (None, "condition") else None
     if says_on_sale is not None:
         told = values.share_where(lambda text: says_on_sale(text) is not None)
-        if told >= _MOSTLY:
+        if told >= (_HALF if named.field is None else _MOSTLY):
             return _valued(column, "availability", None, named.field, told)
     if named.field == "url" and _of_somebody(column):
         return ColumnUse(column, "unknown", code="not_known")
@@ -220,8 +247,10 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
     unknown = ColumnUse(column, "unknown", code="not_known")
     if not values.filled:
         return unknown
-    rates = values.share_where(lambda text: price_unit(text) == "price_per_period")
-    if values.share("currency") >= _MOSTLY and (not rates or _RATES & set(words_of(column))):
+    header = set(words_of(column))
+    rates = values.share_where(is_rate_or_scale)
+    known = values.share("currency") >= (_HALF if header & _CURRENCY else _MOSTLY)
+    if known and (not rates or header & (_RATES | _CURRENCY)) and not header & _NO_PRICE:
         return _valued(column, "currency", None, None, values.share("currency"))
     if values.label is not None and not named.hint and values.fit(values.label) >= _HALF:
         return _valued(column, "field", values.label, None, values.fit(values.label))
@@ -229,7 +258,7 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
         return _valued(column, "place", None, None, values.share("place"))
     if values.share("distance_unit") >= _MOSTLY:
         return _valued(column, "distance_unit", None, None, values.share("distance_unit"))
-    if values.share("category") >= (_HALF if named.hint == "category" else _MOSTLY) and named.hint != "title":
+    if _holds_categories(column, named, values):
         return _valued(column, "category", None, None, values.share("category"))
     if values.share("equipment") >= _SOME and named.hint != "title":
         several = _several(column, values)
@@ -253,6 +282,21 @@ def _by_values(column: str, named: HeaderName, values: ColumnValues) -> ColumnUs
     if named.hint == "title" and values.share("title") + values.share("make_and_model") > _FEW:
         return _valued(column, "title", None, None, values.share("title"))
     return unknown
+
+
+def _holds_categories(column: str, named: HeaderName, values: ColumnValues) -> bool:
+    """Whether a column holds the categories of ads: under an unknown header those of cars for the most part.
+
+    Other columns may hold the same words: of a warranty (`Pièces et main d'œuvre`), a seller or a comment.
+    """
+    if named.hint == "category":
+        return values.share("category") >= _HALF
+    if named.hint == "title" or values.distinct > _MOST_CATEGORIES or values.filled < _HALF:
+        return False
+    if _COMMENTS & set(words_of(column)):
+        return False
+    cars = values.share_where(lambda text: kind_of_category(text) == USED_CAR)
+    return values.share("category") >= _MOSTLY and cars >= _HALF
 
 
 def _by_looks_alone(column: str, values: ColumnValues) -> ColumnUse | None:

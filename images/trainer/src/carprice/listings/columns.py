@@ -18,10 +18,12 @@ from carprice.listings.car_names import model_of
 from carprice.listings.cleaning import clean
 from carprice.listings.column_uses import ColumnUse, use_of
 from carprice.listings.dates import DateReading, order_of, year_of_two_digits
+from carprice.listings.folding import words_of
 from carprice.listings.header_names import REPEATED, HeaderName, is_index_header, name_of
 from carprice.listings.headers import HEADERS
 from carprice.listings.schema import COLUMNS, newest_year
 from carprice.listings.text import ascii_words, shorten
+from carprice.listings.titles import read_title
 from carprice.listings.value_kinds import ColumnValues
 from carprice.listings.values import FileReading, is_unknown, reader_of
 from carprice.listings.vocabulary import shipped_vocabulary
@@ -43,6 +45,12 @@ Floats = npt.NDArray[np.float64]
 
 _ONE_OF_EACH = ("title", "make_and_model")
 _MOST_COLUMNS_SHOWN = 40
+# Words of headers whose years are those of ads, where another column has those of the cars
+_OF_ADS = frozenset(("annonce", "listing", "ad", "publication", "publie", "publiee", "parution", "posted"))
+# A car as old as this, counted from the newest model year, has driven some thousand kilometres.
+_USED_YEARS = 3
+# Of an earlier and a current price of all cars the current one is not filled in so much less.
+_FILLED = 0.8
 _FITS = 0.5
 _MODELS = 0.7
 _FEW_ROWS = 10
@@ -105,6 +113,7 @@ def recognise(sample: pd.DataFrame, require_price: bool = True) -> Recognised:
         for column, name, held in zip(sample.columns, named, values, strict=True)
     ]
     _find_model(uses, named, sample)
+    _leave_out_years_of_something_else(uses, sample)
     _find_current_price(uses, named, values)
     _leave_out_unnamed_prices(uses, named, values, sample)
     chosen = _chosen(uses, named, values)
@@ -165,7 +174,7 @@ def _chosen(
         if use.role in _ONE_OF_EACH:
             by_name = 0 if named[place].hint == "title" else 1
         # Years of ads stand beside those of the cars, not in their place.
-        if use.field == "model_year" and held.are_years_of_ads():
+        if use.field == "model_year" and (held.are_years_of_ads() or _OF_ADS & set(words_of(use.column))):
             fits = False
         # Under a header that is there twice may stand another car: what this one lacks stays unknown.
         again = float(use.column.endswith(REPEATED))
@@ -200,6 +209,26 @@ def _find_model(uses: list[ColumnUse], named: Sequence[HeaderName], sample: pd.D
             return
 
 
+def _leave_out_years_of_something_else(uses: list[ColumnUse], sample: pd.DataFrame) -> None:
+    """Leave out years of unknown headers (of tyres, of an inspection) or of ads where titles say others."""
+    titles = [use.column for use in uses if use.role in _ONE_OF_EACH]
+    for place, use in enumerate(uses):
+        if (use.role, use.field) != ("field", "model_year") or not titles:
+            continue
+        if use.code not in ("values", "values_are") and not _OF_ADS & set(words_of(use.column)):
+            continue
+        rows = sample.head(_MOST_COMPARED)
+        said = [
+            read_title(clean(str(text)), shipped_vocabulary(), newest_year()).model_year
+            for text in rows[titles[0]]
+        ]
+        years = pd.to_numeric(rows[use.column].map(lambda text: clean(str(text))), errors="coerce")
+        both = [(year, told) for year, told in zip(years, said, strict=True) if told and year == year]
+        if len(both) >= _FEW_ROWS and sum(year == told for year, told in both) < _FITS * len(both):
+            params = {"share": 1 - sum(year == told for year, told in both) / len(both)}
+            uses[place] = ColumnUse(use.column, "unknown", "model_year", "titles_say_others", params)
+
+
 def _find_current_price(
     uses: list[ColumnUse], named: Sequence[HeaderName], values: Sequence[ColumnValues]
 ) -> None:
@@ -209,6 +238,18 @@ def _find_current_price(
         place = times.index("newer")
         if values[place].fit("price_mad") >= _FITS:
             uses[place] = ColumnUse(uses[place].column, "field", "price_mad")
+    for place, use in enumerate(uses):
+        if times[place] is not None and use.key == "price_mad" and not values[place].are_prices():
+            # a discount, in dirhams or as a yes
+            params = {"share": values[place].fit("price_mad"), "header": "price_mad"}
+            uses[place] = ColumnUse(use.column, "unknown", "price_mad", "values_do_not_fit", params)
+    timed = [place for place, use in enumerate(uses) if use.key == "price_mad"]
+    before = [place for place, time in enumerate(times) if time == "earlier" and values[place].are_prices()]
+    if len(timed) == 1 == len(before) and values[timed[0]].filled < _FILLED * values[before[0]].filled:
+        # the regular price of each car, and another one of those that are reduced
+        uses[before[0]] = ColumnUse(uses[before[0]].column, "field", "price_mad")
+        uses[timed[0]] = ColumnUse(uses[timed[0]].column, "current_price", None, "current_price")
+        return
     prices = [place for place, use in enumerate(uses) if use.key == "price_mad"]
     timeless = [place for place in prices if times[place] is None]
     timed = [place for place in prices if times[place] is not None]
@@ -294,6 +335,10 @@ def _reading(columns: Mapping[str, str], sample: pd.DataFrame) -> FileReading:
     if "scraped_at" in columns:
         order = order_of(clean(str(value)) for value in sample[columns["scraped_at"]].unique())
     in_thousands = "mileage" in columns and _counts_thousands(sample[columns["mileage"]])
+    if in_thousands and "model_year" in columns:
+        # nearly new cars have driven so few kilometres
+        years = pd.to_numeric(sample[columns["model_year"]], errors="coerce").dropna()
+        in_thousands = len(years) == 0 or bool(years.median() <= newest_year() - _USED_YEARS)
     short_years = "model_year" in columns and _writes_two_digits(sample[columns["model_year"]])
     return FileReading(DateReading(order), in_thousands, short_years)
 

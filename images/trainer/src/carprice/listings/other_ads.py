@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from carprice.listings.folding import words_of
@@ -48,20 +49,26 @@ _WHOLE = {"rental", "wanted"}
 def kind_of_category(category: str) -> str | None:
     """What a category of ads holds: a key of `KINDS`, `USED_CAR`, or None where its words tell nothing.
 
-    `"Voitures d'occasion dans Rabat, Agdal"` holds used cars, `"Motos dans Rabat"` motorbikes.
+    `"Voitures d'occasion dans Rabat, Agdal"` holds used cars, `"Motos dans Rabat"` motorbikes and
+    `"Accueil > Autos et motos > Voitures"` used cars. A category of both says nothing of its ads.
     """
-    whole = phrases("kind of ad").at(words_of(category), 0)
-    if whole is not None and whole.end == len(words_of(category)):
+    plain = words_of(category)
+    if not plain:
+        return None
+    whole = phrases("kind of ad").at(plain, 0)
+    if whole is not None and whole.end == len(plain):
         return whole.value
-    words = [singular(word) for word in words_of(category)]
+    words = [singular(word) for word in plain]
     head = words[: next((i for i, word in enumerate(words) if i and word in _WHERE), None)]
-    for kind, runs in category_words():
-        searched = words if kind in _WHOLE else head
-        if any(
-            tuple(searched[start : start + len(run)]) == run for run in runs for start in range(len(searched))
-        ):
-            return kind
-    return None
+    found = [kind for kind, runs in category_words() if _holds_any(words if kind in _WHOLE else head, runs)]
+    if USED_CAR in found and found[0] == "motorbike":
+        *before, last = re.split(r"[>»/|]", category)
+        return kind_of_category(last) if before else None
+    return found[0] if found else None
+
+
+def _holds_any(words: Sequence[str], runs: Collection[tuple[str, ...]]) -> bool:
+    return any(tuple(words[start : start + len(run)]) == run for run in runs for start in range(len(words)))
 
 
 def other_ad(words: Sequence[str], make: str | None) -> OtherAd | None:

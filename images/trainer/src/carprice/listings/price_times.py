@@ -16,7 +16,7 @@ _PRICE = "prix price prices السعر الثمن"
 _EARLIER = (
     "old ancien anciens ancienne barre barres barree before avant original originale origine initial "
     "initiale was previous precedent precedente crossed strikethrough striked strike struck through out "
-    "regular القديم السابق"
+    "regular public catalogue conseille القديم السابق"
 )
 _CURRENT = (
     "actuel actuelle current now maintenant nouveau nouvel apres after promo promos promotion promotionnel "
@@ -31,8 +31,8 @@ _MORE = "de d du la le l en the dh dhs mad dirham dirhams درهم element text 
 def price_time(header: str) -> PriceTime | None:
     """What a header says of the time of its prices; None where it says nothing, or is that of another column.
 
-    `Prix barré` and `price_old` are earlier prices, `Nouveau prix` and `Prix promo` current ones. `Prix neuf`
-    is what the car costs when it is new.
+    `Prix barré`, `price_old` and the list price (`Prix public`) are earlier prices, `Nouveau prix` and
+    `Prix promo` current ones. `Prix neuf` is what the car costs when it is new.
     """
     words = set(words_of(header))
     said = words - _folded(_PRICE) - _folded(_MORE)

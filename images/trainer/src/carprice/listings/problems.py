@@ -83,7 +83,7 @@ TITLE_CODES: dict[str, str] = {
 
 ASIDE_CODES: dict[str, str] = {
     "no_asking_price": "no asking price",
-    "sold": "the car is sold: nobody asks this price any more",
+    "sold": "the car is sold or no longer on sale: nobody asks this price any more",
     "no_price_of_a_car": "less than {least} MAD, which no car costs: no asking price",
     "not_a_used_car": "not a used car on sale: {found}",
 }

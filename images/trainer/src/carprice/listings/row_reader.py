@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from carprice.listings.amounts import UnusableValue
-from carprice.listings.availability import reader_of_availability
+from carprice.listings.availability import on_sale, reader_of_availability
 from carprice.listings.cleaning import clean
 from carprice.listings.columns import Recognised
 from carprice.listings.moved_cells import is_suspect, may_be_suspect, moved_cells
@@ -36,6 +36,8 @@ _ASIDE: dict[str, Fate] = {
     "not_a_used_car": "not_used_car",
 }
 _MOST_EXAMPLES = 3
+# What programs write where an ad has no price
+_NO_PRICES = (0.0, -1.0)
 _FEW_KILOMETRES = 1000
 # An old and a new price of the same car are not farther apart.
 _LEAST_OF_OTHER_PRICE = 0.5
@@ -119,7 +121,8 @@ class RowReader:
                 bad.setdefault(UNREADABLE[reader.expected], []).append(place)
             else:
                 ends = found if isinstance(found, tuple) else (found,)
-                if limits and not all(_within(limits.low, end, limits.high) for end in ends):
+                no_price = raw_field == "price_mad" and raw_field in self.required and found in _NO_PRICES
+                if limits and not no_price and not all(_within(limits.low, end, limits.high) for end in ends):
                     bad.setdefault(limits.code, []).append(place)
                     found = None
             read.append(found)
@@ -259,17 +262,20 @@ class RowReader:
         """Nobody asks the price of a car any more whose row says that it is sold or reserved."""
         if "price_mad" not in self.required:
             return
-        for column in self.found.of("availability"):
-            on_sale = reader_of_availability(column)
-            codes, uniques = pd.factorize(self.raw[column])
-            texts = [clean(str(value)) for value in uniques]
-            gone = np.array([on_sale is not None and on_sale(text) is False for text in texts])[codes]
-            self._add(self.aside, RowProblem("sold", {}, column), gone & self.usable)
+        for use in self.found.uses:
+            read = reader_of_availability(use.column)
+            if read is None or (use.role not in ("availability", "unknown") and use.field != "condition"):
+                continue
+            if use.role != "availability":
+                read = on_sale  # among conditions or labels such as `Urgent` the word `Vendu` says it, too
+            codes, uniques = pd.factorize(self.raw[use.column])
+            gone = np.array([read(clean(str(value))) is False for value in uniques], dtype=bool)[codes]
+            self._add(self.aside, RowProblem("sold", {}, use.column), gone & self.usable)
 
     def put_aside_prices_of_no_car(self, canonical: dict[str, Any]) -> None:
         """Sellers who tell no price write 1 or 37 dirhams, because the site wants a number."""
         if "price_mad" in self.required:
-            low = (canonical["price_mad"] > 0) & (canonical["price_mad"] < LEAST_PRICE)
+            low = canonical["price_mad"] < LEAST_PRICE
             params = {"least": LEAST_PRICE}
             problem = RowProblem("no_price_of_a_car", params, self.found.name("price_mad"))
             self._add(self.aside, problem, low & self.usable & ~self.is_aside())

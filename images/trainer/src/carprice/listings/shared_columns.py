@@ -74,8 +74,10 @@ def read_shared_columns(
         located, places = _distinct(raw[column], lambda text: place_in_category(text) or place_of(text))
         for name in ("city", "district"):
             shared.fill(name, _column(located, places, attrgetter(name)))
-    for column in (*found.of("place"), *found.of("category")):
-        _categories(shared, column, raw[column])
+    for column in found.of("place"):
+        _categories(shared, column, raw[column], _category_before_a_place)
+    for column in found.of("category"):
+        _categories(shared, column, raw[column], _other_category)
     for column in found.of("mixed"):
         _mixed(shared, column, raw[column], newest_year)
     for column in found.of("equipment"):
@@ -164,11 +166,21 @@ def _known(value: Any) -> str | None:
     return None if pd.isna(value) else str(value)
 
 
-def _categories(shared: SharedValues, column: str, values: pd.Series[Any]) -> None:
-    kinds, places = _distinct(values, _other_category)
+def _categories(
+    shared: SharedValues,
+    column: str,
+    values: pd.Series[Any],
+    read: Callable[[str], tuple[str, str] | None],
+) -> None:
+    kinds, places = _distinct(values, read)
     for other in {kind for kind in kinds if kind is not None}:
         mask = np.array([kind == other for kind in kinds], dtype=bool)[places]
         shared.not_cars[(column, *other)] = mask
+
+
+def _category_before_a_place(text: str) -> tuple[str, str] | None:
+    """`Motos dans Rabat, Agdal` is one; the words of `Rabat, Hay Riad` are those of a place alone."""
+    return None if place_in_category(text) is None else _other_category(text)
 
 
 def _other_category(text: str) -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ from carprice.listings.folding import words_of
 from carprice.listings.labels import parted
 from carprice.listings.other_ads import kind_of_category
 from carprice.listings.places import is_city, place_in_category
-from carprice.listings.schema import EQUIPMENT, limits_of, newest_year
+from carprice.listings.schema import EQUIPMENT, LEAST_PRICE, limits_of, newest_year
 from carprice.listings.titles import read_title
 from carprice.listings.values import reader_of
 from carprice.listings.vocabulary import shipped_vocabulary
@@ -109,6 +109,10 @@ class ColumnValues:
             return False
         return len({year for text, _ in self.some for year in re.findall(r"\d{4}", text)[:1]}) <= 2
 
+    def are_prices(self) -> bool:
+        """Whether half of the known values are amounts that a car may cost."""
+        return self.share_where(_is_price) >= _MANY
+
     def are_years_of_ads(self) -> bool:
         """Whether the values may be the years in which ads were published: the last ones alone."""
         years = {int(text) for text, _ in self.some if _YEAR.fullmatch(text) and text.isdigit()}
@@ -169,6 +173,14 @@ def _is_title(text: str) -> bool:
 
 def _is_year(text: str) -> bool:
     return bool(_YEAR.fullmatch(text)) and float(text) <= newest_year()
+
+
+def _is_price(text: str) -> bool:
+    try:
+        price = reader_of("price_mad").read(text)
+    except (ValueError, OverflowError):
+        return False
+    return price is not None and float(price) >= LEAST_PRICE
 
 
 def _is_mileage(text: str) -> bool:

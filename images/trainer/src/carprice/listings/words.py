@@ -33,15 +33,19 @@ _OTHER_CURRENCIES = frozenset(
      "tnd", "cad", "chf", "kdh", "centimes", "يورو", "دولار")
 )  # fmt: skip
 
-_WHOLE_PRICES = frozenset(("total", "prix total", "prix de vente"))
+_WHOLE_PRICES = frozenset((
+    "total", "prix total", "prix de vente", "dirham marocain", "dirhams marocains", "moroccan dirham",
+    "dh ttc", "mad ttc", "ttc", "fixe", "prix fixe", "negociable", "a debattre", "comptant", "dh maroc",
+    "د م",
+))  # fmt: skip
 _PERIODS = frozenset((
     "jour", "jours", "semaine", "mois", "an", "day", "week", "month", "year", "journalier", "mensuel",
     "mensuelle", "daily", "weekly", "monthly", "يوم", "شهر",
 ))  # fmt: skip
 # Such an amount is no number of dirhams, and how large it is depends on the speaker.
 _SCALES = frozenset((
-    "million", "millions", "mdh", "mdhs", "mille", "milliers", "ryal", "ryals", "riyal", "rial", "مليون",
-    "الف", "ريال",
+    "million", "millions", "millions de centimes", "mdh", "mdhs", "mille", "milliers", "ryal", "ryals",
+    "riyal", "rial", "مليون", "الف", "ريال",
 ))  # fmt: skip
 PriceUnit = Literal["dirhams", "other_currency", "price_per_period", "not_an_amount"]
 
@@ -190,14 +194,23 @@ def is_unknown(value: str) -> bool:
 def price_unit(value: str) -> PriceUnit | None:
     """What a value beside a price says that the price is in; None for a text that says nothing of it."""
     plain = value.strip().casefold()
-    if plain in _DIRHAMS or _key(plain) in _WHOLE_PRICES:
+    key = _key(plain)
+    if {plain, key} & _DIRHAMS or key in _WHOLE_PRICES:
         return "dirhams"
     if plain in _OTHER_CURRENCIES:
         return "other_currency"
-    key = _key(plain)
-    if key.removeprefix("par ").removeprefix("per ") in _PERIODS:
+    amount, _, period = key.rpartition(" ")
+    if period in _PERIODS and amount in ("", "par", "per", *_DIRHAMS):
         return "price_per_period"
     return "not_an_amount" if key in _SCALES else None
+
+
+def is_rate_or_scale(value: str) -> bool:
+    """Whether a value is a period or a number such as `mois` or `millions`, which may not be of a price.
+
+    `DH/mois` is one of a price for certain.
+    """
+    return price_unit(value) in ("price_per_period", "not_an_amount") and not set(words_of(value)) & _DIRHAMS
 
 
 def fuel(value: str) -> str | None:

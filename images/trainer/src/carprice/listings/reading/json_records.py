@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +15,13 @@ from carprice.errors import DataRefused
 from carprice.listings.problems import RowProblem
 from carprice.listings.reading.chunking import ChunkBuilder
 from carprice.listings.reading.encodings import HEAD_BYTES, wide_encoding
-from carprice.listings.reading.json_tables import begins_like_a_table, is_listing, records_of
+from carprice.listings.reading.json_tables import (
+    are_listings,
+    are_pages,
+    begins_like_a_table,
+    is_listing,
+    records_of,
+)
 from carprice.listings.reading.json_values import spread, written
 from carprice.listings.reading.lines import Block, blocks
 from carprice.listings.reading.notes import NoteBook
@@ -25,6 +32,7 @@ MOST_JSON_BYTES = 256 << 20
 """The most bytes of a JSON document, which is in memory as a whole; JSON Lines may be larger."""
 
 _ROWS_PER_CHUNK = 20_000
+_FIRST = 10
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BEGINS_LIKE_JSON = re.compile(r'\s*(?:\[\s*[\[{\]]|\{\s*["}])')
 
@@ -59,8 +67,16 @@ def json_format(head: bytes) -> str | None:
     except ValueError:
         # a record over several lines, or one that is longer than the beginning
         return "json" if len(lines) > 1 else _of_one_line(lines[0])
-    whole = len(lines) == 1 and (_lists_records(first) or records_of(first) is not None)
+    whole = len(lines) == 1 and (_lists_records(first) or records_of(first) is not None or _wraps(first))
     return "json" if whole else "jsonl"
+
+
+def _wraps(found: Any) -> bool:
+    """Whether an object is no listing, and holds nothing but objects and lists besides a few texts."""
+    if not isinstance(found, dict) or is_listing(found):
+        return False
+    inner = [value for value in found.values() if isinstance(value, dict | list)]
+    return any(_lists_records(value) or _wraps(value) for value in inner if isinstance(value, dict))
 
 
 def _of_one_line(line: str) -> str:
@@ -161,8 +177,8 @@ class JsonTable:
 def no_records(name: str) -> DataRefused:
     """The refusal of JSON without a list of records."""
     return DataRefused(
-        f"{name} holds no list of listings: JSON with one list of objects, or one object in each line, was "
-        "expected; export it again and land the new file",
+        f"{name} holds no list of listings, or several: JSON with one list of objects, or one object in each "
+        "line, was expected; export it again and land the new file",
         code="no_list_of_records",
         params={},
     )
@@ -263,6 +279,8 @@ def _place_of_records(text: str, name: str) -> int | None:
     place = _after_space(text, 0)
     if text[place] == "[":
         records, end = _end_of_list(text, place, name)
+        if records and _begins_with(text, place, name, are_pages):
+            return None
         # Scrapy appends a list of its own to a file that is there.
         while records and text.startswith("[", _after_space(text, end)):
             _, end = _end_of_list(text, _after_space(text, end), name)
@@ -278,7 +296,7 @@ def _place_of_records(text: str, name: str) -> int | None:
         place = _after_space(text, place + 1)
         if text[place : place + 1] == "[":
             records, end = _end_of_list(text, place, name)
-            lists += [place] if records else []
+            lists += [place] if records and _begins_with(text, place, name, are_listings) else []
         else:
             _, end = _decoded(text, place, name)
         place = _after_space(text, end)
@@ -288,6 +306,11 @@ def _place_of_records(text: str, name: str) -> int | None:
             raise _not_json(text, place, name)
     _require_end(text, place + 1, name)
     return lists[0] if len(lists) == 1 else None
+
+
+def _begins_with(text: str, place: int, name: str, test: Callable[[list[Any]], bool]) -> bool:
+    """What a test says of the first elements of a list."""
+    return test([found for found, _ in itertools.islice(_walk(text, place, name), _FIRST)])
 
 
 def _lists_lists(text: str, place: int) -> bool:

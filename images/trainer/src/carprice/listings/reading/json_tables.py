@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from carprice.listings.header_names import name_of
+from carprice.listings.reading.json_values import things_of_a_car
 from carprice.listings.reading.layout import known_words
 
-_LEAST_KNOWN, _LEAST_KNOWN_OF_RECORDS = 3, 2
+_LEAST_KNOWN = 3
+_SOME = 5
 _BEGINS_LIKE_A_TABLE = re.compile(
     r"""\s*\{\s*(?:
         "(?:columns|index|data)"\s*:\s*\[     # the names and the rows apart
@@ -36,7 +39,7 @@ def records_of(document: Any) -> list[Any] | None:
         return _pages(document) or (_with_header(document[0], document[1:]) if document else None)
     if not isinstance(document, dict) or not document:
         return None
-    return _of_object(document) or _the_list_within(document)
+    return _the_list_within(document) or _of_object(document)
 
 
 def _of_object(document: dict[str, Any]) -> list[Any] | None:
@@ -52,32 +55,40 @@ def _of_object(document: dict[str, Any]) -> list[Any] | None:
 
 
 def _pages(document: list[Any]) -> list[Any] | None:
-    pages = [page for page in document if page != []]
+    pages = [_the_list_within(page) if isinstance(page, dict) else page for page in document if page != []]
     if not pages or not all(isinstance(page, list) and are_listings(page) for page in pages):
         return None
-    return [record for page in pages for record in page]
+    return [record for page in pages for record in page or ()]
+
+
+def are_pages(found: list[Any]) -> bool:
+    """Whether the first object of a list is no listing, and holds the list of them."""
+    first = next((each for each in found if isinstance(each, dict)), None)
+    return first is not None and not is_listing(first) and _the_list_within(first) is not None
 
 
 def are_listings(found: list[Any]) -> bool:
-    """Whether the first record of a list has keys that are known headers."""
-    first = next((each for each in found if isinstance(each, dict)), {})
-    return known_words(list(first.get("_source", first))) >= _LEAST_KNOWN_OF_RECORDS
+    """Whether one of the first records of a list is of a car."""
+    some = [each for each in found if isinstance(each, dict)][:_SOME]  # the first may be an advertisement
+    return any(is_listing(part) for each in some for part in (each, *each.values()) if isinstance(part, dict))
 
 
 def is_listing(found: dict[str, Any]) -> bool:
-    """Whether an object has the keys of a listing."""
-    return known_words(list(found)) >= _LEAST_KNOWN
+    """Whether an object has the keys of a listing: two things about a car, or one beside a title."""
+    hints = {name_of(key).hint for key in found}
+    return things_of_a_car(found) >= (1 if "title" in hints else 2)
 
 
 def _the_list_within(document: dict[str, Any]) -> list[Any] | None:
+    if is_listing(document):
+        return None  # a record, and the list within is of something else
+    if document and all(key.isdigit() and isinstance(page, list) for key, page in document.items()):
+        return _pages(list(document.values()))
     found: list[list[Any]] = []
     objects = [document]
     while objects:
-        each = objects.pop()
-        if is_listing(each):
-            return None  # a record, and the list within is of something else
-        for value in each.values():
-            if isinstance(value, dict):
+        for value in objects.pop().values():
+            if isinstance(value, dict) and not is_listing(value):
                 objects.append(value)
             elif isinstance(value, list) and are_listings(value):
                 found.append(value)

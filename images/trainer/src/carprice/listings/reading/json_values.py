@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from carprice.listings.availability import on_sale
+from carprice.listings.header_names import name_of
 
 _AMOUNTS = ("value", "amount", "price")
 _UNITS = ("currency", "currencyCode", "priceCurrency", "unit", "unitText", "unitCode")
 _UNIT_CODES = {"KMT": "km", "SMI": "miles"}
 """Codes of UN/CEFACT that schema.org writes for units."""
+_PERIODS = ("month", "mon", "week", "wee", "day", "year", "ann", "hour", "hur")
 _BOUNDS = (("min", "max"), ("from", "to"))
+_OF_A_CAR = {"make", "model", "model_year", "mileage", "fuel", "gearbox", "fiscal_power_cv", "price_mad"}
+_LEAST_THINGS, _WHOLE_LISTING = 2, 4
 _LABELS = ("label", "name", "key")
 _WITH_CURRENCY = "withCurrency"
 
@@ -37,27 +42,34 @@ def written(value: Any) -> str:
 
 
 def spread(record: dict[str, Any]) -> dict[str, Any]:
-    """`record` with the labels of an object that holds nothing but lists of labels with values as keys.
+    """`record` with the values of a car that stand in an object or in lists of labels within it as its own.
 
-    `{"params": {"primary": [{"name": "Marque", "value": "Fiat"}]}}` is `{"Marque": "Fiat"}`. A label that is
-    a key of the record, or stands twice, leaves the object as it is.
+    `{"params": {"primary": [{"name": "Marque", "value": "Fiat"}]}}` is `{"Marque": "Fiat"}`, and so is
+    `{"car": {"Marque": "Fiat"}}`. What names fewer than two things about a car is left as it is. A key that
+    the record has itself keeps its value.
     """
+    if things_of_a_car(record) >= _WHOLE_LISTING:
+        return record
     for key, value in tuple(record.items()):
-        if (
-            not isinstance(value, dict)
-            or not value
-            or not all(isinstance(each, list) for each in value.values())
-        ):
-            continue
-        lists = [_labelled(each) for each in value.values() if each]
-        if not lists or not all(isinstance(each, dict) for each in lists):
-            continue
-        pairs = [pair for each in lists for pair in each.items()]
-        told = dict(pairs)
-        if len(told) == len(pairs) and not set(told) & set(record):
+        told = _told_within(value)
+        if told is not None and things_of_a_car(told) >= _LEAST_THINGS:
             del record[key]
-            record |= told
+            record |= {label: each for label, each in told.items() if label not in record}
     return record
+
+
+def _told_within(value: Any) -> dict[str, Any] | None:
+    lists = [value] if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+    labelled = [_labelled(each) for each in lists if isinstance(each, list) and each]
+    if labelled and len(labelled) == len(lists) and all(isinstance(each, dict) for each in labelled):
+        pairs = [pair for each in labelled for pair in each.items()]
+        return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+    return value if isinstance(value, dict) else None
+
+
+def things_of_a_car(keys: Iterable[str]) -> int:
+    """How many things about a car keys name, its price included."""
+    return len({name_of(key).field for key in keys} & _OF_A_CAR)
 
 
 def _is_offer(value: Any) -> bool:
@@ -69,6 +81,8 @@ def _in_one(value: dict[str, Any]) -> Any:
     """What an object says, where it is only the wrapping of a text, an amount, or lists of labels."""
     if _is_offer(value):
         amount = f"{value['price']} {value['priceCurrency']}"
+        if any(str(value.get(key)).casefold() in _PERIODS for key in ("unitText", "unitCode")):
+            return f"{amount} / mois"
         return f"{amount} (sold)" if on_sale(str(value.get("availability"))) is False else amount
     value = {key: each for key, each in value.items() if not key.startswith("@")}
     if isinstance(value.get(_WITH_CURRENCY), str):
