@@ -397,6 +397,13 @@ def test_the_year_of_an_ad_is_not_that_of_its_car() -> None:
     assert read(raw)["model_year"].head(4).tolist() == [2015, 2018, 2019, 2012]
 
 
+@pytest.mark.parametrize("header", ["Kilométrage annuel", "Km par an", "Courroie (km)", "Garantie km"])
+def test_other_kilometres_than_all_that_a_car_has_driven_are_no_mileage(header: str) -> None:
+    raw = table(**{header: ["15 000 km", "20 000 km", "60 000 km", "90 000 km"]})
+    assert taken_for(raw)["Kilométrage"] == "mileage"
+    assert read(raw.drop(columns="Kilométrage"))["mileage_km_max"].isna().all()
+
+
 def test_nearly_new_cars_have_driven_kilometres_and_no_thousands_of_them() -> None:
     newest = str(newest_year())
     raw = table(**{"Année-Modèle": [newest], "Kilométrage": ["20", "57", "340", "12"]})

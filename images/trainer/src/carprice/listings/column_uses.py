@@ -75,7 +75,8 @@ _SOMETHING_ELSE = frozenset((
     "autonomie", "range", "entretien", "service", "prochain", "next", "phone", "telephone", "tel", "vues",
     "views", "photos", "images", "achat", "purchase", "catalogue", "marche", "market", "budget", "caution",
     "deposit", "venale", "mise", "reprise", "distance", "vidange", "prochaine", "membre", "member", "depuis",
-    "since", "dedouane", "dedouanee", "dedouanement",
+    "since", "enchere", "bid", "loyer", "annuel", "annuelle", "annual", "yearly", "par", "courroie",
+    "distribution", "pneus", "pneu", "revision", "limite", "limit", "dedouane", "dedouanee", "dedouanement",
 ))  # fmt: skip
 
 # Words of headers whose links lead to who sells a car, and not to its ad
