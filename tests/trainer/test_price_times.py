@@ -123,3 +123,8 @@ def test_the_list_price_of_a_dealer_is_not_the_price(asked: str) -> None:
     raw = table(**{"Prix public": ["100 000", "110 000", "90 000", "80 000"]})
     raw[asked] = ["80 000", "90 000", "70 000", "60 000"] * 5
     assert prices_of(raw) == [80_000, 90_000, 70_000, 60_000]
+
+
+def test_an_old_price_is_asked_by_no_car_whose_price_is_empty() -> None:
+    raw = table(Prix=["80 000", "", "", ""], **{"Ancien prix": ["90 000", "95 000", "70 000", "60 000"]})
+    assert prices_of(raw) == [80_000, None, None, None]

@@ -245,7 +245,11 @@ def _find_current_price(
             uses[place] = ColumnUse(use.column, "unknown", "price_mad", "values_do_not_fit", params)
     timed = [place for place, use in enumerate(uses) if use.key == "price_mad"]
     before = [place for place, time in enumerate(times) if time == "earlier" and values[place].are_prices()]
-    if len(timed) == 1 == len(before) and values[timed[0]].filled < _FILLED * values[before[0]].filled:
+    if (
+        len(timed) == 1 == len(before)
+        and times[timed[0]]
+        and values[timed[0]].filled < _FILLED * values[before[0]].filled
+    ):
         # the regular price of each car, and another one of those that are reduced
         uses[before[0]] = ColumnUse(uses[before[0]].column, "field", "price_mad")
         uses[timed[0]] = ColumnUse(uses[timed[0]].column, "current_price", None, "current_price")

@@ -20,7 +20,7 @@ _EARLIER = (
 )
 _CURRENT = (
     "actuel actuelle current now maintenant nouveau nouvel apres after promo promos promotion promotionnel "
-    "promotional reduit reduite remise remisee discounted discount solde soldee reduced الحالي"
+    "promotional reduit reduite remise remisee discounted discount sale solde soldee reduced الحالي"
 )
 _NEWER = "new الجديد"
 # words of what lies between the two prices
