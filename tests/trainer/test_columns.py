@@ -375,6 +375,8 @@ def test_a_cell_without_letters_or_digits_costs_nothing(mark: str) -> None:
         ("Adresse", ["Bureau 5, Bd Zerktouni"]),
         ("Vendeur", ["Rabat Auto Service", "Rent Car Plus"]),
         ("Financement", ["Leasing/LOA"]),
+        ("Type vendeur", ["Auto Service", "Location Pro", "Particulier"]),
+        ("Type de carrosserie", ["Bus", "Camion", "Voiture"]),
         ("Fil d'Ariane", ["Accueil > Auto, Moto > Voitures"]),
         ("Catégorie", ["Voitures et motos"]),
         ("Description", ["Voiture propre", "Pièces d'origine", "Auto, service à jour", "Voiture, remorque"]),

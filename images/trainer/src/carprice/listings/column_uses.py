@@ -92,6 +92,9 @@ _COMMENTS = frozenset((
     "observations", "motif",
 ))  # fmt: skip
 
+# Words of headers of kinds of cars, and not of ads
+_BODIES = frozenset(("carrosserie", "body", "bodytype", "silhouette"))
+
 # Words of headers whose months and days are those of a price, and not of a warranty
 _RATES = frozenset(
     (
@@ -290,11 +293,11 @@ def _holds_categories(column: str, named: HeaderName, values: ColumnValues) -> b
 
     Other columns may hold the same words: of a warranty (`Pièces et main d'œuvre`), a seller or a comment.
     """
+    if (_COMMENTS | _SELLERS | _BODIES) & set(words_of(column)) or named.hint == "title":
+        return False
     if named.hint == "category":
         return values.share("category") >= _HALF
-    if named.hint == "title" or values.distinct > _MOST_CATEGORIES or values.filled < _HALF:
-        return False
-    if _COMMENTS & set(words_of(column)):
+    if values.distinct > _MOST_CATEGORIES or values.filled < _HALF:
         return False
     cars = values.share_where(lambda text: kind_of_category(text) == USED_CAR)
     return values.share("category") >= _MOSTLY and cars >= _HALF
