@@ -90,6 +90,12 @@ def test_a_container_has_limits_and_its_log_an_end(service: dict[str, Any]) -> N
     assert set(service["logging"]["options"]) == {"max-size", "max-file"}
 
 
+def test_prices_come_before_all_else_where_processors_are_short() -> None:
+    usual = 1024
+    assert SERVICES["api"]["cpu_shares"] > 4 * usual
+    assert not [name for name in SERVICES if name != "api" and "cpu_shares" in SERVICES[name]]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_container_says_whether_it_is_well_and_comes_back_when_it_dies(name: str) -> None:
     service = SERVICES[name]
