@@ -347,7 +347,7 @@ def test_dirhams_a_month_beside_a_price_are_a_rate_under_any_header(header: str)
     assert parsed.fates.tolist() == ["accepted", "quarantined", "accepted", "accepted"] * 5
 
 
-@pytest.mark.parametrize("dirhams", ["Dirham marocain", "Dh.", "د.م.", "Moroccan Dirham"])
+@pytest.mark.parametrize("dirhams", ["Dirham marocain", "Dh.", "د.م.", "Moroccan Dirham", "MAD (TTC)"])
 def test_a_currency_is_read_where_it_is_not_always_known(dirhams: str) -> None:
     parsed = tables.parse(table(Devise=[dirhams, "€", dirhams, "Euro"]), require_price=True)
     assert parsed.fates.tolist() == ["accepted", "quarantined", "accepted", "quarantined"] * 5

@@ -315,6 +315,15 @@ def test_values_of_a_car_within_an_object_of_its_record_are_columns() -> None:
     assert set(raw.header) == {"id", "@type", *RECORDS[0]}
 
 
+@pytest.mark.parametrize("key", ["reprise", "similar", "seller", "trade_in"])
+def test_another_car_within_a_record_is_not_that_of_the_ad(key: str) -> None:
+    other = {"marque": "Fiat", "modele": "Uno", "annee": 1999, "prix": 5}
+    raw = read_raw(lines([{key: other, "titre": "Dacia Logan 2015", "prix": 60000} for _ in range(3)]))
+    assert raw.header == (key, "titre", "prix")
+    beside = [{key: other, "ad": RECORDS[0]} for _ in range(3)]
+    assert set(read_raw(lines(beside)).header) == {key, *RECORDS[0]}
+
+
 def test_a_list_that_was_appended_to_a_file_is_read_too() -> None:
     raw = read_raw(json.dumps(RECORDS).encode() + b"\n" + json.dumps(RECORDS[:1], indent=1).encode())
     assert len(raw.table) == len(RECORDS) + 1
@@ -357,6 +366,8 @@ def test_labels_in_lists_within_a_record_are_columns() -> None:
         ([], "[]"),
         ({"@type": "Offer", "price": 60000, "priceCurrency": "MAD", "url": "/x"}, "60000 MAD"),
         ([{"price": 60000, "priceCurrency": "MAD"}], "60000 MAD"),
+        ({"price": 300, "priceCurrency": "MAD", "unitCode": "DAY"}, "300 MAD / day"),
+        ({"price": 1200, "priceCurrency": "MAD", "unitText": "MONTH"}, "1200 MAD / month"),
         (
             {"price": 60000, "priceCurrency": "MAD", "availability": "https://schema.org/SoldOut"},
             "60000 MAD (sold)",

@@ -96,21 +96,10 @@ _COMMENTS = frozenset((
 _BODIES = frozenset(("carrosserie", "body", "bodytype", "silhouette"))
 
 # Words of headers whose months and days are those of a price, and not of a warranty
-_RATES = frozenset(
-    (
-        "periode",
-        "period",
-        "prix",
-        "price",
-        "tarif",
-        "rate",
-        "loyer",
-        "rent",
-        "location",
-        "paiement",
-        "payment",
-    )
-)
+_RATES = frozenset((
+    "periode", "period", "prix", "price", "tarif", "rate", "loyer", "rent", "location", "paiement", "payment",
+))  # fmt: skip
+# Words of headers that promise a currency, and of those whose units are of something else than the price
 _CURRENCY = frozenset(("devise", "currency", "monnaie"))
 _NO_PRICE = frozenset(("km", "kilometrage", "mileage", "distance", "acceptees", "accepted"))
 

@@ -34,10 +34,10 @@ _OTHER_CURRENCIES = frozenset(
 )  # fmt: skip
 
 _WHOLE_PRICES = frozenset((
-    "total", "prix total", "prix de vente", "dirham marocain", "dirhams marocains", "moroccan dirham",
-    "dh ttc", "mad ttc", "ttc", "fixe", "prix fixe", "negociable", "a debattre", "comptant", "dh maroc",
-    "د م",
+    "total", "prix total", "prix de vente", "ttc", "fixe", "prix fixe", "negociable", "a debattre",
+    "comptant", "د م",
 ))  # fmt: skip
+_BESIDE_DIRHAMS = frozenset(("ttc", "net", "total", "fixe", "maroc", "marocain", "marocains", "moroccan"))
 _PERIODS = frozenset((
     "jour", "jours", "semaine", "mois", "an", "day", "week", "month", "year", "journalier", "mensuel",
     "mensuelle", "daily", "weekly", "monthly", "يوم", "شهر",
@@ -195,7 +195,12 @@ def price_unit(value: str) -> PriceUnit | None:
     """What a value beside a price says that the price is in; None for a text that says nothing of it."""
     plain = value.strip().casefold()
     key = _key(plain)
-    if {plain, key} & _DIRHAMS or key in _WHOLE_PRICES:
+    names = set(key.split())
+    if (
+        plain in _DIRHAMS
+        or key in _WHOLE_PRICES
+        or (names & _DIRHAMS and names <= _DIRHAMS | _BESIDE_DIRHAMS)
+    ):
         return "dirhams"
     if plain in _OTHER_CURRENCIES:
         return "other_currency"

@@ -160,17 +160,15 @@ def _prices(
 
 
 def _usual_price(listings: pd.DataFrame, params: QualityParams) -> HoldReason | None:
-    """Prices that are no dirhams, whatever they are: told without a model, thus of the first file, too."""
+    """A median price that no market has, as in euros or centimes. Needs no model: the first file has none."""
     if len(listings) < params.hold_min_rows:
         return None
     usual = float(listings["price_mad"].median())
     least, most = params.hold_least_usual_price, params.hold_most_usual_price
     if least <= usual <= most:
         return None
-    amount = round(usual) if usual >= 10 else _two_digits(usual)
-    return HoldReason(
-        "no_usual_price", {"amount": amount, "rows": len(listings), "least": least, "most": most}
-    )
+    found = {"amount": round(usual), "rows": len(listings), "least": least, "most": most}
+    return HoldReason("no_usual_price", found)
 
 
 def _equal_prices(amounts: Counter[float], rows: int, params: QualityParams) -> HoldReason | None:

@@ -72,11 +72,10 @@ def json_format(head: bytes) -> str | None:
 
 
 def _wraps(found: Any) -> bool:
-    """Whether an object is no listing, and holds nothing but objects and lists besides a few texts."""
+    """Whether an object is no listing, and an object anywhere within it lists records."""
     if not isinstance(found, dict) or is_listing(found):
         return False
-    inner = [value for value in found.values() if isinstance(value, dict | list)]
-    return any(_lists_records(value) or _wraps(value) for value in inner if isinstance(value, dict))
+    return any(_lists_records(value) or _wraps(value) for value in found.values())
 
 
 def _of_one_line(line: str) -> str:

@@ -7,16 +7,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from carprice.listings.availability import on_sale
+from carprice.listings.folding import words_of
 from carprice.listings.header_names import name_of
 
 _AMOUNTS = ("value", "amount", "price")
 _UNITS = ("currency", "currencyCode", "priceCurrency", "unit", "unitText", "unitCode")
 _UNIT_CODES = {"KMT": "km", "SMI": "miles"}
 """Codes of UN/CEFACT that schema.org writes for units."""
-_PERIODS = ("month", "mon", "week", "wee", "day", "year", "ann", "hour", "hur")
+_PERIODS = {"MON": "month", "WEE": "week", "DAY": "day", "ANN": "year", "HUR": "hour"}
+"""Codes of UN/CEFACT for the time that an amount is asked for; schema.org has the words, too."""
 _BOUNDS = (("min", "max"), ("from", "to"))
 _OF_A_CAR = {"make", "model", "model_year", "mileage", "fuel", "gearbox", "fiscal_power_cv", "price_mad"}
 _LEAST_THINGS, _WHOLE_LISTING = 2, 4
+_OF_THE_AD = frozenset((
+    "car", "vehicle", "vehicule", "voiture", "auto", "ad", "annonce", "listing", "item", "node", "product",
+    "params", "parameters", "attributes", "attrs", "details", "detail", "specs", "specifications", "data",
+    "caracteristiques", "characteristics", "properties", "features", "info", "infos", "fields", "labels",
+))  # fmt: skip
+"""Words of the keys of objects that tell of the car of the ad itself."""
 _LABELS = ("label", "name", "key")
 _WITH_CURRENCY = "withCurrency"
 
@@ -24,9 +32,10 @@ _WITH_CURRENCY = "withCurrency"
 def written(value: Any) -> str:
     """Text as it is, an amount with its unit, the bounds of a range, other lists and objects as JSON.
 
-    `{"value": 60000, "currency": "MAD"}` is `60000 MAD`, `{"min": 5, "max": 9}` is `5 - 9`, an offer of
-    schema.org its price, `{"@type": "Brand", "name": "Fiat"}` is `Fiat` and `{"$numberInt": "5"}` is `5`. A
-    list of objects that each have a label and a value is one object of these.
+    `{"value": 60000, "currency": "MAD"}` is `60000 MAD`, `{"min": 5, "max": 9}` is `5 - 9`. An offer of
+    schema.org is `60000 MAD`, `1200 MAD / month` or `60000 MAD (sold)`. `{"@type": "Brand", "name": "Fiat"}`
+    is `Fiat` and `{"$numberInt": "5"}` is `5`. A list of objects that each have a label and a value is one
+    object of these.
     """
     if isinstance(value, str):
         return value
@@ -45,16 +54,21 @@ def spread(record: dict[str, Any]) -> dict[str, Any]:
     """`record` with the values of a car that stand in an object or in lists of labels within it as its own.
 
     `{"params": {"primary": [{"name": "Marque", "value": "Fiat"}]}}` is `{"Marque": "Fiat"}`, and so is
-    `{"car": {"Marque": "Fiat"}}`. What names fewer than two things about a car is left as it is. A key that
-    the record has itself keeps its value.
+    `{"car": {"Marque": "Fiat"}}`. Other objects may tell of another car, one that is similar or traded in.
+    What names fewer than two things about a car is left as it is, and so is a record that names four itself.
+    A key that the record has itself keeps its value. Changes `record`.
     """
-    if things_of_a_car(record) >= _WHOLE_LISTING:
+    within = {
+        key: _told_within(value)
+        for key, value in record.items()
+        if isinstance(value, dict | list) and _OF_THE_AD & set(words_of(key))
+    }
+    cars = {key: told for key, told in within.items() if told and things_of_a_car(told) >= _LEAST_THINGS}
+    if not cars or things_of_a_car(record) >= _WHOLE_LISTING:
         return record
-    for key, value in tuple(record.items()):
-        told = _told_within(value)
-        if told is not None and things_of_a_car(told) >= _LEAST_THINGS:
-            del record[key]
-            record |= {label: each for label, each in told.items() if label not in record}
+    for key, told in cars.items():
+        del record[key]
+        record |= {label: each for label, each in told.items() if label not in record}
     return record
 
 
@@ -81,8 +95,10 @@ def _in_one(value: dict[str, Any]) -> Any:
     """What an object says, where it is only the wrapping of a text, an amount, or lists of labels."""
     if _is_offer(value):
         amount = f"{value['price']} {value['priceCurrency']}"
-        if any(str(value.get(key)).casefold() in _PERIODS for key in ("unitText", "unitCode")):
-            return f"{amount} / mois"
+        for unit in (str(value.get(key)) for key in ("unitText", "unitCode")):
+            period = _PERIODS.get(unit.upper(), unit.casefold())
+            if period in _PERIODS.values():
+                return f"{amount} / {period}"
         return f"{amount} (sold)" if on_sale(str(value.get("availability"))) is False else amount
     value = {key: each for key, each in value.items() if not key.startswith("@")}
     if isinstance(value.get(_WITH_CURRENCY), str):
